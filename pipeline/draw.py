@@ -1,0 +1,20 @@
+"""All randomness over documents: a number in [0, 1) that depends on the document and a salt, on nothing else."""
+
+from collections.abc import Iterable
+from hashlib import blake2b
+
+import numpy as np
+
+
+
+def key64(doc_ids: Iterable[str], salt: str) -> np.ndarray:
+    """(n,) uint64, independent and uniform over ids for each salt (blake2b-64 keyed with the salt)."""
+    key = blake2b(salt.encode(), digest_size=32).digest()
+    digests = b"".join(blake2b(i.encode(), digest_size=8, key=key).digest() for i in doc_ids)
+    return np.frombuffer(digests, dtype="<u8")
+
+
+def uniform(doc_ids: Iterable[str], salt: str) -> np.ndarray:
+    """(n,) float64 in [0, 1)."""
+    # 53 bits: the largest integers that float64 holds exactly, so the result never rounds up to 1.
+    return (key64(doc_ids, salt) >> np.uint64(11)).astype(np.float64) / float(2**53)
