@@ -33,7 +33,32 @@ _DOCUMENT = [
 ]
 
 # Evidence and provenance that ingest harvests while the HTML tree is at hand.
-_INGEST: list[Column] = []
+_LINK = pa.struct([("href", pa.string()), ("kind", pa.string()), ("place", pa.string()), ("text", pa.string())])
+
+_INGEST: list[Column] = [
+    Column("title", pa.string(), "", "page title; null where there is none"),
+    Column("html_lang", pa.string(), "", "lang attribute of the html element, as written"),
+    Column("charset", pa.string(), "", "WHATWG name of the encoding that decoded the record"),
+    Column(
+        "charset_source", pa.string(), "", "what named the charset: http, bom, meta, detector, declared", "WHATWG HTML"
+    ),
+    Column("mime", pa.string(), "", "media type of the body; null for tabular input", "HTTP Content-Type"),
+    Column("http_status", pa.int64(), "", "status code of the response; null where there is none", "HTTP"),
+    Column(
+        "license_declared", pa.string(), "", "licence that the input's own metadata names (column, WARC header, meta)"
+    ),
+    Column(
+        "license_links",
+        pa.list_(_LINK),
+        "",
+        "statements and links about the licence: kind rel, cc, meta, jsonld, rdf, header; place head, header, nav, "
+        "main, aside, footer, comment, http; text of the anchor or content of the meta; at most 50",
+    ),
+    Column("rights_text", pa.string(), "", "lines of the whole page that speak of copyright or licence, <= 1000 chars"),
+    Column(
+        "opt_out_signals", pa.list_(pa.string()), "", "machine-readable reservations, e.g. meta-robots:noai", "TDMRep"
+    ),
+]
 
 _LANGUAGE: list[Column] = []
 
