@@ -3,9 +3,12 @@
 FineWeb's names first, then ours. A column that is not here cannot be stored.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pyarrow as pa
+
+from pipeline.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ _DOCUMENT = [
     Column("text_bytes", pa.int64(), "bytes", "size of text in UTF-8"),
     Column("text_hash", pa.string(), "", "blake2b-128 (hex) of the text"),
     Column("token_count", pa.int64(), "tokens", "length under the run's tokenizer", "FineWeb"),
+    Column("rule", pa.string(), "", "the first rule that a gate found broken; null keeps"),
+    Column("copies_n", pa.int64(), "copies", "how often the corpus holds the document"),
 ]
 
 # Evidence and provenance that ingest harvests while the HTML tree is at hand.
@@ -86,3 +91,21 @@ REJECTED = pa.schema(
         ("record_bytes", pa.int64()),
     ]
 )
+
+
+def column(name: str) -> Column:
+    """Raises DataError for a column that the dictionary does not know."""
+    if name in COLUMNS:
+        return COLUMNS[name]
+    raise DataError(f"column {name!r} is not in the column dictionary (pipeline/schema.py); declare it there")
+
+
+def register(columns: Iterable[Column]) -> None:
+    """Adds a stage's own columns (its `columns`). Raises DataError when a name is taken by another definition."""
+    for new in columns:
+        if COLUMNS.setdefault(new.name, new) != new:
+            raise DataError(f"column {new.name!r} is already declared as {COLUMNS[new.name]}; choose another name")
+
+
+def arrow_schema(names: Iterable[str]) -> pa.Schema:
+    return pa.schema([(name, column(name).type) for name in names])

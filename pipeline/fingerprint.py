@@ -1,0 +1,85 @@
+"""What a computation is: digests of stages, rows, files and folders.
+
+A stage's fingerprint covers its class, version and fields (and the contents of files that its fields name, `files`);
+fields that say only *where* input lies (`outside_identity`) are left out, or an added shard would redo every other.
+"""
+
+import hashlib
+import importlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+
+from pipeline.errors import ConfigError
+from pipeline.stage import Stage
+
+CODE_VERSION = "0.1.0"
+
+
+def digest(value: object) -> str:
+    """blake2b-128 (hex) of a JSON value, independent of key order."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def digest_rows(doc_ids: Iterable[str]) -> str:
+    """Digest of a sequence of ids; order matters."""
+    return hashlib.blake2b("\n".join(doc_ids).encode(), digest_size=16).hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    h = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as f:
+        while block := f.read(1 << 20):
+            h.update(block)
+    return h.hexdigest()
+
+
+def digest_folder(folder: Path) -> str:
+    """Names and contents of all files below `folder`."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    return digest([[p.relative_to(folder).as_posix(), digest_file(p)] for p in files])
+
+
+def freeze(stage: Stage) -> dict[str, object]:
+    """A stage as plain data: {"class": "module:Class", "fields": {...}}; `thaw` makes it again."""
+    cls = type(stage)
+    fields = json.loads(json.dumps(asdict(stage)))  # pyright: ignore[reportArgumentType]
+    return {"class": f"{cls.__module__}:{cls.__qualname__}", "fields": fields}
+
+
+def load_class(reference: str) -> type:
+    """The class behind "module:Class". Raises ConfigError when there is none."""
+    module, _, name = reference.partition(":")
+    try:
+        cls = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f"cannot load stage {reference!r} ({error}); write it as module:Class, importable from here"
+        ) from error
+    if not is_dataclass(cls):
+        raise ConfigError(f"stage {reference!r} is not a dataclass; see pipeline/stage.py for the five shapes")
+    return cls
+
+
+def thaw(frozen: Mapping[str, object]) -> Stage:
+    from pydantic import TypeAdapter
+
+    cls = load_class(str(frozen["class"]))
+    return TypeAdapter(cls).validate_json(json.dumps(frozen["fields"]), strict=True)
+
+
+def fingerprint(stage: Stage) -> str:
+    """Identity of what a stage computes: class name, version, fields, contents of the files it names."""
+    frozen = freeze(stage)
+    fields = dict(frozen["fields"])  # pyright: ignore[reportArgumentType]
+    for field in getattr(stage, "outside_identity", ()):
+        fields.pop(field, None)
+    files = {}
+    for field in getattr(stage, "files", ()):
+        value = getattr(stage, field)
+        for path in [value] if isinstance(value, str) else (value or ()):
+            if Path(path).is_file():
+                files[path] = digest_file(Path(path))
+    return digest({"class": str(frozen["class"]).split(":")[1], "version": stage.version, "fields": fields, "files": files})
