@@ -75,7 +75,31 @@ _DEDUP: list[Column] = []
 
 _QUALITY: list[Column] = []
 
-_MIXTURE: list[Column] = []
+_MIXTURE: list[Column] = [
+    Column(
+        "embedding", pa.list_(pa.float32()), "", "unit vector of the text (zeros: no known term), float16 precision"
+    ),
+    Column("cluster_fine_id", pa.int64(), "", "nearest k-means centroid", "CLIMB arXiv:2504.13161 3.1"),
+    Column("cluster_id", pa.int64(), "", "merged cluster, 0 the largest; null: pruned", "CLIMB arXiv:2504.13161 3.1"),
+    Column("domain", pa.string(), "", "one of 26 topic labels; null below the threshold", "nvidia/domain-classifier"),
+    Column("domain_prob", pa.float32(), "", "probability of the likeliest domain"),
+    Column("bucket", pa.string(), "", "unit of the mixture the document belongs to"),
+    Column("quality", pa.float32(), "", "merged quality, larger is better", "QuaDMix arXiv:2504.16511 eq. 1"),
+    Column(
+        "quality_rank",
+        pa.float64(),
+        "",
+        "share of the bucket's tokens at least as good; 0.05: 95% are worse",
+        "QuaDMix arXiv:2504.16511 eq. 2",
+    ),
+    Column(
+        "sampling_value",
+        pa.float64(),
+        "copies",
+        "relative sampling rate inside the bucket, > 0",
+        "QuaDMix arXiv:2504.16511 eq. 3",
+    ),
+]
 
 COLUMNS: dict[str, Column] = {
     c.name: c for c in _DOCUMENT + _INGEST + _LANGUAGE + _LICENSE + _SIGNALS + _DEDUP + _QUALITY + _MIXTURE
