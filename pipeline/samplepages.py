@@ -12,9 +12,10 @@ from html import escape
 _UNDERLINE = re.compile(r"^([=\-~^\"'*+#.`_])\1{2,}\s*$")
 _MARKDOWN_HEADING = re.compile(r"^(#{1,6})\s+(.*?)\s*#*$")
 _BULLET = re.compile(r"^\s*(?:[-*+•]|\d{1,3}[.)])\s+")
-_NOISE = re.compile(
-    r"\[?!\[[^\]]*\]\([^)]*\)(?:\]\([^)]*\))?|<!--.*?-->|<[a-zA-Z/][^>]{0,400}>|^\.\. (?:[|_\[]|image|:).*$",
-    re.M | re.S,
+_NOISE = re.compile(  # badges, comments, tags, and directives that name images and link targets
+    r"\[?!\[[^\]]*\]\([^)]*\)(?:\]\([^)]*\))?|(?s:<!--.*?-->)|<(?!https?:)[a-zA-Z/][^>]{0,400}>"
+    r"|^\.\.(?: (?:[|_\[]|image|:)[^\n]*| *)(?:\n +:[a-z]+:[^\n]*)*$",
+    re.M,
 )
 _CODE = re.compile(r"``(.+?)``|`([^`<\n]+)`(?!_)")
 _LINK = re.compile(r"\[([^\]\n]+)\]\((https?://[^)\s]+)\)|`([^`<]+?)\s*&lt;(https?://[^&\s]+)&gt;`__?")
@@ -54,7 +55,11 @@ def _inline(text: str) -> str:
 def headings(text: str) -> Iterator[tuple[int, str]]:
     """(line number, heading) of every Markdown or underlined heading."""
     lines = text.split("\n")
+    fenced = False
     for i, line in enumerate(lines):
+        fenced ^= line.lstrip().startswith("```")
+        if fenced:  # a "# comment" in code
+            continue
         if m := _MARKDOWN_HEADING.match(line):
             yield i, m[2]
         elif i and _UNDERLINE.match(line) and lines[i - 1].strip() and not _UNDERLINE.match(lines[i - 1]):
