@@ -125,7 +125,9 @@ class Plan:
         """The plan cut after the last step of `stage` (a stage, a named part or a step)."""
         if stage is None:
             return self
-        last = max((i for i, s in enumerate(self.steps) if s.name == stage or s.name.startswith(stage + ".")), default=-1)
+        last = max(
+            (i for i, s in enumerate(self.steps) if s.name == stage or s.name.startswith(stage + ".")), default=-1
+        )
         if last < 0:
             raise PlanError(f"--until {stage}: the plan has {', '.join(dict.fromkeys(s.label for s in self.steps))}")
         return Plan(self.name, self.config_digest, self.steps[: last + 1], self.parts)
@@ -183,7 +185,11 @@ def check(steps: Sequence[Step]) -> None:
             for name in columns:
                 if name not in written[dataset]:
                     owners = [d for d, cols in written.items() if name in cols]
-                    hint = f"{owners[0]} writes it" if owners else f"{dataset} writes {', '.join(sorted(written[dataset]))}"
+                    hint = (
+                        f"{owners[0]} writes it"
+                        if owners
+                        else f"{dataset} writes {', '.join(sorted(written[dataset]))}"
+                    )
                     raise PlanError(f"{step.name} reads {dataset}.{name}, which no earlier step writes; {hint}")
         for artifact in step.needs:
             if artifact not in made:
@@ -220,7 +226,7 @@ class Intent:
 
 
 def changed_fields(old: Plan | None, step: Step) -> str:
-    """"min_words: 50 -> 60" between the saved plan and this one; "" when the step is new."""
+    """ "min_words: 50 -> 60" between the saved plan and this one; "" when the step is new."""
     if old is None:
         return ""
     for before in old.steps:
@@ -274,7 +280,9 @@ def intents(plan: Plan, store: Store, old: Plan | None) -> list[Intent]:
             stale = bool(because) or not known
             follows = bool(causes) or rows_unsure
             verdict = "run" if stale else "maybe" if follows else "skip"
-            why = because or ("not made yet" if not known else f"follows {', '.join(causes) or 'the rows'}" if follows else "")
+            why = because or (
+                "not made yet" if not known else f"follows {', '.join(causes) or 'the rows'}" if follows else ""
+            )
             intent = Intent(step, verdict, {}, why)
             if verdict != "skip":
                 unsure.add(f"artifact:{step.name}")
@@ -298,7 +306,9 @@ def _row_local_intent(plan: Plan, store: Store, step: Step, because: str, unsure
         identity = part_identity(step, {d: r.identity for d, r in inputs.items() if r}, artifacts)
         if stale or receipt.identity != identity:
             counts["changed"] += 1
-        elif receipt.rows != rows.kept or (rows_step.name in unsure and not _gate_current(plan, store, rows_step, part)):
+        elif receipt.rows != rows.kept or (
+            rows_step.name in unsure and not _gate_current(plan, store, rows_step, part)
+        ):
             counts["rows"] += 1
         else:
             counts["skip"] += 1

@@ -5,7 +5,7 @@ Every stage has `name` (its dataset, `stage` or `stage.part`) and `version` (bum
 `needs` names artifacts (made by a Reducer earlier) whose folders are handed to `open`/`run`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
@@ -85,8 +85,8 @@ class Corpus(Protocol):
 
     artifacts: Artifacts
 
-    def batches(self) -> Iterator[pl.DataFrame]:
-        """doc_id + the columns in `reads`. May be iterated several times."""
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+        """doc_id + the columns in `reads`, or those of them that `columns` names. May be iterated several times."""
         ...
 
 

@@ -123,7 +123,11 @@ class Store:
 
     def remove_leftovers(self) -> None:
         """Temporary files of killed processes."""
-        for path in [*self.root.glob("*/.*.tmp-*"), *self.root.glob("corpus/data/.*.tmp-*"), *self.root.glob(".*.tmp-*")]:
+        for path in [
+            *self.root.glob("*/.*.tmp-*"),
+            *self.root.glob("corpus/data/.*.tmp-*"),
+            *self.root.glob(".*.tmp-*"),
+        ]:
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
@@ -157,7 +161,12 @@ def write_parquet(path: Path, table: pa.Table) -> None:
     try:
         with temporary.open("wb") as f:
             pq.write_table(
-                table, f, compression="zstd", row_group_size=row_group_rows(table), write_page_index=True, store_schema=True
+                table,
+                f,
+                compression="zstd",
+                row_group_size=row_group_rows(table),
+                write_page_index=True,
+                store_schema=True,
             )
             f.flush()
             os.fsync(f.fileno())

@@ -1,0 +1,190 @@
+"""The command line. Flags choose what to run, never what it computes; that is the config's."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from pipeline.errors import ConfigError, GristmillError
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="gristmill", description="From crawl shards to a corpus with a searched mixture."
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=text, description=text)
+
+    for name, text in (("run", "run a config (resumes)"), ("plan", "say what a run would do, and why")):
+        c = command(name, text)
+        c.add_argument("config", type=Path, help="YAML file")
+        c.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings that replace the config's")
+        c.add_argument("--out", type=Path, required=True, help="the run folder")
+        c.add_argument("--until", metavar="STAGE", help="stop after this stage")
+        if name == "run":
+            c.add_argument(
+                "--workers", type=int, default=None, help="processes (default: the cores this process may use)"
+            )
+            c.add_argument("--engine", default="local", choices=["local", "ray", "slurm"])
+            c.add_argument("--dry-run", action="store_true", help="the same as `plan`")
+            c.add_argument("--yes", action="store_true", help="go on where a run would lose earlier work or inputs")
+    for name, text in (
+        ("status", "what is done, what failed"),
+        ("verify", "recount everything from the files"),
+        ("report", "write report.html again"),
+    ):
+        command(name, text).add_argument("run", type=Path, help="a run folder")
+    c = command("ledger", "documents, bytes and tokens in, out and dropped, by stage and rule")
+    c.add_argument("run", type=Path)
+    c.add_argument("--json", action="store_true")
+    c = command("inspect", "documents at a stage, with the values that decided")
+    c.add_argument("run", type=Path)
+    c.add_argument("stage")
+    c.add_argument("--rule", help="only documents dropped by this rule")
+    c.add_argument("-n", type=int, default=10, help="how many")
+    c = command("explain", "the whole way of one document")
+    c.add_argument("run", type=Path)
+    c.add_argument("document", help="doc_id or URL")
+    c = command("sample-data", "write WARC shards made of the texts of this Python installation")
+    c.add_argument("out", type=Path)
+    return top
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 done and balanced, 1 parts failed or books do not balance, 2 usage or config, 130 interrupted."""
+    arguments = parser().parse_args(argv)
+    try:
+        return COMMANDS[arguments.command](arguments)
+    except GristmillError as error:
+        notes = "".join(f"\n  {n}" for n in getattr(error, "__notes__", ()))
+        print(f"gristmill: {error}{notes}", file=sys.stderr)
+        return error.exit_status
+    except OSError as error:
+        print(f"gristmill: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("gristmill: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+
+
+def run(a: argparse.Namespace) -> int:
+    import os
+
+    from pipeline.config import override, read_config
+    from pipeline.executors import make_engine
+    from pipeline.launch import describe, launch, refuse, survey
+    from pipeline.papers import summary, write_papers
+    from pipeline.progress import make_progress
+    from pipeline.recipe import make_recipe
+    from pipeline.store import Store
+
+    recipe = make_recipe(override(read_config(a.config), a.overrides), a.config.stem)
+    if a.out.exists() and not a.out.is_dir():
+        raise ConfigError(f"--out {a.out} is a file; name a folder")
+    store = Store(a.out)
+    situation = survey(recipe, store, a.until)
+    dry = a.command == "plan" or a.dry_run
+    changed = situation.old is not None and any(i.why and i.verdict != "skip" for i in situation.intents)
+    if dry or changed:
+        print("\n".join(describe(situation, a.until)), file=sys.stdout if dry else sys.stderr, flush=True)
+    if dry:
+        return 0
+    refuse(situation, store, a.yes)
+    engine = make_engine(a.engine, a.workers or len(os.sched_getaffinity(0)), recipe.engine)
+    try:
+        entries = launch(recipe, situation, store, engine, a.until, make_progress(), write_papers)
+    finally:
+        engine.close()
+    for line in summary(store, entries, a.until):
+        print(line)
+    return 0
+
+
+def opened(folder: Path) -> tuple:
+    from pipeline.plan import load_plan
+    from pipeline.store import Store
+
+    if not folder.is_dir():
+        raise ConfigError(f"no run folder {folder}")
+    store = Store(folder)
+    return store, load_plan(folder / "plan.json")
+
+
+def status(a: argparse.Namespace) -> int:
+    from pipeline.papers import status_lines
+
+    store, plan = opened(a.run)
+    lines, complete = status_lines(store, plan)
+    print("\n".join(lines))
+    return 0 if complete else 1
+
+
+def ledger(a: argparse.Namespace) -> int:
+    from pipeline.ledger import read_books
+    from pipeline.papers import ledger_lines
+
+    store, _ = opened(a.run)
+    if not (store.root / "ledger.json").is_file():
+        raise ConfigError(f"{a.run} has no ledger yet: its run has not come to an end; see gristmill status {a.run}")
+    entries = read_books(store)
+    print(json.dumps(entries, indent=1) if a.json else "\n".join(ledger_lines(entries)))
+    return 0
+
+
+def inspect(a: argparse.Namespace) -> int:
+    from pipeline.explain import inspect as look
+
+    if a.n < 1:
+        raise ConfigError(f"-n {a.n}: at least 1")
+    print("\n".join(look(*opened(a.run), a.stage, a.rule, a.n)))
+    return 0
+
+
+def explain(a: argparse.Namespace) -> int:
+    from pipeline.explain import explain as way
+
+    print("\n".join(way(*opened(a.run), a.document)))
+    return 0
+
+
+def verify(a: argparse.Namespace) -> int:
+    from pipeline.verify import verify as recount
+
+    print("\n".join(recount(*opened(a.run))))
+    return 0
+
+
+def report(a: argparse.Namespace) -> int:
+    from pipeline.report import write_report
+
+    store, plan = opened(a.run)
+    write_report(store, plan)
+    print(store.root / "report.html")
+    return 0
+
+
+def sample_data(a: argparse.Namespace) -> int:
+    from pipeline.sampledata import write_sample_data
+
+    print(write_sample_data(a.out))
+    return 0
+
+
+COMMANDS = {
+    "run": run,
+    "plan": run,
+    "status": status,
+    "ledger": ledger,
+    "inspect": inspect,
+    "explain": explain,
+    "verify": verify,
+    "report": report,
+    "sample-data": sample_data,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

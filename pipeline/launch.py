@@ -1,0 +1,213 @@
+"""A run from config to corpus: plan, say what will happen, run the phases, balance the books, write the papers."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipeline.engine import (
+    SCATTER,
+    RunStep,
+    failures,
+    gather_receipt_path,
+    pending,
+    record_failure,
+    shard_path,
+    units,
+)
+from pipeline.errors import GristmillError, PlanError
+from pipeline.executors import Engine, job_for, limit_threads
+from pipeline.ledger import books
+from pipeline.plan import Intent, Phase, Plan, intents, load_plan, make_plan
+from pipeline.progress import Progress
+from pipeline.recipe import Recipe
+from pipeline.store import Store, locked, write_json, write_text
+
+
+class RunFailed(GristmillError):
+    """Some parts failed; the rest of the run went on without them."""
+
+
+@dataclass(frozen=True)
+class Situation:
+    """A plan beside what the run folder holds."""
+
+    plan: Plan
+    old: Plan | None
+    intents: list[Intent]
+    removed: list[str]  # part keys whose input is gone from the config
+    resplit: list[str]  # part keys that only a different cutting of the same file has made obsolete
+
+
+def survey(recipe: Recipe, store: Store, until: str | None) -> Situation:
+    """Lists inputs, checks the steps and predicts the run. Raises for anything that must not be started."""
+    source = recipe.stages[0]
+    plan = make_plan(recipe.name, recipe.digest, recipe.stages, source.parts())  # pyright: ignore
+    path = store.root / "plan.json"
+    old = None
+    if path.is_file():
+        old = load_plan(path)
+    elif store.root.is_dir() and any(
+        p.name not in (".lock", ".workers.lock", "failures", "logs") for p in store.root.iterdir()
+    ):
+        raise PlanError(f"{store.root} is not empty and holds no Gristmill run; choose another --out or empty it")
+    keys = {p.key for p in plan.parts}
+    gone = [p for p in old.parts if p.key not in keys] if old else []
+    paths = {p.path for p in plan.parts}
+    plan.until(until)
+    return Situation(
+        plan,
+        old,
+        intents(plan.until(until), store, old),
+        sorted(p.key for p in gone if p.path not in paths),
+        sorted(p.key for p in gone if p.path in paths),
+    )
+
+
+def refuse(situation: Situation, store: Store, confirmed: bool) -> None:
+    """Raises PlanError for what only `--yes` may do: convert another config's run, forget removed inputs."""
+    if confirmed or situation.old is None:
+        return
+    if situation.old.name != situation.plan.name:
+        raise PlanError(
+            f"{store.root} holds a run of config {situation.old.name!r}, this is {situation.plan.name!r}; "
+            "choose another --out, or say --yes to convert it"
+        )
+    if situation.removed:
+        shown = ", ".join(situation.removed[:5]) + (", ..." if len(situation.removed) > 5 else "")
+        raise PlanError(
+            f"{len(situation.removed)} inputs of this run are gone from the config ({shown}); "
+            "put them back, choose another --out, or say --yes to take their documents out of the corpus"
+        )
+
+
+def describe(situation: Situation, until: str | None) -> list[str]:
+    """Lines that say what will be done, redone and skipped, and why."""
+    lines = [
+        f"{len(situation.plan.parts)} parts, {len(situation.intents)} steps" + (f", until {until}" if until else "")
+    ]
+    if situation.removed:
+        lines.append(f"removed inputs: {', '.join(situation.removed)}")
+    words = {"skip": "skip", "run": "run ", "maybe": "check"}
+    for intent in situation.intents:
+        counts = ", ".join(f"{n} {what}" for what, n in _plain(intent).items() if n)
+        what = f"{words[intent.verdict]:5} {intent.step.name:22} {intent.step.kind:9} {counts}"
+        lines.append(f"{what}{f'  ({intent.why})' if intent.why and intent.verdict != 'skip' else ''}".rstrip())
+    return lines
+
+
+def _plain(intent: Intent) -> dict[str, int]:
+    names = {"skip": "parts done", "new": "new", "changed": "to redo", "rows": "with other rows"}
+    return {names[k]: v for k, v in intent.counts.items()}
+
+
+def launch(
+    recipe: Recipe,
+    situation: Situation,
+    store: Store,
+    engine: Engine,
+    until: str | None,
+    progress: Progress,
+    papers: Callable[[Store, Plan], None],
+) -> list[dict[str, object]]:
+    """Runs everything that is not done; returns the ledger's books.
+
+    Raises RunFailed when parts were quarantined, the reducer's own error when one failed, BooksError when they do
+    not balance. The folder resumes from wherever this stops.
+    """
+    with locked(store.root):
+        plan = situation.plan
+        prepare(recipe, situation, store)
+        cut = plan.until(until)
+        limit_threads(1)
+        aside = 0
+        for number, phase in enumerate(cut.phases):
+            run_phase(store, cut, phase, number, engine, progress)
+            failed = failures(store)
+            fatal = [f for f in failed if f["phase"] == phase.name and phase.kind in ("reducer", "gather")]
+            if fatal:
+                raise failed_step(fatal[0])
+            if len(failed) > aside:
+                aside = len(failed)
+                if aside >= len(plan.parts):
+                    raise failed_step(failed[0])
+        if getattr(engine, "queued", False):
+            return []
+        entries = books(store, cut)
+        write_json(store.root / "ledger.json", entries)
+        if until is None:
+            finish_corpus(store, cut)
+            papers(store, cut)
+        failed = failures(store)
+        if failed:
+            lines = "\n".join(f"  {f['unit']}: {f['error']}: {f['message']}" for f in failed)
+            raise RunFailed(
+                f"{len(failed)} of {len(plan.parts)} parts failed and are not in the corpus; run again to retry them:\n{lines}"
+            )
+        return entries
+
+
+def failed_step(failure: dict[str, object]) -> GristmillError:
+    error = RunFailed(f"{failure['phase']}: {failure['message']}")
+    error.exit_status = int(failure["exit_status"])  # pyright: ignore
+    return error
+
+
+def prepare(recipe: Recipe, situation: Situation, store: Store) -> None:
+    """Clears what a killed run left, forgets obsolete parts, saves plan and config."""
+    from pipeline.config import to_yaml
+
+    store.remove_leftovers()
+    shutil.rmtree(store.root / "failures", ignore_errors=True)
+    datasets = {s.name for p in (situation.plan, situation.old) if p for s in p.steps if s.kind != "reducer"}
+    for key in [*situation.removed, *situation.resplit]:
+        for dataset in [*datasets, "ingest.rejected", SCATTER, "ledger"]:
+            store.receipt_path(dataset, key).unlink(missing_ok=True)
+            store.data(dataset, key).unlink(missing_ok=True)
+    head = f"# The resolved config of this run; digest {recipe.digest}\n"
+    write_text(store.root / "config.yaml", head + to_yaml(recipe.resolved))
+    situation.plan.save(store.root / "plan.json")
+
+
+def run_phase(store: Store, plan: Plan, phase: Phase, number: int, engine: Engine, progress: Progress) -> None:
+    if phase.kind == "scatter" and corpus_done(store, plan, plan.phases[number + 1]):
+        return
+    todo = pending(store, plan, phase)
+    all_units = units(plan, phase, store)
+    progress.start(phase, len(all_units), len(all_units) - len(todo), store, all_units)
+    if todo:
+        pipeline = [RunStep(str(store.root.absolute()), number, len(plan.steps))]
+        wanted = [all_units.index(u) for u in todo]
+        logs = store.root / "logs" / f"{number:02d}-{phase.name.split('+')[0]}"
+        job = job_for(pipeline, len(all_units), wanted, logs)  # pyright: ignore
+        for rank in engine.run(job, progress.tick):
+            for unit in all_units[rank :: job.tasks]:
+                if unit in pending(store, plan, phase):
+                    died = GristmillError("its worker was killed three times (out of memory?)")
+                    record_failure(store, phase, unit, died)
+    progress.end()
+
+
+def corpus_done(store: Store, plan: Plan, gather: Phase) -> bool:
+    return not pending(store, plan, gather)
+
+
+def finish_corpus(store: Store, plan: Plan) -> None:
+    """Removes output shards of an earlier numbering and the sink's intermediate files."""
+    gather = next(p for p in plan.phases if p.kind == "gather")
+    wanted = units(plan, gather, store)
+    keep = {shard_path(store, u) for u in wanted}
+    receipts = {gather_receipt_path(store, u) for u in wanted}
+    for path in (store.root / "corpus" / "data").glob("*.parquet"):
+        if path not in keep:
+            path.unlink()
+    for path in (store.root / "corpus.receipts").glob("*.json"):
+        if path not in receipts:
+            path.unlink()
+    shutil.rmtree(store.root / SCATTER, ignore_errors=True)
+
+
+def peak_memory() -> int:
+    """Largest resident set of any child so far, in bytes."""
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024

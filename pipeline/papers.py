@@ -1,0 +1,190 @@
+"""What a run writes for people: weights.json, the dataset card, the summary, status and ledger tables."""
+
+import json
+from collections import Counter
+
+import polars as pl
+import pyarrow.parquet as pq
+
+from pipeline.engine import failures
+from pipeline.plan import Plan
+from pipeline.store import Store, write_json, write_text
+from pipeline.verify import shards
+
+
+def write_papers(store: Store, plan: Plan) -> None:
+    from pipeline.report import write_report
+
+    write_weights(store)
+    write_card(store, plan)
+    write_report(store, plan)
+
+
+def write_weights(store: Store) -> None:
+    """mixture/weights.json: bucket, natural share, weight, quota, epochs, achieved share."""
+    mixture = json.loads((store.artifact("mixture") / "weights.json").read_text(encoding="utf-8"))
+    tokens: Counter[str] = Counter()
+    for path in shards(store):
+        frame = pl.DataFrame(pq.read_table(path, columns=["bucket", "token_count"], partitioning=None))
+        for bucket, n in frame.group_by("bucket").agg(pl.col("token_count").sum()).iter_rows():
+            tokens[bucket] += n
+    total = sum(tokens.values())
+    rows = []
+    for row in mixture["buckets"]:
+        written = tokens[row["bucket"]]
+        rows.append(
+            {
+                **row,
+                "achieved_tokens": written,
+                "achieved_share": round(written / total, 6) if total else 0.0,
+                "epochs": round(written / row["available_tokens"], 4) if row["available_tokens"] else 0.0,
+            }
+        )
+    write_json(store.root / "mixture" / "weights.json", {**mixture, "buckets": rows, "achieved_tokens": total})
+
+
+def write_card(store: Store, plan: Plan) -> None:
+    """corpus/README.md: a dataset card that the hub's tools parse."""
+    from huggingface_hub import DatasetCardData
+
+    entries = json.loads((store.root / "ledger.json").read_text(encoding="utf-8"))
+    weights = json.loads((store.root / "mixture" / "weights.json").read_text(encoding="utf-8"))
+    languages, licenses = Counter(), Counter()
+    for path in shards(store):
+        frame = pl.DataFrame(pq.read_table(path, columns=["language", "license", "token_count"], partitioning=None))
+        languages.update(
+            dict(frame.drop_nulls("language").group_by("language").agg(pl.col("token_count").sum()).iter_rows())
+        )
+        licenses.update(dict(frame.group_by("license").agg(pl.col("token_count").sum()).iter_rows()))
+    corpus = entries[-1]
+    total = max(1, corpus["tokens"])
+    data = DatasetCardData(
+        language=sorted(c for c, n in languages.items() if len(c) in (2, 3) and n * 1000 >= total) or None,
+        license="other",
+        license_name="per-document",
+        license_link="LICENSE",
+        task_categories=["text-generation"],
+        size_categories=[size_category(corpus["rows"])],
+        pretty_name=f"Gristmill corpus ({plan.name})",
+        configs=[{"config_name": "default", "data_files": [{"split": "train", "path": "data/train-*.parquet"}]}],
+        tags=["gristmill", "pretraining"],
+    )
+    text = [
+        "---",
+        data.to_yaml(),
+        "---",
+        "",
+        f"# Gristmill corpus ({plan.name})",
+        "",
+        f"{corpus['rows']:,} rows, {corpus['docs_out']:,} distinct documents, {corpus['tokens']:,} tokens "
+        f"(budget {weights['budget_tokens']:,}). Config digest `{plan.config_digest}`.",
+        "",
+        "Each row carries its own `license` (SPDX id or null where none was found); the collection as a whole has no single one.",
+        "",
+        "## Mixture",
+        "",
+        "| bucket | natural share | weight | achieved share | epochs |",
+        "|---|--:|--:|--:|--:|",
+        *(
+            f"| {cell(r['bucket'])} | {r['natural_share']:.4f} | {r['weight']:.4f} | {r['achieved_share']:.4f} | {r['epochs']:.2f} |"
+            for r in weights["buckets"]
+        ),
+        "",
+        "## Where documents went",
+        "",
+        "| stage | in | out | dropped by rule |",
+        "|---|--:|--:|---|",
+        *(f"| {e['stage']} | {e['docs_in']:,} | {e['docs_out']:,} | {dropped(e)} |" for e in entries),
+        "",
+        "## Licences (share of tokens)",
+        "",
+        *(f"- {name or 'unknown'}: {n / total:.3f}" for name, n in licenses.most_common()),
+        "",
+        "## Languages (share of tokens)",
+        "",
+        *(f"- {name}: {n / total:.3f}" for name, n in languages.most_common()),
+        "",
+    ]
+    write_text(store.root / "corpus" / "README.md", "\n".join(text))
+
+
+def cell(text: str) -> str:
+    return str(text).replace("|", "\\|")
+
+
+def size_category(n: int) -> str:
+    """The hub's size categories."""
+    for limit, name in ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e6, "100K<n<1M"), (1e7, "1M<n<10M"),
+                        (1e8, "10M<n<100M"), (1e9, "100M<n<1B"), (1e10, "1B<n<10B"), (1e11, "10B<n<100B"),
+                        (1e12, "100B<n<1T")):  # fmt: skip
+        if n < limit:
+            return name
+    return "n>1T"
+
+
+def dropped(entry: dict) -> str:
+    rules = sorted(entry["dropped"].items(), key=lambda item: -item[1]["docs"])
+    return ", ".join(f"{rule} {t['docs']:,}" for rule, t in rules if t["docs"])
+
+
+def ledger_lines(entries: list[dict]) -> list[str]:
+    lines = [f"{'stage':16} {'docs in':>10} {'docs out':>10} {'bytes out':>14} {'tokens out':>13}  dropped"]
+    for e in entries:
+        lines.append(
+            f"{e['stage']:16} {e['docs_in']:10,} {e['docs_out']:10,} {e['bytes_out']:14,} {e['tokens_out']:13,}  {dropped(e)}"
+        )
+    last = entries[-1]
+    if "rows" in last:
+        lines.append(f"corpus: {last['docs_out']:,} documents in {last['rows']:,} rows, {last['tokens']:,} tokens")
+    return lines
+
+
+def summary(store: Store, entries: list[dict], until: str | None) -> list[str]:
+    """Ten lines at the end of a run."""
+    if not entries:
+        return [f"queued; gristmill status {store.root} tells how far it is"]
+    first, last = entries[0], entries[-1]
+    if until is not None or last["stage"] != "corpus":
+        return [f"{first['docs_in']:,} records in, {last['docs_out']:,} documents kept after {last['stage']}"]
+    weights = json.loads((store.root / "mixture" / "weights.json").read_text(encoding="utf-8"))
+    worst = sorted(
+        ((t["docs"], e["stage"], rule) for e in entries[:-1] for rule, t in e["dropped"].items() if t["docs"]),
+        reverse=True,
+    )
+    moved = sorted(weights["buckets"], key=lambda r: -abs(r["weight"] - r["natural_share"]))[:3]
+    return [
+        f"records    {first['docs_in']:,} in {len({p for p in shards(store)}):,} corpus shards at the end",
+        f"documents  {first['docs_out']:,} ingested, {last['docs_out']:,} chosen, {last['rows']:,} rows with copies",
+        f"tokens     {last['tokens']:,} of a budget of {weights['budget_tokens']:,}",
+        f"dropped    {'; '.join(f'{stage} {rule} {n:,}' for n, stage, rule in worst[:3])}",
+        f"buckets    {len(weights['buckets'])}, searched with {weights['search']['runs']} proxy runs ({weights['search']['proxy']})",
+        "moved      " + "; ".join(f"{r['bucket']} {r['natural_share']:.3f} -> {r['weight']:.3f}" for r in moved),
+        f"books      balanced over {len(entries)} stages",
+        f"ledger     gristmill ledger {store.root}",
+        f"report     {store.root / 'report.html'}",
+        f"corpus     {store.root / 'corpus'}",
+    ]
+
+
+def status_lines(store: Store, plan: Plan) -> tuple[list[str], bool]:
+    """(lines, whether all is done and nothing failed)."""
+    from pipeline.plan import intents
+
+    lines = [f"{plan.name}: {len(plan.parts)} parts"]
+    complete = (store.root / "ledger.json").is_file()
+    for intent in intents(plan, store, plan):
+        step = intent.step
+        if step.kind == "sink":
+            done = len(list((store.root / "corpus.receipts").glob("*.json")))
+            lines.append(f"{step.name:22} {done} shards")
+        elif step.kind == "reducer":
+            made = store.artifact_receipt(step.name) is not None
+            complete &= made
+            lines.append(f"{step.name:22} {'made' if made else 'not made'}")
+        else:
+            done = sum(store.receipt(step.name, p.key) is not None for p in plan.parts)
+            complete &= done == len(plan.parts)
+            lines.append(f"{step.name:22} {done} of {len(plan.parts)} parts")
+    failed = failures(store)
+    lines += [f"FAILED {f['unit']}: {f['message']}" for f in failed]
+    return lines, complete and not failed

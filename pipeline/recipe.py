@@ -1,0 +1,141 @@
+"""The standard recipe: config sections to stages in order. The only module that knows the stages."""
+
+from dataclasses import dataclass, fields
+
+from stages.domain import Bucket, Domain
+from stages.gates import Gates
+from stages.ingest import Ingest
+from stages.language import Language, LanguageGate
+from stages.license import License, LicenseGate
+from stages.mixture.stage import Mixture
+from stages.quadmix import Quadmix, QuadmixTables
+from stages.quality import Quality, QualityModel
+from stages.signals import Signals
+
+from pipeline.config import Tree, build, check_keys, plain, section
+from pipeline.errors import ConfigError
+from pipeline.fingerprint import digest, load_class
+from pipeline.stage import Stage
+from stages.cluster import AssignCluster, Cluster, ClusterGate
+from stages.dedup.exact import ExactDuplicates, ExactGate, ExactGroups
+from stages.dedup.held_out import HeldOutGate, HeldOutTexts
+from stages.dedup.minhash import MinhashDuplicates, MinhashGate, MinhashGroups, Signatures
+from stages.dedup.references import References
+from stages.embed import Embed, EmbedModel
+from stages.export.parquet import ParquetCorpus
+from stages.sample import Sample, SampleGate, SamplePlan
+from stages.tokens import TokenizerModel, Tokens
+
+# (config section, stage) in the order in which a document meets them.
+STANDARD: tuple[tuple[str, type], ...] = (
+    ("input", Ingest),
+    ("language", Language),
+    ("language", LanguageGate),
+    ("license", License),
+    ("license", LicenseGate),
+    ("signals", Signals),
+    ("gates", Gates),
+    ("tokenizer", TokenizerModel),
+    ("tokenizer", Tokens),
+    ("dedup.references", References),
+    ("dedup.exact", ExactGroups),
+    ("dedup.exact", ExactDuplicates),
+    ("dedup.exact", ExactGate),
+    ("dedup.minhash", Signatures),
+    ("dedup.minhash", MinhashGroups),
+    ("dedup.minhash", MinhashDuplicates),
+    ("dedup.minhash", MinhashGate),
+    ("dedup.held_out", HeldOutTexts),
+    ("dedup.held_out", HeldOutGate),
+    ("quality", QualityModel),
+    ("quality", Quality),
+    ("embed", EmbedModel),
+    ("embed", Embed),
+    ("cluster", Cluster),
+    ("cluster", AssignCluster),
+    ("cluster", ClusterGate),
+    ("domain", Domain),
+    ("bucket", Bucket),
+    ("quadmix", QuadmixTables),
+    ("quadmix", Quadmix),
+    ("mixture", Mixture),
+    ("sample", SamplePlan),
+    ("sample", Sample),
+    ("sample", SampleGate),
+    ("corpus", ParquetCorpus),
+)
+
+ENGINE_KEYS = ("slurm", "ray")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A config made into stages. `resolved`: every setting, defaults included."""
+
+    name: str
+    stages: tuple[Stage, ...]
+    resolved: Tree
+    engine: dict[str, dict[str, object]]
+
+    @property
+    def digest(self) -> str:
+        return digest({k: v for k, v in self.resolved.items() if k != "engine"})
+
+
+def known_keys() -> dict[str, list[str]]:
+    """Dotted section -> its keys, in the order of the dataclasses."""
+    known: dict[str, list[str]] = {"": ["name", "extra", "engine"], "engine": list(ENGINE_KEYS)}
+    for path, cls in STANDARD:
+        keys = known.setdefault(path, [])
+        keys += [f.name for f in fields(cls) if f.name not in keys]
+    return known
+
+
+def make_recipe(tree: Tree, default_name: str) -> Recipe:
+    """Raises ConfigError for anything in the config that cannot be meant."""
+    known = known_keys()
+    shallow = {s: k for s, k in known.items() if s not in ("engine",)}
+    check_keys({k: v for k, v in tree.items() if k != "engine"}, shallow)
+    name = tree.get("name", default_name)
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f"name: a string; got {name!r}")
+    stages: list[Stage] = []
+    resolved: Tree = {"name": name}
+    for path, cls in STANDARD:
+        stage = build(cls, section(tree, path), path)
+        stages.append(stage)  # pyright: ignore[reportArgumentType]
+        node = resolved
+        for part in path.split("."):
+            node = node.setdefault(part, {})  # pyright: ignore
+        node.update(plain(stage))  # pyright: ignore
+    extra = tree.get("extra") or []
+    if not isinstance(extra, list):
+        raise ConfigError("extra: a list of {stage: module:Class, after: step, with: {fields}}")
+    for item in extra:
+        insert(stages, item)
+    if extra:
+        resolved["extra"] = extra
+    engine = section(tree, "engine")
+    for key, value in engine.items():
+        if key not in ENGINE_KEYS or not isinstance(value, dict):
+            raise ConfigError(f"engine.{key}: sections {', '.join(ENGINE_KEYS)} with that executor's options")
+    if engine:
+        resolved["engine"] = engine
+    return Recipe(name, tuple(stages), resolved, engine)  # pyright: ignore[reportArgumentType]
+
+
+def insert(stages: list[Stage], item: object) -> None:
+    """Puts a stage of the user's after the last step named `after`."""
+    if not isinstance(item, dict) or not {"stage", "after"} <= set(item) <= {"stage", "after", "with"}:
+        raise ConfigError(f"extra: each item is {{stage: module:Class, after: step, with: {{fields}}}}; got {item!r}")
+    cls = load_class(str(item["stage"]))
+    values = item.get("with") or {}
+    unknown = set(values) - {f.name for f in fields(cls)}
+    if unknown:
+        raise ConfigError(f"extra: {item['stage']} has no {', '.join(sorted(unknown))}")
+    places = [i for i, s in enumerate(stages) if s.name == item["after"]]
+    if not places:
+        raise ConfigError(
+            f"extra: no step {item['after']!r}; there are {', '.join(dict.fromkeys(s.name for s in stages))}"
+        )
+    stages.insert(places[-1] + 1, build(cls, values, str(item["stage"])))  # pyright: ignore[reportArgumentType]

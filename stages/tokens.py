@@ -1,0 +1,135 @@
+"""Token counts: a byte-level BPE trained on the corpus itself, or any `tokenizers` file.
+
+Counts cover all documents, also those that gates drop, because the ledger books tokens at every stage.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import polars as pl
+
+from pipeline.draw import uniform
+from pipeline.errors import ConfigError, DataError
+from pipeline.stage import Artifacts, Corpus, Reads
+
+TOKENIZER = "tokenizer.json"
+
+
+@dataclass(frozen=True)
+class TokenizerModel:
+    """Trains (or copies) the tokenizer whose tokens the run counts and budgets in."""
+
+    path: str | None = None  # a `tokenizers` JSON file; null trains a byte-level BPE on the ingested text
+    vocab_size: int = 16384  # small enough to train in seconds; only counts and the proxies' n-grams depend on it
+    train_bytes: int = 8_000_000  # text to train on, drawn over documents
+    train_doc_bytes: int = 20_000  # at most so much of one document: a single huge page must not shape the vocabulary
+    name: ClassVar = "ingest.tokenizer"
+    version: ClassVar = 1
+    reads: ClassVar[Reads] = {"ingest": ("text", "text_bytes")}
+    needs: ClassVar[tuple[str, ...]] = ()
+    rows: ClassVar[Literal["all"]] = "all"
+    files: ClassVar = ("path",)
+
+    def run(self, corpus: Corpus, out: Path) -> None:
+        if self.path is not None:
+            if not Path(self.path).is_file():
+                raise ConfigError(f"tokenizer.path: no file {self.path}")
+            load(Path(self.path))
+            shutil.copyfile(self.path, out / TOKENIZER)
+            return
+        from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)  # pyright: ignore
+        tokenizer.decoder = decoders.ByteLevel()  # pyright: ignore
+        trainer = trainers.BpeTrainer(
+            vocab_size=self.vocab_size,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            special_tokens=["<|endoftext|>"],
+            show_progress=False,
+        )
+        texts = list(self._sample(corpus))
+        if not texts:
+            raise DataError("no documents to train the tokenizer on: every input record was rejected (see the ledger)")
+        tokenizer.train_from_iterator(texts, trainer)
+        tokenizer.save(str(out / TOKENIZER))
+
+    def _sample(self, corpus: Corpus) -> Iterator[str]:
+        """Documents with the smallest draws until `train_bytes` are reached, in order of their draws."""
+        narrow = pl.concat(list(corpus.batches(("text_bytes",))), how="vertical")
+        drawn = narrow.with_columns(pl.Series("u", uniform(narrow["doc_id"], "tokenizer"))).sort("u", "doc_id")
+        sizes = drawn["text_bytes"].clip(upper_bound=self.train_doc_bytes).cum_sum()
+        chosen = drawn.filter(sizes.shift(1, fill_value=0) < self.train_bytes).select("doc_id", "u")
+        texts: dict[str, str] = {}
+        for batch in corpus.batches(("text",)):
+            picked = batch.filter(pl.col("doc_id").is_in(chosen["doc_id"].implode()))
+            texts.update(zip(picked["doc_id"], picked["text"], strict=True))
+        limit = self.train_doc_bytes
+        return (t.encode()[:limit].decode(errors="ignore") for t in (texts[i] for i in chosen["doc_id"]))
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """token_count of every document under the run's tokenizer."""
+
+    name: ClassVar = "ingest.tokens"
+    version: ClassVar = 1
+    reads: ClassVar[Reads] = {"ingest": ("text",)}
+    writes: ClassVar = ("token_count",)
+    needs: ClassVar = ("ingest.tokenizer",)
+    rows: ClassVar[Literal["all"]] = "all"
+
+    def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
+        encode_lengths = length_counter(artifacts["ingest.tokenizer"] / TOKENIZER)
+
+        def annotate(batch: pl.DataFrame) -> pl.DataFrame:
+            return batch.select("doc_id", pl.Series("token_count", encode_lengths(batch["text"].to_list()), pl.Int64))
+
+        return annotate
+
+
+def load(path: Path) -> object:
+    """A `tokenizers.Tokenizer`. Raises ConfigError when the file is none."""
+    from tokenizers import Tokenizer
+
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:
+        raise ConfigError(f"tokenizer.path: {path} is not a tokenizers file ({error})") from error
+
+
+# Long texts are cut into pieces before encoding: the library's memory per text is some 100 times its bytes.
+PIECE_CHARS = 20_000
+
+
+def length_counter(path: Path) -> Callable[[list[str]], list[int]]:
+    tokenizer = load(path)
+
+    def lengths(texts: list[str]) -> list[int]:
+        counts = []
+        for chunk in (texts[i : i + 64] for i in range(0, len(texts), 64)):
+            pieces, owner = [], []
+            for i, text in enumerate(chunk):
+                parts = _pieces(text)
+                pieces += parts
+                owner += [i] * len(parts)
+            sums = [0] * len(chunk)
+            for i, encoding in zip(owner, tokenizer.encode_batch_fast(pieces), strict=True):  # pyright: ignore
+                sums[i] += len(encoding)
+            counts += sums
+        return counts
+
+    return lengths
+
+
+def _pieces(text: str) -> list[str]:
+    """Cuts at the last line end (else anywhere) before each limit; the pieces join to the text."""
+    pieces = []
+    while len(text) > PIECE_CHARS:
+        cut = text.rfind("\n", PIECE_CHARS // 2, PIECE_CHARS) + 1 or PIECE_CHARS
+        pieces.append(text[:cut])
+        text = text[cut:]
+    return [*pieces, text]
