@@ -71,9 +71,41 @@ _LICENSE: list[Column] = []
 
 _SIGNALS: list[Column] = []
 
-_DEDUP: list[Column] = []
+_DEDUP: list[Column] = [
+    Column("is_reference", pa.bool_(), "", "a document of the kind we want, by dedup.references' rule"),
+    Column("is_held_out", pa.bool_(), "", "a reference that is kept for the objective and never trained on"),
+    Column("exact_duplicate_of", pa.string(), "", "doc_id of the document that stays for this text; null: this one"),
+    Column("exact_copies_n", pa.int64(), "documents", "documents with this text, this one included"),
+    Column(
+        "minhash", pa.binary(), "", "MinHash: a 64-bit key per band, a byte per value; null without words", "FineWeb"
+    ),
+    Column("near_duplicate_of", pa.string(), "", "doc_id of the document that stays for this cluster; null: this one"),
+    Column(
+        "minhash_cluster_size",
+        pa.int64(),
+        "documents",
+        "documents in this near-duplicate cluster, exact copies too",
+        "FineWeb2",
+    ),
+]
 
-_QUALITY: list[Column] = []
+# Larger is better in every q_ column (QuaDMix counts the other way). Models given by path add q_<name>.
+_QUALITY: list[Column] = [
+    Column(
+        "q_reference",
+        pa.float32(),
+        "",
+        "calibrated P(reference | reference or crawl, 1:1), cross-fitted",
+        "DCLM arXiv:2406.11794 4.4",
+    ),
+    Column(
+        "q_importance",
+        pa.float32(),
+        "nat",
+        "mean log ratio of hashed n-grams, references to crawl",
+        "DSIR arXiv:2302.03169",
+    ),
+]
 
 _MIXTURE: list[Column] = [
     Column(

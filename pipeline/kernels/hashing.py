@@ -1,0 +1,157 @@
+"""Texts to token hashes: one pass over UTF-8 bytes, no Python string per word.
+
+A word is a maximal run of letters, digits, "_" and marks, lowercased, without accents; a character of a script that is
+written without spaces is a word of its own. `code_points()` says what each code point is; the kernels only look it up.
+"""
+
+import unicodedata
+from functools import lru_cache
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from numba import njit
+
+# Classes of code points, in the top byte of a table entry; the low 24 bits are the normalised code point.
+SEPARATOR, SKIPPED, WORD, SPACELESS, SYMBOL, SIGN = 0, 1, 2, 3, 4, 5
+CLASS_SHIFT = 24
+TABLE_SIZE = 0x20000  # planes 0 and 1; `_entry` decides the rest, where only ideographs matter
+
+# Written without spaces between words: Thai, Lao, Tibetan, Myanmar, Khmer, kana, Han (UAX #14, class SA, and CJK).
+_SPACELESS_RANGES = (
+    (0x0E00, 0x0EFF),
+    (0x0F00, 0x0FFF),
+    (0x1000, 0x109F),
+    (0x1780, 0x17FF),
+    (0x2E80, 0x2FDF),
+    (0x3005, 0x3007),
+    (0x3021, 0x30FF),
+    (0x31F0, 0x31FF),
+    (0x3400, 0x4DBF),
+    (0x4E00, 0x9FFF),
+    (0xAA60, 0xAA7F),
+    (0xF900, 0xFAFF),
+    (0xFF66, 0xFF9D),
+    (0x1B000, 0x1B16F),
+)
+_HANGUL = (0xAC00, 0xD7A3)  # decomposes into letters, not into a letter and an accent
+
+
+@lru_cache(maxsize=1)
+def code_points() -> np.ndarray:
+    """(TABLE_SIZE,) uint32: class << 24 | normalised code point. Follows this Python's Unicode database."""
+    table = np.zeros(TABLE_SIZE, np.uint32)
+    for code in range(TABLE_SIZE):
+        if _HANGUL[0] <= code <= _HANGUL[1] or 0x3400 <= code <= 0x9FFF:
+            continue  # set below, a slice at a time
+        table[code] = _classify(chr(code))
+    for first, last in ((0x3400, 0x4DBF), (0x4E00, 0x9FFF)):
+        table[first : last + 1] = np.arange(first, last + 1, dtype=np.uint32) | np.uint32(SPACELESS << CLASS_SHIFT)
+    table[_HANGUL[0] : _HANGUL[1] + 1] = np.arange(_HANGUL[0], _HANGUL[1] + 1, dtype=np.uint32) | np.uint32(
+        WORD << CLASS_SHIFT
+    )
+    table.setflags(write=False)
+    return table
+
+
+def _classify(char: str) -> int:
+    """Table entry of one code point."""
+    category = unicodedata.category(char)
+    if category[0] in "ZC":
+        return SKIPPED << CLASS_SHIFT if category == "Cf" else SEPARATOR  # soft hyphens, joiners, bidi marks
+    accent = unicodedata.combining(char)
+    if accent >= 200 or 10 <= accent <= 35:  # Latin, Greek, Cyrillic accents; Hebrew and Arabic points
+        return SKIPPED << CLASS_SHIFT
+    if category[0] == "M":  # a vowel sign, virama or tone mark belongs to the letter before it
+        return SIGN << CLASS_SHIFT | ord(char)
+    if category[0] not in "LN" and char != "_":
+        return SYMBOL << CLASS_SHIFT | ord(char)
+    base = unicodedata.normalize("NFD", char.lower())[0]  # "İ".lower() and "é" are a letter and an accent
+    spaceless = any(first <= ord(char) <= last for first, last in _SPACELESS_RANGES)
+    return (SPACELESS if spaceless else WORD) << CLASS_SHIFT | ord(base)
+
+
+def utf8(texts: pl.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Bytes (uint8) of all texts and offsets (n + 1,) int64 into them; a null text is empty."""
+    array = texts.fill_null("").to_arrow().cast(pa.large_string())
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    _, offsets, data = array.buffers()
+    bounds = (
+        np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
+        if offsets
+        else np.zeros(1, np.int64)
+    )
+    return np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8), bounds
+
+
+@njit(cache=True, nogil=True)
+def mix64(h):
+    """Murmur3's finaliser: every input bit reaches every output bit."""
+    h ^= h >> np.uint64(33)
+    h *= np.uint64(0xFF51AFD7ED558CCD)
+    h ^= h >> np.uint64(33)
+    h *= np.uint64(0xC4CEB9FE1A85EC53)
+    h ^= h >> np.uint64(33)
+    return h
+
+
+@njit(cache=True, nogil=True)
+def token_hashes(data, start, end, table, symbols, hashes, spaceless):
+    """Hashes of the tokens of data[start:end] in text order; returns how many.
+
+    `hashes` (uint64) and `spaceless` (bool) have room for (end - start) // 2 + 1 tokens, and for end - start where
+    `symbols` is set: then each punctuation mark or symbol is a token too, else it only separates.
+    """
+    n = 0
+    h = np.uint64(0)
+    inside = 0  # class of the open token, 0 where none is open
+    i = start
+    while i < end:
+        b = np.uint32(data[i])
+        if b < 0x80:
+            code = b
+            i += 1
+        elif b < 0xE0:
+            code = (b & np.uint32(0x1F)) << np.uint32(6) | (np.uint32(data[i + 1]) & np.uint32(0x3F))
+            i += 2
+        elif b < 0xF0:
+            code = (
+                (b & np.uint32(0x0F)) << np.uint32(12)
+                | (np.uint32(data[i + 1]) & np.uint32(0x3F)) << np.uint32(6)
+                | (np.uint32(data[i + 2]) & np.uint32(0x3F))
+            )
+            i += 3
+        else:
+            code = (
+                (b & np.uint32(0x07)) << np.uint32(18)
+                | (np.uint32(data[i + 1]) & np.uint32(0x3F)) << np.uint32(12)
+                | (np.uint32(data[i + 2]) & np.uint32(0x3F)) << np.uint32(6)
+                | (np.uint32(data[i + 3]) & np.uint32(0x3F))
+            )
+            i += 4
+        if code < np.uint32(0x20000):
+            entry = table[code]
+        elif code < np.uint32(0x40000):  # planes 2 and 3 hold ideographs only
+            entry = np.uint32(3 << 24) | code
+        else:
+            entry = np.uint32(0)
+        kind = entry >> np.uint32(24)
+        if kind == 1:
+            continue
+        if inside != 0 and kind != 5 and not (kind == 2 and inside == 2):
+            hashes[n] = mix64(h)
+            spaceless[n] = inside == 3
+            n += 1
+            inside = 0
+        if kind > 1 and (kind != 4 or symbols):
+            if inside == 0:
+                h = np.uint64(0x9E3779B97F4A7C15)
+                inside = 2 if kind == 5 else kind
+            h = (h ^ np.uint64(entry & np.uint32(0xFFFFFF))) * np.uint64(0x100000001B3)
+            h ^= h >> np.uint64(29)
+    if inside != 0:
+        hashes[n] = mix64(h)
+        spaceless[n] = inside == 3
+        n += 1
+    return n

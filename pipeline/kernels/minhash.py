@@ -1,0 +1,156 @@
+"""MinHash signatures of word shingles: 64-bit hashes, all values of a document in one pass (Broder 1997).
+
+A document is stored as one 64-bit key per band (LSH) and the low byte of every value, mixed (b-bit minwise hashing,
+arXiv:0910.3349): 224 bytes instead of 896, enough to find candidates and to estimate their similarity.
+"""
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from numba import njit
+
+from pipeline.kernels.hashing import mix64, token_hashes
+
+LEADERS = 64  # unlike documents that one band key may hold before further ones are compared with the first 64 only
+
+
+def multipliers(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) odd factors and (n,) addends, uint64: value k of a shingle h is factor_k * h + addend_k mod 2^64."""
+    rng = np.random.default_rng(seed)
+    factors = rng.integers(0, 2**64, n, np.uint64, endpoint=False) | np.uint64(1)
+    return factors, rng.integers(0, 2**64, n, np.uint64, endpoint=False)
+
+
+@njit(cache=True, nogil=True)
+def signatures(data, offsets, table, word_ngram, char_ngram, factors, addends):
+    """(n, k) uint64, the minimum of each hash function, and (n,) int64 shingles; a text without words has 0 shingles.
+
+    A shingle starts at every token and spans `word_ngram` tokens, or `char_ngram` where it starts with a character of
+    a spaceless script. A text shorter than one shingle is one shingle.
+    """
+    n = offsets.size - 1
+    k = factors.size
+    out = np.empty((n, k), np.uint64)
+    counts = np.zeros(n, np.int64)
+    longest = 0
+    for d in range(n):
+        longest = max(longest, offsets[d + 1] - offsets[d])
+    hashes = np.empty(longest // 2 + 1, np.uint64)
+    spaceless = np.empty(longest // 2 + 1, np.bool_)
+    for d in range(n):
+        row = out[d]
+        row[:] = np.uint64(0xFFFFFFFFFFFFFFFF)
+        tokens = token_hashes(data, offsets[d], offsets[d + 1], table, False, hashes, spaceless)
+        shingles = 0
+        for t in range(tokens):
+            stop = t + (char_ngram if spaceless[t] else word_ngram)
+            if stop > tokens:
+                if shingles > 0:
+                    continue
+                stop = tokens
+            h = np.uint64(0)
+            for j in range(t, stop):
+                h = h * np.uint64(0x9E3779B97F4A7C15) + hashes[j]
+            h = mix64(h)
+            shingles += 1
+            for j in range(k):
+                row[j] = min(row[j], h * factors[j] + addends[j])
+        counts[d] = shingles
+    return out, counts
+
+
+@njit(cache=True, nogil=True)
+def pack(values, bands):
+    """(n, k) uint64 values to (n, 8 * bands + k) bytes: little-endian band keys, then a byte of every value."""
+    n, k = values.shape
+    rows = k // bands
+    out = np.empty((n, 8 * bands + k), np.uint8)
+    for d in range(n):
+        for b in range(bands):
+            key = np.uint64(b)
+            for j in range(b * rows, (b + 1) * rows):
+                key = mix64(key ^ values[d, j])
+            for i in range(8):
+                out[d, 8 * b + i] = np.uint8((key >> np.uint64(8 * i)) & np.uint64(0xFF))
+        for j in range(k):
+            out[d, 8 * bands + j] = np.uint8(mix64(values[d, j]) & np.uint64(0xFF))
+    return out
+
+
+def to_binary(packed: np.ndarray, valid: np.ndarray) -> pl.Series:
+    """(n, width) bytes to a Binary series; rows that are not valid become null."""
+    n, width = packed.shape
+    offsets = np.arange(0, (n + 1) * width, width or 1, dtype=np.int64)
+    data = pa.py_buffer(np.ascontiguousarray(packed))
+    array = pa.LargeBinaryArray.from_buffers(pa.large_binary(), n, [None, pa.py_buffer(offsets), data])
+    series = pl.Series("minhash", array, dtype=pl.Binary)
+    return series.to_frame().select(pl.when(pl.Series(valid)).then("minhash")).to_series()
+
+
+def from_binary(series: pl.Series, width: int) -> np.ndarray:
+    """(n, width) bytes of a Binary series without nulls. Raises ValueError where a value has another width."""
+    joined = b"".join(series.to_list())
+    if len(joined) != len(series) * width or bool((series.bin.size() != width).any()):
+        raise ValueError(f"a signature is not {width} bytes wide")
+    return np.frombuffer(joined, np.uint8).reshape(len(series), width)
+
+
+def similarity(matching: np.ndarray, values: int) -> np.ndarray:
+    """Estimated Jaccard similarity where `matching` of `values` bytes agree; 1 in 256 agrees by chance."""
+    return (np.asarray(matching) / values - 1 / 256) / (1 - 1 / 256)
+
+
+@njit(cache=True, nogil=True)
+def _root(parent, i):
+    while parent[i] != i:
+        parent[i] = parent[parent[i]]
+        i = parent[i]
+    return i
+
+
+@njit(cache=True, nogil=True)
+def unite_band(keys, order, fingerprints, rows, min_matching, parent):
+    """Joins documents that share a band key, and agree in at least `min_matching` fingerprint bytes, in `parent`.
+
+    keys (n,) uint64; order (n,) sorts keys, stably, so that the first document of a run is the one that would stay;
+    fingerprints[rows[i]] are the bytes of document i (any shape where min_matching is 0); parent (n,) int64 is a
+    union-find forest whose roots are the smallest index of their set. A document is compared with the leaders of its
+    run: those that were like none before them.
+    """
+    leaders = np.empty(64, np.int64)
+    n = order.size
+    start = 0
+    while start < n:
+        end = start + 1
+        while end < n and keys[order[end]] == keys[order[start]]:
+            end += 1
+        leaders[0] = order[start]
+        found = 1
+        for i in range(start + 1, end):
+            document = order[i]
+            joined = False
+            for j in range(found):
+                if min_matching > 0:
+                    a = fingerprints[rows[leaders[j]]]
+                    b = fingerprints[rows[document]]
+                    same = 0
+                    for k in range(a.size):
+                        same += a[k] == b[k]
+                    if same < min_matching:
+                        continue
+                x = _root(parent, leaders[j])
+                y = _root(parent, document)
+                parent[max(x, y)] = min(x, y)
+                joined = True
+                break
+            if not joined and found < 64:
+                leaders[found] = document
+                found += 1
+        start = end
+
+
+@njit(cache=True, nogil=True)
+def flatten(parent):
+    """Makes every entry of a union-find forest point to its root."""
+    for i in range(parent.size):
+        parent[i] = _root(parent, i)

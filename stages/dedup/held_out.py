@@ -1,0 +1,59 @@
+"""Held-out references: their texts are saved as the objective of the mixture search, then they leave the corpus."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import polars as pl
+
+from pipeline.draw import key64
+from pipeline.errors import DataError
+from pipeline.stage import Corpus, first_broken
+
+
+@dataclass(frozen=True)
+class HeldOutTexts:
+    """Saves the held-out texts, of the crawl and of files, as texts.parquet: doc_id, text, target, sorted by doc_id.
+
+    Runs after deduplication, so no two are near-duplicates of each other if they came from the crawl.
+    """
+
+    target: str = "references"  # name of this objective in the mixture search
+    max_bytes: int = 20_000_000  # of UTF-8 text; beyond it texts are left out in the order of their draw
+    min_texts: int = 4  # the loss on fewer would be the loss on those few
+    name: ClassVar = "dedup.held_out"
+    version: ClassVar = 1
+    reads: ClassVar = {"ingest": ("text",), "dedup.references": ("is_held_out",)}
+    needs: ClassVar = ("dedup.references",)
+
+    def run(self, corpus: Corpus, out: Path) -> None:
+        texts = [pl.read_parquet(corpus.artifacts["dedup.references"] / "texts.parquet")]
+        texts += list(corpus.batches())
+        held_out = pl.concat([batch.filter("is_held_out").select("doc_id", "text") for batch in texts])
+        if held_out.height < self.min_texts:
+            raise DataError(
+                f"dedup.held_out: {held_out.height} held-out reference texts are left after filtering and "
+                f"deduplication, fewer than min_texts = {self.min_texts}; raise dedup.references.held_out_frac, or "
+                "give more references (dedup.references.hosts, dedup.references.paths)"
+            )
+        drawn = held_out.with_columns(pl.Series("draw", key64(held_out["doc_id"], "held_out.order"), dtype=pl.UInt64))
+        drawn = drawn.sort("draw", "doc_id")
+        # The first text always stays; a text that crosses the limit is left out with all after it.
+        fits = np.cumsum(drawn["text"].str.len_bytes().to_numpy()) <= self.max_bytes
+        fits[:1] = True
+        chosen = drawn.filter(fits).sort("doc_id").select("doc_id", "text", pl.lit(self.target).alias("target"))
+        chosen.write_parquet(out / "texts.parquet", compression="zstd")
+
+
+@dataclass(frozen=True)
+class HeldOutGate:
+    """Drops the held-out references: what the mixture is measured on is never trained on."""
+
+    name: ClassVar = "dedup.held_out"
+    version: ClassVar = 1
+    reads: ClassVar = {"dedup.references": ("is_held_out",)}
+    rules: ClassVar = ("held_out",)
+
+    def decide(self, batch: pl.DataFrame) -> pl.Series:
+        return first_broken(batch, {"held_out": pl.col("is_held_out")})

@@ -1,0 +1,214 @@
+"""Near-duplicates: MinHash signatures, locality-sensitive hashing, connected components; one document of each stays.
+
+Defaults are FineWeb's (arXiv:2406.17557, sec. 3.4): word 5-grams, 14 bands of 8 values, so two documents with
+Jaccard similarity s meet with probability 1 - (1 - s^8)^14: 0.5 at s = 0.69, 0.92 at s = 0.8.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import ClassVar
+
+import numpy as np
+import polars as pl
+
+from pipeline.draw import key64
+from pipeline.errors import DataError
+from pipeline.kernels.hashing import code_points, utf8
+from pipeline.kernels.minhash import flatten, from_binary, multipliers, pack, signatures, to_binary, unite_band
+from pipeline.stage import Artifacts, Corpus, first_broken
+
+SALT = "dedup"  # exact duplicates use the same draw, so the same document survives in both
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How a text becomes a signature."""
+
+    word_ngram: int = 5  # words in a shingle (FineWeb: 5)
+    char_ngram: int = 10  # characters in a shingle of a script without spaces; a Chinese word is about two
+    bands: int = 14  # FineWeb: 14
+    rows: int = 8  # values in a band (FineWeb: 8)
+    seed: int = 1  # of the hash functions
+
+    @property
+    def width(self) -> int:
+        """Bytes of a packed signature."""
+        return 8 * self.bands + self.bands * self.rows
+
+    def pack(self, texts: pl.Series) -> tuple[np.ndarray, np.ndarray]:
+        """(n, width) uint8 packed signatures, and (n,) bool: which texts have a word at all."""
+        data, offsets = utf8(texts)
+        factors, addends = multipliers(self.bands * self.rows, self.seed)
+        values, shingles = signatures(data, offsets, code_points(), self.word_ngram, self.char_ngram, factors, addends)
+        return pack(values, self.bands), shingles > 0
+
+
+@dataclass(frozen=True)
+class Signatures:
+    """The packed MinHash signature of every text; null where a text has no word."""
+
+    scheme: Scheme = Scheme()
+    name: ClassVar = "dedup.signatures"
+    version: ClassVar = 1
+    reads: ClassVar = {"ingest": ("text",)}
+    writes: ClassVar = ("minhash",)
+    needs: ClassVar = ()
+    rows: ClassVar = "kept"
+
+    def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
+        def annotate(batch: pl.DataFrame) -> pl.DataFrame:
+            packed, valid = self.scheme.pack(batch["text"])
+            return batch.select("doc_id").with_columns(to_binary(packed, valid).alias("minhash"))
+
+        return annotate
+
+
+@dataclass(frozen=True)
+class MinhashGroups:
+    """Groups near-duplicates into duplicates.parquet: doc_id, duplicate_of, minhash_cluster_size, sorted by doc_id.
+
+    Only members of groups of two and more are listed; duplicate_of is null for the survivor: a held-out document
+    where there is one, else the smallest draw. Held-out texts given as files take part as survivors, so that their
+    near-duplicates leave the corpus too. Bands are spilled to disk and joined one at a time: about 60 bytes per
+    document in memory.
+    """
+
+    scheme: Scheme = Scheme()  # the one of dedup.signatures
+    # A pair that meets in a band is joined only if its estimated similarity reaches this; None joins every such pair,
+    # as FineWeb does. The estimate's standard error is at most 0.05 (112 values).
+    min_similarity: float | None = None
+    name: ClassVar = "dedup.minhash"
+    version: ClassVar = 1
+    reads: ClassVar = {
+        "dedup.signatures": ("minhash",),
+        "dedup.references": ("is_held_out",),
+        "dedup.exact": ("exact_copies_n",),
+    }
+    needs: ClassVar = ("dedup.references",)
+
+    def run(self, corpus: Corpus, out: Path) -> None:
+        with TemporaryDirectory(dir=out) as folder:
+            spill = _Spill(Path(folder), self.scheme)
+            for batch in corpus.batches():
+                spill.add(batch.drop_nulls("minhash"))
+            spill.add(self._given_texts(corpus.artifacts["dedup.references"] / "texts.parquet"))
+            groups = spill.join(self._min_matching())
+        groups.write_parquet(out / "duplicates.parquet", compression="zstd")
+
+    def _given_texts(self, path: Path) -> pl.DataFrame:
+        """Held-out texts that came as files, as rows that no part holds (0 copies)."""
+        texts = pl.read_parquet(path).filter("is_held_out")
+        packed, valid = self.scheme.pack(texts["text"])
+        return texts.select(
+            "doc_id",
+            to_binary(packed, valid).alias("minhash"),
+            "is_held_out",
+            pl.lit(0, pl.Int64).alias("exact_copies_n"),
+        ).drop_nulls("minhash")
+
+    def _min_matching(self) -> int:
+        """Fingerprint bytes that must agree; 0 where every candidate counts."""
+        if self.min_similarity is None:
+            return 0
+        values = self.scheme.bands * self.scheme.rows
+        return ceil(values * (self.min_similarity * (1 - 1 / 256) + 1 / 256) - 1e-9)
+
+
+class _Spill:
+    """Documents of the corpus with their signatures on disk, a file per band."""
+
+    def __init__(self, folder: Path, scheme: Scheme) -> None:
+        self.scheme = scheme
+        self.bands = [folder / f"band-{b}.u64" for b in range(scheme.bands)]
+        self.fingerprints = folder / "fingerprints.u8"
+        for path in (*self.bands, self.fingerprints):
+            path.touch()
+        self.documents: list[pl.DataFrame] = []
+
+    def add(self, batch: pl.DataFrame) -> None:
+        try:
+            packed = from_binary(batch["minhash"], self.scheme.width)
+        except ValueError as error:
+            raise DataError(f"dedup.signatures: {error}; give dedup.signatures and dedup.minhash one scheme") from error
+        for b, path in enumerate(self.bands):
+            with path.open("ab") as file:
+                file.write(packed[:, 8 * b : 8 * b + 8].tobytes())
+        with self.fingerprints.open("ab") as file:
+            file.write(packed[:, 8 * self.scheme.bands :].tobytes())
+        draws = pl.Series("draw", key64(batch["doc_id"], SALT), dtype=pl.UInt64)
+        self.documents.append(batch.select("doc_id", "is_held_out", "exact_copies_n").with_columns(draws))
+
+    def join(self, min_matching: int) -> pl.DataFrame:
+        """The artifact. Document i of the order below is the i-th that would survive, whatever order they came in."""
+        documents = pl.concat(self.documents).with_row_index("row")
+        documents = documents.sort("is_held_out", "draw", "doc_id", descending=[True, False, False])
+        rows = documents["row"].to_numpy().astype(np.int64)
+        fingerprints = np.zeros((1, 1), np.uint8)
+        if min_matching and rows.size:
+            shape = (rows.size, self.scheme.bands * self.scheme.rows)
+            fingerprints = np.asarray(np.memmap(self.fingerprints, np.uint8, mode="r", shape=shape))
+        parent = np.arange(rows.size)
+        for path in self.bands:
+            keys = np.fromfile(path, "<u8")[rows]
+            unite_band(keys, np.argsort(keys, kind="stable"), fingerprints, rows, min_matching, parent)
+        flatten(parent)
+        return _clusters(documents, parent)
+
+
+def _clusters(documents: pl.DataFrame, parent: np.ndarray) -> pl.DataFrame:
+    """Members of clusters of two and more; the size counts exact copies and leaves out texts given as files."""
+    survivors = documents["doc_id"].gather(parent)
+    clusters = documents.select("doc_id", "exact_copies_n", survivor=survivors)
+    return (
+        clusters.with_columns(
+            members=pl.len().over("survivor"),
+            minhash_cluster_size=pl.col("exact_copies_n").sum().over("survivor"),
+        )
+        .filter((pl.col("members") > 1) & (pl.col("exact_copies_n") > 0))
+        .select(
+            "doc_id",
+            pl.when(pl.col("survivor") != pl.col("doc_id")).then("survivor").alias("duplicate_of"),
+            "minhash_cluster_size",
+        )
+        .sort("doc_id")
+    )
+
+
+@dataclass(frozen=True)
+class NearDuplicates:
+    """Which document each near-duplicate repeats, and how many documents its cluster holds."""
+
+    name: ClassVar = "dedup.minhash"
+    version: ClassVar = 1
+    reads: ClassVar = {"dedup.exact": ("exact_copies_n",)}
+    writes: ClassVar = ("near_duplicate_of", "minhash_cluster_size")
+    needs: ClassVar = ("dedup.minhash",)
+    rows: ClassVar = "kept"
+
+    def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
+        groups = pl.read_parquet(artifacts["dedup.minhash"] / "duplicates.parquet")
+
+        def annotate(batch: pl.DataFrame) -> pl.DataFrame:
+            return batch.join(groups, on="doc_id", how="left", maintain_order="left").select(
+                "doc_id",
+                pl.col("duplicate_of").alias("near_duplicate_of"),
+                pl.col("minhash_cluster_size").fill_null(pl.col("exact_copies_n")),
+            )
+
+        return annotate
+
+
+@dataclass(frozen=True)
+class NearGate:
+    """Drops all but one of a cluster of near-duplicates."""
+
+    name: ClassVar = "dedup.minhash.gate"
+    version: ClassVar = 1
+    reads: ClassVar = {"dedup.minhash": ("near_duplicate_of",)}
+    rules: ClassVar = ("near_duplicate",)
+
+    def decide(self, batch: pl.DataFrame) -> pl.Series:
+        return first_broken(batch, {"near_duplicate": pl.col("near_duplicate_of").is_not_null()})

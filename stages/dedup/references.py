@@ -1,0 +1,256 @@
+"""Reference documents: what good text looks like (for the quality model) and what the mixture is searched for.
+
+Either documents of the crawl, chosen by host, or texts given as files. A drawn share of them is held out: those are
+the objective of the mixture search and never reach the corpus.
+"""
+
+import gzip
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from hashlib import blake2b
+from pathlib import Path
+from typing import ClassVar
+
+import polars as pl
+
+from pipeline.draw import uniform
+from pipeline.errors import DataError, InputError
+from pipeline.stage import Artifacts, Corpus
+
+SALT = "held_out"
+_TEXTS = {"doc_id": pl.String, "text": pl.String, "language": pl.String, "is_held_out": pl.Boolean}
+# Scheme, user info (which may look like a host), host; a backslash ends the host as it does in browsers.
+_HOST = r"(?i)^[a-z][a-z0-9+.-]*://(?:[^/?#\\@]*@)*([^/?#\\@:]+)"
+
+
+@dataclass(frozen=True)
+class References:
+    """Settles what a reference is: rule.json, texts.parquet (doc_id, text, language, is_held_out), report.json.
+
+    Raises DataError where there are fewer than `min_references`.
+    """
+
+    # A host is a reference if it is one of these or below it: encyclopaedias, libraries, standards, official bodies.
+    hosts: tuple[str, ...] = (
+        "wikipedia.org",
+        "wikibooks.org",
+        "wikiversity.org",
+        "wikisource.org",
+        "wikivoyage.org",
+        "wikinews.org",
+        "britannica.com",
+        "scholarpedia.org",
+        "newworldencyclopedia.org",
+        "encyclopediaofmath.org",
+        "gutenberg.org",
+        "archives-ouvertes.fr",
+        "arxiv.org",
+        "biorxiv.org",
+        "plos.org",
+        "ncbi.nlm.nih.gov",
+        "jstor.org",
+        "openstax.org",
+        "libretexts.org",
+        "courtlistener.com",
+        "europa.eu",
+        "un.org",
+        "who.int",
+        "bund.de",
+        "admin.ch",
+        "gc.ca",
+        "w3.org",
+        "ietf.org",
+        "rfc-editor.org",
+        "readthedocs.io",
+        "readthedocs.org",
+        "docs.rs",
+        "python.org",
+        "gnu.org",
+        "mozilla.org",
+        "kernel.org",
+        "postgresql.org",
+        "apache.org",
+    )
+    # ... or its public suffix begins with one of these: nih.gov, ox.ac.uk, service-public.gouv.fr.
+    registries: tuple[str, ...] = ("gov", "edu", "ac", "mil", "gouv", "gob", "gub", "govt")
+    # ... or its first label is one of these: documentation hosts.
+    first_labels: tuple[str, ...] = ("docs", "doc", "developer", "developers", "documentation", "devdocs")
+    # Never a reference, nor anything below it: documents that anybody can put there.
+    excluded_hosts: tuple[str, ...] = ("docs.google.com", "forums.developer.apple.com", "bugzilla.mozilla.org")
+    # Only documents of these languages, as the language stage writes them; None takes every language.
+    languages: tuple[str, ...] | None = None
+    # Files of reference texts: .jsonl or .parquet (also .jsonl.gz, .jsonl.zst), or .txt with one text per file. If
+    # there are any, no document of the crawl is a reference.
+    paths: tuple[str, ...] = ()
+    text_field: str = "text"  # of the files; a field `language` is read where there is one
+    held_out_frac: float = 0.2  # share of the references that is held out
+    min_references: int = 20  # a model of fewer would be a model of those few
+    name: ClassVar = "dedup.references"
+    version: ClassVar = 1
+    files: ClassVar = ("paths",)
+    reads: ClassVar = {"ingest": ("url",), "language": ("language",)}
+    needs: ClassVar = ()
+
+    def run(self, corpus: Corpus, out: Path) -> None:
+        texts = given_texts(self)
+        documents, references, by_host = 0, texts.height, pl.DataFrame(schema={"host": pl.String, "len": pl.UInt32})
+        for batch in corpus.batches():
+            documents += batch.height
+            if not self.paths:
+                found = host_of(batch.filter(is_reference(batch, self))["url"])
+                references += found.len()
+                by_host = pl.concat([by_host, found.alias("host").to_frame().group_by("host").len()])
+        if references < self.min_references:
+            raise DataError(_too_few(self, references, documents))
+        texts.write_parquet(out / "texts.parquet", compression="zstd")
+        top = by_host.group_by("host").agg(pl.col("len").sum()).sort("len", "host", descending=[True, False]).head(50)
+        report = {"documents": documents, "references": references, "hosts": dict(top.iter_rows())}
+        (out / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False))
+        (out / "rule.json").write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False))
+
+
+def _too_few(rule: References, references: int, documents: int) -> str:
+    if rule.paths:
+        where = f"in {', '.join(rule.paths)}"
+    else:
+        where = (
+            f"among {documents:,} documents (hosts {', '.join(rule.hosts[:3])}, ... below {len(rule.hosts)} hosts, "
+            f"registries {', '.join(rule.registries)}, first labels {', '.join(rule.first_labels)})"
+        )
+    return (
+        f"dedup.references: {references} reference texts {where}, fewer than min_references = {rule.min_references}; "
+        "give texts of the kind you want as dedup.references.paths, add to dedup.references.hosts, or add input"
+    )
+
+
+@dataclass(frozen=True)
+class ReferenceFlags:
+    """Marks the crawl's reference documents by the settled rule, and which of them are held out."""
+
+    name: ClassVar = "dedup.references"
+    version: ClassVar = 1
+    reads: ClassVar = {"ingest": ("url",), "language": ("language",)}
+    writes: ClassVar = ("is_reference", "is_held_out")
+    needs: ClassVar = ("dedup.references",)
+    rows: ClassVar = "kept"
+
+    def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
+        stored = json.loads((artifacts["dedup.references"] / "rule.json").read_text())
+        fields: dict = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
+        rule = References(**fields)
+
+        def annotate(batch: pl.DataFrame) -> pl.DataFrame:
+            reference = is_reference(batch, rule)
+            drawn = pl.Series(uniform(batch["doc_id"], SALT) < rule.held_out_frac, dtype=pl.Boolean)
+            return batch.select("doc_id").with_columns(is_reference=reference, is_held_out=reference & drawn)
+
+        return annotate
+
+
+def host_of(urls: pl.Series) -> pl.Series:
+    """Lowercase host of each URL, without user info, port and trailing dot; null where there is none."""
+    return urls.str.extract(_HOST).str.to_lowercase().str.strip_chars_end(".")
+
+
+def is_reference(batch: pl.DataFrame, rule: References) -> pl.Series:
+    """Boolean per row of `batch` (url, language); false for every row where reference texts are given as files."""
+    if rule.paths:
+        return pl.repeat(False, batch.height, dtype=pl.Boolean, eager=True)
+    hosts = host_of(batch["url"])
+    names = hosts.drop_nulls().unique()
+    good = names.filter(pl.Series([matches(name, rule) for name in names], dtype=pl.Boolean))
+    flags = hosts.is_in(good.implode()).fill_null(False)
+    if rule.languages is not None:
+        flags &= batch["language"].is_in(list(rule.languages)).fill_null(False)
+    return flags
+
+
+def matches(host: str, rule: References) -> bool:
+    """Whether a host (as `host_of` gives it) is a reference by `rule`; look-alikes below another domain are not."""
+    labels = host.split(".")
+    above = {".".join(labels[i:]) for i in range(len(labels))}
+    if not above.isdisjoint(rule.excluded_hosts):
+        return False
+    suffix = _suffix(host)
+    if suffix and host != suffix and suffix.split(".")[0] in rule.registries:
+        return True
+    return not above.isdisjoint(rule.hosts) or (len(labels) > 2 and labels[0] in rule.first_labels)
+
+
+def _suffix(host: str) -> str:
+    return _public_suffixes()(host).suffix
+
+
+@lru_cache(maxsize=1)
+def _public_suffixes() -> Callable:
+    """The public suffix list that comes with tldextract: no network, no cache folder."""
+    from tldextract import TLDExtract
+
+    return TLDExtract(suffix_list_urls=(), cache_dir=None)
+
+
+def given_texts(rule: References) -> pl.DataFrame:
+    """doc_id, text, language, is_held_out of the texts in `rule.paths`, each text once, sorted by doc_id.
+
+    doc_id is "reference-" and a hash of the text. Raises InputError for a file that cannot be read, DataError for a
+    record without text.
+    """
+    rows = [
+        ("reference-" + blake2b(text.encode(), digest_size=16).hexdigest(), text, language)
+        for path in rule.paths
+        for text, language in _read(path, rule.text_field)
+        if not text.isspace() and text
+    ]
+    texts = pl.DataFrame(rows, schema=dict(list(_TEXTS.items())[:3]), orient="row").unique("doc_id").sort("doc_id")
+    held_out = pl.Series(uniform(texts["doc_id"], SALT) < rule.held_out_frac, dtype=pl.Boolean)
+    return texts.with_columns(is_held_out=held_out)
+
+
+def _read(path: str, field: str) -> Iterator[tuple[str, str | None]]:
+    """(text, language or None) of each record of a file."""
+    try:
+        if path.endswith(".parquet"):
+            frame = pl.read_parquet(path)
+            if field not in frame.columns:
+                raise DataError(f"{path} has no column {field!r}; name its text column in dedup.references.text_field")
+            language = frame["language"].to_list() if "language" in frame.columns else [None] * frame.height
+            yield from zip(frame[field].fill_null("").to_list(), language, strict=True)
+        elif re.search(r"\.jsonl(\.gz|\.zst)?$", path):
+            yield from _read_lines(path, field)
+        elif re.search(r"\.txt(\.gz|\.zst)?$", path):
+            yield _decompressed(path), None
+        else:
+            raise InputError(f"{path}: reference texts are .jsonl, .parquet or .txt files (or .gz, .zst of text)")
+    except (OSError, UnicodeDecodeError, pl.exceptions.ComputeError) as error:
+        raise InputError(f"cannot read the reference texts {path}: {error}") from error
+
+
+def _read_lines(path: str, field: str) -> Iterator[tuple[str, str | None]]:
+    for number, line in enumerate(_decompressed(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+            text, language = record[field], record.get("language")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(
+                f"{path}, line {number}: no JSON record with {field!r}; name its text field in "
+                "dedup.references.text_field"
+            ) from error
+        if not isinstance(text, str) or not isinstance(language, str | None):
+            raise DataError(f"{path}, line {number}: {field!r} and language must be strings")
+        yield text, language
+
+
+def _decompressed(path: str) -> str:
+    content = Path(path).read_bytes()
+    if path.endswith(".gz"):
+        content = gzip.decompress(content)
+    elif path.endswith(".zst"):
+        import zstandard
+
+        content = zstandard.ZstdDecompressor().stream_reader(content, read_across_frames=True).read()
+    return content.decode()
