@@ -1,0 +1,353 @@
+"""Kernels of the n-gram proxy: n-gram ids, count tables, and the probabilities of many mixtures side by side.
+
+A *feature* is a slice of a bucket (feature = bucket * slices + slice). A mixture gives every feature a rate: how often
+its tokens are read. Counts are linear in the rates; the number of distinct followers of a context is not, because a
+follower that several buckets share counts once. So the followers that more than one bucket has are kept as lists of
+features ("shared"), and those that one bucket has are only counted ("own").
+"""
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, nogil=True)
+def _slot(key, mask):
+    h = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)  # Fibonacci hashing
+    return np.int64((h ^ (h >> np.uint64(32))) & np.uint64(mask))
+
+
+@njit(cache=True, nogil=True)
+def hash_table(keys):
+    """Open-addressing table of distinct int64 keys >= 0: (slots,) indexes into keys, -1 where empty."""
+    size = 16
+    while size < 2 * keys.size:
+        size *= 2
+    table = np.full(size, -1, np.int32)
+    for i in range(keys.size):
+        s = _slot(keys[i], size - 1)
+        while table[s] >= 0:
+            s = (s + 1) & (size - 1)
+        table[s] = i
+    return table
+
+
+@njit(cache=True, nogil=True)
+def next_states(states, tokens, end_id, vocab, keys, table):
+    """States of one more token of history: states (n,) int32 of m - 1 tokens -> (n,) int32 of m tokens.
+
+    A state is 0 at the start of a document, -1 if the target never has that history, else 1 + index in `keys`
+    (keys: state of the shorter history one token earlier * vocab + token).
+    """
+    out = np.empty(tokens.size, np.int32)
+    mask = table.size - 1
+    before = np.int64(0)
+    for i in range(tokens.size):
+        found = np.int32(-1)
+        if tokens[i] == end_id:
+            found = np.int32(0)
+        elif before >= 0:
+            key = before * vocab + tokens[i]
+            s = _slot(key, mask)
+            while table[s] >= 0:
+                if keys[table[s]] == key:
+                    found = np.int32(table[s] + 1)
+                    break
+                s = (s + 1) & mask
+        out[i] = found
+        before = np.int64(states[i])
+    return out
+
+
+@njit(cache=True, nogil=True)
+def events(states, tokens, vocab, features, ends, first_feature):
+    """((state * vocab + token) * features + feature) of every position whose history the target has, in order.
+
+    states (n,) of the history that ends at each position; slice s of the bucket ends before position ends[s].
+    """
+    out = np.empty(tokens.size, np.int64)
+    n = 0
+    before = np.int64(0)
+    s = 0
+    for i in range(tokens.size):
+        while i >= ends[s]:
+            s += 1
+        if before >= 0:
+            out[n] = (before * vocab + tokens[i]) * features + first_feature + s
+            n += 1
+        before = np.int64(states[i])
+    return out[:n]
+
+
+@njit(cache=True, nogil=True)
+def run_lengths(values):
+    """Distinct values of a sorted array and how often each occurs (float64)."""
+    kept = np.empty_like(values)
+    counts = np.empty(values.size, np.float64)
+    n = 0
+    for i in range(values.size):
+        if n == 0 or values[i] != kept[n - 1]:
+            kept[n] = values[i]
+            counts[n] = 0.0
+            n += 1
+        counts[n - 1] += 1.0
+    return kept[:n].copy(), counts[:n].copy()
+
+
+@njit(cache=True, nogil=True)
+def tabulate(composite, counts, vocab, features, slices, contexts, grams):
+    """The tables of one order, grouped by context.
+
+    composite (e,) sorted, as `events` makes them, with their counts; contexts (c,) sorted states; grams (g,) sorted
+    state * vocab + token of the target. Returns, per context c or gram g (pointers have one entry more than rows):
+    total_at, total_feature, total_count   counts of the context by feature
+    own_at, own_feature, own_count         followers that only one bucket has, by the first feature that has them
+    shared_at                              per context, its followers that several buckets have
+    feature_at, shared_feature             per shared follower, the first feature of each bucket that has it
+    gram_at, gram_feature, gram_count      counts of the target's grams by feature
+    first_at, first_feature                the first feature of each bucket that has the gram
+    context_gram_at                        per context, its grams
+    """
+    total_at = np.zeros(contexts.size + 1, np.int64)
+    total_feature = np.empty(composite.size, np.uint16)
+    total_count = np.empty(composite.size, np.float64)
+    own_at = np.zeros(contexts.size + 1, np.int64)
+    own_feature = np.empty(composite.size, np.uint16)
+    own_count = np.empty(composite.size, np.float64)
+    shared_at = np.zeros(contexts.size + 1, np.int64)
+    feature_at = np.zeros(composite.size + 1, np.int64)
+    shared_feature = np.empty(composite.size, np.uint16)
+    gram_at = np.zeros(grams.size + 1, np.int64)
+    gram_feature = np.empty(composite.size, np.uint16)
+    gram_count = np.empty(composite.size, np.float64)
+    first_at = np.zeros(grams.size + 1, np.int64)
+    first_feature = np.empty(composite.size, np.uint16)
+    context_gram_at = np.zeros(contexts.size + 1, np.int64)
+    totals = np.zeros(features, np.float64)
+    owned = np.zeros(features, np.float64)
+    e = g = 0
+    n_total = n_own = n_shared = n_feature = n_gram = n_first = 0
+    for c in range(contexts.size):
+        high = (contexts[c] + 1) * vocab
+        totals[:] = 0.0
+        owned[:] = 0.0
+        while e < composite.size and composite[e] // features < high:
+            key = composite[e] // features
+            while g < grams.size and grams[g] < key:
+                gram_at[g + 1] = n_gram
+                first_at[g + 1] = n_first
+                g += 1
+            wanted = g < grams.size and grams[g] == key
+            buckets = 0
+            last = -1
+            start = n_feature
+            while e < composite.size and composite[e] // features == key:
+                f = composite[e] % features
+                totals[f] += counts[e]
+                if f // slices != last:
+                    last = f // slices
+                    buckets += 1
+                    shared_feature[n_feature] = f
+                    n_feature += 1
+                if wanted:
+                    gram_feature[n_gram] = f
+                    gram_count[n_gram] = counts[e]
+                    n_gram += 1
+                e += 1
+            if wanted:
+                for i in range(start, n_feature):
+                    first_feature[n_first] = shared_feature[i]
+                    n_first += 1
+            if buckets == 1:
+                n_feature = start
+                owned[shared_feature[start]] += 1.0
+            else:
+                n_shared += 1
+                feature_at[n_shared] = n_feature
+        while g < grams.size and grams[g] < high:
+            gram_at[g + 1] = n_gram
+            first_at[g + 1] = n_first
+            g += 1
+        for f in range(features):
+            if totals[f] > 0:
+                total_feature[n_total] = f
+                total_count[n_total] = totals[f]
+                n_total += 1
+            if owned[f] > 0:
+                own_feature[n_own] = f
+                own_count[n_own] = owned[f]
+                n_own += 1
+        total_at[c + 1] = n_total
+        own_at[c + 1] = n_own
+        shared_at[c + 1] = n_shared
+        context_gram_at[c + 1] = g
+    return (
+        total_at,
+        total_feature[:n_total].copy(),
+        total_count[:n_total].copy(),
+        own_at,
+        own_feature[:n_own].copy(),
+        own_count[:n_own].copy(),
+        shared_at,
+        feature_at[: n_shared + 1].copy(),
+        shared_feature[:n_feature].copy(),
+        gram_at,
+        gram_feature[:n_gram].copy(),
+        gram_count[:n_gram].copy(),
+        first_at,
+        first_feature[:n_first].copy(),
+        context_gram_at,
+    )
+
+
+@njit(cache=True, nogil=True)
+def probabilities(tables, rate, absent, discount, strength, lower, suffix, out):
+    """Interpolated absolute discounting for all grams of one order, many mixtures side by side.
+
+    rate, absent (features, lanes): copies of each feature, and the share of it that was never read (1 - min(rate, 1));
+    discount, strength (lanes,); lower (lower grams, lanes) with suffix (g,) indexes into it; out (g, lanes) becomes
+    (count - discount * present + (strength + discount * followers) * lower) / (total + strength), or `lower` where
+    nothing was read and strength is 0.
+    """
+    (
+        total_at, total_feature, total_count, own_at, own_feature, own_count, shared_at, feature_at, shared_feature,
+        gram_at, gram_feature, gram_count, first_at, first_feature, context_gram_at,
+    ) = tables  # fmt: skip
+    lanes = rate.shape[1]
+    total = np.empty(lanes)
+    followers = np.empty(lanes)
+    inverse = np.empty(lanes)
+    back_off = np.empty(lanes)
+    product = np.empty(lanes)
+    count = np.empty(lanes)
+    for c in range(total_at.size - 1):
+        for x in range(lanes):
+            total[x] = 0.0
+            followers[x] = 0.0
+        for i in range(total_at[c], total_at[c + 1]):
+            n = total_count[i]
+            f = total_feature[i]
+            for x in range(lanes):
+                total[x] += n * rate[f, x]
+        for i in range(own_at[c], own_at[c + 1]):
+            n = own_count[i]
+            f = own_feature[i]
+            for x in range(lanes):
+                followers[x] += n - n * absent[f, x]
+        for t in range(shared_at[c], shared_at[c + 1]):
+            for x in range(lanes):
+                product[x] = 1.0
+            for i in range(feature_at[t], feature_at[t + 1]):
+                f = shared_feature[i]
+                for x in range(lanes):
+                    product[x] *= absent[f, x]
+            for x in range(lanes):
+                followers[x] += 1.0 - product[x]
+        for x in range(lanes):
+            mass = total[x] + strength[x]
+            inverse[x] = 1.0 / mass if mass > 0.0 else 0.0
+            back_off[x] = (strength[x] + discount[x] * followers[x]) * inverse[x] if mass > 0.0 else 1.0
+        for g in range(context_gram_at[c], context_gram_at[c + 1]):
+            for x in range(lanes):
+                count[x] = 0.0
+                product[x] = 1.0
+            for i in range(gram_at[g], gram_at[g + 1]):
+                n = gram_count[i]
+                f = gram_feature[i]
+                for x in range(lanes):
+                    count[x] += n * rate[f, x]
+            for i in range(first_at[g], first_at[g + 1]):
+                f = first_feature[i]
+                for x in range(lanes):
+                    product[x] *= absent[f, x]
+            s = suffix[g]
+            for x in range(lanes):
+                seen = count[x] - discount[x] * (1.0 - product[x])
+                out[g, x] = seen * inverse[x] + back_off[x] * lower[s, x]
+
+
+@njit(cache=True, nogil=True)
+def surprisals(probability, gram, target, share, targets):
+    """(targets, lanes): sum of -share * ln(probability) over each target's distinct grams."""
+    lanes = probability.shape[1]
+    out = np.zeros((targets, lanes))
+    for i in range(gram.size):
+        for x in range(lanes):
+            out[target[i], x] -= share[i] * np.log(probability[gram[i], x])
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _add_product_slope(features, low, high, absent, slope, absent_slope):
+    """absent_slope[f] += slope * d(product of absent[features[low:high]])/d absent[f]."""
+    product = 1.0
+    zeros = 0
+    for i in range(low, high):
+        a = absent[features[i]]
+        if a == 0.0:
+            zeros += 1
+        else:
+            product *= a
+    if zeros > 1:
+        return
+    for i in range(low, high):
+        a = absent[features[i]]
+        if zeros == 0:
+            absent_slope[features[i]] += slope * product / a
+        elif a == 0.0:
+            absent_slope[features[i]] += slope * product
+
+
+@njit(cache=True, nogil=True)
+def slopes(tables, rate, absent, discount, strength, lower, suffix, slope, lower_slope, rate_slope, absent_slope):
+    """The reverse of `probabilities` for one mixture: adds to the last three what `slope` (g,) = dLoss/dp implies.
+
+    rate, absent, rate_slope, absent_slope (features,); lower, lower_slope (lower grams,).
+    """
+    (
+        total_at, total_feature, total_count, own_at, own_feature, own_count, shared_at, feature_at, shared_feature,
+        gram_at, gram_feature, gram_count, first_at, first_feature, context_gram_at,
+    ) = tables  # fmt: skip
+    for c in range(total_at.size - 1):
+        total = 0.0
+        followers = 0.0
+        for i in range(total_at[c], total_at[c + 1]):
+            total += total_count[i] * rate[total_feature[i]]
+        for i in range(own_at[c], own_at[c + 1]):
+            followers += own_count[i] * (1.0 - absent[own_feature[i]])
+        for t in range(shared_at[c], shared_at[c + 1]):
+            product = 1.0
+            for i in range(feature_at[t], feature_at[t + 1]):
+                product *= absent[shared_feature[i]]
+            followers += 1.0 - product
+        mass = total + strength
+        if mass <= 0.0:
+            for g in range(context_gram_at[c], context_gram_at[c + 1]):
+                lower_slope[suffix[g]] += slope[g]
+            continue
+        inverse = 1.0 / mass
+        back_off = (strength + discount * followers) * inverse
+        inverse_slope = 0.0
+        back_off_slope = 0.0
+        for g in range(context_gram_at[c], context_gram_at[c + 1]):
+            count = 0.0
+            product = 1.0
+            for i in range(gram_at[g], gram_at[g + 1]):
+                count += gram_count[i] * rate[gram_feature[i]]
+                rate_slope[gram_feature[i]] += slope[g] * inverse * gram_count[i]
+            for i in range(first_at[g], first_at[g + 1]):
+                product *= absent[first_feature[i]]
+            _add_product_slope(
+                first_feature, first_at[g], first_at[g + 1], absent, slope[g] * inverse * discount, absent_slope
+            )
+            inverse_slope += slope[g] * (count - discount * (1.0 - product))
+            back_off_slope += slope[g] * lower[suffix[g]]
+            lower_slope[suffix[g]] += slope[g] * back_off
+        followers_slope = back_off_slope * discount * inverse
+        inverse_slope += back_off_slope * (strength + discount * followers)
+        total_slope = -inverse_slope * inverse * inverse
+        for i in range(total_at[c], total_at[c + 1]):
+            rate_slope[total_feature[i]] += total_slope * total_count[i]
+        for i in range(own_at[c], own_at[c + 1]):
+            absent_slope[own_feature[i]] -= followers_slope * own_count[i]
+        for t in range(shared_at[c], shared_at[c + 1]):
+            _add_product_slope(shared_feature, feature_at[t], feature_at[t + 1], absent, -followers_slope, absent_slope)
