@@ -1,0 +1,274 @@
+"""Text to unit vectors: a TF-IDF + SVD model fitted to the corpus, or a published sentence-transformers model.
+
+The fitted model needs no download and embeds thousands of pages a second on a core; a transformer knows paraphrase
+and other languages but wants a GPU. Both give values that float16 holds exactly, so that sidecars compress.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Protocol, cast
+
+import numpy as np
+import polars as pl
+
+from pipeline.errors import ConfigError, DataError, InputError
+from pipeline.kernels.embedding import embed_rows
+from pipeline.kernels.terms import character_tables, count_terms, distinct_terms, hash_table, text_buffers
+
+TFIDF_SVD = "tfidf-svd"
+
+# Vocabulary fitting merges term counts of this many texts at a time, to bound memory.
+_SLICE = 4096
+# log(count) is tabulated up to here; no count in 2 * max_chars terms is much larger.
+_LOG_COUNTS = 4096
+
+
+class Embedder(Protocol):
+    """Texts to (n, dims) float32 rows of unit length; all zeros where the text holds nothing the model knows."""
+
+    def embed(self, texts: pl.Series) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The known terms: their hashes (n,) uint64, spellings, and document frequencies (n,) int64 among `docs`."""
+
+    hashes: np.ndarray
+    terms: tuple[str, ...]
+    frequencies: np.ndarray
+    docs: int
+    max_chars: int
+
+    def count(self, texts: pl.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Counts per text as CSR: (row offsets, term ids, counts)."""
+        first_seen = np.full((len(self.hashes), 2), -1, np.int64)
+        table = hash_table(self.hashes)
+        return count_terms(*text_buffers(texts), *character_tables(), self.max_chars, self.hashes, table, first_seen)
+
+    def idf(self) -> np.ndarray:
+        """(n,) float64, smoothed: log((1 + docs) / (1 + frequency)) + 1."""
+        return np.log((1 + self.docs) / (1 + self.frequencies)) + 1
+
+    def save(self, folder: Path) -> None:
+        np.save(folder / "hashes.npy", self.hashes)
+        np.save(folder / "frequencies.npy", self.frequencies)
+        facts = {"terms": self.terms, "docs": self.docs, "max_chars": self.max_chars}
+        (folder / "vocabulary.json").write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
+
+    @staticmethod
+    def load(folder: Path) -> "Vocabulary":
+        facts = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
+        arrays = (np.load(folder / "hashes.npy"), np.load(folder / "frequencies.npy"))
+        return Vocabulary(arrays[0], tuple(facts["terms"]), arrays[1], facts["docs"], facts["max_chars"])
+
+
+def fit_vocabulary(texts: pl.Series, max_terms: int, min_df: int, max_df_frac: float, max_chars: int) -> Vocabulary:
+    """The `max_terms` terms in most documents, of those in at least `min_df` and at most `max_df_frac` of them.
+
+    Raises DataError if no term qualifies.
+    """
+    tables = character_tables()
+    hashes, frequencies = np.empty(0, np.uint64), np.empty(0, np.int64)
+    for start in range(0, len(texts), _SLICE):
+        found, _ = distinct_terms(*text_buffers(texts[start : start + _SLICE]), *tables, max_chars)
+        new, counts = np.unique(found, return_counts=True)
+        hashes, inverse = np.unique(np.concatenate([hashes, new]), return_inverse=True)
+        merged = np.zeros(len(hashes), np.int64)
+        np.add.at(merged, inverse, np.concatenate([frequencies, counts]))
+        frequencies = merged
+    fits = (frequencies >= min_df) & (frequencies <= max_df_frac * len(texts))
+    if not fits.any():
+        raise DataError(
+            f"none of {len(hashes)} terms in {len(texts)} sampled documents stands in at least min_df={min_df} and "
+            f"at most max_df_frac={max_df_frac} of them; lower embed.model.min_df or give more documents"
+        )
+    hashes, frequencies = hashes[fits], frequencies[fits]
+    order = np.lexsort((hashes, -frequencies))[:max_terms]
+    hashes, frequencies = np.ascontiguousarray(hashes[order]), np.ascontiguousarray(frequencies[order])
+    spellings = _spellings(texts, hashes, max_chars)
+    return Vocabulary(hashes, spellings, frequencies, len(texts), max_chars)
+
+
+def _spellings(texts: pl.Series, hashes: np.ndarray, max_chars: int) -> tuple[str, ...]:
+    """How each term is written where it first appears, lower-cased as the kernel reads it."""
+    classes, lower = character_tables()
+    table = hash_table(hashes)
+    spellings: list[str | None] = [None] * len(hashes)
+    for start in range(0, len(texts), _SLICE):
+        data, offsets = text_buffers(texts[start : start + _SLICE])
+        seen = np.full((len(hashes), 2), -1, np.int64)
+        count_terms(data, offsets, classes, lower, max_chars, hashes, table, seen)
+        for term in np.flatnonzero(seen[:, 0] >= 0):
+            if spellings[term] is None:
+                written = data[seen[term, 0] : seen[term, 1]].tobytes().decode("utf-8")
+                codes = (lower[ord(c)] if ord(c) < 0x10000 else ord(c) for c in written)
+                spellings[term] = "".join(map(chr, codes))
+    return tuple(s or "" for s in spellings)
+
+
+@dataclass(frozen=True)
+class TfidfSvd:
+    """Latent semantic analysis: sublinear TF-IDF projected on its leading right singular vectors.
+
+    weights (terms, dims) float32 = idf x singular vectors.
+    """
+
+    vocabulary: Vocabulary
+    weights: np.ndarray
+
+    def embed(self, texts: pl.Series) -> np.ndarray:
+        log_counts = np.zeros(_LOG_COUNTS, np.float32)
+        log_counts[1:] = 1 + np.log(np.arange(1, _LOG_COUNTS))
+        vocabulary = self.vocabulary
+        table = hash_table(vocabulary.hashes)
+        buffers, tables = text_buffers(texts), character_tables()
+        rows = embed_rows(*buffers, *tables, vocabulary.max_chars, vocabulary.hashes, table, self.weights, log_counts)
+        return half_precision(rows)
+
+
+def fit_tfidf_svd(vocabulary: Vocabulary, texts: pl.Series, dims: int, seed: int, threads: int) -> TfidfSvd:
+    """Fits the projection to `texts`. Fewer than `dims` dimensions come out if the texts span fewer.
+
+    Randomised range finder with power iterations (Halko, Martinsson, Tropp, arXiv:0909.4061, alg. 4.4); each
+    vector's largest entry is made positive, and entries are rounded to six decimals.
+    """
+    from scipy.sparse import csr_matrix, diags
+    from threadpoolctl import threadpool_limits
+
+    ends, ids, counts = vocabulary.count(texts)
+    idf = vocabulary.idf()
+    values = (1 + np.log(counts)) * idf[ids]
+    matrix = csr_matrix((values, ids, ends), shape=(len(texts), len(idf)))
+    norms = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
+    matrix = csr_matrix(diags(1 / np.where(norms > 0, norms, 1)) @ matrix)
+    rank = min(dims, *matrix.shape)
+    with threadpool_limits(threads):
+        # 20 extra directions and 4 power iterations: the residual of the last kept vector is below 1%.
+        width = min(rank + 20, *matrix.shape)
+        basis = matrix @ np.random.default_rng(seed).standard_normal((matrix.shape[1], width))
+        for _ in range(4):
+            basis, _ = np.linalg.qr(matrix.T @ np.linalg.qr(basis)[0])
+            basis = matrix @ basis
+        basis, _ = np.linalg.qr(basis)
+        _, strengths, vectors = np.linalg.svd((matrix.T @ basis).T, full_matrices=False)
+    spanned = strengths[:rank] > 1e-6 * strengths[0]
+    vectors = vectors[:rank][spanned]
+    largest = np.abs(np.round(vectors, 9)).argmax(axis=1)
+    vectors *= np.sign(vectors[np.arange(len(vectors)), largest])[:, None]
+    weights = np.ascontiguousarray(np.round(vectors.T * idf[:, None], 6), dtype=np.float32)
+    return TfidfSvd(vocabulary, weights)
+
+
+@dataclass(frozen=True)
+class SentenceEncoder:
+    """A sentence-transformers model. Inputs of one length class are encoded in blocks of one fixed shape.
+
+    A row is padded to the next of 16, 32, 64 ... max_tokens and a block is filled up with empty rows, so every
+    matrix product has a shape that depends on the row's own length, not on its neighbours.
+    """
+
+    model: str
+    revision: str | None
+    max_tokens: int
+    max_chars: int
+    device: str
+    block_rows: int
+    threads: int
+    trust_remote_code: bool
+
+    def embed(self, texts: pl.Series) -> np.ndarray:
+        import torch
+
+        model = _open_transformer(self.model, self.revision, self.device, self.trust_remote_code)
+        torch.set_num_threads(self.threads)
+        tokenizer = cast(Callable, model.tokenizer)
+        heads = [t[: self.max_chars] for t in texts.fill_null("")]
+        limit = min(self.max_tokens, model.max_seq_length or self.max_tokens)
+        lengths = [len(i) for i in tokenizer(heads, truncation=True, max_length=limit)["input_ids"]] if heads else []
+        classes = [min(limit, max(16, 1 << (n - 1).bit_length())) for n in lengths]
+        rows = np.zeros((len(heads), _width(model)), np.float32)
+        for length in sorted(set(classes)):
+            members = [i for i, c in enumerate(classes) if c == length]
+            for start in range(0, len(members), self.block_rows):
+                block = members[start : start + self.block_rows]
+                filled = [heads[i] for i in block] + [""] * (self.block_rows - len(block))
+                features = tokenizer(
+                    filled, padding="max_length", truncation=True, max_length=length, return_tensors="pt"
+                )
+                with torch.inference_mode():
+                    out = model({k: v.to(model.device) for k, v in features.items()})["sentence_embedding"]
+                rows[block] = out.float().cpu().numpy()[: len(block)]
+        norms = np.sqrt(np.square(rows, dtype=np.float64).cumsum(axis=1)[:, -1:]) if len(rows) else rows[:, :1]
+        return half_precision((rows / np.where(norms > 0, norms, 1)).astype(np.float32))
+
+
+@cache
+def _open_transformer(name: str, revision: str | None, device: str, trust_remote_code: bool):
+    """Kept for the life of the process: opening one takes seconds and gigabytes."""
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as e:
+        raise ConfigError(
+            f"embed.model.model={name!r} needs sentence-transformers; install gristmill[transformers] or use "
+            f"{TFIDF_SVD!r}"
+        ) from e
+    options = {"revision": revision, "device": device, "trust_remote_code": trust_remote_code}
+    return SentenceTransformer(name, **options).eval()
+
+
+def _width(model) -> int:
+    probe = getattr(model, "get_embedding_dimension", None) or model.get_sentence_embedding_dimension
+    return int(probe())
+
+
+def half_precision(rows: np.ndarray) -> np.ndarray:
+    """The nearest values that float16 holds, as float32."""
+    return rows.astype(np.float16).astype(np.float32)
+
+
+def folder_digest(folder: Path) -> str:
+    """blake2b-128 of a local model's files, by name and content."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "blake2b").digest())
+    return digest.hexdigest()
+
+
+def save_tfidf_svd(model: TfidfSvd, folder: Path) -> None:
+    """The vocabulary is saved beside it by the caller."""
+    np.save(folder / "weights.npy", model.weights)
+    facts = {"kind": TFIDF_SVD, "dims": model.weights.shape[1]}
+    (folder / "model.json").write_text(json.dumps(facts, sort_keys=True), encoding="utf-8")
+
+
+def save_encoder(encoder: SentenceEncoder, folder: Path) -> None:
+    """Names the model; a local one also by the digest of its files."""
+    local = Path(encoder.model)
+    facts = {
+        "kind": "sentence-transformers",
+        "digest": folder_digest(local) if local.is_dir() else None,
+        **{name: getattr(encoder, name) for name in encoder.__dataclass_fields__},
+    }
+    (folder / "model.json").write_text(json.dumps(facts, sort_keys=True), encoding="utf-8")
+
+
+def open_embedder(folder: Path) -> Embedder:
+    """The embedder whose artifact lies in `folder`. Raises InputError if a local model's files have changed."""
+    facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    if facts["kind"] == TFIDF_SVD:
+        return TfidfSvd(Vocabulary.load(folder), np.load(folder / "weights.npy"))
+    digest = facts.pop("digest")
+    facts.pop("kind")
+    encoder = SentenceEncoder(**facts)
+    if digest is not None and (not Path(encoder.model).is_dir() or folder_digest(Path(encoder.model)) != digest):
+        raise InputError(
+            f"embed.model: the files of {encoder.model} are not those this run was started with; restore them or "
+            "start a new run folder"
+        )
+    return encoder

@@ -1,0 +1,120 @@
+"""QuaDMix's formulas: ranks measured in tokens, the sampling value, Algorithm 1 (arXiv:2504.16511, 3.1-3.2).
+
+The paper's criteria are better when smaller; ours when larger. Ranks keep the paper's sense: small is good.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+
+EtaMode = Literal["power", "factor"]
+LambdaScale = Literal["log10", "linear"]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How often a document is taken by its rank r in (0, 1] (eq. 3; the paper's lambda, omega, eta, epsilon).
+
+    The paper's ranges keep about the best 5% (omega <= 0.1) because 500B tokens are repeated from 30B. Where a bucket
+    has a quota, S is only relative: the default takes the better half first, its best up to twice as often as its
+    last, and reaches into the other half at a thousandth of that rate, which grows as the better half meets its cap.
+    """
+
+    slope: float = 10.0  # lambda: 0 is flat, large is a step; paper 1 to 1000
+    cut: float = 0.5  # omega: ranks beyond it get `floor` only; paper up to 0.1
+    gain: float = 1.0  # eta: exponent (or factor); paper 0 to 1
+    floor: float = 0.001  # epsilon > 0, so that a quota can always be met; paper up to 0.001
+
+
+DEFAULT_SHAPE = Shape()
+
+
+def token_ranks(quality: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """(n,) float64 in (0, 1]: share of all tokens in documents at least as good (eq. 2, larger is better).
+
+    Ties share the larger rank. quality (n,), tokens (n,) >= 0 with a positive sum.
+    """
+    values, at_least = rank_table(quality, tokens)
+    return ranks_in(values, at_least, quality)
+
+
+def rank_table(quality: np.ndarray, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct values, ascending, and the share of tokens in documents with at least that value."""
+    values, inverse = np.unique(quality, return_inverse=True)
+    mass = np.zeros(len(values), np.float64)
+    np.add.at(mass, inverse, tokens)  # integers up to 2^53: exact in any order
+    if mass.sum() <= 0:
+        mass[:] = 1.0
+    return values, mass[::-1].cumsum()[::-1] / mass.sum()
+
+
+def ranks_in(values: np.ndarray, at_least: np.ndarray, quality: np.ndarray) -> np.ndarray:
+    """Ranks of `quality` in a table. A value between two entries gets that of the next better one; beyond the best,
+    the best one's."""
+    return at_least[np.minimum(np.searchsorted(values, quality, side="left"), len(values) - 1)]
+
+
+def sampling_value(rank: np.ndarray, shape: Shape, eta_mode: EtaMode = "power") -> np.ndarray:
+    """S(rank), expected copies (eq. 3). The paper's typesetting leaves open whether eta is an exponent or a factor."""
+    rank = np.asarray(rank, np.float64)
+    # Beyond the cut the exponent is not used; clipping keeps exp from overflowing there.
+    sigmoid = 2.0 / (1.0 + np.exp(-shape.slope * np.maximum(shape.cut - rank, 0.0)))
+    raised = sigmoid**shape.gain if eta_mode == "power" else sigmoid * shape.gain
+    return np.where(rank <= shape.cut, raised, 0.0) + shape.floor
+
+
+def kept_ratio(shape: Shape, eta_mode: EtaMode = "power") -> float:
+    """Expected copies per token of a bucket: the integral of S over (0, 1], in closed form for eta = 1 or a factor."""
+    cut = min(max(shape.cut, 0.0), 1.0)
+    if eta_mode == "factor" or shape.gain == 1.0:
+        factor = shape.gain if eta_mode == "factor" else 1.0
+        if shape.cut <= 0.0:
+            return shape.floor
+        if shape.slope == 0.0:
+            return factor * cut + shape.floor
+        low, high = shape.slope * (shape.cut - cut), shape.slope * shape.cut
+        return float(factor * 2.0 / shape.slope * (np.logaddexp(0, high) - np.logaddexp(0, low))) + shape.floor
+    # Gauss-Legendre on panels that double in width away from the cut, where a steep sigmoid bends.
+    edges = cut * (1.0 - np.concatenate([[0.0], 2.0 ** np.arange(-20, 1)]))[::-1]
+    nodes, weights = np.polynomial.legendre.leggauss(20)
+    total = 0.0
+    for left, right in pairwise(edges):
+        middle, half = (left + right) / 2, (right - left) / 2
+        points = middle + half * nodes
+        total += half * float(weights @ (sampling_value(points, shape, eta_mode) - shape.floor))
+    return total + shape.floor
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """One draw of Algorithm 1. alphas (buckets, criteria), rows sum to 1; shapes, one per bucket."""
+
+    alphas: np.ndarray
+    shapes: tuple[Shape, ...]
+
+
+def sample_parameters(
+    rng: np.random.Generator,
+    n_criteria: int,
+    n_domains: int,
+    lambda_scale: LambdaScale = "log10",
+    max_cut: float = 0.1,
+    max_floor: float = 0.001,
+    global_weight: bool = True,
+) -> Parameters:
+    """Algorithm 1. The paper's text prints "103 lambda": 10^(3 lambda) by default, or 1000 lambda.
+
+    Without the global weight every criterion's mean weight over the domains would be about 1 / n_criteria.
+    """
+    shared = rng.uniform(size=n_criteria)
+    shared = shared / shared.sum() if global_weight else np.full(n_criteria, 1.0 / n_criteria)
+    alphas = shared * rng.uniform(size=(n_domains, n_criteria))
+    draws = rng.uniform(size=(n_domains, 4))
+    slopes = 10.0 ** (3.0 * draws[:, 0]) if lambda_scale == "log10" else 1000.0 * draws[:, 0]
+    shapes = tuple(
+        Shape(float(s), float(max_cut * d[1]), float(d[2]), float(max_floor * d[3]))
+        for s, d in zip(slopes, draws, strict=True)
+    )
+    return Parameters(alphas / alphas.sum(axis=1, keepdims=True), shapes)

@@ -1,0 +1,106 @@
+"""embed.model fits (or names) the embedding model; embed writes a unit vector for every document."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import polars as pl
+
+from classifiers.embedder import (
+    TFIDF_SVD,
+    SentenceEncoder,
+    fit_tfidf_svd,
+    fit_vocabulary,
+    open_embedder,
+    save_encoder,
+    save_tfidf_svd,
+)
+from pipeline.errors import DataError
+from pipeline.kernels.drawing import drawn_sample
+from pipeline.kernels.embedding import vectors_to_series
+from pipeline.stage import Artifacts, Corpus
+
+
+@dataclass(frozen=True)
+class EmbedModel:
+    """The embedding model, fitted on a drawn sample, and that sample's term counts (for naming clusters).
+
+    Files: model.json and, for tfidf-svd, weights.npy; vocabulary.json, hashes.npy, frequencies.npy;
+    sample.json (doc_ids) with sample_rows.npy, sample_terms.npy, sample_counts.npy (CSR).
+    """
+
+    model: str = TFIDF_SVD  # or a sentence-transformers id or folder (CLIMB: NovaSearch/stella_en_400M_v5)
+    revision: str | None = None  # commit of a published model; name one, or a later run may read another model
+    dims: int = 128  # of tfidf-svd; NMI on 20 labelled domains: 64 .81, 128 .82, 256 .83 (docs/decisions/cluster.md)
+    sample_docs: int = 20_000  # fitted on so many documents, drawn by doc_id
+    max_terms: int = 50_000  # vocabulary
+    min_df: int = 2  # a term stands in at least so many sampled documents
+    max_df_frac: float = 0.5  # and in at most this share of them
+    max_chars: int = 8_000  # of a document's beginning
+    max_tokens: int = 512  # of a transformer's input (NeMo Curator's CLIMB recipe: 512)
+    block_rows: int = 1  # transformer rows per call; more is faster on a GPU (docs/decisions/cluster.md)
+    device: str = "cpu"  # of a transformer
+    trust_remote_code: bool = False  # stella needs it
+    term_docs: int = 5_000  # sampled documents whose term counts are kept for the top terms of clusters
+    threads: int = 1  # of the linear algebra; part of the identity because sums depend on it
+    seed: int = 0
+
+    name: ClassVar[str] = "embed.model"
+    version: ClassVar[int] = 1
+    reads: ClassVar = {"ingest": ("text",)}
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    def run(self, corpus: Corpus, out: Path) -> None:
+        """Raises DataError for an empty corpus, or if no term qualifies for the vocabulary."""
+        # Heads only: a character is at most 4 bytes, so the sample stays below sample_docs * 4 * max_chars bytes.
+        heads = (b.select("doc_id", pl.col("text").fill_null("").str.head(self.max_chars)) for b in corpus.batches())
+        sample = drawn_sample(heads, self.sample_docs, "embed.model")
+        if sample.is_empty():
+            raise DataError("embed.model: no document has come this far; look at the ledger for what dropped them")
+        texts = sample["text"]
+        vocabulary = fit_vocabulary(texts, self.max_terms, self.min_df, self.max_df_frac, self.max_chars)
+        vocabulary.save(out)
+        if self.model == TFIDF_SVD:
+            save_tfidf_svd(fit_tfidf_svd(vocabulary, texts, self.dims, self.seed, self.threads), out)
+        else:
+            save_encoder(self._encoder(), out)
+        rows, terms, counts = vocabulary.count(texts.head(self.term_docs))
+        (out / "sample.json").write_text(json.dumps(sample["doc_id"].head(self.term_docs).to_list()))
+        np.save(out / "sample_rows.npy", rows)
+        np.save(out / "sample_terms.npy", terms)
+        np.save(out / "sample_counts.npy", counts)
+
+    def _encoder(self) -> SentenceEncoder:
+        return SentenceEncoder(
+            model=self.model,
+            revision=self.revision,
+            max_tokens=self.max_tokens,
+            max_chars=self.max_chars,
+            device=self.device,
+            block_rows=self.block_rows,
+            threads=self.threads,
+            trust_remote_code=self.trust_remote_code,
+        )
+
+
+@dataclass(frozen=True)
+class Embed:
+    """A unit vector per document; all zeros where the text holds no term the model knows."""
+
+    name: ClassVar[str] = "embed"
+    version: ClassVar[int] = 1
+    reads: ClassVar = {"ingest": ("text",)}
+    writes: ClassVar[tuple[str, ...]] = ("embedding",)
+    needs: ClassVar[tuple[str, ...]] = ("embed.model",)
+    rows: ClassVar = "kept"
+
+    def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
+        embedder = open_embedder(artifacts["embed.model"])
+
+        def annotate(batch: pl.DataFrame) -> pl.DataFrame:
+            return batch.select("doc_id", vectors_to_series(embedder.embed(batch["text"])))
+
+        return annotate

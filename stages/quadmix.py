@@ -1,0 +1,261 @@
+"""QuaDMix: quality criteria merged per bucket, ranked in tokens inside the bucket, and turned into a sampling rate.
+
+arXiv:2504.16511, eq. 1-3. What the paper leaves open is a setting (docs/decisions/quadmix.md).
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+import polars as pl
+
+from pipeline.errors import ConfigError, DataError, PlanError
+from pipeline.kernels.drawing import drawn_sample
+from pipeline.kernels.quadmix import DEFAULT_SHAPE, EtaMode, Shape, kept_ratio, rank_table, ranks_in, sampling_value
+from pipeline.stage import Artifacts, Corpus, Reads
+
+# A document without any quality score is taken as often as the middle of its bucket.
+_UNKNOWN_RANK = 0.5
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """A column of the quality stage, larger is better, and its share in the merged quality."""
+
+    column: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class BucketParameters:
+    """What one bucket does differently: weights in the order of the criteria (empty: theirs), and its shape."""
+
+    bucket: str
+    shape: Shape = DEFAULT_SHAPE
+    weights: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class QuadmixTables:
+    """Scale of each criterion over the corpus, and the table from merged quality to rank of each bucket.
+
+    Files: quadmix.json (criteria, scales, parameters and sizes per bucket, slices of the tables);
+    scale_values.npy, scale_below.npy (criteria's tables one after another); rank_values.npy, rank_at_least.npy.
+    """
+
+    criteria: tuple[Criterion, ...] = (Criterion("q_reference"), Criterion("q_importance"))
+    normalise: Literal["rank", "zscore", "minmax"] = "rank"  # sigma; paper: not said. rank is free of scale
+    sample_docs: int | None = 10_000  # per bucket, drawn (paper: 10,000); fewer are taken whole; None: all
+    shape: Shape = DEFAULT_SHAPE  # S of every bucket without parameters of its own
+    buckets: tuple[BucketParameters, ...] = ()
+    eta_mode: EtaMode = "power"
+
+    name: ClassVar[str] = "quadmix"
+    version: ClassVar[int] = 1
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        columns = [c.column for c in self.criteria]
+        if not columns or len(set(columns)) < len(columns):
+            raise ConfigError(f"quadmix.criteria: name at least one column, each once; got {columns}")
+        if min(c.weight for c in self.criteria) < 0 or not sum(c.weight for c in self.criteria) > 0:
+            raise ConfigError("quadmix.criteria: weights are at least 0, and one is above 0")
+        for b in self.buckets:
+            if b.weights and (len(b.weights) != len(columns) or min(b.weights) < 0 or not sum(b.weights) > 0):
+                raise ConfigError(
+                    f"quadmix.buckets: {b.bucket} gives weights {b.weights} for criteria {columns}; give one weight "
+                    "of at least 0 for each, and one above 0"
+                )
+        for s in (self.shape, *(b.shape for b in self.buckets)):
+            if not s.floor > 0 or s.slope < 0 or s.gain < 0:
+                raise ConfigError(f"quadmix: {s} needs floor > 0 (or some quotas cannot be met), slope and gain >= 0")
+
+    @property
+    def reads(self) -> Reads:
+        return {
+            "quality": tuple(c.column for c in self.criteria),
+            "ingest.tokens": ("token_count",),
+            "domain.bucket": ("bucket",),
+        }
+
+    def run(self, corpus: Corpus, out: Path) -> None:
+        """Raises DataError for an empty corpus or a bucket in the parameters that no document belongs to."""
+        totals: dict[str, list[int]] = {}
+        sample = drawn_sample((_counted(b, totals) for b in corpus.batches()), self.sample_docs, "quadmix", by="bucket")
+        if sample.is_empty():
+            raise DataError("quadmix: no document has come this far; look at the ledger for what dropped them")
+        unknown = sorted({b.bucket for b in self.buckets} - set(totals))
+        if unknown:
+            raise DataError(f"quadmix.buckets names {unknown}, but the buckets are {sorted(totals)}")
+
+        tokens = sample["token_count"].fill_null(0).to_numpy().astype(np.float64)
+        names = sorted(totals)
+        bucket = np.searchsorted(np.array(names), sample["bucket"].to_numpy().astype(str))
+        drawn = np.zeros(len(names))
+        np.add.at(drawn, bucket, tokens)
+        share = np.array([totals[n][1] for n in names]) / np.where(drawn > 0, drawn, 1)
+        scales = [self._scale(sample[c.column], tokens * share[bucket]) for c in self.criteria]
+        settings = {b.bucket: b for b in self.buckets}
+        rank_values, rank_at_least, facts = [np.empty(0, np.float32)], [np.empty(0)], {}
+        for i, name in enumerate(names):
+            chosen = settings.get(name, BucketParameters(name, self.shape))
+            weights = chosen.weights or tuple(c.weight for c in self.criteria)
+            rows = sample.filter(bucket == i)
+            merged = merged_quality([rows[c.column] for c in self.criteria], scales, weights)
+            known = ~np.isnan(merged)
+            start = sum(map(len, rank_values))
+            if known.any():
+                values, at_least = rank_table(merged[known], tokens[bucket == i][known])
+                rank_values.append(values)
+                rank_at_least.append(at_least)
+            facts[name] = {
+                "docs": totals[name][0],
+                "tokens": totals[name][1],
+                "sampled_docs": rows.height,
+                "unknown_docs": int((~known).sum()),
+                "weights": weights,
+                "shape": vars(chosen.shape),
+                "kept_ratio": round(kept_ratio(chosen.shape, self.eta_mode), 6),
+                "table": [start, sum(map(len, rank_values))],
+            }
+        np.save(out / "rank_values.npy", np.concatenate(rank_values))
+        np.save(out / "rank_at_least.npy", np.concatenate(rank_at_least))
+        _save_scales(scales, out)
+        summary = {
+            "criteria": [c.column for c in self.criteria],
+            "eta_mode": self.eta_mode,
+            "scales": [s.facts() for s in scales],
+            "buckets": facts,
+        }
+        (out / "quadmix.json").write_text(json.dumps(summary, ensure_ascii=False, sort_keys=True), encoding="utf-8")
+
+    def _scale(self, scores: pl.Series, tokens: np.ndarray) -> "Scale":
+        values = scores.cast(pl.Float64).to_numpy()
+        known = np.isfinite(values)
+        if not known.any():
+            raise DataError(f"quadmix: {scores.name} is null in every document; take it out of quadmix.criteria")
+        values, tokens = values[known], np.maximum(tokens[known], 0)
+        if self.normalise == "rank":
+            table, at_least = rank_table(-values, tokens)
+            return Scale(-table[::-1], at_least[::-1], 0.0, 1.0)
+        if self.normalise == "zscore":
+            weights = tokens if tokens.sum() > 0 else np.ones(len(tokens))
+            mean = float(np.average(values, weights=weights))
+            spread = float(np.sqrt(np.average((values - mean) ** 2, weights=weights)))
+            return Scale(np.empty(0), np.empty(0), round(mean, 9), round(spread, 9) or 1.0)
+        low, high = float(values.min()), float(values.max())
+        return Scale(np.empty(0), np.empty(0), low, (high - low) or 1.0)
+
+
+@dataclass(frozen=True)
+class Quadmix:
+    """Merged quality, its rank inside the bucket, and the sampling value (relative rate, > 0).
+
+    Without any score a document has neither quality nor rank and is taken as often as the middle of its bucket.
+    """
+
+    criteria: tuple[Criterion, ...] = (Criterion("q_reference"), Criterion("q_importance"))
+
+    name: ClassVar[str] = "quadmix"
+    version: ClassVar[int] = 1
+    writes: ClassVar[tuple[str, ...]] = ("quality", "quality_rank", "sampling_value")
+    needs: ClassVar[tuple[str, ...]] = ("quadmix",)
+    rows: ClassVar = "kept"
+
+    @property
+    def reads(self) -> Reads:
+        return {"quality": tuple(c.column for c in self.criteria), "domain.bucket": ("bucket",)}
+
+    def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
+        """Raises PlanError if the tables were made for other criteria."""
+        folder = artifacts["quadmix"]
+        facts = json.loads((folder / "quadmix.json").read_text(encoding="utf-8"))
+        columns = [c.column for c in self.criteria]
+        if facts["criteria"] != columns:
+            raise PlanError(f"quadmix: criteria {columns}, but the tables hold {facts['criteria']}; make them equal")
+        scales = _load_scales(facts["scales"], folder)
+        values, at_least = np.load(folder / "rank_values.npy"), np.load(folder / "rank_at_least.npy")
+
+        def annotate(batch: pl.DataFrame) -> pl.DataFrame:
+            quality, rank = np.full(batch.height, np.nan, np.float32), np.full(batch.height, np.nan)
+            rate = np.zeros(batch.height)
+            for (name,), rows in batch.with_row_index("row").group_by("bucket", maintain_order=True):
+                if name not in facts["buckets"]:
+                    raise DataError(f"quadmix: bucket {name!r} is not in the tables; recompute quadmix")
+                bucket, at = facts["buckets"][name], rows["row"].to_numpy()
+                merged = merged_quality([rows[c] for c in columns], scales, bucket["weights"])
+                known = ~np.isnan(merged)
+                table = slice(*bucket["table"])
+                quality[at] = merged
+                rank[at[known]] = ranks_in(values[table], at_least[table], merged[known])
+                ranks = np.where(known, rank[at], _UNKNOWN_RANK)
+                rate[at] = sampling_value(ranks, Shape(**bucket["shape"]), facts["eta_mode"])
+            return batch.select(
+                "doc_id",
+                pl.Series("quality", quality, dtype=pl.Float32).fill_nan(None),
+                pl.Series("quality_rank", rank, dtype=pl.Float64).fill_nan(None),
+                pl.Series("sampling_value", rate, dtype=pl.Float64),
+            )
+
+        return annotate
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Aligns one criterion with the others: its share of tokens at or below (rank), or (x - centre) / width.
+
+    values ascending and below (both (n,), empty unless rank): share of the corpus's tokens at most that value.
+    """
+
+    values: np.ndarray
+    below: np.ndarray
+    centre: float
+    width: float
+
+    def apply(self, scores: np.ndarray) -> np.ndarray:
+        if not len(self.values):
+            return (scores - self.centre) / self.width
+        position = np.searchsorted(self.values, scores, side="right")
+        return np.where(np.isnan(scores), np.nan, np.concatenate([[0.0], self.below])[position])
+
+    def facts(self) -> dict:
+        return {"centre": self.centre, "width": self.width, "entries": len(self.values)}
+
+
+def merged_quality(scores: list[pl.Series], scales: list[Scale], weights: tuple[float, ...]) -> np.ndarray:
+    """(n,) float32 weighted mean of the scaled criteria that a document has (eq. 1); NaN where it has none."""
+    total, mass = np.zeros(len(scores[0])), np.zeros(len(scores[0]))
+    for column, scale, weight in zip(scores, scales, weights, strict=True):
+        values = column.cast(pl.Float64).fill_null(np.nan).to_numpy()
+        known = np.isfinite(values)
+        total += np.where(known, weight * scale.apply(np.where(known, values, np.nan)), 0.0)
+        mass += np.where(known, weight, 0.0)
+    return np.where(mass > 0, total / np.where(mass > 0, mass, 1.0), np.nan).astype(np.float32)
+
+
+def _counted(batch: pl.DataFrame, totals: dict[str, list[int]]) -> pl.DataFrame:
+    """Adds the batch's documents and tokens per bucket to `totals`."""
+    if batch["bucket"].null_count():
+        raise DataError("quadmix: domain.bucket.bucket holds nulls; recompute domain.bucket")
+    for name, docs, tokens in batch.group_by("bucket").agg(pl.len(), pl.col("token_count").sum()).iter_rows():
+        total = totals.setdefault(name, [0, 0])
+        total[0] += docs
+        total[1] += tokens
+    return batch
+
+
+def _save_scales(scales: list[Scale], folder: Path) -> None:
+    np.save(folder / "scale_values.npy", np.concatenate([s.values for s in scales]))
+    np.save(folder / "scale_below.npy", np.concatenate([s.below for s in scales]))
+
+
+def _load_scales(facts: list[dict], folder: Path) -> list[Scale]:
+    values, below = np.load(folder / "scale_values.npy"), np.load(folder / "scale_below.npy")
+    ends = np.cumsum([f["entries"] for f in facts])
+    return [
+        Scale(values[e - f["entries"] : e], below[e - f["entries"] : e], f["centre"], f["width"])
+        for f, e in zip(facts, ends, strict=True)
+    ]
