@@ -97,6 +97,25 @@ def mix64(h):
 
 
 @njit(cache=True, nogil=True)
+def entry_at(data, i, table):
+    """Table entry of the code point whose UTF-8 starts at data[i], and its bytes (1 to 4)."""
+    b = np.uint32(data[i])
+    if b < 0x80:
+        return table[b], 1
+    low = np.uint32(0x3F)
+    if b < 0xE0:
+        return table[(b & np.uint32(0x1F)) << np.uint32(6) | (np.uint32(data[i + 1]) & low)], 2
+    second = (np.uint32(data[i + 1]) & low) << np.uint32(6) | (np.uint32(data[i + 2]) & low)
+    if b < 0xF0:
+        return table[(b & np.uint32(0x0F)) << np.uint32(12) | second], 3
+    code = (b & np.uint32(0x07)) << np.uint32(18) | second << np.uint32(6) | (np.uint32(data[i + 3]) & low)
+    if code < np.uint32(0x20000):
+        return table[code], 4
+    # Planes 2 and 3 hold ideographs only; beyond them there are no letters.
+    return np.uint32(3 << 24) | code if code < np.uint32(0x40000) else np.uint32(0), 4
+
+
+@njit(cache=True, nogil=True)
 def token_hashes(data, start, end, table, symbols, hashes, spaceless):
     """Hashes of the tokens of data[start:end] in text order; returns how many.
 
@@ -108,34 +127,8 @@ def token_hashes(data, start, end, table, symbols, hashes, spaceless):
     inside = 0  # class of the open token, 0 where none is open
     i = start
     while i < end:
-        b = np.uint32(data[i])
-        if b < 0x80:
-            code = b
-            i += 1
-        elif b < 0xE0:
-            code = (b & np.uint32(0x1F)) << np.uint32(6) | (np.uint32(data[i + 1]) & np.uint32(0x3F))
-            i += 2
-        elif b < 0xF0:
-            code = (
-                (b & np.uint32(0x0F)) << np.uint32(12)
-                | (np.uint32(data[i + 1]) & np.uint32(0x3F)) << np.uint32(6)
-                | (np.uint32(data[i + 2]) & np.uint32(0x3F))
-            )
-            i += 3
-        else:
-            code = (
-                (b & np.uint32(0x07)) << np.uint32(18)
-                | (np.uint32(data[i + 1]) & np.uint32(0x3F)) << np.uint32(12)
-                | (np.uint32(data[i + 2]) & np.uint32(0x3F)) << np.uint32(6)
-                | (np.uint32(data[i + 3]) & np.uint32(0x3F))
-            )
-            i += 4
-        if code < np.uint32(0x20000):
-            entry = table[code]
-        elif code < np.uint32(0x40000):  # planes 2 and 3 hold ideographs only
-            entry = np.uint32(3 << 24) | code
-        else:
-            entry = np.uint32(0)
+        entry, size = entry_at(data, i, table)
+        i += size
         kind = entry >> np.uint32(24)
         if kind == 1:
             continue
@@ -155,3 +148,55 @@ def token_hashes(data, start, end, table, symbols, hashes, spaceless):
         spaceless[n] = inside == 3
         n += 1
     return n
+
+
+@njit(cache=True, nogil=True)
+def ngram_counts(data, offsets, table, buckets):
+    """(buckets,) int64: how often each hashed word, and pair of neighbouring words, occurs in all texts.
+
+    Punctuation marks and symbols are words too.
+    """
+    counts = np.zeros(buckets, np.int64)
+    hashes, spaceless = _room(offsets)
+    for d in range(offsets.size - 1):
+        tokens = token_hashes(data, offsets[d], offsets[d + 1], table, True, hashes, spaceless)
+        for t in range(tokens):
+            counts[hashes[t] % np.uint64(buckets)] += 1
+            if t > 0:
+                counts[_pair(hashes[t - 1], hashes[t]) % np.uint64(buckets)] += 1
+    return counts
+
+
+@njit(cache=True, nogil=True)
+def ngram_means(data, offsets, table, weights, choice):
+    """(n,) float64: mean over a text's n-grams (see `ngram_counts`) of weights[choice[d]]; NaN without any.
+
+    weights (m, buckets) float64, choice (n,) int64 row of weights for each text.
+    """
+    n = offsets.size - 1
+    means = np.empty(n, np.float64)
+    hashes, spaceless = _room(offsets)
+    for d in range(n):
+        weight = weights[choice[d]]
+        buckets = np.uint64(weight.size)
+        tokens = token_hashes(data, offsets[d], offsets[d + 1], table, True, hashes, spaceless)
+        total = 0.0
+        for t in range(tokens):
+            total += weight[hashes[t] % buckets]
+            if t > 0:
+                total += weight[_pair(hashes[t - 1], hashes[t]) % buckets]
+        means[d] = total / (2 * tokens - 1) if tokens > 0 else np.nan
+    return means
+
+
+@njit(cache=True, nogil=True)
+def _pair(first, second):
+    return mix64(first * np.uint64(0x9E3779B97F4A7C15) + second)
+
+
+@njit(cache=True, nogil=True)
+def _room(offsets):
+    longest = 0
+    for d in range(offsets.size - 1):
+        longest = max(longest, offsets[d + 1] - offsets[d])
+    return np.empty(longest + 1, np.uint64), np.empty(longest + 1, np.bool_)

@@ -1,0 +1,101 @@
+"""fastText text classifiers (arXiv:1607.01759): a small one trained in the run, or any published one by path."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+import numpy as np
+import polars as pl
+
+from pipeline.errors import InputError
+
+POSITIVE, NEGATIVE = "__label__reference", "__label__crawl"
+DECIMALS = 4  # stored weights are rounded, so that last-bit differences of another CPU do not show
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a classifier is trained: DCLM's settings (arXiv:2406.11794), smaller tables for smaller data."""
+
+    dim: int = 16  # of the vectors; two classes need few
+    epochs: int = 5
+    learning_rate: float = 0.1
+    word_ngrams: int = 2  # DCLM: 2
+    buckets: int = 100_000  # of the hashed word pairs
+    min_count: int = 3  # rarer words are left out of the vocabulary
+    seed: int = 0
+
+
+def train(positives: Sequence[str], negatives: Sequence[str], settings: Training, path: Path) -> None:
+    """Trains on lines (see `pipeline.kernels.lines.one_line`) and saves the model.
+
+    One thread, so that the same lines in order give the same bytes. Lines alternate between the classes: the learning
+    rate falls, and the last lines weigh less than the first.
+    """
+    import fasttext
+
+    with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, suffix=".txt") as file:
+        labelled = [(i / len(positives), POSITIVE, line) for i, line in enumerate(positives)]
+        labelled += [(i / len(negatives), NEGATIVE, line) for i, line in enumerate(negatives)]
+        for _, label, line in sorted(labelled, key=lambda item: item[:2]):
+            file.write(f"{label} {line}\n")
+        file.flush()
+        model = fasttext.train_supervised(
+            file.name,
+            dim=settings.dim,
+            epoch=settings.epochs,
+            lr=settings.learning_rate,
+            wordNgrams=settings.word_ngrams,
+            bucket=settings.buckets,
+            minCount=settings.min_count,
+            seed=settings.seed,
+            thread=1,
+            verbose=0,
+        )
+    model.set_matrices(model.get_input_matrix().round(DECIMALS), model.get_output_matrix().round(DECIMALS))
+    model.save_model(str(path))
+
+
+def load(path: Path | str):
+    """Raises InputError for a file that is no fastText classifier."""
+    import fasttext
+
+    try:
+        model = fasttext.load_model(str(path))
+    except ValueError as error:
+        raise InputError(f"{path} is no fastText model: {error}") from error
+    if not model.labels or not model.labels[0].startswith("__label__"):
+        raise InputError(f"{path} is no fastText classifier: it has no labels")
+    return model
+
+
+def probability(model, label: str, lines: list[str]) -> np.ndarray:
+    """(n,) float64 in [0, 1]: P(label) of each line."""
+    if label not in model.labels:
+        raise InputError(f"a fastText model has no label {label!r}; it has {', '.join(sorted(model.labels)[:20])}")
+    values = np.empty(len(lines))
+    for i, (labels, probs) in enumerate(zip(*model.predict(lines, k=-1), strict=True)):
+        values[i] = probs[labels.index(label)] if label in labels else 0.0
+    return values.clip(0.0, 1.0)  # the library adds 1e-5
+
+
+def best_label(model, lines: list[str]) -> np.ndarray:
+    """(n,) float64: the likeliest label of each line as a number (`__label__3` is 3), as CLIMB reads it."""
+    labels, _ = model.predict(lines, k=1)
+    try:
+        return np.array([float(found[0].removeprefix("__label__")) if found else np.nan for found in labels])
+    except ValueError as error:
+        raise InputError(f"labels of the fastText model are not numbers ({error}); score its probability") from error
+
+
+def plain_line(texts: pl.Series) -> list[str]:
+    """Newlines become spaces, nothing else changes: how DCLM's classifier reads a text."""
+    return texts.fill_null("").str.replace_all("\n", " ", literal=True).to_list()
+
+
+def climb_line(texts: pl.Series) -> list[str]:
+    """Newlines become a word, . ! ? , ' / ( ) stand alone, all lowercase: how CLIMB's classifiers read a text."""
+    lines = texts.fill_null("").str.replace_all("\n", " <newline> ", literal=True)
+    lines = lines.str.replace_all(r"([.!?,'/()])", " $1 ").str.to_lowercase()
+    return lines.str.replace_all(r"\s+", " ").str.strip_chars().to_list()

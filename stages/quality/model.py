@@ -1,0 +1,168 @@
+"""The quality models of a run: what sets the reference texts apart from the crawl.
+
+Two criteria: a fastText classifier (as DCLM, arXiv:2406.11794, sec. 4.4) and DSIR's n-gram importance. Both are
+cross-fitted: documents are drawn into folds, and a document is scored by the model that saw none of its fold. So a
+reference gets no bonus for having been trained on, and the report's figures are honest without a separate test set.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import polars as pl
+
+from classifiers import fasttext
+from classifiers.calibration import auc, calibrated, platt
+from classifiers.fasttext import Training
+from classifiers.importance import count, importance, log_ratios
+from pipeline.draw import key64, uniform
+from pipeline.errors import DataError
+from pipeline.kernels.lines import one_line
+from pipeline.stage import Corpus
+
+
+def fold_of(doc_ids: pl.Series, folds: int) -> np.ndarray:
+    """(n,) int64 in [0, folds): the fold whose models did not see the document."""
+    return (uniform(doc_ids, "quality.fold") * folds).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class QualityModel:
+    """Trains both models on references and as many crawl documents of the same languages.
+
+    Files: model-<fold>.bin, importance.npy (folds, buckets), model.json (what scoring needs) and report.json (what was
+    trained on and how well it separates, by the models that had not seen the document).
+    Raises DataError where fewer than `min_examples` of either class are left.
+    """
+
+    max_examples: int = 4_000  # of each class; more add seconds, hardly accuracy
+    min_examples: int = 16  # of each class
+    max_chars: int = 2_000  # of a text: the first ones, in training and in the classifier's scoring
+    folds: int = 3  # each model is trained on the other two thirds
+    classifier: Training = field(default_factory=Training)
+    importance_buckets: int = 10_000  # DSIR: 10,000
+    name: ClassVar = "quality.model"
+    version: ClassVar = 1
+    reads: ClassVar = {
+        "ingest": ("text",),
+        "language": ("language",),
+        "dedup.references": ("is_reference",),
+    }
+    needs: ClassVar = ("dedup.references",)
+
+    def run(self, corpus: Corpus, out: Path) -> None:
+        examples = self._examples(corpus)
+        positive = examples["is_reference"].to_numpy()
+        if min(positive.sum(), (~positive).sum()) < self.min_examples:
+            raise DataError(_too_few(self, int(positive.sum()), int((~positive).sum())))
+        fold = fold_of(examples["doc_id"], self.folds)
+        lines = one_line(examples["text"], self.max_chars)
+        scores = np.empty(len(lines))
+        for k in range(self.folds):
+            path = out / f"model-{k}.bin"
+            fasttext.train(
+                [lines[i] for i in np.flatnonzero(positive & (fold != k))],
+                [lines[i] for i in np.flatnonzero(~positive & (fold != k))],
+                self.classifier,
+                path,
+            )
+            unseen = np.flatnonzero(fold == k)
+            scores[unseen] = fasttext.probability(fasttext.load(path), fasttext.POSITIVE, [lines[i] for i in unseen])
+        ratios = self._ratios(examples["text"], positive, fold)
+        np.save(out / "importance.npy", ratios)
+        slope, intercept = platt(scores, positive)
+        model = {"folds": self.folds, "max_chars": self.max_chars, "slope": slope, "intercept": intercept}
+        (out / "model.json").write_text(json.dumps(model, indent=1))
+        report = _report(
+            examples["language"],
+            positive,
+            calibrated(scores, slope, intercept),
+            np.nan_to_num(importance(examples["text"], ratios, fold)),
+        )
+        (out / "report.json").write_text(json.dumps(report, indent=1))
+
+    def _examples(self, corpus: Corpus) -> pl.DataFrame:
+        """doc_id, is_reference, language, text (cut) of the drawn examples, in the order of their draw."""
+        given = pl.read_parquet(corpus.artifacts["dedup.references"] / "texts.parquet").filter(~pl.col("is_held_out"))
+        given = given.select(
+            "doc_id", "language", is_reference=pl.lit(True), text=pl.col("text").str.slice(0, self.max_chars)
+        )
+        columns = ("language", "is_reference")
+        known = pl.concat(
+            [given.select("doc_id", *columns), *(b.select("doc_id", *columns) for b in corpus.batches(columns))]
+        )
+        chosen = self._balanced(known)
+        texts = [given.select("doc_id", "text")] + [
+            batch.join(chosen, on="doc_id", how="semi").select(
+                "doc_id", text=pl.col("text").str.slice(0, self.max_chars)
+            )
+            for batch in corpus.batches(("text",))
+        ]
+        return chosen.join(pl.concat(texts), on="doc_id", how="inner").sort("draw", "doc_id")
+
+    def _balanced(self, known: pl.DataFrame) -> pl.DataFrame:
+        """As many references as other documents in every language, at most `max_examples` each, by draw.
+
+        So the models learn what references are, not which language they are in. Where the language of a reference is
+        unknown (texts given as files without one), languages are not matched.
+        """
+        draws = pl.Series("draw", key64(known["doc_id"], "quality.example"), dtype=pl.UInt64)
+        known = known.with_columns(draws)
+        matched = known.filter("is_reference")["language"].null_count() == 0
+        stratum = pl.col("language") if matched else pl.lit("")
+        known = known.filter(stratum.is_not_null()).with_columns(stratum=stratum).sort("draw", "doc_id")
+        counted = known.with_columns(
+            place=pl.int_range(pl.len()).over("is_reference", "stratum"),
+            references=pl.col("is_reference").sum().over("stratum"),
+            others=(~pl.col("is_reference")).sum().over("stratum"),
+        )
+        balanced = counted.filter(pl.col("place") < pl.min_horizontal("references", "others"))
+        balanced = balanced.sort("place", "draw", "doc_id")  # pairs of a language leave together at the limit
+        balanced = balanced.with_columns(place=pl.int_range(pl.len()).over("is_reference"))
+        return balanced.filter(pl.col("place") < self.max_examples).select("doc_id", "is_reference", "language", "draw")
+
+    def _ratios(self, texts: pl.Series, positive: np.ndarray, fold: np.ndarray) -> np.ndarray:
+        """(folds, buckets) float64: row k from the examples outside fold k."""
+        counts = np.array(
+            [
+                [
+                    count(texts.filter(pl.Series((fold == k) & label)), self.importance_buckets)
+                    for k in range(self.folds)
+                ]
+                for label in (positive, ~positive)
+            ]
+        )
+        references, crawl = counts.sum(axis=1, keepdims=True) - counts
+        return np.array([log_ratios(r, c) for r, c in zip(references, crawl, strict=True)])
+
+
+def _too_few(stage: QualityModel, references: int, others: int) -> str:
+    return (
+        f"quality.model: {references} references and {others} other documents in the same languages are left after "
+        f"filtering, fewer than min_examples = {stage.min_examples}; give reference texts (dedup.references.paths), "
+        "add hosts (dedup.references.hosts) or input"
+    )
+
+
+def _report(language: pl.Series, positive: np.ndarray, reference: np.ndarray, ratio: np.ndarray) -> dict:
+    """Counts, AUC of both criteria, accuracy and Brier score of the calibrated probability; also by language."""
+
+    def figures(rows: np.ndarray) -> dict:
+        return {
+            "references": int(positive[rows].sum()),
+            "others": int((~positive[rows]).sum()),
+            "q_reference_auc": _rounded(auc(reference[rows], positive[rows])),
+            "q_importance_auc": _rounded(auc(ratio[rows], positive[rows])),
+        }
+
+    everything = figures(np.ones(positive.size, bool))
+    everything["accuracy"] = _rounded(float(((reference > 0.5) == positive).mean()))
+    everything["brier"] = _rounded(float(((reference - positive) ** 2).mean()))
+    names = language.fill_null("").to_numpy()
+    return everything | {"languages": {str(n): figures(names == n) for n in np.unique(names)}}
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

@@ -1,0 +1,116 @@
+"""Quality criteria of every document. Larger is better in each column (QuaDMix counts the other way)."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from classifiers import fasttext
+from classifiers.calibration import calibrated
+from classifiers.importance import importance
+from pipeline.kernels.lines import one_line
+from pipeline.schema import Column
+from pipeline.stage import Artifacts, first_broken
+from stages.quality.model import fold_of
+
+
+@dataclass(frozen=True)
+class Model:
+    """A published fastText classifier that scores q_<name>."""
+
+    name: str  # of the criterion: the column is q_<name>
+    path: str  # of the .bin or .ftz file
+    score: Literal["probability", "label"] = "probability"  # P(label), or the likeliest label as a number (CLIMB)
+    label: str = "__label__hq"  # for "probability"; DCLM's classifier: __label__hq
+    text: Literal["plain", "climb"] = "plain"  # preparation of the text that the model was trained with
+    sign: Literal[-1, 1] = 1  # -1 where the model's larger is worse
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Scores every document: q_reference and q_importance by the run's models, q_<name> by each given model.
+
+    A text without a word or symbol has null q_importance.
+    """
+
+    models: tuple[Model, ...] = ()
+    name: ClassVar = "quality"
+    version: ClassVar = 1
+    files: ClassVar = ("model_paths",)
+    reads: ClassVar = {"ingest": ("text",)}
+    needs: ClassVar = ("quality.model",)
+    rows: ClassVar = "kept"
+
+    @property
+    def model_paths(self) -> tuple[str, ...]:
+        return tuple(model.path for model in self.models)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Declarations of the columns that the column dictionary cannot know."""
+        return tuple(
+            Column(f"q_{m.name}", pa.float32(), "", f"{m.score} of a fastText model given by path; larger is better")
+            for m in self.models
+        )
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        return ("q_reference", "q_importance", *(column.name for column in self.columns))
+
+    def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
+        folder = artifacts["quality.model"]
+        fitted = json.loads((folder / "model.json").read_text())
+        classifiers = [fasttext.load(folder / f"model-{k}.bin") for k in range(fitted["folds"])]
+        ratios = np.load(folder / "importance.npy")
+        given = [fasttext.load(model.path) for model in self.models]
+
+        def annotate(batch: pl.DataFrame) -> pl.DataFrame:
+            texts = batch["text"]
+            fold = fold_of(batch["doc_id"], fitted["folds"])
+            lines = one_line(texts, fitted["max_chars"])
+            raw = np.empty(batch.height)
+            for k, classifier in enumerate(classifiers):
+                rows = np.flatnonzero(fold == k)
+                raw[rows] = fasttext.probability(classifier, fasttext.POSITIVE, [lines[i] for i in rows])
+            scores = {
+                "q_reference": calibrated(raw, fitted["slope"], fitted["intercept"]),
+                "q_importance": importance(texts, ratios, fold),
+            }
+            for model, loaded in zip(self.models, given, strict=True):
+                scores[f"q_{model.name}"] = _score(model, loaded, texts)
+            return batch.select("doc_id").with_columns(
+                pl.Series(name, values, dtype=pl.Float64, nan_to_null=True).cast(pl.Float32)
+                for name, values in scores.items()
+            )
+
+        return annotate
+
+
+def _score(model: Model, loaded, texts: pl.Series) -> np.ndarray:
+    lines = fasttext.climb_line(texts) if model.text == "climb" else fasttext.plain_line(texts)
+    if model.score == "label":
+        return model.sign * fasttext.best_label(loaded, lines)
+    return model.sign * fasttext.probability(loaded, model.label, lines)
+
+
+@dataclass(frozen=True)
+class QualityGate:
+    """Drops documents below a threshold; none by default, for the mixture samples by quality."""
+
+    min_reference: float | None = None
+    min_importance: float | None = None
+    name: ClassVar = "quality.gate"
+    version: ClassVar = 1
+    reads: ClassVar = {"quality": ("q_reference", "q_importance")}
+    rules: ClassVar = ("unlike_references", "unimportant")
+
+    def decide(self, batch: pl.DataFrame) -> pl.Series:
+        limits = (
+            ("unlike_references", "q_reference", self.min_reference),
+            ("unimportant", "q_importance", self.min_importance),
+        )
+        return first_broken(batch, {rule: pl.col(name) < limit for rule, name, limit in limits if limit is not None})
