@@ -69,7 +69,147 @@ _LANGUAGE: list[Column] = []
 
 _LICENSE: list[Column] = []
 
-_SIGNALS: list[Column] = []
+# Gopher: arXiv:2112.11446, A1.1. C4: arXiv:1910.10683, 2.2. FineWeb: arXiv:2406.17557, 3.6. RedPajama-V2: 2411.12372.
+_SIGNALS: list[Column] = [
+    Column("chars_n", pa.int64(), "code points", "length of text", "Gopher"),
+    Column("words_n", pa.int64(), "words", "words that are not symbols alone; what a word is: signals.words", "Gopher"),
+    Column("segments_n", pa.int64(), "words", "words and marks: all that signals.words takes for a word", "Gopher"),
+    Column(
+        "sentences_n",
+        pa.int64(),
+        "sentences",
+        "at least one per line, one more after each lone full stop or the like",
+        "RedPajama-V2",
+    ),
+    Column("lines_n", pa.int64(), "lines", "lines that are not blank", "Gopher"),
+    Column("paragraphs_n", pa.int64(), "paragraphs", "parts between runs of two or more newlines", "Gopher"),
+    Column("curly_braces_n", pa.int64(), "characters", "opening curly braces", "C4"),
+    Column("lorem_ipsums_n", pa.int64(), "phrases", "'lorem ipsum', in any case", "C4"),
+    Column("c4_lines_n", pa.int64(), "lines", "lines that C4's line rules keep", "C4"),
+    Column("c4_sentences_n", pa.int64(), "sentences", "sentences in the lines that C4 keeps", "C4"),
+    Column(
+        "c4_long_word_lines_n",
+        pa.int64(),
+        "lines",
+        "lines with a word over 1000 characters: dropped first",
+        "C4's code",
+    ),
+    Column(
+        "c4_unended_lines_n",
+        pa.int64(),
+        "lines",
+        "then lines that do not end in . ! ? or a quotation mark, or end in ...",
+        "C4",
+    ),
+    Column("c4_short_lines_n", pa.int64(), "lines", "then lines of fewer than 3 words", "C4"),
+    Column("c4_lorem_lines_n", pa.int64(), "lines", "then lines with 'lorem ipsum' (the page goes)", "C4"),
+    Column("c4_javascript_lines_n", pa.int64(), "lines", "then lines with 'javascript'", "C4"),
+    Column("c4_curly_lines_n", pa.int64(), "lines", "then lines with a curly brace (the page goes)", "C4"),
+    Column(
+        "c4_policy_lines_n", pa.int64(), "lines", "then lines on cookies, privacy policy or terms of use", "C4's code"
+    ),
+    Column("mean_word_len", pa.float32(), "code points", "mean length of the words", "Gopher"),
+    Column("unique_words_frac", pa.float32(), "", "different words (without case and symbols) / words", "RedPajama-V2"),
+    Column("alpha_words_frac", pa.float32(), "", "segments with an alphabetic character / segments", "Gopher"),
+    Column("caps_words_frac", pa.float32(), "", "segments in capitals / segments", "RedPajama-V2"),
+    Column("hash_ratio", pa.float32(), "per word", "hash signs / segments", "Gopher"),
+    Column("ellipsis_ratio", pa.float32(), "per word", "ellipses (... or one character) / segments", "Gopher"),
+    Column("newline_ratio", pa.float32(), "per word", "newlines / segments", "FineWeb"),
+    Column("alpha_chars_frac", pa.float32(), "", "alphabetic characters / characters", "RedPajama-V2"),
+    Column("upper_chars_frac", pa.float32(), "", "upper-case characters / characters", "RedPajama-V2"),
+    Column("numeric_chars_frac", pa.float32(), "", "numeric characters / characters", "RedPajama-V2"),
+    Column("bullet_lines_frac", pa.float32(), "", "lines that start with a bullet or hyphen", "Gopher"),
+    Column("ellipsis_lines_frac", pa.float32(), "", "lines that end in an ellipsis", "Gopher"),
+    Column(
+        "ended_lines_frac", pa.float32(), "", "lines that end in sentence-final punctuation of any script", "FineWeb"
+    ),
+    Column("short_lines_frac", pa.float32(), "", "lines of at most 30 characters", "FineWeb"),
+    Column("dup_lines_frac", pa.float32(), "", "lines seen before in the text / lines", "Gopher"),
+    Column("dup_line_chars_frac", pa.float32(), "", "characters of lines seen before / characters", "Gopher"),
+    Column("dup_paragraphs_frac", pa.float32(), "", "paragraphs seen before / paragraphs", "Gopher"),
+    Column("dup_paragraph_chars_frac", pa.float32(), "", "characters of paragraphs seen before / characters", "Gopher"),
+    Column(
+        "top_2gram_chars_frac", pa.float32(), "", "characters in the commonest 2-gram, all times / characters", "Gopher"
+    ),
+    Column(
+        "top_3gram_chars_frac", pa.float32(), "", "characters in the commonest 3-gram, all times / characters", "Gopher"
+    ),
+    Column(
+        "top_4gram_chars_frac", pa.float32(), "", "characters in the commonest 4-gram, all times / characters", "Gopher"
+    ),
+    Column(
+        "dup_5gram_chars_frac",
+        pa.float32(),
+        "",
+        "characters of 5-grams seen before, not overlapping / characters",
+        "Gopher",
+    ),
+    Column(
+        "dup_6gram_chars_frac",
+        pa.float32(),
+        "",
+        "characters of 6-grams seen before, not overlapping / characters",
+        "Gopher",
+    ),
+    Column(
+        "dup_7gram_chars_frac",
+        pa.float32(),
+        "",
+        "characters of 7-grams seen before, not overlapping / characters",
+        "Gopher",
+    ),
+    Column(
+        "dup_8gram_chars_frac",
+        pa.float32(),
+        "",
+        "characters of 8-grams seen before, not overlapping / characters",
+        "Gopher",
+    ),
+    Column(
+        "dup_9gram_chars_frac",
+        pa.float32(),
+        "",
+        "characters of 9-grams seen before, not overlapping / characters",
+        "Gopher",
+    ),
+    Column(
+        "dup_10gram_chars_frac",
+        pa.float32(),
+        "",
+        "characters of 10-grams seen before, not overlapping / characters",
+        "Gopher",
+    ),
+    Column("c4_kept_chars_frac", pa.float32(), "", "characters in the lines that C4 keeps / characters", "C4"),
+    Column("symbol_ratio", pa.float32(), "per word", "hash signs and ellipses / segments", "RedPajama-V2"),
+    Column(
+        "dup_line_body_frac",
+        pa.float32(),
+        "",
+        "characters of lines seen before / characters that are not newlines",
+        "FineWeb",
+    ),
+    Column(
+        "word_entropy",
+        pa.float32(),
+        "nats",
+        "entropy of the distribution of words (without case and symbols)",
+        "RedPajama-V2",
+    ),
+    Column(
+        "stop_words_n",
+        pa.int64(),
+        "words",
+        "different stop words of the document's language; null where it has no list",
+        "Gopher",
+    ),
+    Column(
+        "stop_words_frac",
+        pa.float32(),
+        "",
+        "occurrences of stop words / words; null where the language has no list",
+        "RedPajama-V2",
+    ),
+]
 
 _DEDUP: list[Column] = [
     Column("is_reference", pa.bool_(), "", "a document of the kind we want, by dedup.references' rule"),

@@ -1,0 +1,309 @@
+"""UTF-8 to code points, and runs of non-space to pieces: words and the marks that stand against them.
+
+A whitespace run is split at its ends (quotes, brackets, stops, contractions) and inside (hyphens between letters, ...),
+close to what spaCy's English tokenizer does, which is what datatrove's filters count. Scripts written without
+spaces are cut inside the run. The plain-Python twin is in tests/signals_twin.py.
+"""
+
+from functools import cache
+
+import numpy as np
+from numba import njit
+
+from pipeline.kernels.characters import (
+    AFFIX,
+    ALPHA,
+    BRAHMIC,
+    DENSE,
+    HAN,
+    HAN_END,
+    HIRAGANA,
+    ICON,
+    LOWER,
+    MARK,
+    NUMERIC,
+    SYLLABIC,
+    SYMBOL,
+    TABLE_SIZE,
+    TERMINAL,
+    UPPER,
+)
+
+MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, odd
+SHIFT = np.uint64(29)
+
+DOT, COMMA, APOSTROPHE, QUOTE, HYPHEN, PLUS = 0x2E, 0x2C, 0x27, 0x2019, 0x2D, 0x2B
+DASH_EN, DASH_EM, TILDE, PERCENT, DOLLAR, SECTION, EQUALS = 0x2013, 0x2014, 0x7E, 0x25, 0x24, 0xA7, 0x3D
+COLON, SLASH, LESS, GREATER, STAR, CARET, AT, TSHEG = 0x3A, 0x2F, 0x3C, 0x3E, 0x2A, 0x5E, 0x40, 0xF0B
+CJK_MARKS = 0x3000  # ideographic punctuation and full-width forms split a run wherever they stand
+
+
+@njit(cache=True, nogil=True)
+def decode(data, start, end, classes, points, kinds):
+    """Code points and class bits of the UTF-8 bytes data[start:end]; returns how many. The bytes are valid UTF-8."""
+    n = 0
+    i = start
+    while i < end:
+        b = np.uint32(data[i])
+        if b < 0x80:
+            c = b
+            i += 1
+        elif b < 0xE0:
+            c = ((b & np.uint32(0x1F)) << np.uint32(6)) | (np.uint32(data[i + 1]) & np.uint32(0x3F))
+            i += 2
+        elif b < 0xF0:
+            c = (
+                ((b & np.uint32(0x0F)) << np.uint32(12))
+                | ((np.uint32(data[i + 1]) & np.uint32(0x3F)) << np.uint32(6))
+                | (np.uint32(data[i + 2]) & np.uint32(0x3F))
+            )
+            i += 3
+        else:
+            c = (
+                ((b & np.uint32(0x07)) << np.uint32(18))
+                | ((np.uint32(data[i + 1]) & np.uint32(0x3F)) << np.uint32(12))
+                | ((np.uint32(data[i + 2]) & np.uint32(0x3F)) << np.uint32(6))
+                | (np.uint32(data[i + 3]) & np.uint32(0x3F))
+            )
+            i += 4
+        points[n] = c
+        if c < TABLE_SIZE:
+            kinds[n] = classes[c]
+        elif c < HAN_END:
+            kinds[n] = ALPHA | HAN
+        else:
+            kinds[n] = SYMBOL
+        n += 1
+    return n
+
+
+@njit(cache=True, nogil=True)
+def mix(h):
+    """Finalizer of splitmix64: every input bit moves every output bit."""
+    h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return h ^ (h >> np.uint64(31))
+
+
+@njit(cache=True, nogil=True)
+def hash_points(points, a, b):
+    """64-bit hash of code points [a, b); equal hashes are taken for equal strings (2**-64 per pair)."""
+    h = np.uint64(b - a)
+    for i in range(a, b):
+        h = (h ^ np.uint64(points[i])) * MULTIPLIER
+        h ^= h >> SHIFT
+    return h
+
+
+def hash_text(text: str) -> np.uint64:
+    """hash_points of a constant, in plain Python."""
+    h = len(text)
+    for c in text:
+        h = ((h ^ ord(c)) * int(MULTIPLIER)) & 0xFFFFFFFFFFFFFFFF
+        h ^= h >> int(SHIFT)
+    return np.uint64(h)
+
+
+@cache
+def abbreviation_hashes(words: str) -> np.ndarray:
+    """Words (separated by spaces) that keep the full stop behind them, as the kernels want them."""
+    return np.array([hash_text(word) for word in words.split()], np.uint64)
+
+
+@njit(cache=True, nogil=True)
+def is_dense_cut(left, right):
+    """Whether a word may begin at `right` inside a run of a script without spaces (class bits of two neighbours)."""
+    if right & MARK:
+        return False
+    if (left | right) & (HAN | HIRAGANA | BRAHMIC):
+        return True
+    return (left & DENSE) != (right & DENSE)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def push(starts, ends, n, a, b):
+    starts[n] = a
+    ends[n] = b
+    return n + 1
+
+
+@njit(cache=True, nogil=True)
+def dots_before(points, a, b):
+    """How many full stops end [a, b)."""
+    k = b
+    while k > a and points[k - 1] == DOT:
+        k -= 1
+    return b - k
+
+
+@njit(cache=True, nogil=True)
+def is_abbreviation(points, a, b, abbreviations):
+    """Whether the full stop after [a, b) belongs to the word: one letter, dotted letters (U.S), or a known one."""
+    if b - a == 1 or (b - a >= 3 and points[b - 2] == DOT):
+        return True
+    if b - a > 6:
+        return False
+    h = hash_points(points, a, b)
+    known = False
+    for i in range(len(abbreviations)):
+        known |= abbreviations[i] == h
+    return known
+
+
+@njit(cache=True, nogil=True)
+def suffix_start(points, kinds, a, b, abbreviations):
+    """Where the last piece of [a, b) starts, b - a >= 2; `b` where nothing is split off."""
+    c = points[b - 1]
+    left = points[b - 2]
+    left_kind = kinds[b - 2]
+    if c == DOT:
+        dots = dots_before(points, a, b)
+        if dots > 1:
+            return b - dots if b - dots > a else b
+        if (left_kind & ALPHA) and is_abbreviation(points, a, b - 1, abbreviations):
+            return b
+        # an initial ("J.") keeps its stop; a capitalised ending ("NASA.") does not
+        if (left_kind & UPPER) and (b - a < 3 or not kinds[b - 3] & UPPER):
+            return b
+        return b - 1
+    if kinds[b - 1] & AFFIX:
+        if c in (PLUS, PERCENT, DOLLAR):
+            return b - 1 if left_kind & NUMERIC else b
+        return b if c in (EQUALS, SECTION) else b - 1
+    if b - a < 3:
+        return b
+    # contractions: 's 'm 'd 'll 're 've n't, in either case
+    if left in (APOSTROPHE, QUOTE):
+        low = c | np.uint32(32)
+        if low == 0x73 or low == 0x6D or low == 0x64:
+            return b - 2
+        if low == 0x74 and b - a > 3 and (points[b - 3] | np.uint32(32)) == 0x6E:
+            return b - 3
+    third = points[b - 3]
+    if b - a > 3 and third in (APOSTROPHE, QUOTE):
+        first, second = left | np.uint32(32), c | np.uint32(32)
+        if (first == 0x6C and second == 0x6C) or ((first == 0x72 or first == 0x76) and second == 0x65):
+            return b - 3
+    return b
+
+
+@njit(cache=True, nogil=True)
+def infix_length(points, kinds, i, a, b):
+    """Length of the mark at `i`, a < i < b - 1, if the word splits there; else 0."""
+    c = points[i]
+    left, right = kinds[i - 1], kinds[i + 1]
+    if kinds[i] & ICON or (c >= CJK_MARKS and kinds[i] & SYMBOL) or (c > 0x7F and kinds[i] & TERMINAL):
+        return 1
+    if c == DOT:
+        k = i
+        while k < b and points[k] == DOT:
+            k += 1
+        if k - i > 1:
+            return k - i
+        return 1 if (left & (LOWER | AFFIX)) and (right & (UPPER | AFFIX)) else 0
+    if c in (HYPHEN, DASH_EN, DASH_EM, TILDE):
+        if right & ALPHA and left & (ALPHA | NUMERIC):
+            return 1
+        return 1 if c == HYPHEN and left & NUMERIC and right & NUMERIC else 0
+    if c in (PLUS, STAR, CARET):
+        return 1 if left & NUMERIC and right & NUMERIC else 0
+    if c == COMMA:
+        return 1 if left & ALPHA and right & ALPHA else 0
+    if c in (COLON, SLASH, LESS, GREATER, EQUALS):
+        return 1 if left & (ALPHA | NUMERIC) and right & ALPHA else 0
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def is_address(points, a, b):
+    """An URL or an e-mail address is one word."""
+    for i in range(a, b - 1):
+        if points[i] == AT or (points[i] == COLON and points[i + 1] == SLASH):
+            return True
+    return b - a > 4 and points[a] == 0x77 and points[a + 1] == 0x77 and points[a + 2] == 0x77 and points[a + 3] == DOT
+
+
+@njit(cache=True, nogil=True)
+def cut_dense(points, kinds, a, b, starts, ends, n):
+    """Pieces of [a, b), cut where a script without spaces lets a word begin."""
+    union = np.uint32(0)
+    for i in range(a, b):
+        union |= kinds[i]
+    s = a
+    for i in range(a + 1, b if union & DENSE else a):
+        if kinds[i - 1] & SYLLABIC:
+            cut = points[i - 1] == TSHEG
+        else:
+            cut = bool((kinds[i - 1] | kinds[i]) & DENSE) and is_dense_cut(kinds[i - 1], kinds[i])
+        if cut:
+            n = push(starts, ends, n, s, i)
+            s = i
+    return push(starts, ends, n, s, b)
+
+
+@njit(cache=True, nogil=True)
+def split_run(points, kinds, a, b, abbreviations, starts, ends, n):
+    """Appends the pieces of the whitespace run [a, b) in order; returns the new count."""
+    union = np.uint32(0)
+    for i in range(a, b):
+        union |= kinds[i]
+    if not union & (SYMBOL | DENSE):
+        starts[n] = a
+        ends[n] = b
+        return n + 1
+    # prefixes
+    while a < b:
+        if points[a] == DOT and a + 1 < b and points[a + 1] == DOT:
+            k = a
+            while k < b and points[k] == DOT:
+                k += 1
+            n = push(starts, ends, n, a, k)
+            a = k
+        elif kinds[a] & AFFIX and points[a] != DOT:
+            if points[a] == PLUS and a + 1 < b and kinds[a + 1] & NUMERIC:
+                break
+            n = push(starts, ends, n, a, a + 1)
+            a += 1
+        else:
+            break
+    # suffixes: found from the end, so remembered by their end and pushed after the core
+    core_end = b
+    while core_end - a > 1:
+        k = suffix_start(points, kinds, a, core_end, abbreviations)
+        if k == core_end:
+            break
+        core_end = k
+    if core_end > a:
+        s = a
+        if not is_address(points, a, core_end):
+            i = a + 1
+            while i < core_end - 1:
+                k = infix_length(points, kinds, i, a, core_end) if kinds[i] & SYMBOL else 0
+                if k:
+                    if i > s:
+                        n = cut_dense(points, kinds, s, i, starts, ends, n)
+                    n = push(starts, ends, n, i, i + k)
+                    i += k
+                    s = i
+                else:
+                    i += 1
+        if s < core_end:
+            n = cut_dense(points, kinds, s, core_end, starts, ends, n)
+    if core_end < b:
+        # the suffixes again, last first, written from the back of a gap
+        m = 0
+        e = b
+        while e > core_end:
+            k = suffix_start(points, kinds, a, e, abbreviations)
+            m += 1
+            e = k
+        i = n + m
+        e = b
+        while e > core_end:
+            k = suffix_start(points, kinds, a, e, abbreviations)
+            i -= 1
+            starts[i] = k
+            ends[i] = e
+            e = k
+        n += m
+    return n

@@ -1,0 +1,225 @@
+"""Drops documents by the rules of Gopher, C4, FineWeb and RedPajama-V2, over the columns of `stages.signals`.
+
+Word-level rules hold for English, and with their own limits for the languages of `languages`; rules on lines,
+paragraphs and repetition hold for every language.
+"""
+
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from typing import ClassVar
+
+import polars as pl
+
+from pipeline.errors import ConfigError
+from pipeline.stage import Reads, first_broken
+from stages.language_thresholds import LANGUAGES, LanguageThresholds
+from stages.stop_words import SHORT_CODES
+
+PRESETS = ("gopher", "c4", "fineweb", "redpajama")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule: it is broken where column < limit (or > limit), limit being the field of `Gates` named `limit`."""
+
+    name: str
+    limit: str
+    column: str
+    presets: str  # presets it belongs to; "" for a rule that holds whenever its limit is set
+    # "all": every language; "words": English, and the limit of the same name for languages that have one;
+    # "listed": English and every language in `languages`, same limit; "english": English only
+    scope: str = "all"
+
+    @property
+    def is_minimum(self) -> bool:
+        return self.limit.startswith("min_")
+
+
+# In the order in which a document is judged: the first broken rule is its fate.
+RULES = (
+    Rule("empty", "min_lines", "lines_n", "gopher c4 fineweb redpajama"),
+    Rule("too_few_words", "min_words", "words_n", "gopher redpajama", "listed"),
+    Rule("too_many_words", "max_words", "words_n", "gopher", "listed"),
+    Rule("too_many_words_redpajama", "max_words_redpajama", "words_n", "redpajama", "listed"),
+    Rule("words_too_short", "min_mean_word_len", "mean_word_len", "gopher redpajama", "words"),
+    Rule("words_too_long", "max_mean_word_len", "mean_word_len", "gopher redpajama", "words"),
+    Rule("too_many_hashes", "max_hash_ratio", "hash_ratio", "gopher"),
+    Rule("too_many_ellipses", "max_ellipsis_ratio", "ellipsis_ratio", "gopher"),
+    Rule("too_many_symbols", "max_symbol_ratio", "symbol_ratio", "redpajama"),
+    Rule("too_many_bullet_lines", "max_bullet_lines_frac", "bullet_lines_frac", "gopher redpajama"),
+    Rule("too_many_ellipsis_lines", "max_ellipsis_lines_frac", "ellipsis_lines_frac", "gopher"),
+    Rule("too_few_alphabetic_words", "min_alpha_words_frac", "alpha_words_frac", "gopher", "words"),
+    Rule("too_few_stop_words", "min_stop_words", "stop_words_n", "gopher"),
+    Rule("too_many_dup_paragraphs", "max_dup_paragraphs_frac", "dup_paragraphs_frac", "gopher"),
+    Rule("too_many_dup_paragraph_chars", "max_dup_paragraph_chars_frac", "dup_paragraph_chars_frac", "gopher"),
+    Rule("too_many_dup_lines", "max_dup_lines_frac", "dup_lines_frac", "gopher"),
+    Rule("too_many_dup_line_chars", "max_dup_line_chars_frac", "dup_line_chars_frac", "gopher"),
+    Rule("top_2gram_too_common", "max_top_2gram_chars_frac", "top_2gram_chars_frac", "gopher redpajama"),
+    Rule("top_3gram_too_common", "max_top_3gram_chars_frac", "top_3gram_chars_frac", "gopher"),
+    Rule("top_4gram_too_common", "max_top_4gram_chars_frac", "top_4gram_chars_frac", "gopher"),
+    Rule("too_many_dup_5grams", "max_dup_5gram_chars_frac", "dup_5gram_chars_frac", "gopher"),
+    Rule("too_many_dup_6grams", "max_dup_6gram_chars_frac", "dup_6gram_chars_frac", "gopher"),
+    Rule("too_many_dup_7grams", "max_dup_7gram_chars_frac", "dup_7gram_chars_frac", "gopher"),
+    Rule("too_many_dup_8grams", "max_dup_8gram_chars_frac", "dup_8gram_chars_frac", "gopher"),
+    Rule("too_many_dup_9grams", "max_dup_9gram_chars_frac", "dup_9gram_chars_frac", "gopher"),
+    Rule("too_many_dup_10grams", "max_dup_10gram_chars_frac", "dup_10gram_chars_frac", "gopher"),
+    Rule("lorem_ipsum", "max_c4_lorem_lines", "c4_lorem_lines_n", "c4"),
+    Rule("curly_brace", "max_c4_curly_lines", "c4_curly_lines_n", "c4"),
+    Rule("too_few_sentences", "min_c4_sentences", "c4_sentences_n", "c4", "english"),
+    Rule("too_few_ended_lines", "min_ended_lines_frac", "ended_lines_frac", "fineweb", "words"),
+    Rule("too_many_short_lines", "max_short_lines_frac", "short_lines_frac", "fineweb", "english"),
+    Rule("too_many_dup_line_body", "max_dup_line_body_frac", "dup_line_body_frac", "fineweb", "english"),
+    Rule("too_many_newlines", "max_newline_ratio", "newline_ratio", "fineweb", "words"),
+    Rule("too_few_chars", "min_chars", "chars_n", ""),
+    Rule("too_few_unique_words", "min_unique_words_frac", "unique_words_frac", ""),
+    Rule("too_little_entropy", "min_word_entropy", "word_entropy", ""),
+    Rule("too_many_capital_words", "max_caps_words_frac", "caps_words_frac", ""),
+    Rule("too_many_upper_chars", "max_upper_chars_frac", "upper_chars_frac", ""),
+    Rule("too_many_numeric_chars", "max_numeric_chars_frac", "numeric_chars_frac", ""),
+    Rule("too_many_curly_braces", "max_curly_braces", "curly_braces_n", ""),
+    Rule("too_many_lorem_ipsums", "max_lorem_ipsums", "lorem_ipsums_n", ""),
+    Rule("too_little_kept_by_c4", "min_c4_kept_chars_frac", "c4_kept_chars_frac", ""),
+)
+
+
+@dataclass(frozen=True)
+class Gates:
+    """Each limit is the published one, None switches its rule off; a limit itself is kept."""
+
+    # Which sets of rules hold, of gopher, c4, fineweb, redpajama. FineWeb used gopher, most of c4, and its own.
+    presets: tuple[str, ...] = ("gopher", "c4", "fineweb")
+
+    # All presets: a text without a line that is not blank.
+    min_lines: int | None = 1
+
+    # Gopher (arXiv:2112.11446, A1.1), quality.
+    min_words: int | None = 50
+    max_words: int | None = 100_000
+    min_mean_word_len: float | None = 3
+    max_mean_word_len: float | None = 10
+    max_hash_ratio: float | None = 0.1  # per word
+    max_ellipsis_ratio: float | None = 0.1  # per word
+    max_bullet_lines_frac: float | None = 0.9
+    max_ellipsis_lines_frac: float | None = 0.3
+    min_alpha_words_frac: float | None = 0.8
+    min_stop_words: int | None = 2  # different ones; languages without a list are not judged
+
+    # Gopher, repetition (table A1).
+    max_dup_lines_frac: float | None = 0.30
+    max_dup_paragraphs_frac: float | None = 0.30
+    max_dup_line_chars_frac: float | None = 0.20
+    max_dup_paragraph_chars_frac: float | None = 0.20
+    max_top_2gram_chars_frac: float | None = 0.20
+    max_top_3gram_chars_frac: float | None = 0.18
+    max_top_4gram_chars_frac: float | None = 0.16
+    max_dup_5gram_chars_frac: float | None = 0.15
+    max_dup_6gram_chars_frac: float | None = 0.14
+    max_dup_7gram_chars_frac: float | None = 0.13
+    max_dup_8gram_chars_frac: float | None = 0.12
+    max_dup_9gram_chars_frac: float | None = 0.11
+    max_dup_10gram_chars_frac: float | None = 0.10
+
+    # C4 (arXiv:1910.10683, 2.2); like its code, over the lines that its line rules have not dropped before.
+    min_c4_sentences: int | None = 5
+    max_c4_lorem_lines: int | None = 0
+    max_c4_curly_lines: int | None = 0
+
+    # FineWeb (arXiv:2406.17557, 3.6); the newline rule is in its code.
+    min_ended_lines_frac: float | None = 0.12
+    max_short_lines_frac: float | None = 0.67
+    max_dup_line_body_frac: float | None = 0.01
+    max_newline_ratio: float | None = 0.3  # per word
+
+    # RedPajama-V2's rules after Gopher (its dataset card, "Applying Filtering Rules"), where they differ.
+    max_words_redpajama: int | None = 10_000
+    max_symbol_ratio: float | None = 0.1  # per word, hash signs and ellipses together
+
+    # Further columns that RedPajama-V2 names without a limit.
+    min_chars: int | None = None
+    min_unique_words_frac: float | None = None
+    min_word_entropy: float | None = None  # nats
+    max_caps_words_frac: float | None = None
+    max_upper_chars_frac: float | None = None
+    max_numeric_chars_frac: float | None = None
+    max_curly_braces: int | None = None
+    max_lorem_ipsums: int | None = None
+    min_c4_kept_chars_frac: float | None = None
+
+    # Limits of the word-level rules for languages other than English (FineWeb2's).
+    languages: tuple[LanguageThresholds, ...] = LANGUAGES
+
+    name: ClassVar[str] = "gates"
+    version: ClassVar[int] = 1
+    reads: ClassVar[Reads] = {
+        "language": ("language",),
+        "signals": tuple(dict.fromkeys(rule.column for rule in RULES)),
+    }
+    rules: ClassVar[tuple[str, ...]] = tuple(rule.name for rule in RULES)
+
+    def __post_init__(self) -> None:
+        for preset in self.presets:
+            if preset not in PRESETS:
+                near = get_close_matches(preset, PRESETS, 1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise ConfigError(f"gates.presets holds {preset!r}; it knows {', '.join(PRESETS)}{hint}")
+        defaults = {field.name: field.default for field in fields(self)}
+        for rule in RULES:
+            changed = getattr(self, rule.limit) not in (None, defaults[rule.limit])
+            if changed and rule.presets and not self._holds(rule):
+                raise ConfigError(
+                    f"gates.{rule.limit} is set, but its rule {rule.name!r} is not in force: "
+                    f"add {' or '.join(rule.presets.split())} to gates.presets"
+                )
+
+    def _holds(self, rule: Rule) -> bool:
+        return not rule.presets or any(preset in rule.presets.split() for preset in self.presets)
+
+    def table(self) -> dict[str, pl.Expr]:
+        """Rule name -> whether a row breaks it, for the rules in force."""
+        rules = [rule for rule in RULES if self._holds(rule) and getattr(self, rule.limit) is not None]
+        return {rule.name: self._broken(rule) for rule in rules}
+
+    def _broken(self, rule: Rule) -> pl.Expr:
+        limit = getattr(self, rule.limit)
+        column = pl.col(rule.column)
+        # signals stores fractions as float32, so limits are rounded alike: a document exactly at the limit stays
+        bound = pl.lit(limit, pl.Int64 if isinstance(limit, int) and rule.column.endswith("_n") else pl.Float32)
+        if rule.scope != "all":
+            limits = dict.fromkeys(("en", "eng"), limit)
+            if rule.scope != "english":
+                for entry in self.languages:
+                    own = limit if rule.scope == "listed" else getattr(entry, rule.limit)
+                    if own is not None:
+                        limits |= dict.fromkeys(codes_of(entry.language), own)
+            bound = pl.col("language").replace_strict(
+                limits, default=None, return_dtype=pl.Int64 if rule.column.endswith("_n") else pl.Float32
+            )
+        return column < bound if rule.is_minimum else column > bound
+
+    def decide(self, batch: pl.DataFrame) -> pl.Series:
+        return first_broken(batch, self.table())
+
+
+def codes_of(language: str) -> list[str]:
+    """The ISO 639-1 code and the 639-3 codes that stand for it."""
+    return [language, *(long for long, short in SHORT_CODES.items() if short == language)]
+
+
+def what_if(batch: pl.DataFrame, before: Gates, after: Gates) -> pl.DataFrame:
+    """How the fates of the rows would move: (before, after, docs), rule names or null for kept, unmoved rows too.
+
+    batch holds the columns of `Gates.reads`; frames of several batches add up by (before, after).
+    """
+    moves = pl.DataFrame({"before": before.decide(batch), "after": after.decide(batch)})
+    return moves.group_by("before", "after").agg(pl.len().cast(pl.Int64).alias("docs")).sort("before", "after")
+
+
+def changes_by_rule(moves: pl.DataFrame) -> pl.DataFrame:
+    """(rule, before, after, change) in documents, from `what_if`; the rule null stands for kept."""
+    sides = [
+        moves.group_by(pl.col(side).alias("rule")).agg(pl.col("docs").sum().alias(side)) for side in ("before", "after")
+    ]
+    both = sides[0].join(sides[1], on="rule", how="full", coalesce=True, nulls_equal=True)
+    order = pl.col("rule").replace_strict({name: i for i, name in enumerate(Gates.rules)}, default=-1)
+    filled = both.with_columns(pl.col("before", "after").fill_null(0)).sort(order)
+    return filled.with_columns((pl.col("after") - pl.col("before")).alias("change"))

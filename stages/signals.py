@@ -1,0 +1,160 @@
+"""Counts over the text that quality rules need: Gopher's, C4's, FineWeb's and RedPajama-V2's, in one kernel pass.
+
+Nothing is dropped here; `stages.gates` decides over the columns.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import ClassVar, Literal
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from pipeline.errors import ConfigError
+from pipeline.kernels.characters import class_table, fold_table
+from pipeline.kernels.text_stats import COLUMN, measure, stop_word_keys
+from pipeline.kernels.words import abbreviation_hashes
+from pipeline.stage import Artifacts, Reads
+from stages.stop_words import ABBREVIATIONS, SHORT_CODES, STOP_WORDS
+
+# Stored counts: column, count of the kernel.
+COUNTS = {
+    "chars_n": "chars",
+    "words_n": "words",
+    "segments_n": "segments",
+    "sentences_n": "sentences",
+    "lines_n": "lines",
+    "paragraphs_n": "paragraphs",
+    "curly_braces_n": "curly_braces",
+    "lorem_ipsums_n": "lorem_ipsums",
+    "c4_lines_n": "c4_kept",
+    "c4_sentences_n": "c4_sentences",
+    "c4_long_word_lines_n": "c4_long_word",
+    "c4_unended_lines_n": "c4_no_terminal",
+    "c4_short_lines_n": "c4_few_words",
+    "c4_lorem_lines_n": "c4_lorem",
+    "c4_javascript_lines_n": "c4_javascript",
+    "c4_curly_lines_n": "c4_curly",
+    "c4_policy_lines_n": "c4_policy",
+}
+
+# Stored fractions and ratios: column, count, divided by; null where the divisor is 0.
+RATIOS = {
+    "mean_word_len": ("word_chars", "words"),
+    "unique_words_frac": ("unique_words", "words"),
+    "alpha_words_frac": ("alpha_segments", "segments"),
+    "caps_words_frac": ("caps_segments", "segments"),
+    "hash_ratio": ("hashes", "segments"),
+    "ellipsis_ratio": ("ellipses", "segments"),
+    "newline_ratio": ("newlines", "segments"),
+    "alpha_chars_frac": ("alpha_chars", "chars"),
+    "upper_chars_frac": ("upper_chars", "chars"),
+    "numeric_chars_frac": ("numeric_chars", "chars"),
+    "bullet_lines_frac": ("bullet_lines", "lines"),
+    "ellipsis_lines_frac": ("ellipsis_lines", "lines"),
+    "ended_lines_frac": ("terminal_lines", "lines"),
+    "short_lines_frac": ("short_lines", "lines"),
+    "dup_lines_frac": ("dup_lines", "lines"),
+    "dup_line_chars_frac": ("dup_line_chars", "chars"),
+    "dup_paragraphs_frac": ("dup_paragraphs", "paragraphs"),
+    "dup_paragraph_chars_frac": ("dup_paragraph_chars", "chars"),
+    "top_2gram_chars_frac": ("top2", "chars"),
+    "top_3gram_chars_frac": ("top3", "chars"),
+    "top_4gram_chars_frac": ("top4", "chars"),
+    "dup_5gram_chars_frac": ("dup5", "chars"),
+    "dup_6gram_chars_frac": ("dup6", "chars"),
+    "dup_7gram_chars_frac": ("dup7", "chars"),
+    "dup_8gram_chars_frac": ("dup8", "chars"),
+    "dup_9gram_chars_frac": ("dup9", "chars"),
+    "dup_10gram_chars_frac": ("dup10", "chars"),
+    "c4_kept_chars_frac": ("c4_kept_chars", "chars"),
+}
+
+
+@dataclass(frozen=True)
+class Signals:
+    """One row of counts and fractions per text."""
+
+    # What a word is. "split": as spaCy's English tokenizer, close to it: punctuation marks and clitics are words of
+    # their own (datatrove, and so FineWeb's and FineWeb2's thresholds); "whitespace": runs of non-space (the papers).
+    words: Literal["split", "whitespace"] = "split"
+
+    name: ClassVar[str] = "signals"
+    version: ClassVar[int] = 1
+    reads: ClassVar[Reads] = {"ingest": ("text",), "language": ("language",)}
+    writes: ClassVar[tuple[str, ...]] = (
+        *COUNTS,
+        *RATIOS,
+        "symbol_ratio",
+        "dup_line_body_frac",
+        "word_entropy",
+        "stop_words_n",
+        "stop_words_frac",
+    )
+    needs: ClassVar[tuple[str, ...]] = ()
+    rows: ClassVar[Literal["kept", "all"]] = "kept"
+
+    def __post_init__(self) -> None:
+        if self.words not in ("split", "whitespace"):
+            raise ConfigError(f'signals.words is {self.words!r}; say "split" or "whitespace"')
+
+    def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
+        return self._annotate
+
+    def _annotate(self, batch: pl.DataFrame) -> pl.DataFrame:
+        counts = measure_texts(batch["text"], batch["language"], self.words == "split")
+        return batch.select("doc_id").with_columns(_columns(counts))
+
+
+def measure_texts(texts: pl.Series, languages: pl.Series, split: bool) -> np.ndarray:
+    """(rows, kernel counts) float64, columns as in pipeline.kernels.text_stats; a null text counts as empty."""
+    array = texts.fill_null("").to_arrow().cast(pa.large_string())
+    chunk = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    _, offsets, data = chunk.buffers()
+    rows = len(chunk)
+    bounds = np.frombuffer(offsets, np.int64, rows + 1, chunk.offset * 8) if rows else np.zeros(1, np.int64)
+    octets = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(1, np.uint8)
+    numbers, keys, bits = stop_word_table()
+    language = languages.replace_strict(numbers, default=-1, return_dtype=pl.Int32).to_numpy()
+    abbreviations = abbreviation_hashes(ABBREVIATIONS)
+    return measure(octets, bounds, language, class_table(), fold_table(), abbreviations, keys, bits, split)
+
+
+@cache
+def stop_word_table() -> tuple[Mapping[str, int], np.ndarray, np.ndarray]:
+    """Language code -> number, and the kernel's table of stop words (keys uint64, bits int32)."""
+    numbers = {code: i for i, code in enumerate(sorted(STOP_WORDS))}
+    words = [(numbers[code], bit, word) for code, line in STOP_WORDS.items() for bit, word in enumerate(line.split())]
+    keys, bits = stop_word_keys(words)
+    return numbers | {long: numbers[short] for long, short in SHORT_CODES.items()}, keys, bits
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> pl.Series:
+    """part / whole as float32, null where whole is 0."""
+    known = whole > 0
+    values = np.divide(part, whole, out=np.zeros_like(part), where=known).astype(np.float32)
+    return pl.select(pl.when(pl.Series(known)).then(pl.Series(values))).to_series()
+
+
+def _columns(counts: np.ndarray) -> list[pl.Series]:
+    """The stage's columns in the order of `Signals.writes`."""
+
+    def of(name: str) -> np.ndarray:
+        return counts[:, COLUMN[name]]
+
+    known = of("stop_kinds") >= 0
+    stop_words = pl.select(pl.when(pl.Series(known)).then(pl.Series(of("stop_kinds").astype(np.int64)))).to_series()
+    words = of("words")
+    safe = np.maximum(words, 1)
+    entropy = (np.log(safe) - of("entropy_sum") / safe).astype(np.float32)
+    return [
+        *(pl.Series(name, of(count).astype(np.int64)) for name, count in COUNTS.items()),
+        *(_ratio(of(part), of(whole)).alias(name) for name, (part, whole) in RATIOS.items()),
+        _ratio(of("hashes") + of("ellipses"), of("segments")).alias("symbol_ratio"),
+        _ratio(of("dup_line_chars"), of("chars") - of("newlines")).alias("dup_line_body_frac"),
+        pl.select(pl.when(pl.Series(words > 0)).then(pl.Series(entropy))).to_series().alias("word_entropy"),
+        stop_words.alias("stop_words_n"),
+        _ratio(of("stop_words"), np.where(known, words, 0)).alias("stop_words_frac"),
+    ]
