@@ -11,16 +11,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from pipeline.draw import uniform
 from pipeline.errors import ConfigError, DataError
 from stages.mixture.runs import Fidelity
-
-if TYPE_CHECKING:
-    from stages.mixture.decoder import Decoder
 
 
 @dataclass(frozen=True)
@@ -180,7 +177,7 @@ class GptProxy:
         from stages.mixture.decoder import Decoder, threads
 
         with threads(self.settings.threads):
-            decoder: Decoder = Decoder.fresh(self.settings, self.vocab, len(rows), self.seed)
+            decoder = Decoder.fresh(self.settings, self.vocab, len(rows), self.seed)
             streams, starts = self._layout(rows)
             decoder.train(streams, starts)
             return np.stack([decoder.evaluate(t, self.end_id) for t in self.target_tokens], axis=1)
