@@ -142,14 +142,15 @@ def fit_tfidf_svd(vocabulary: Vocabulary, texts: pl.Series, dims: int, seed: int
     ends, ids, counts = vocabulary.count(texts)
     idf = vocabulary.idf()
     values = (1 + np.log(counts)) * idf[ids]
-    matrix = csr_matrix((values, ids, ends), shape=(len(texts), len(idf)))
+    shape = (len(texts), len(idf))
+    matrix = csr_matrix((values, ids, ends), shape=shape)
     norms = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
     matrix = csr_matrix(diags(1 / np.where(norms > 0, norms, 1)) @ matrix)
-    rank = min(dims, *matrix.shape)
+    rank = min(dims, *shape)
     with threadpool_limits(threads):
         # 20 extra directions and 4 power iterations: the residual of the last kept vector is below 1%.
-        width = min(rank + 20, *matrix.shape)
-        basis = matrix @ np.random.default_rng(seed).standard_normal((matrix.shape[1], width))
+        width = min(rank + 20, *shape)
+        basis = matrix @ np.random.default_rng(seed).standard_normal((shape[1], width))
         for _ in range(4):
             basis, _ = np.linalg.qr(matrix.T @ np.linalg.qr(basis)[0])
             basis = matrix @ basis

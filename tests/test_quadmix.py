@@ -1,0 +1,326 @@
+"""quadmix: equations 1 to 3 and Algorithm 1 of arXiv:2504.16511, the tables, and their laws."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.draw import uniform
+from pipeline.errors import ConfigError, DataError, PlanError
+from pipeline.kernels.quadmix import Shape, kept_ratio, sample_parameters, sampling_value, token_ranks
+from stages.quadmix import BucketParameters, Criterion, Quadmix, QuadmixTables
+
+PAPER = Shape(slope=31.6, cut=0.05, gain=0.5, floor=0.0005)  # the middle of Algorithm 1's ranges
+
+
+@dataclass
+class Corpus:
+    frames: list[pl.DataFrame]
+    artifacts: dict[str, Path]
+
+    def batches(self):
+        return iter(self.frames)
+
+
+def docs(n: int = 300, seed: int = 0, **columns) -> pl.DataFrame:
+    rng = np.random.default_rng(seed)
+    own = {
+        "doc_id": [f"d{i:04d}" for i in range(n)],
+        "q_reference": rng.normal(size=n).round(1),
+        "q_importance": rng.exponential(size=n),
+        "token_count": rng.integers(1, 1000, n),
+        "bucket": rng.choice(["c00", "c01", "c02"], n, p=[0.6, 0.3, 0.1]),
+    } | columns
+    types = {"q_reference": pl.Float32, "q_importance": pl.Float32, "token_count": pl.Int64}
+    return pl.DataFrame(own).cast(types)
+
+
+def fit(out: Path, rows: pl.DataFrame, batch: int = 64, **fields) -> Path:
+    out.mkdir()
+    QuadmixTables(**fields).run(Corpus([rows[i : i + batch] for i in range(0, rows.height, batch)], {}), out)
+    return out
+
+
+def annotate(folder: Path, rows: pl.DataFrame, **fields) -> pl.DataFrame:
+    return Quadmix(**fields).open({"quadmix": folder})(rows)
+
+
+def test_token_ranks_golden_ties_share_the_upper_value():
+    # The paper's scores are better when smaller; ours are their negatives.
+    found = token_ranks(-np.array([0.1, 0.4, 0.4, 0.9]), np.array([10, 20, 30, 40]))
+    assert found.tolist() == [0.1, 0.6, 0.6, 1.0]
+
+
+@given(st.lists(st.tuples(st.integers(-5, 5), st.integers(0, 9)), min_size=1, max_size=30))
+def test_token_ranks_equal_their_definition(rows):
+    quality, tokens = np.array([r[0] for r in rows], float), np.array([r[1] for r in rows])
+    mass = tokens if tokens.sum() else np.ones(len(tokens))
+    # Without any tokens every distinct value weighs the same.
+    if tokens.sum():
+        expected = [mass[quality >= q].sum() / mass.sum() for q in quality]
+        assert token_ranks(quality, tokens) == pytest.approx(expected)
+    assert token_ranks(quality, tokens).max() == 1.0
+
+
+@pytest.mark.parametrize("shape", [Shape(), PAPER, Shape(1000, 0.1, 1.0, 0.001)])
+def test_sampling_value_jumps_at_the_cut(shape: Shape):
+    beyond = np.nextafter(shape.cut, 1)
+    assert sampling_value(np.array([shape.cut, beyond]), shape) == pytest.approx([1 + shape.floor, shape.floor])
+
+
+@pytest.mark.parametrize("shape", [Shape(), PAPER, Shape(0.0, 0.5, 1, 0.1), Shape(1000, 0.1, 1.0, 0.001)])
+@pytest.mark.parametrize("mode", ["power", "factor"])
+def test_sampling_value_never_rises_and_stays_above_the_floor(shape: Shape, mode):
+    values = sampling_value(np.linspace(0, 1, 1001), shape, mode)
+    assert (np.diff(values) <= 0).all()
+    assert values.min() == shape.floor
+    top = 2**shape.gain if mode == "power" else 2 * shape.gain
+    assert values.max() <= top + shape.floor
+
+
+@pytest.mark.parametrize("slope", [0.0, 1.0, 31.6, 1000.0])
+@pytest.mark.parametrize("cut", [0.0, 0.05, 0.5, 1.0, 1.5])
+@pytest.mark.parametrize(
+    ("gain", "mode"), [(1.0, "power"), (0.5, "power"), (0.0, "power"), (3.0, "power"), (0.7, "factor")]
+)
+def test_kept_ratio_equals_the_integral(slope, cut, gain, mode):
+    shape = Shape(slope, cut, gain, 0.001)
+    middles = (np.arange(1_000_000) + 0.5) / 1_000_000
+    assert kept_ratio(shape, mode) == pytest.approx(sampling_value(middles, shape, mode).mean(), rel=1e-5)
+
+
+def test_kept_ratio_equals_the_papers_closed_form():
+    for slope, cut, floor in ((31.6, 0.05, 0.0005), (300.0, 0.1, 0.001), (2.0, 0.02, 0.0)):
+        closed = 2 / slope * (np.log1p(np.exp(slope * cut)) - np.log(2)) + floor
+        assert kept_ratio(Shape(slope, cut, 1.0, floor)) == pytest.approx(closed)
+
+
+def test_degenerate_flat_shape_takes_every_document_once():
+    assert sampling_value(np.linspace(0.001, 1, 50), Shape(10, 1.0, 0.0, 0.01)) == pytest.approx(np.full(50, 1.01))
+
+
+def test_degenerate_cut_at_zero_takes_nothing():
+    assert sampling_value(np.linspace(0.001, 1, 50), Shape(10, 0.0, 1.0, 0.0)).tolist() == [0] * 50
+
+
+def test_copies_by_draw_have_the_sampling_value_as_mean():
+    draws = uniform((str(i) for i in range(20_000)), "copies")
+    for value, most in ((0, 0), (0.0005, 1), (0.3, 1), (1, 1), (1.37, 2), (2.0005, 3)):
+        copies = np.floor(value) + (draws < value % 1)
+        error = np.sqrt((value % 1) * (1 - value % 1) / len(draws))
+        assert abs(copies.mean() - value) <= 3 * error + 1e-12
+        assert copies.max() <= most
+
+
+def test_sample_parameters_lie_in_the_papers_ranges():
+    rng = np.random.default_rng(0)
+    for scale in ("log10", "linear"):
+        drawn = sample_parameters(rng, 3, 2000, scale)
+        assert drawn.alphas.sum(axis=1) == pytest.approx(np.ones(2000))
+        slopes = np.array([s.slope for s in drawn.shapes])
+        assert (0 if scale == "linear" else 1) <= slopes.min() <= slopes.max() <= 1000
+        assert np.median(slopes) == pytest.approx(31.6 if scale == "log10" else 500, rel=0.15)
+        assert all(0 <= s.cut <= 0.1 and 0 <= s.gain <= 1 and 0 <= s.floor <= 0.001 for s in drawn.shapes)
+
+
+def test_sample_parameters_mean_kept_ratio_by_scale():
+    # Figures of the specification: 0.061 (log10) and 0.070 (linear); the integral by 200 midpoints below the cut.
+    middles = (np.arange(200) + 0.5) / 200
+    for scale, expected in (("log10", 0.061), ("linear", 0.070)):
+        shapes = sample_parameters(np.random.default_rng(1), 1, 20_000, scale).shapes
+        slope, cut, gain, floor = np.array([[s.slope, s.cut, s.gain, s.floor] for s in shapes]).T[:, :, None]
+        below = (2 / (1 + np.exp(-slope * cut * (1 - middles)))) ** gain
+        assert (cut[:, 0] * below.mean(axis=1) + floor[:, 0]).mean() == pytest.approx(expected, abs=0.001)
+
+
+def test_sample_parameters_global_weight_moves_the_mean_over_domains():
+    rng = np.random.default_rng(2)
+    with_weight = np.array([sample_parameters(rng, 3, 26).alphas.mean(axis=0) for _ in range(300)])
+    without = np.array([sample_parameters(rng, 3, 26, global_weight=False).alphas.mean(axis=0) for _ in range(300)])
+    assert without.mean(axis=0) == pytest.approx(np.full(3, 1 / 3), abs=0.01)
+    assert without.std() < 0.05 < 0.12 < with_weight.std()
+
+
+def test_quadmix_one_criterion_ranks_equal_the_definition(tmp_path):
+    rows = docs()
+    one = (Criterion("q_reference"),)
+    for how in ("rank", "zscore", "minmax"):
+        found = annotate(fit(tmp_path / how, rows, criteria=one, normalise=how), rows, criteria=one)
+        for (bucket,), group in rows.with_columns(found["quality_rank"]).group_by("bucket"):
+            expected = token_ranks(group["q_reference"].to_numpy(), group["token_count"].to_numpy())
+            assert group["quality_rank"].to_numpy() == pytest.approx(expected), bucket
+
+
+def test_quadmix_rank_scale_is_the_token_weighted_share_below(tmp_path):
+    rows = docs(4, q_reference=[0.1, 0.4, 0.4, 0.9], token_count=[10, 20, 30, 40], bucket=["a", "a", "b", "b"])
+    one = (Criterion("q_reference"),)
+    found = annotate(fit(tmp_path / "a", rows, criteria=one), rows, criteria=one)
+    assert found["quality"].to_list() == pytest.approx([0.1, 0.6, 0.6, 1.0])
+    assert found["quality_rank"].to_list() == pytest.approx([1.0, 2 / 3, 1.0, 4 / 7])
+
+
+def test_quadmix_weights_merge_criteria_and_a_bucket_may_have_its_own(tmp_path):
+    rows = docs()
+    criteria = (Criterion("q_reference", 3.0), Criterion("q_importance", 1.0))
+    own = (BucketParameters("c01", PAPER, (0.0, 1.0)),)
+    found = annotate(fit(tmp_path / "a", rows, criteria=criteria, buckets=own), rows, criteria=criteria)
+    tokens = rows["token_count"].to_numpy()
+    below = [
+        np.array([tokens[column <= q].sum() / tokens.sum() for q in column])
+        for column in (rows["q_reference"].to_numpy(), rows["q_importance"].to_numpy())
+    ]
+    mine = rows["bucket"].to_numpy() == "c01"
+    expected = np.where(mine, below[1], (3 * below[0] + below[1]) / 4)
+    assert found["quality"].to_numpy() == pytest.approx(expected, abs=1e-6)
+    shaped = np.where(
+        mine, sampling_value(found["quality_rank"], PAPER), sampling_value(found["quality_rank"], Shape())
+    )
+    assert found["sampling_value"].to_numpy() == pytest.approx(shaped)
+
+
+def test_quadmix_better_documents_are_never_taken_less_often(tmp_path):
+    rows = docs()
+    found = rows.with_columns(annotate(fit(tmp_path / "a", rows), rows).drop("doc_id"))
+    for _, group in found.group_by("bucket"):
+        ordered = group.sort("quality", descending=True)
+        assert (ordered["quality_rank"].diff().drop_nulls() >= 0).all()
+        assert (ordered["sampling_value"].diff().drop_nulls() <= 0).all()
+    assert found["sampling_value"].min() > 0
+    assert found["quality_rank"].is_between(0, 1, closed="right").all()
+
+
+def test_quadmix_missing_scores_use_the_others_and_none_at_all_the_middle(tmp_path):
+    rows = docs(6, bucket=["a"] * 6, q_reference=[1, 2, 3, None, 5, None], q_importance=[1, 2, 3, 4, None, None])
+    found = annotate(fit(tmp_path / "a", rows), rows)
+    assert found["quality"].null_count() == 1
+    assert found.row(5)[1:3] == (None, None)
+    assert found["sampling_value"][5] == sampling_value(np.array(0.5), Shape())
+    assert found["quality"][4] == pytest.approx(1.0)
+
+
+def test_quadmix_bucket_without_any_score_is_sampled_evenly(tmp_path):
+    rows = docs(4, bucket=["a", "a", "b", "b"], q_reference=[1, 2, None, None], q_importance=[1, 2, None, None])
+    found = annotate(fit(tmp_path / "a", rows), rows)
+    assert found["quality_rank"].to_list()[2:] == [None, None]
+    assert found["sampling_value"][2] == found["sampling_value"][3] > 0
+
+
+def test_quadmix_tables_any_order_of_documents_gives_the_same_bytes(tmp_path):
+    rows = docs(2000)
+    shuffled = rows.sample(fraction=1, shuffle=True, seed=4)
+    for limit in (None, 100):
+        a = fit(tmp_path / f"a{limit}", rows, sample_docs=limit)
+        b = fit(tmp_path / f"b{limit}", shuffled, 33, sample_docs=limit)
+        assert {p.name: p.read_bytes() for p in a.iterdir()} == {p.name: p.read_bytes() for p in b.iterdir()}
+
+
+def test_quadmix_sampled_tables_come_close_to_exact_ones(tmp_path):
+    rows = docs(20_000)
+    exact = annotate(fit(tmp_path / "a", rows, 5000, sample_docs=None), rows)["quality_rank"]
+    sampled = annotate(fit(tmp_path / "b", rows, 5000, sample_docs=1500), rows)["quality_rank"]
+    # Kolmogorov's 99.9% bound for 1,500 draws is 0.05; token weights widen it a little.
+    assert (exact - sampled).abs().max() < 0.06
+    assert sampled.is_between(0, 1, closed="right").all()
+
+
+def test_quadmix_any_split_of_a_batch_changes_nothing(tmp_path):
+    rows = docs(q_importance=[None, *range(299)])
+    folder = fit(tmp_path / "a", rows)
+    whole = annotate(folder, rows)
+    for size in (1, 13):
+        assert pl.concat([annotate(folder, rows[i : i + size]) for i in range(0, rows.height, size)]).equals(whole)
+    assert whole["doc_id"].to_list() == rows["doc_id"].to_list()
+    types = {"doc_id": pl.String, "quality": pl.Float32, "quality_rank": pl.Float64, "sampling_value": pl.Float64}
+    assert whole.schema == types
+    assert annotate(folder, rows.clear()).schema == types
+
+
+def test_quadmix_table_facts_count_the_bucket(tmp_path):
+    rows = docs()
+    facts = json.loads((fit(tmp_path / "a", rows) / "quadmix.json").read_text())["buckets"]
+    for (name,), group in rows.group_by("bucket"):
+        assert facts[name]["docs"] == group.height
+        assert facts[name]["tokens"] == group["token_count"].sum()
+        assert facts[name]["kept_ratio"] == pytest.approx(kept_ratio(Shape()), abs=1e-6)
+
+
+def test_quadmix_wrong_settings_are_config_errors():
+    for fields, named in (
+        ({"criteria": ()}, "at least one"),
+        ({"criteria": (Criterion("a"), Criterion("a"))}, "each once"),
+        ({"criteria": (Criterion("a", 0.0),)}, "above 0"),
+        ({"shape": Shape(floor=0.0)}, "floor > 0"),
+        ({"buckets": (BucketParameters("x", Shape(), (1.0,)),)}, "one weight"),
+    ):
+        with pytest.raises(ConfigError, match=named):
+            QuadmixTables(**fields)
+
+
+def test_quadmix_names_unknown_buckets_columns_and_criteria(tmp_path):
+    rows = docs()
+    with pytest.raises(DataError, match="c99"):
+        fit(tmp_path / "a", rows, buckets=(BucketParameters("c99"),))
+    with pytest.raises(DataError, match="q_importance is null"):
+        fit(tmp_path / "b", rows.with_columns(q_importance=pl.lit(None, pl.Float32)))
+    with pytest.raises(DataError, match="no document"):
+        fit(tmp_path / "c", rows.clear())
+    folder = fit(tmp_path / "d", rows)
+    with pytest.raises(PlanError, match="q_other"):
+        annotate(folder, rows, criteria=(Criterion("q_other"),))
+    with pytest.raises(DataError, match="new"):
+        annotate(folder, rows.with_columns(bucket=pl.lit("new")))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scale", ["log10", "linear"])
+def test_planted_needs_and_criterion_are_recovered(scale):
+    """4 domains, 3 criteria (noise .3, 1, 3 on a latent quality), 600 proxies with an analytic loss, 20,000 draws.
+
+    The loss is the divergence of the domains' token shares from the need, and a reward for latent quality.
+    """
+    import lightgbm
+    from scipy.stats import spearmanr
+
+    rng = np.random.default_rng(7)
+    need, n = np.array([0.5, 0.3, 0.15, 0.05]), 1500
+    latent = rng.normal(size=(4, n))
+    criteria = latent[..., None] + rng.normal(size=(4, n, 3)) * np.array([0.3, 1.0, 3.0])
+    scaled = criteria.argsort(axis=1).argsort(axis=1) / n  # one document, one token: ranks are counts
+
+    def loss(drawn) -> float:
+        mass, good = np.zeros(4), np.zeros(4)
+        for m in range(4):
+            merged = scaled[m] @ drawn.alphas[m]
+            rate = sampling_value(token_ranks(merged, np.ones(n)), drawn.shapes[m])
+            mass[m], good[m] = rate.sum(), (rate * latent[m]).sum() / rate.sum()
+        share = mass / mass.sum()
+        return float(need @ np.log(need / share) + 0.5 * np.mean((2.0 - np.minimum(good, 2.0)) ** 2))
+
+    def features(drawn) -> np.ndarray:
+        beta = [
+            (np.log10(s.slope + 1e-9) if scale == "log10" else s.slope, s.cut, s.gain, s.floor) for s in drawn.shapes
+        ]
+        return np.concatenate([drawn.alphas.ravel(), np.ravel(beta)])
+
+    proxies = [sample_parameters(rng, 3, 4, scale) for _ in range(600)]
+    x, y = np.array([features(p) for p in proxies]), np.array([loss(p) for p in proxies])
+    settings = {"n_estimators": 600, "learning_rate": 0.03, "num_leaves": 15, "n_jobs": 1, "verbose": -1, "seed": 1}
+    model = lightgbm.LGBMRegressor(**settings).fit(x[:500], y[:500])
+    assert spearmanr(model.predict(x[500:]), y[500:])[0] > 0.85
+
+    pool = [sample_parameters(rng, 3, 4, scale) for _ in range(20_000)]
+    best = np.argsort(model.predict(np.array([features(p) for p in pool])))[:10]
+    shapes = tuple(
+        Shape(*np.mean([[s.slope, s.cut, s.gain, s.floor] for s in column], axis=0))
+        for column in zip(*(pool[i].shapes for i in best), strict=True)
+    )
+    star = type(pool[0])(np.mean([pool[i].alphas for i in best], axis=0), shapes)
+    assert loss(star) < 0.4 * np.median(y)
+    assert loss(star) < 1.5 * y.min()
+    assert star.alphas.mean(axis=0)[0] > 0.5
+    assert star.alphas.mean(axis=0)[2] < 0.15
