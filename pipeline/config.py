@@ -5,7 +5,7 @@ Unknown keys and wrong types are errors that name the key, the nearest known one
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
@@ -15,8 +15,24 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import ConfigError
+from pipeline.fingerprint import digest
+from pipeline.stage import Stage
 
 Tree = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A config made into stages. `resolved`: every setting, defaults included."""
+
+    name: str
+    stages: tuple[Stage, ...]
+    resolved: Tree
+    engine: dict[str, dict[str, object]]
+
+    @property
+    def digest(self) -> str:
+        return digest({k: v for k, v in self.resolved.items() if k != "engine"})
 
 
 def read_config(path: Path) -> Tree:

@@ -114,7 +114,8 @@ def guarded(store: Store, plan: Plan, phase: Phase, unit: str, opened: dict[str,
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 error.add_note(f"no space left under {store.root}; free some and run the same command to resume")
                 raise
-            logger.exception(f"{phase.name} {unit}: attempt {attempt} of {ATTEMPTS}")
+            # A warning: into the rank's log, not on the console, where the failure is reported once at the end.
+            logger.opt(exception=True).warning(f"{phase.name} {unit}: attempt {attempt} of {ATTEMPTS}")
             record_failure(store, phase, unit, error)
             if isinstance(error, GristmillError):  # a verdict on the data, the same at every attempt
                 return

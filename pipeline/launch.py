@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pipeline.config import Recipe
 from pipeline.engine import (
     SCATTER,
     RunStep,
@@ -19,7 +20,6 @@ from pipeline.executors import Engine, job_for, limit_threads
 from pipeline.ledger import books
 from pipeline.plan import Intent, Phase, Plan, intents, load_plan, make_plan
 from pipeline.progress import Progress
-from pipeline.recipe import Recipe
 from pipeline.store import Store, locked, write_json, write_text
 
 

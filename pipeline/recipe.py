@@ -1,28 +1,28 @@
 """The standard recipe: config sections to stages in order. The only module that knows the stages."""
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
-from stages.domain import Bucket, Domain
 from stages.gates import Gates
-from stages.ingest import Ingest
 from stages.language import Language, LanguageGate
 from stages.license import License, LicenseGate
-from stages.mixture.stage import Mixture
-from stages.quadmix import Quadmix, QuadmixTables
-from stages.quality import Quality, QualityModel
 from stages.signals import Signals
 
-from pipeline.config import Tree, build, check_keys, plain, section
+from pipeline.config import Recipe, Tree, build, check_keys, plain, section
 from pipeline.errors import ConfigError
-from pipeline.fingerprint import digest, load_class
+from pipeline.fingerprint import load_class
 from pipeline.stage import Stage
 from stages.cluster import AssignCluster, Cluster, ClusterGate
 from stages.dedup.exact import ExactDuplicates, ExactGate, ExactGroups
 from stages.dedup.held_out import HeldOutGate, HeldOutTexts
 from stages.dedup.minhash import MinhashDuplicates, MinhashGate, MinhashGroups, Signatures
 from stages.dedup.references import References
+from stages.domain import Bucket, Domain
 from stages.embed import Embed, EmbedModel
 from stages.export.parquet import ParquetCorpus
+from stages.ingest import Ingest
+from stages.mixture.stage import Mixture
+from stages.quadmix import Quadmix, QuadmixTables
+from stages.quality import Quality, QualityModel
 from stages.sample import Sample, SampleGate, SamplePlan
 from stages.tokens import TokenizerModel, Tokens
 
@@ -66,20 +66,6 @@ STANDARD: tuple[tuple[str, type], ...] = (
 )
 
 ENGINE_KEYS = ("slurm", "ray")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A config made into stages. `resolved`: every setting, defaults included."""
-
-    name: str
-    stages: tuple[Stage, ...]
-    resolved: Tree
-    engine: dict[str, dict[str, object]]
-
-    @property
-    def digest(self) -> str:
-        return digest({k: v for k, v in self.resolved.items() if k != "engine"})
 
 
 def known_keys() -> dict[str, list[str]]:

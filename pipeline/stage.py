@@ -133,5 +133,7 @@ def first_broken(batch: pl.DataFrame, rules: Mapping[str, pl.Expr]) -> pl.Series
 
     A null condition (the column is null) does not break the rule.
     """
-    decision = pl.coalesce([pl.when(broken).then(pl.lit(name)) for name, broken in rules.items()] or [pl.lit(None)])
+    if not rules:
+        return pl.Series("rule", [None] * batch.height, dtype=pl.String)
+    decision = pl.coalesce([pl.when(broken).then(pl.lit(name)) for name, broken in rules.items()])
     return batch.select(decision.cast(pl.String).alias("rule")).to_series()
