@@ -6,7 +6,6 @@ from hashlib import blake2b
 import numpy as np
 
 
-
 def key64(doc_ids: Iterable[str], salt: str) -> np.ndarray:
     """(n,) uint64, independent and uniform over ids for each salt (blake2b-64 keyed with the salt)."""
     key = blake2b(salt.encode(), digest_size=32).digest()

@@ -82,4 +82,6 @@ def fingerprint(stage: Stage) -> str:
         for path in [value] if isinstance(value, str) else (value or ()):
             if Path(path).is_file():
                 files[path] = digest_file(Path(path))
-    return digest({"class": str(frozen["class"]).split(":")[1], "version": stage.version, "fields": fields, "files": files})
+    return digest(
+        {"class": str(frozen["class"]).split(":")[1], "version": stage.version, "fields": fields, "files": files}
+    )
