@@ -25,7 +25,16 @@ from pipeline.ledger import LEDGER, fates
 from pipeline.plan import Phase, Plan, Step, load_plan, part_identity, source_identity
 from pipeline.schema import REJECTED, arrow_schema
 from pipeline.stage import Part
-from pipeline.store import Receipt, Store, finish, hold_worker_lock, write_json, write_parquet
+from pipeline.store import (
+    Receipt,
+    Store,
+    finish,
+    hold_worker_lock,
+    read_parquet,
+    read_receipt,
+    write_json,
+    write_parquet,
+)
 
 ATTEMPTS = 2  # a part that fails is retried once in place; a killed worker's part is retried by the executor
 REJECTED_DATASET = "ingest.rejected"
@@ -392,8 +401,6 @@ def shard_path(store: Store, unit: str) -> Path:
 
 
 def gathered(store: Store, plan: Plan, sink: Step, unit: str) -> bool:
-    from pipeline.store import read_receipt
-
     receipt = read_receipt(gather_receipt_path(store, unit))
     path = shard_path(store, unit)
     return (
@@ -441,10 +448,7 @@ def gather(store: Store, plan: Plan, sink: Step, unit: str) -> None:
 
     def slices() -> Iterator[pl.DataFrame]:
         for part in usable_parts(store, plan):
-            table = pq.read_table(
-                store.data(SCATTER, part.key), filters=[("shard", "==", number)], use_threads=False, partitioning=None
-            )
-            yield pl.DataFrame(table).drop("shard")
+            yield read_parquet(store.data(SCATTER, part.key), shard=number).drop("shard")
 
     frame = sink.stage.gather(slices())  # pyright: ignore[reportAttributeAccessIssue]
     table = frame.to_arrow().cast(arrow_schema(frame.columns))
@@ -480,7 +484,7 @@ def write_fates(run: PartRun) -> None:
     has = {s.name: s for s in plan.steps if s.kind == "annotator"}
     frame = fates(
         run.load(plan.source.name, ("url", "record_bytes", "text_bytes")),
-        pl.DataFrame(pq.read_table(store.data(REJECTED_DATASET, key), partitioning=None)),
+        read_parquet(store.data(REJECTED_DATASET, key)),
         [(s.label, run.load(s.name, ("rule",))) for s in plan.steps if s.kind == "gate"],
         run.load("ingest.tokens", ("token_count",)) if "ingest.tokens" in has else None,
         run.load("sample", ("copies_n",)) if "sample" in has else None,

@@ -4,6 +4,7 @@
 parent watches each worker, gives a dead one's rank to a new one, and gives up on a rank after three deaths.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -147,10 +148,9 @@ class LocalEngine:
             for worker in self.pool:
                 if worker.rank is None and queue and not errors:
                     worker.rank = queue.pop(0)
-                    try:
+                    # It may have died while idle: noticed below, and the rank goes to another.
+                    with contextlib.suppress(OSError):
                         worker.pipe.send((executor, worker.rank))
-                    except (BrokenPipeError, OSError):
-                        pass  # it died while idle: noticed below, the rank goes to another
             busy = [w for w in self.pool if w.rank is not None]
             if not busy:
                 break
@@ -232,7 +232,9 @@ class RayEngine:
 
 
 class SlurmEngine:
-    """datatrove's Slurm executor: every phase is an array job that waits for the one before; returns when all are queued."""
+    """datatrove's Slurm executor: a phase is an array job that waits for the one before; returns when all are queued."""
+
+    queued = True
 
     def __init__(self, workers: int, options: dict[str, object]):
         for name in ("time", "partition"):

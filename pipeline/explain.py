@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 
 import polars as pl
-import pyarrow.parquet as pq
 
 from pipeline.engine import REJECTED_DATASET
 from pipeline.errors import ConfigError
 from pipeline.ledger import read_fates
 from pipeline.plan import Plan, Step
-from pipeline.store import Store
+from pipeline.store import Store, read_parquet
 
 SHOWN_CHARS = 160
 
@@ -126,7 +125,7 @@ def rejected(store: Store, plan: Plan, rule: str, n: int) -> Iterator[str]:
         path = store.data(REJECTED_DATASET, part.key)
         if n <= 0 or not path.is_file():
             continue
-        frame = pl.DataFrame(pq.read_table(path, partitioning=None)).filter(pl.col("rule") == rule).head(n)
+        frame = read_parquet(path).filter(pl.col("rule") == rule).head(n)
         n -= frame.height
         for row in frame.iter_rows(named=True):
             yield f"record {row['record']} of {part.path}  {row['url'] or ''}  {row['rule']}, {row['record_bytes']:,} bytes"

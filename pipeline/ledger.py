@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.errors import BooksError
 from pipeline.plan import Plan
-from pipeline.store import Store
+from pipeline.store import Store, read_parquet
 
 # One row per record. `stage`, `rule`: what dropped it; both null: it is in the corpus (or still kept, before sampling).
 LEDGER = pa.schema(
@@ -91,7 +90,7 @@ def read_fates(store: Store, plan: Plan) -> Iterator[tuple[str, pl.DataFrame]]:
     for part in plan.parts:
         path = store.data("ledger", part.key)
         if store.receipt("ledger", part.key) is not None:
-            yield part.key, pl.DataFrame(pq.read_table(path, partitioning=None))
+            yield part.key, read_parquet(path)
 
 
 def labels(plan: Plan) -> list[str]:

@@ -4,11 +4,10 @@ import json
 from collections import Counter
 
 import polars as pl
-import pyarrow.parquet as pq
 
 from pipeline.engine import failures
 from pipeline.plan import Plan
-from pipeline.store import Store, write_json, write_text
+from pipeline.store import Store, read_parquet, write_json, write_text
 from pipeline.verify import shards
 
 
@@ -25,7 +24,7 @@ def write_weights(store: Store) -> None:
     mixture = json.loads((store.artifact("mixture") / "weights.json").read_text(encoding="utf-8"))
     tokens: Counter[str] = Counter()
     for path in shards(store):
-        frame = pl.DataFrame(pq.read_table(path, columns=["bucket", "token_count"], partitioning=None))
+        frame = read_parquet(path, ["bucket", "token_count"])
         for bucket, n in frame.group_by("bucket").agg(pl.col("token_count").sum()).iter_rows():
             tokens[bucket] += n
     total = sum(tokens.values())
@@ -51,7 +50,7 @@ def write_card(store: Store, plan: Plan) -> None:
     weights = json.loads((store.root / "mixture" / "weights.json").read_text(encoding="utf-8"))
     languages, licenses = Counter(), Counter()
     for path in shards(store):
-        frame = pl.DataFrame(pq.read_table(path, columns=["language", "license", "token_count"], partitioning=None))
+        frame = read_parquet(path, ["language", "license", "token_count"])
         languages.update(
             dict(frame.drop_nulls("language").group_by("language").agg(pl.col("token_count").sum()).iter_rows())
         )

@@ -2,28 +2,29 @@
 
 from dataclasses import fields
 
-from stages.gates import Gates
 from stages.language import Language, LanguageGate
 from stages.license import License, LicenseGate
-from stages.signals import Signals
 
 from pipeline.config import Recipe, Tree, build, check_keys, plain, section
 from pipeline.errors import ConfigError
 from pipeline.fingerprint import load_class
 from pipeline.stage import Stage
-from stages.cluster import AssignCluster, Cluster, ClusterGate
+from stages.cluster import Cluster, ClusterAssign, ClusterGate
 from stages.dedup.exact import ExactDuplicates, ExactGate, ExactGroups
 from stages.dedup.held_out import HeldOutGate, HeldOutTexts
-from stages.dedup.minhash import MinhashDuplicates, MinhashGate, MinhashGroups, Signatures
-from stages.dedup.references import References
+from stages.dedup.minhash import MinhashGroups, NearDuplicates, NearGate, Signatures
+from stages.dedup.references import ReferenceFlags, References
 from stages.domain import Bucket, Domain
 from stages.embed import Embed, EmbedModel
 from stages.export.parquet import ParquetCorpus
+from stages.gates import Gates
 from stages.ingest import Ingest
 from stages.mixture.stage import Mixture
 from stages.quadmix import Quadmix, QuadmixTables
-from stages.quality import Quality, QualityModel
+from stages.quality.model import QualityModel
+from stages.quality.score import Quality, QualityGate
 from stages.sample import Sample, SampleGate, SamplePlan
+from stages.signals import Signals
 from stages.tokens import TokenizerModel, Tokens
 
 # (config section, stage) in the order in which a document meets them.
@@ -38,24 +39,26 @@ STANDARD: tuple[tuple[str, type], ...] = (
     ("tokenizer", TokenizerModel),
     ("tokenizer", Tokens),
     ("dedup.references", References),
+    ("dedup.references", ReferenceFlags),
     ("dedup.exact", ExactGroups),
     ("dedup.exact", ExactDuplicates),
     ("dedup.exact", ExactGate),
     ("dedup.minhash", Signatures),
     ("dedup.minhash", MinhashGroups),
-    ("dedup.minhash", MinhashDuplicates),
-    ("dedup.minhash", MinhashGate),
+    ("dedup.minhash", NearDuplicates),
+    ("dedup.minhash", NearGate),
     ("dedup.held_out", HeldOutTexts),
     ("dedup.held_out", HeldOutGate),
     ("quality", QualityModel),
     ("quality", Quality),
+    ("quality", QualityGate),
     ("embed", EmbedModel),
     ("embed", Embed),
     ("cluster", Cluster),
-    ("cluster", AssignCluster),
+    ("cluster", ClusterAssign),
     ("cluster", ClusterGate),
     ("domain", Domain),
-    ("bucket", Bucket),
+    ("domain.bucket", Bucket),
     ("quadmix", QuadmixTables),
     ("quadmix", Quadmix),
     ("mixture", Mixture),
@@ -65,6 +68,9 @@ STANDARD: tuple[tuple[str, type], ...] = (
     ("corpus", ParquetCorpus),
 )
 
+# A stage that another takes the place of when this key of its section is given.
+ALTERNATIVES: dict[type, tuple[str, type]] = {Domain: ("model", DomainFastText)}
+
 ENGINE_KEYS = ("slurm", "ray")
 
 
@@ -73,7 +79,8 @@ def known_keys() -> dict[str, list[str]]:
     known: dict[str, list[str]] = {"": ["name", "extra", "engine"], "engine": list(ENGINE_KEYS)}
     for path, cls in STANDARD:
         keys = known.setdefault(path, [])
-        keys += [f.name for f in fields(cls) if f.name not in keys]
+        for one in (cls, *ALTERNATIVES.get(cls, ())[1:]):
+            keys += [f.name for f in fields(one) if f.name not in keys]
     return known
 
 
@@ -87,8 +94,10 @@ def make_recipe(tree: Tree, default_name: str) -> Recipe:
         raise ConfigError(f"name: a string; got {name!r}")
     stages: list[Stage] = []
     resolved: Tree = {"name": name}
-    for path, cls in STANDARD:
-        stage = build(cls, section(tree, path), path)
+    for path, standard in STANDARD:
+        values = section(tree, path)
+        key, other = ALTERNATIVES.get(standard, ("", standard))
+        stage = build(other if key in values else standard, values, path)
         stages.append(stage)  # pyright: ignore[reportArgumentType]
         node = resolved
         for part in path.split("."):

@@ -84,10 +84,9 @@ class Store:
         """doc_id and `columns` of one part, in file order."""
         path = self.data(dataset, key)
         try:
-            table = pq.read_table(path, columns=["doc_id", *columns], use_threads=False, partitioning=None)
+            return read_parquet(path, ["doc_id", *columns])
         except (OSError, pa.ArrowException) as error:
             raise DataError(f"cannot read {path}: {error}; delete it and run again to recompute it") from error
-        return pl.DataFrame(table)
 
     def write(self, dataset: str, key: str, frame: pl.DataFrame, columns: Sequence[str], receipt: Receipt) -> Receipt:
         """Writes doc_id + `columns` with their declared types, then the receipt (returned with the file's digest)."""
@@ -145,6 +144,20 @@ def declared(frame: pl.DataFrame, columns: Sequence[str], dataset: str) -> pa.Ta
         return table.cast(arrow_schema(want))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
         raise DataError(f"{dataset}: columns do not have their declared types: {error}") from error
+
+
+def read_parquet(path: Path, columns: Sequence[str] | None = None, shard: int | None = None) -> pl.DataFrame:
+    """A file's columns in row order; with `shard`, only rows of that output shard (by row-group statistics)."""
+    filters = None if shard is None else [("shard", "==", shard)]
+    # No partitioning: a run folder below a path like lang=en must not grow a column.
+    table = pq.read_table(
+        path,
+        columns=columns,
+        filters=filters,
+        use_threads=False,
+        partitioning=None,  # pyright: ignore[reportArgumentType]
+    )
+    return pl.DataFrame(table)
 
 
 def row_group_rows(table: pa.Table) -> int:

@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
-import pyarrow.parquet as pq
 
 from pipeline.errors import BooksError
 from pipeline.fingerprint import digest_file, digest_folder
 from pipeline.ledger import books, read_books, read_fates
 from pipeline.plan import Plan
-from pipeline.store import Store
+from pipeline.store import Store, read_parquet
 
 TOLERANCE = 0.005  # share of tokens: what the corpus promises per bucket and in total
 
@@ -74,7 +73,7 @@ def corpus(store: Store, plan: Plan, copies: dict[str, int]) -> list[str]:
     rows: Counter[str] = Counter()
     tokens: Counter[str] = Counter()
     for path in shards(store):
-        frame = pl.DataFrame(pq.read_table(path, columns=["doc_id", "bucket", "token_count"], partitioning=None))
+        frame = read_parquet(path, ["doc_id", "bucket", "token_count"])
         rows.update(frame["doc_id"])
         for bucket, n in frame.group_by("bucket").agg(pl.col("token_count").sum()).iter_rows():
             tokens[bucket] += n
