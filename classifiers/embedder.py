@@ -84,7 +84,7 @@ def fit_vocabulary(texts: pl.Series, max_terms: int, min_df: int, max_df_frac: f
     if not fits.any():
         raise DataError(
             f"none of {len(hashes)} terms in {len(texts)} sampled documents stands in at least min_df={min_df} and "
-            f"at most max_df_frac={max_df_frac} of them; lower embed.model.min_df or give more documents"
+            f"at most max_df_frac={max_df_frac} of them; lower embed.min_df or give more documents"
         )
     hashes, frequencies = hashes[fits], frequencies[fits]
     order = np.lexsort((hashes, -frequencies))[:max_terms]
@@ -214,8 +214,7 @@ def _open_transformer(name: str, revision: str | None, device: str, trust_remote
         from sentence_transformers import SentenceTransformer
     except ImportError as e:
         raise ConfigError(
-            f"embed.model.model={name!r} needs sentence-transformers; install gristmill[transformers] or use "
-            f"{TFIDF_SVD!r}"
+            f"embed.model={name!r} needs sentence-transformers; install gristmill[transformers] or use {TFIDF_SVD!r}"
         ) from e
     options = {"revision": revision, "device": device, "trust_remote_code": trust_remote_code}
     return SentenceTransformer(name, **options).eval()

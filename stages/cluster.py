@@ -130,7 +130,7 @@ class Cluster:
 
 
 @dataclass(frozen=True)
-class ClusterAssign:
+class AssignCluster:
     """Nearest fine centroid (ties to the lowest id) and its merged cluster, null where that was pruned."""
 
     name: ClassVar[str] = "cluster"

@@ -4,13 +4,13 @@ import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import numpy as np
 import polars as pl
 
-from classifiers.domain import domain_prototypes
+from classifiers.domain import Prototypes, domain_prototypes
 from classifiers.embedder import open_embedder
 from pipeline.errors import ConfigError, InputError
 from pipeline.kernels.embedding import vectors_of
@@ -19,38 +19,79 @@ from pipeline.stage import Artifacts, Reads
 
 @dataclass(frozen=True)
 class Domain:
-    """The likeliest of 26 topic labels by the nearest prototype, with its softmax probability.
+    """The topic of a document and its probability: one of 26 labels by the nearest prototype, or a fastText model's.
 
-    Both are null for a zero vector. The prototypes are English: with tfidf-svd other languages get weak guesses.
+    Both are null where the model knows nothing of the text. The prototypes are English words: under tfidf-svd they
+    say little about other languages (docs/decisions/cluster.md).
     """
 
-    temperature: float = 0.1  # of the softmax over cosine similarities (docs/decisions/cluster.md)
+    model: str | None = None  # path of a supervised fastText .bin; None: prototypes in the space of the embeddings
+    temperature: float = 0.1  # of the prototypes' softmax over cosine similarities (docs/decisions/cluster.md)
     min_prob: float | None = None  # below it the domain is null (domain_prob stays)
+    max_chars: int = 2_000  # fastText reads so much of a document's beginning (NeMo Curator's classifier: 2000)
 
     name: ClassVar[str] = "domain"
     version: ClassVar[int] = 1
-    reads: ClassVar = {"embed": ("embedding",)}
     writes: ClassVar[tuple[str, ...]] = ("domain", "domain_prob")
-    needs: ClassVar[tuple[str, ...]] = ("embed.model",)
     rows: ClassVar = "kept"
+    files: ClassVar[tuple[str, ...]] = ("model",)
+
+    @property
+    def reads(self) -> Reads:
+        return {"ingest": ("text",)} if self.model is not None else {"embed": ("embedding",)}
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return () if self.model is not None else ("embed.model",)
 
     def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
-        prototypes = domain_prototypes(open_embedder(artifacts["embed.model"]))
-
-        def annotate(batch: pl.DataFrame) -> pl.DataFrame:
-            vectors = vectors_of(batch["embedding"], prototypes.vectors.shape[1])
-            probabilities = prototypes.probabilities(vectors, self.temperature)
-            best = probabilities.argmax(axis=1) if len(vectors) else np.zeros(0, np.int64)
-            found = [
-                (prototypes.labels[label], float(row[label])) if vector.any() else None
-                for label, row, vector in zip(best, probabilities, vectors, strict=True)
-            ]
-            return labelled(batch["doc_id"], found, self.min_prob)
-
-        return annotate
+        """Raises InputError if the model file is missing."""
+        if self.model is None:
+            find = _by_prototype(domain_prototypes(open_embedder(artifacts["embed.model"])), self.temperature)
+        else:
+            find = _by_fasttext(self.model, self.max_chars)
+        return lambda batch: labelled(batch["doc_id"], find(batch), self.min_prob)
 
 
-def labelled(doc_ids: pl.Series, found: list[tuple[str, float] | None], least: float | None) -> pl.DataFrame:
+Found: TypeAlias = list[tuple[str, float] | None]
+
+
+def _by_prototype(prototypes: Prototypes, temperature: float) -> Callable[[pl.DataFrame], Found]:
+    def find(batch: pl.DataFrame) -> Found:
+        vectors = vectors_of(batch["embedding"], prototypes.vectors.shape[1])
+        probabilities = prototypes.probabilities(vectors, temperature)
+        # Ties go to the first label.
+        best = probabilities.argmax(axis=1) if len(vectors) else np.zeros(0, np.int64)
+        return [
+            (prototypes.labels[label], float(row[label])) if vector.any() else None
+            for label, row, vector in zip(best, probabilities, vectors, strict=True)
+        ]
+
+    return find
+
+
+def _by_fasttext(path: str, max_chars: int) -> Callable[[pl.DataFrame], Found]:
+    import fasttext
+
+    if not Path(path).is_file():
+        raise InputError(f"domain.model: no file {path}")
+    model = fasttext.load_model(path)
+
+    def find(batch: pl.DataFrame) -> Found:
+        heads = (" ".join(t[:max_chars].split()) for t in batch["text"].fill_null(""))
+        return [_predict(model, head) for head in heads]
+
+    return find
+
+
+def _predict(model, text: str) -> tuple[str, float] | None:
+    """None where the model knows no word of the text."""
+    labels, probs = model.predict(text)
+    # fastText's softmax may pass 1 by a rounding error.
+    return (labels[0].removeprefix("__label__"), min(1.0, float(probs[0]))) if text and len(labels) else None
+
+
+def labelled(doc_ids: pl.Series, found: Found, least: float | None) -> pl.DataFrame:
     """Label and probability per document, both null where nothing was found; the label also below `least`."""
     frame = pl.DataFrame(
         {
@@ -62,44 +103,6 @@ def labelled(doc_ids: pl.Series, found: list[tuple[str, float] | None], least: f
     if least is None:
         return frame
     return frame.with_columns(pl.when(pl.col("domain_prob") >= pl.lit(least, pl.Float32)).then("domain"))
-
-
-@dataclass(frozen=True)
-class DomainFastText:
-    """The topic label of a supervised fastText model, e.g. one trained on an owner's taxonomy."""
-
-    model: str  # path of a fastText .bin
-    min_prob: float | None = None  # below it the domain is null (domain_prob stays)
-    max_chars: int = 2_000  # of a document's beginning (NeMo Curator's domain classifier: 2000)
-
-    name: ClassVar[str] = "domain"
-    version: ClassVar[int] = 1
-    reads: ClassVar = {"ingest": ("text",)}
-    writes: ClassVar[tuple[str, ...]] = ("domain", "domain_prob")
-    needs: ClassVar[tuple[str, ...]] = ()
-    rows: ClassVar = "kept"
-    files: ClassVar[tuple[str, ...]] = ("model",)
-
-    def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
-        """Raises InputError if the model file is missing."""
-        import fasttext
-
-        if not Path(self.model).is_file():
-            raise InputError(f"domain.model: no file {self.model}")
-        model = fasttext.load_model(self.model)
-
-        def annotate(batch: pl.DataFrame) -> pl.DataFrame:
-            heads = (" ".join(t[: self.max_chars].split()) for t in batch["text"].fill_null(""))
-            return labelled(batch["doc_id"], [_predict(model, h) for h in heads], self.min_prob)
-
-        return annotate
-
-
-def _predict(model, text: str) -> tuple[str, float] | None:
-    """None where the model knows no word of the text."""
-    labels, probs = model.predict(text)
-    # fastText's softmax may pass 1 by a rounding error.
-    return (labels[0].removeprefix("__label__"), min(1.0, float(probs[0]))) if text and len(labels) else None
 
 
 _BUCKET_READS: dict[str, Reads] = {
@@ -125,7 +128,7 @@ class Bucket:
 
     def __post_init__(self) -> None:
         if self.by not in _BUCKET_READS:
-            raise ConfigError(f"domain.bucket.by={self.by!r} is not one of {', '.join(_BUCKET_READS)}")
+            raise ConfigError(f"bucket.by={self.by!r} is not one of {', '.join(_BUCKET_READS)}")
 
     @property
     def reads(self) -> Reads:

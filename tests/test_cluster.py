@@ -21,7 +21,7 @@ from pipeline.kernels.clustering import (
     top_terms,
 )
 from pipeline.kernels.embedding import nearest, vectors_to_series
-from stages.cluster import Cluster, ClusterAssign, ClusterGate, PruneRule
+from stages.cluster import Cluster, AssignCluster, ClusterGate, PruneRule
 from stages.embed import EmbedModel
 
 
@@ -78,7 +78,7 @@ def fit(out: Path, embed_model: Path, docs: pl.DataFrame, batch: int = 500, **fi
 
 
 def assign(folder: Path, docs: pl.DataFrame) -> pl.DataFrame:
-    return ClusterAssign().open({"cluster": folder})(docs.select("doc_id", "embedding"))
+    return AssignCluster().open({"cluster": folder})(docs.select("doc_id", "embedding"))
 
 
 JUNK = (PruneRule("q_reference", 2.0),)

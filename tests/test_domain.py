@@ -11,7 +11,7 @@ from classifiers.domain import LABELS, Prototypes
 from classifiers.domain_labels import DOMAIN_WORDS
 from pipeline.errors import ConfigError, InputError
 from pipeline.kernels.embedding import vectors_to_series
-from stages.domain import Bucket, Domain, DomainFastText
+from stages.domain import Bucket, Domain
 from stages.embed import Embed, EmbedModel
 
 
@@ -104,7 +104,8 @@ def fasttext_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_domain_fasttext_labels_by_the_models_names(fasttext_model):
     docs = pl.DataFrame({"doc_id": list("abcd"), "text": ["the ocean\nwave", "judge and court", "", None]})
-    stage = DomainFastText(model=str(fasttext_model))
+    stage = Domain(model=str(fasttext_model))
+    assert (stage.reads, stage.needs) == ({"ingest": ("text",)}, ())
     annotate = stage.open({})
     found = annotate(docs)
     assert found["domain"].to_list() == ["sea", "law", None, None]
@@ -116,7 +117,7 @@ def test_domain_fasttext_labels_by_the_models_names(fasttext_model):
 
 def test_domain_fasttext_without_its_file_is_an_input_error(tmp_path):
     with pytest.raises(InputError, match="no file"):
-        DomainFastText(model=str(tmp_path / "none.bin")).open({})
+        Domain(model=str(tmp_path / "none.bin")).open({})
 
 
 def test_bucket_by_cluster_numbers_with_two_digits():

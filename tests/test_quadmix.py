@@ -276,7 +276,6 @@ def test_quadmix_names_unknown_buckets_columns_and_criteria(tmp_path):
         annotate(folder, rows.with_columns(bucket=pl.lit("new")))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("scale", ["log10", "linear"])
 def test_planted_needs_and_criterion_are_recovered(scale):
     """4 domains, 3 criteria (noise .3, 1, 3 on a latent quality), 600 proxies with an analytic loss, 20,000 draws.
