@@ -20,7 +20,7 @@ import polars as pl
 import zstandard
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
-from stages.cluster import Cluster, AssignCluster
+from stages.cluster import AssignCluster, Cluster
 from stages.domain import Domain
 from stages.embed import Embed, EmbedModel
 

@@ -21,7 +21,7 @@ from pipeline.kernels.clustering import (
     top_terms,
 )
 from pipeline.kernels.embedding import nearest, vectors_to_series
-from stages.cluster import Cluster, AssignCluster, ClusterGate, PruneRule
+from stages.cluster import AssignCluster, Cluster, ClusterGate, PruneRule
 from stages.embed import EmbedModel
 
 
