@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -16,11 +17,16 @@ DECIMALS = 4  # stored weights are rounded, so that last-bit differences of anot
 
 @dataclass(frozen=True)
 class Training:
-    """How a classifier is trained: DCLM's settings (arXiv:2406.11794), smaller tables for smaller data."""
+    """How a classifier is trained: word pairs as in DCLM (arXiv:2406.11794), smaller tables for smaller data.
+
+    The library's 5 epochs at rate 0.1 leave a model of a few hundred texts untrained (docs/decisions/quality.md), so
+    the number of steps is set, not of epochs.
+    """
 
     dim: int = 16  # of the vectors; two classes need few
-    epochs: int = 5
-    learning_rate: float = 0.1
+    steps: int = 20_000  # lines seen in training, repeats included; at least `min_epochs` times all lines
+    min_epochs: int = 5  # the library's default
+    learning_rate: float = 0.5
     word_ngrams: int = 2  # DCLM: 2
     buckets: int = 100_000  # of the hashed word pairs
     min_count: int = 3  # rarer words are left out of the vocabulary
@@ -44,7 +50,7 @@ def train(positives: Sequence[str], negatives: Sequence[str], settings: Training
         model = fasttext.train_supervised(
             file.name,
             dim=settings.dim,
-            epoch=settings.epochs,
+            epoch=max(settings.min_epochs, ceil(settings.steps / max(1, len(labelled)))),
             lr=settings.learning_rate,
             wordNgrams=settings.word_ngrams,
             bucket=settings.buckets,

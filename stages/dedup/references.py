@@ -7,6 +7,7 @@ the objective of the mixture search and never reach the corpus.
 import gzip
 import json
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import polars as pl
+import zstandard
 
 from pipeline.draw import uniform
 from pipeline.errors import DataError, InputError
@@ -224,7 +226,14 @@ def _read(path: str, field: str) -> Iterator[tuple[str, str | None]]:
             yield _decompressed(path), None
         else:
             raise InputError(f"{path}: reference texts are .jsonl, .parquet or .txt files (or .gz, .zst of text)")
-    except (OSError, UnicodeDecodeError, pl.exceptions.ComputeError) as error:
+    except (
+        OSError,
+        EOFError,
+        zlib.error,
+        zstandard.ZstdError,
+        UnicodeDecodeError,
+        pl.exceptions.ComputeError,
+    ) as error:
         raise InputError(f"cannot read the reference texts {path}: {error}") from error
 
 
@@ -250,7 +259,5 @@ def _decompressed(path: str) -> str:
     if path.endswith(".gz"):
         content = gzip.decompress(content)
     elif path.endswith(".zst"):
-        import zstandard
-
         content = zstandard.ZstdDecompressor().stream_reader(content, read_across_frames=True).read()
     return content.decode()
