@@ -7,7 +7,7 @@ fields that say only *where* input lies (`outside_identity`) are left out, or an
 import hashlib
 import importlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
@@ -49,31 +49,35 @@ def freeze(stage: Stage) -> dict[str, object]:
     return {"class": f"{cls.__module__}:{cls.__qualname__}", "fields": fields}
 
 
-def load_class(reference: str) -> type:
-    """The class behind "module:Class". Raises ConfigError when there is none."""
+def load_object(reference: str) -> Callable[..., object]:
+    """What "module:name" names. Raises ConfigError when there is nothing."""
     module, _, name = reference.partition(":")
     try:
-        cls = getattr(importlib.import_module(module), name)
+        return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(
-            f"cannot load stage {reference!r} ({error}); write it as module:Class, importable from here"
-        ) from error
-    if not is_dataclass(cls):
+        raise ConfigError(f"cannot load {reference!r} ({error}); write module:Class, importable from here") from error
+
+
+def load_class(reference: str) -> type[Stage]:
+    """The stage class behind "module:Class". Raises ConfigError when there is none."""
+    cls = load_object(reference)
+    if not (isinstance(cls, type) and is_dataclass(cls)):
         raise ConfigError(f"stage {reference!r} is not a dataclass; see pipeline/stage.py for the five shapes")
-    return cls
+    return cls  # pyright: ignore[reportReturnType]
 
 
 def thaw(frozen: Mapping[str, object]) -> Stage:
     from pydantic import TypeAdapter
 
     cls = load_class(str(frozen["class"]))
-    return TypeAdapter(cls).validate_json(json.dumps(frozen["fields"]), strict=True)
+    adapter: TypeAdapter[Stage] = TypeAdapter(cls)
+    return adapter.validate_json(json.dumps(frozen["fields"]), strict=True)
 
 
 def fingerprint(stage: Stage) -> str:
     """Identity of what a stage computes: class name, version, fields, contents of the files it names."""
     frozen = freeze(stage)
-    fields = dict(frozen["fields"])  # pyright: ignore[reportArgumentType]
+    fields = dict(frozen["fields"])  # pyright: ignore
     for field in getattr(stage, "outside_identity", ()):
         fields.pop(field, None)
     files = {}
