@@ -30,9 +30,9 @@ class GptSettings:
     hidden: int = 176  # of the SwiGLU, about 8/3 width
     context: int = 128  # tokens per window
     tied: bool = True  # input embeddings are the output matrix too
-    batch_windows: int = 32  # windows per step
-    pass_windows: int = 32  # windows per pass of one model; the rest of the batch is accumulated
-    learning_rate: float = 6e-3  # tiny: best of 2e-3, 6e-3, 1e-2 on natural (benchmarks/proxies.py)
+    batch_windows: int = 2  # windows per step: half a million tokens must make enough steps
+    pass_windows: int = 2  # windows per pass of one model; the rest of the batch is accumulated
+    learning_rate: float = 3e-3  # tiny: 3e-3 beats 1.5e-3, 6e-3 and 1e-2 (docs/decisions/proxies.md)
     final_rate_frac: float = 0.1  # of learning_rate, reached along a cosine; 1: constant, as RegMix
     warmup_frac: float = 0.1  # of the steps
     beta1: float = 0.9
@@ -47,7 +47,7 @@ class GptSettings:
 
 PRESETS = {
     "tiny": GptSettings(),
-    "small": GptSettings(layers=4, width=128, heads=4, hidden=352, context=256, learning_rate=3e-3),
+    "small": GptSettings(layers=4, width=128, heads=4, hidden=352, context=256, batch_windows=8, pass_windows=8),
     # RegMix 4.3: 2 layers, 8 heads, 1,310,720 weights outside the embeddings; batch 512 x 2048, constant 4e-4
     "regmix_1m": GptSettings(
         layers=2, width=256, heads=8, hidden=512, context=2048, tied=False, batch_windows=512, pass_windows=4,
