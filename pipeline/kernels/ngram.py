@@ -267,12 +267,26 @@ def probabilities(tables, rate, absent, discount, strength, lower, suffix, out):
 
 @njit(cache=True, nogil=True)
 def surprisals(probability, gram, target, share, targets):
-    """(targets, lanes): sum of -share * ln(probability) over each target's distinct grams."""
+    """(targets, lanes): sum of -share * ln(probability) over each target's distinct grams.
+
+    Up to four neighbours with the same target and share take one logarithm (of their product: 4 x 1e-12 is far from
+    underflow), a third of the time of four.
+    """
     lanes = probability.shape[1]
     out = np.zeros((targets, lanes))
-    for i in range(gram.size):
+    product = np.empty(lanes)
+    i = 0
+    while i < gram.size:
+        first = i
         for x in range(lanes):
-            out[target[i], x] -= share[i] * np.log(probability[gram[i], x])
+            product[x] = probability[gram[i], x]
+        i += 1
+        while i < gram.size and i < first + 4 and target[i] == target[first] and share[i] == share[first]:
+            for x in range(lanes):
+                product[x] *= probability[gram[i], x]
+            i += 1
+        for x in range(lanes):
+            out[target[first], x] -= share[first] * np.log(product[x])
     return out
 
 

@@ -261,6 +261,8 @@ def _distinct(last: np.ndarray, texts: Sequence[np.ndarray]) -> tuple[np.ndarray
     start = 0
     for t, text in enumerate(texts):
         gram, count = np.unique(last[start : start + text.size], return_counts=True)
+        order = np.argsort(count, kind="stable")  # equal shares side by side: surprisals takes them together
+        gram, count = gram[order], count[order]
         parts.append((gram, np.full(gram.size, t, np.int64), count / text.size))
         start += text.size
     gram, target, share = (np.concatenate(column) for column in zip(*parts, strict=True))
