@@ -65,7 +65,14 @@ _INGEST: list[Column] = [
     ),
 ]
 
-_LANGUAGE: list[Column] = []
+_LANGUAGE: list[Column] = [
+    Column(
+        "language", pa.string(), "", "ISO 639-1 code where there is one, else 639-3; null where undetermined", "FineWeb"
+    ),
+    Column("language_score", pa.float32(), "probability", "of language, as the model gives it", "FineWeb"),
+    Column("language_script", pa.string(), "", "script of most letters; null where there are none", "ISO 15924"),
+    Column("language_top", pa.list_(pa.string()), "", "up to three likeliest codes, best first; zxx: no language"),
+]
 
 _LICENSE: list[Column] = []
 

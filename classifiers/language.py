@@ -1,0 +1,154 @@
+"""Which language a text is written in: the model that py3langid carries, or any fastText model by path.
+
+Why this one: docs/decisions/language.md. Its automaton runs in a kernel (py3langid itself: 1,900 documents/s).
+"""
+
+import io
+import lzma
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from pipeline.errors import ConfigError, InputError
+from pipeline.kernels.language import language_probs
+
+NO_LANGUAGE = "zxx"  # ISO 639-2: no linguistic content (code, numbers, markup)
+
+# ISO 639-3 to 639-1, as ISO 639-3's own table has it; macrolanguages and, after the bar, the one member that stands
+# for its macrolanguage in the label sets of GlotLID and NLLB. Bokmål is no, as in langid and CLD; Nynorsk is nn.
+_TWO_LETTERS = """
+aar:aa abk:ab afr:af aka:ak amh:am ara:ar arg:an asm:as ava:av ave:ae aym:ay aze:az bak:ba bam:bm bel:be ben:bn bis:bi
+bod:bo bos:bs bre:br bul:bg cat:ca ces:cs cha:ch che:ce chu:cu chv:cv cor:kw cos:co cre:cr cym:cy dan:da deu:de div:dv
+dzo:dz ell:el eng:en epo:eo est:et eus:eu ewe:ee fao:fo fas:fa fij:fj fin:fi fra:fr fry:fy ful:ff gla:gd gle:ga glg:gl
+glv:gv grn:gn guj:gu hat:ht hau:ha hbs:sh heb:he her:hz hin:hi hmo:ho hrv:hr hun:hu hye:hy ibo:ig ido:io iii:ii iku:iu
+ile:ie ina:ia ind:id ipk:ik isl:is ita:it jav:jv jpn:ja kal:kl kan:kn kas:ks kat:ka kau:kr kaz:kk khm:km kik:ki kin:rw
+kir:ky kom:kv kon:kg kor:ko kua:kj kur:ku lao:lo lat:la lav:lv lim:li lin:ln lit:lt ltz:lb lub:lu lug:lg mah:mh mal:ml
+mar:mr mkd:mk mlg:mg mlt:mt mon:mn mri:mi msa:ms mya:my nau:na nav:nv nbl:nr nde:nd ndo:ng nep:ne nld:nl nno:nn nob:no
+nor:no nya:ny oci:oc oji:oj ori:or orm:om oss:os pan:pa pli:pi pol:pl por:pt pus:ps que:qu roh:rm ron:ro run:rn rus:ru
+sag:sg san:sa sin:si slk:sk slv:sl sme:se smo:sm sna:sn snd:sd som:so sot:st spa:es sqi:sq srd:sc srp:sr ssw:ss sun:su
+swa:sw swe:sv tah:ty tam:ta tat:tt tel:te tgk:tg tgl:tl tha:th tir:ti ton:to tsn:tn tso:ts tuk:tk tur:tr twi:tw uig:ug
+ukr:uk urd:ur uzb:uz ven:ve vie:vi vol:vo wln:wa wol:wo xho:xh yid:yi yor:yo zha:za zho:zh zul:zu |
+arb:ar ayr:ay azj:az cmn:zh ekk:et fil:tl gaz:om gug:gn khk:mn kmr:ku lvs:lv npi:ne ory:or pbt:ps pes:fa plt:mg quy:qu
+als:sq swh:sw uzn:uz ydd:yi zsm:ms
+"""
+TWO_LETTERS: dict[str, str] = {pair[:3]: pair[4:] for pair in _TWO_LETTERS.replace("|", "").split()}
+_RETIRED = {"iw": "he", "in": "id", "ji": "yi", "jw": "jv", "mo": "ro", "nb": "no"}
+
+
+def code_of(label: str) -> str:
+    """The code that this project writes for a model's label: ISO 639-1 where there is one, else ISO 639-3.
+
+    >>> [code_of(label) for label in ("__label__eng_Latn", "zh-TW", "yue", "nob")]
+    ['en', 'zh', 'yue', 'no']
+    """
+    base = label.removeprefix("__label__").replace("_", "-").split("-")[0].lower()
+    return TWO_LETTERS.get(base) or _RETIRED.get(base, base)
+
+
+class Identifier(Protocol):
+    """A loaded model."""
+
+    def rank(self, texts: Sequence[str], k: int) -> list[list[tuple[str, float]]]:
+        """Per text the `k` likeliest (code, probability), best first; empty where there is nothing to go by."""
+        ...
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """py3langid's model. `twin` folds a label that has two classes (one per script) into one."""
+
+    labels: tuple[str, ...]
+    table: np.ndarray  # (features, classes) float32
+    prior: np.ndarray  # (classes,) float64
+    moves: np.ndarray  # (rows, 256)
+    rows: np.ndarray  # (states,)
+    features: np.ndarray  # (states,) int32
+    twin: np.ndarray  # (classes,) int64
+
+    def probs(self, texts: Sequence[str]) -> np.ndarray:
+        """(n, classes) float64."""
+        encoded = [_as_trained(text) for text in texts]
+        offsets = np.zeros(len(texts) + 1, dtype=np.int64)
+        np.cumsum([len(data) for data in encoded], out=offsets[1:])
+        data = np.frombuffer(b"".join(encoded), dtype=np.uint8)
+        return language_probs(data, offsets, self.moves, self.rows, self.features, self.table, self.prior, self.twin)
+
+    def rank(self, texts: Sequence[str], k: int) -> list[list[tuple[str, float]]]:
+        probs = np.round(self.probs(texts), 4)  # ties at the stored precision go to the earlier label, on every CPU
+        order = np.argsort(-probs, axis=1, kind="stable")[:, :k]
+        return [[(self.labels[i], float(p[i])) for i in best if p[i] > 0] for p, best in zip(probs, order, strict=True)]
+
+
+def _as_trained(text: str) -> bytes:
+    """Text in capitals only is lowered, and all is NFC: the contract of the model's training."""
+    if text.isupper():
+        text = text.lower()
+    return unicodedata.normalize("NFC", text).encode("utf-8", "surrogatepass")
+
+
+def open_embedded(digest: str) -> Embedded:
+    """Loads py3langid's model file, about 100 MB in memory.
+
+    digest: blake2b-64 of the file. Raises ConfigError if the installed package carries another model: a run must not
+    change its labels because a package was updated.
+    """
+    spec = find_spec("py3langid")
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigError("the embedded language model needs the package py3langid: pip install 'py3langid>=0.4'")
+    path = Path(next(iter(spec.submodule_search_locations))) / "data/model.npz.xz"
+    packed = path.read_bytes() if path.exists() else b""
+    found = blake2b(packed, digest_size=8).hexdigest()
+    if found != digest:
+        raise ConfigError(
+            f"py3langid carries the model {found}, and language.embedded asks for {digest}; "
+            f"install py3langid 0.4.0, or accept the other model with language.embedded={found}"
+        )
+    with np.load(io.BytesIO(lzma.decompress(packed)), allow_pickle=False) as model:
+        labels = [code_of(label) for label in model["classes"].tolist()]
+        return Embedded(
+            labels=tuple(labels),
+            table=model["ptc"].astype(np.float32),
+            prior=model["pc"].astype(np.float64),
+            moves=model["nextmove"].reshape(-1, 256),
+            rows=model["nextmove_row"],
+            features=model["out_feat"].astype(np.int32),
+            twin=np.array([labels.index(label) for label in labels], dtype=np.int64),
+        )
+
+
+@dataclass(frozen=True)
+class FastText:
+    """A fastText classifier whose labels are language codes (lid.176, GlotLID, OpenLID, ...)."""
+
+    predict: Callable[[str, int], tuple[Sequence[str], np.ndarray]]
+
+    def rank(self, texts: Sequence[str], k: int) -> list[list[tuple[str, float]]]:
+        return [self._rank(text, k) for text in texts]
+
+    def _rank(self, text: str, k: int) -> list[tuple[str, float]]:
+        line = " ".join(text.split())
+        if not line:
+            return []
+        best: dict[str, float] = {}
+        # Labels that differ in script alone fold into one code; twice as many labels as codes are plenty.
+        labels, probs = self.predict(line, 2 * k)
+        for label, prob in zip(labels, probs, strict=True):
+            best[code_of(label)] = best.get(code_of(label), 0.0) + float(prob)
+        ranked = sorted(((min(round(p, 4), 1.0), code) for code, p in best.items()), key=lambda x: (-x[0], x[1]))
+        return [(code, p) for p, code in ranked[:k]]
+
+
+def open_fasttext(path: str) -> FastText:
+    """Loads a fastText model. Raises InputError if the file is not there."""
+    if not Path(path).is_file():
+        raise InputError(f"language.model: there is no file {path}")
+    import fasttext
+
+    model = fasttext.load_model(path)
+    return FastText(lambda line, k: tuple(model.predict(line, k)))  # pyright: ignore[reportArgumentType]
