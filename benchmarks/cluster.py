@@ -84,7 +84,7 @@ def labelled_texts(docs: int | None) -> pl.DataFrame:
                 rows.append((f"{path.name}:{i}", record["text"], record["domain"], f"{record['domain']}/{sub}"))
     frame = pl.DataFrame(rows, schema=["doc_id", "text", "label", "sub"], orient="row")
     frame = frame.sample(n=min(docs or frame.height, frame.height), shuffle=True, seed=0)
-    return frame.with_columns(token_count=pl.col("text").str.len_bytes() // 4)
+    return frame.with_columns(token_count=pl.col("text").str.len_bytes() // 4, language=pl.lit("en"))
 
 
 def reduce(stage, frame: pl.DataFrame, artifacts: dict[str, Path], base: Path) -> float:

@@ -13,11 +13,11 @@ from classifiers.embedder import (
     TFIDF_SVD,
     SentenceEncoder,
     fit_tfidf_svd,
-    fit_vocabulary,
     open_embedder,
     save_encoder,
     save_tfidf_svd,
 )
+from classifiers.vocabulary import fit_vocabulary
 from pipeline.errors import DataError
 from pipeline.kernels.drawing import drawn_sample
 from pipeline.kernels.embedding import vectors_to_series
@@ -38,7 +38,7 @@ class EmbedModel:
     sample_docs: int = 20_000  # fitted on so many documents, drawn by doc_id
     max_terms: int = 50_000  # vocabulary
     min_df: int = 2  # a term stands in at least so many sampled documents
-    max_df_frac: float = 0.5  # and in at most this share of them
+    max_df_frac: float = 0.3  # and in at most this share of them, and of those of every common language
     max_chars: int = 8_000  # of a document's beginning
     max_tokens: int = 512  # of a transformer's input (NeMo Curator's CLIMB recipe: 512)
     block_rows: int = 1  # transformer rows per call; more is faster on a GPU (docs/decisions/cluster.md)
@@ -50,18 +50,19 @@ class EmbedModel:
 
     name: ClassVar[str] = "embed.model"
     version: ClassVar[int] = 1
-    reads: ClassVar = {"ingest": ("text",)}
+    reads: ClassVar = {"ingest": ("text",), "language": ("language",)}
     needs: ClassVar[tuple[str, ...]] = ()
 
     def run(self, corpus: Corpus, out: Path) -> None:
         """Raises DataError for an empty corpus, or if no term qualifies for the vocabulary."""
         # Heads only: a character is at most 4 bytes, so the sample stays below sample_docs * 4 * max_chars bytes.
-        heads = (b.select("doc_id", pl.col("text").fill_null("").str.head(self.max_chars)) for b in corpus.batches())
+        head = pl.col("text").fill_null("").str.head(self.max_chars)
+        heads = (batch.select("doc_id", "language", head) for batch in corpus.batches())
         sample = drawn_sample(heads, self.sample_docs, "embed.model")
         if sample.is_empty():
             raise DataError("embed.model: no document has come this far; look at the ledger for what dropped them")
-        texts = sample["text"]
-        vocabulary = fit_vocabulary(texts, self.max_terms, self.min_df, self.max_df_frac, self.max_chars)
+        texts, languages = sample["text"], sample["language"]
+        vocabulary = fit_vocabulary(texts, languages, self.max_terms, self.min_df, self.max_df_frac, self.max_chars)
         vocabulary.save(out)
         if self.model == TFIDF_SVD:
             save_tfidf_svd(fit_tfidf_svd(vocabulary, texts, self.dims, self.seed, self.threads), out)

@@ -55,6 +55,7 @@ def planted(seed: int = 0, per_blob: int = 60) -> pl.DataFrame:
             "token_count": pl.Series(rng.integers(50, 150, len(blob)), dtype=pl.Int64),
             "q_reference": pl.Series(score, dtype=pl.Float32),
             "text": [f"group{'abcdefgh'[group_of[b]]} some words" for b in blob],
+            "language": "en",
             "group": group_of[blob],
             "junk": junk,
         }

@@ -32,7 +32,7 @@ def word_docs(copies: int = 12) -> pl.DataFrame:
         for label, words in DOMAIN_WORDS.items()
         for i in range(copies)
     ]
-    return pl.DataFrame(rows, schema=["doc_id", "text", "label"], orient="row")
+    return pl.DataFrame(rows, schema=["doc_id", "text", "label"], orient="row").with_columns(language=pl.lit("en"))
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from classifiers.embedder import fit_tfidf_svd, fit_vocabulary
+from classifiers.embedder import fit_tfidf_svd
+from classifiers.vocabulary import fit_vocabulary
 from pipeline.errors import DataError, InputError
 from pipeline.kernels.drawing import drawn_sample
 from pipeline.kernels.embedding import vectors_of, vectors_to_series
@@ -33,6 +34,8 @@ HOSTILE = [
     "word " * 100_000,
 ]
 
+ENGLISH = pl.Series(["en"] * 100)
+
 TOPICS = {
     "food": "bake the cake with butter sugar flour and eggs in a warm oven until golden",
     "law": "the court shall amend the statute pursuant to section four of the act",
@@ -52,13 +55,13 @@ class Corpus:
 def topic_docs(copies: int = 20) -> pl.DataFrame:
     rng = np.random.default_rng(0)
     texts = [" ".join(rng.permutation(t.split())[:9]) for t in TOPICS.values() for _ in range(copies)]
-    return pl.DataFrame({"doc_id": [f"d{i:03d}" for i in range(len(texts))], "text": texts})
+    return pl.DataFrame({"doc_id": [f"d{i:03d}" for i in range(len(texts))], "text": texts, "language": "en"})
 
 
 def fit(out: Path, docs: pl.DataFrame, batch: int = 7, **fields) -> Path:
     out.mkdir(parents=True)
     frames = [docs[i : i + batch] for i in range(0, docs.height, batch)]
-    EmbedModel(**({"dims": 8} | fields)).run(Corpus(frames, {}), out)
+    EmbedModel(**({"dims": 8, "max_df_frac": 0.5} | fields)).run(Corpus(frames, {}), out)
     return out
 
 
@@ -128,21 +131,32 @@ def test_text_buffers_of_a_slice_with_nulls_reads_the_same_rows():
 
 def test_vocabulary_keeps_terms_within_the_document_frequencies():
     texts = pl.Series(["Ab cd", "ab ef", "AB cd gh", "ab 12"])
-    vocabulary = fit_vocabulary(texts, max_terms=10, min_df=2, max_df_frac=0.9, max_chars=100)
+    vocabulary = fit_vocabulary(texts, ENGLISH[:4], max_terms=10, min_df=2, max_df_frac=0.9, max_chars=100)
     assert vocabulary.terms == ("cd",)
-    vocabulary = fit_vocabulary(texts, max_terms=2, min_df=1, max_df_frac=1.0, max_chars=100)
+    vocabulary = fit_vocabulary(texts, ENGLISH[:4], max_terms=2, min_df=1, max_df_frac=1.0, max_chars=100)
     assert vocabulary.terms == ("ab", "cd")
     assert vocabulary.frequencies.tolist() == [4, 2]
 
 
+def test_vocabulary_leaves_out_the_function_words_of_every_common_language():
+    english, german = [f"the {'abcdefghi'[i % 9]}" for i in range(70)], [f"der {'jklm'[i % 4]}" for i in range(20)]
+    texts, languages = pl.Series(english + german), pl.Series(["en"] * 70 + ["de"] * 20)
+    found = fit_vocabulary(texts, languages, 100, min_df=2, max_df_frac=0.9, max_chars=100).terms
+    assert "the" not in found
+    assert "der" not in found
+    # With 19 documents German is too rare to judge.
+    found = fit_vocabulary(texts[:89], languages[:89], 100, min_df=2, max_df_frac=0.9, max_chars=100).terms
+    assert "der" in found
+
+
 def test_vocabulary_without_a_qualifying_term_names_the_setting():
     with pytest.raises(DataError, match="min_df"):
-        fit_vocabulary(pl.Series(["one", "two"]), 10, min_df=2, max_df_frac=1.0, max_chars=100)
+        fit_vocabulary(pl.Series(["one", "two"]), ENGLISH[:2], 10, min_df=2, max_df_frac=1.0, max_chars=100)
 
 
 def test_vocabulary_counts_equal_a_counter():
     texts = pl.Series(["b a b c b", "c 漢字漢字", ""])
-    vocabulary = fit_vocabulary(texts, 100, 1, 1.0, 100)
+    vocabulary = fit_vocabulary(texts, ENGLISH[:3], 100, 1, 1.0, 100)
     rows, terms, counts = vocabulary.count(texts)
     for i, text in enumerate(texts):
         found = {
@@ -160,7 +174,7 @@ def test_hash_table_with_colliding_low_bits_finds_every_key():
 
 def test_projection_equals_the_exact_svd():
     texts = topic_docs()["text"]
-    vocabulary = fit_vocabulary(texts, 1000, 1, 1.0, 1000)
+    vocabulary = fit_vocabulary(texts, ENGLISH[:60], 1000, 1, 1.0, 1000)
     model = fit_tfidf_svd(vocabulary, texts, dims=3, seed=1, threads=1)
     rows, terms, counts = vocabulary.count(texts)
     dense = np.zeros((len(texts), len(vocabulary.terms)))
@@ -199,7 +213,12 @@ def test_embed_same_topic_is_nearer_than_another(tmp_path: Path):
 
 
 def test_embed_any_split_of_a_batch_changes_nothing(tmp_path: Path):
-    docs = pl.concat([topic_docs(), pl.DataFrame({"doc_id": [f"h{i}" for i in range(len(HOSTILE))], "text": HOSTILE})])
+    docs = pl.concat(
+        [
+            topic_docs(),
+            pl.DataFrame({"doc_id": [f"h{i}" for i in range(len(HOSTILE))], "text": HOSTILE, "language": "und"}),
+        ]
+    )
     annotate = Embed().open({"embed.model": fit(tmp_path / "m", docs)})
     whole = annotate(docs)
     for size in (1, 5, 64):
@@ -269,7 +288,9 @@ def transformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("block_rows", [1, 4])
 def test_embed_with_a_transformer_is_row_local(tmp_path: Path, transformer: Path, block_rows: int):
     docs = topic_docs(6)
-    docs = pl.concat([docs, pl.DataFrame({"doc_id": ["x", "y"], "text": ["", " ".join(TOPICS.values()) * 9]})])
+    docs = pl.concat(
+        [docs, pl.DataFrame({"doc_id": ["x", "y"], "text": ["", " ".join(TOPICS.values()) * 9], "language": "en"})]
+    )
     model = fit(tmp_path / "m", docs, model=str(transformer), block_rows=block_rows)
     annotate = Embed().open({"embed.model": model})
     whole = annotate(docs)
