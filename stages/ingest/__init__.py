@@ -1,0 +1,152 @@
+"""Input shards to documents: WARC, ARC, WET, Parquet and JSONL, each record with exactly one fate.
+
+Text, title, charset and the evidence about licence and opt-out are harvested here, while the HTML tree is at hand.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import ClassVar
+
+import polars as pl
+
+from pipeline.errors import ConfigError
+from pipeline.stage import Part
+from stages.ingest.archive import Record, head_of, next_start, records
+from stages.ingest.files import File, Retry, open_file
+from stages.ingest.grammar import WARC, Grammar, grammar_of
+from stages.ingest.html import EXTRACTORS, Extract
+from stages.ingest.inputs import inputs_of, parts_of
+from stages.ingest.members import Codec, codec_of
+from stages.ingest.responses import Limits, Rejected, document_of, text_of, url_of
+from stages.ingest.rows import WRITES, Rows
+from stages.ingest.tabular import Fields, read_jsonl, read_parquet
+
+FORMATS = ("auto", "warc", "parquet", "jsonl")
+_DUMP = re.compile(r"CC-MAIN-\d{4}-\d{2}(?!\d)")
+_JSON_NAME = re.compile(r"\.(?:jsonl|ndjson|json)(?:\.\w+)?$")
+
+
+@dataclass(frozen=True)
+class Ingest:
+    """Reads what `paths` name. Raises InputError for what is missing, ConfigError for what cannot be meant."""
+
+    # Files, globs, fsspec URLs (http, s3, ...), lists of paths (*.paths, *.paths.gz).
+    paths: tuple[str, ...] = ()
+    # Goes before relative paths in a list (https://data.commoncrawl.org/ for Common Crawl); null: the list's folder.
+    paths_base: str | None = None
+    # auto (by content), warc (also ARC and WET), parquet or jsonl.
+    format: str = "auto"
+    # Name of the crawl; null: CC-MAIN-YYYY-WW where the path has one.
+    dump: str | None = None
+    # resiliparse, or trafilatura (an extra; about ten times slower).
+    extractor: str = "resiliparse"
+    # Media types that become documents; text/plain can be added.
+    mimes: tuple[str, ...] = ("text/html", "application/xhtml+xml")
+    # Larger bodies, lines and texts are rejected as too_large (Common Crawl itself cuts at 1 MiB, since 2025 at 5 MiB).
+    body_bytes: int = 8 << 20
+    # Pages nested too deep for a parser: true keeps the plain text between the tags, false rejects (too_nested).
+    wild_as_text: bool = True
+    # Larger files are cut into parts of about this size.
+    part_bytes: int = 64 << 20
+    # Attempts for a remote read.
+    retries: int = 5
+    # Wait before the second attempt; doubles each time.
+    retry_s: float = 0.5
+    # Columns of Parquet files, keys of JSON lines; only the text must exist.
+    text_column: str = "text"
+    id_column: str = "id"
+    url_column: str = "url"
+    date_column: str = "date"
+    license_column: str = "license"
+    title_column: str = "title"
+    language_column: str = "language"
+
+    name: ClassVar[str] = "ingest"
+    version: ClassVar[int] = 1
+    writes: ClassVar[tuple[str, ...]] = WRITES
+    rules: ClassVar[tuple[str, ...]] = (
+        "not_a_response", "revisit", "bad_status", "not_html", "empty_body", "undecodable", "no_text", "too_large",
+        "too_nested", "broken_record", "truncated", "broken_line", "empty_file", "not_an_archive", "not_a_parquet_file",
+        "no_text_column",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        for field, value, known in (("format", self.format, FORMATS), ("extractor", self.extractor, tuple(EXTRACTORS))):
+            if value not in known:
+                raise ConfigError(f"input.{field} is {value!r}; it can be {', '.join(known)}")
+        if min(self.body_bytes, self.part_bytes, self.retries) < 1:
+            raise ConfigError("input.body_bytes, input.part_bytes and input.retries must be at least 1")
+
+    def parts(self) -> list[Part]:
+        retry = Retry(self.retries, self.retry_s)
+        return parts_of(inputs_of(self.paths, self.paths_base, retry), self.part_bytes, retry)
+
+    def run(self, part: Part) -> tuple[pl.DataFrame, pl.DataFrame]:
+        dump = self.dump or (found.group() if (found := _DUMP.search(part.path)) else None)
+        rows = Rows(part.name, part.path, dump)
+        file = open_file(part.path, Retry(self.retries, self.retry_s))
+        try:
+            self._read(file, part, rows)
+        finally:
+            file.close()
+        return rows.frames()
+
+    def _read(self, file: File, part: Part, rows: Rows) -> None:
+        if file.size == 0:
+            rows.reject("empty_file", 0, None, None, 0)
+            return
+        kind, codec, grammar = self._kind(file, part.name)
+        if kind == "parquet":
+            read_parquet(file, part.start, part.end, self._fields(), self.body_bytes, rows)
+        elif kind == "jsonl":
+            read_jsonl(file, codec, part.start, part.end, self._fields(), self.body_bytes, rows)
+        elif grammar is None:
+            if part.start == 0:
+                rows.reject("not_an_archive", 0, None, None, file.size)
+        else:
+            self._read_archive(file, codec, grammar, part, rows)
+
+    def _kind(self, file: File, name: str) -> tuple[str, Codec | None, Grammar | None]:
+        """By the config, else by content: PAR1, a record of an archive, `{`; a broken head by its name."""
+        codec = codec_of(file)
+        if self.format in ("parquet", "jsonl"):
+            return self.format, codec, None
+        head = head_of(file, codec, 0)
+        grammar = grammar_of(head)
+        if self.format == "warc" or grammar is not None:
+            return "warc", codec, grammar or WARC
+        if head.startswith(b"PAR1") or name.endswith(".parquet"):
+            return "parquet", codec, None
+        if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") or _JSON_NAME.search(name):
+            return "jsonl", codec, None
+        known = re.search(r"\.(?:warc|wet|arc)\b", name)
+        return "warc", codec, WARC if known and (codec is not None or b"WARC/" in head or len(head) == 0) else None
+
+    def _fields(self) -> Fields:
+        return Fields(
+            self.text_column, self.id_column, self.url_column, self.date_column, self.license_column, self.title_column,
+            self.language_column,
+        )  # fmt: skip
+
+    def _read_archive(self, file: File, codec: Codec | None, grammar: Grammar, part: Part, rows: Rows) -> None:
+        limits = Limits(self.body_bytes, self.mimes, self.wild_as_text)
+        extract: Extract = EXTRACTORS[self.extractor]
+        start, end = (next_start(file, codec, grammar, edge) for edge in (part.start, part.end))
+        block_bytes = self.body_bytes + (1 << 16)  # the HTTP header comes before the body
+        for record in records(file, codec, grammar, start, end, block_bytes):
+            self._book(record, limits, extract, rows)
+
+    def _book(self, record: Record, limits: Limits, extract: Extract, rows: Rows) -> None:
+        record_id = text_of(record.fields.get(b"warc-record-id"))
+        if record.rule:
+            rows.reject(record.rule, record.offset + record.inner, record_id, url_of(record), record.size)
+            return
+        try:
+            document = document_of(record, limits, extract)
+        except Rejected as rejected:
+            rows.reject(rejected.rule, record.offset + record.inner, record_id, url_of(record), rejected.size)
+        else:
+            rows.add(document, record.offset, record.inner, record_id)
+
+
+__all__ = ["Ingest"]

@@ -1,0 +1,98 @@
+"""What begins a record of a WARC or an ARC file, and how its header is read into WARC's field names."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+BLANKS = b"\r\n"
+MARK_BYTES = 1 << 14  # no mark is longer: an ARC line holds a URL
+_WARC_MARK = re.compile(rb"WARC/[01]\.\d+[ \t]*\r?\n")
+# Version 1: URL IP date type length; version 2: URL IP date type status checksum location offset file length.
+# URLs may hold spaces.
+_ARC_MARK = re.compile(
+    rb"(?:filedesc|https?|ftp|dns|gopher|whois|warcinfo|metadata):[^\r\n]{1,8192}? [^ \r\n]+ \d{8,17} "
+    rb"[^ \r\n]+(?: [^\r\n]{1,4096}?)? \d+[ \t]*\r?\n"
+)
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """`mark` matches where a record begins (at a line's or a member's beginning)."""
+
+    name: str
+    mark: re.Pattern[bytes]
+
+    def mark_in(self, buffer: bytes, start: int) -> int:
+        """Index of the first mark at a line's beginning at or behind `start`; -1 if none."""
+        for found in self.mark.finditer(buffer, start):
+            at = found.start()
+            if at == start or buffer[at - 1] in BLANKS:
+                return at
+        return -1
+
+
+WARC = Grammar("warc", _WARC_MARK)
+ARC = Grammar("arc", _ARC_MARK)
+
+
+def grammar_of(head: bytes) -> Grammar | None:
+    """By the first inflated bytes of an archive; None: neither."""
+    head = head.lstrip(BLANKS)
+    if head.startswith(b"WARC/"):
+        return WARC
+    return ARC if head.startswith(b"filedesc:") or ARC.mark.match(head) else None
+
+
+def header_at(grammar: Grammar, buffer: bytes, at: int) -> tuple[dict[bytes, bytes], int] | None:
+    """(fields by lower-case name, index behind the header); None where the header does not end in the buffer."""
+    if grammar is ARC:
+        return _arc_header(buffer, at)
+    stop = buffer.find(b"\n\r\n", at)
+    bare = buffer.find(b"\n\n", at, stop if stop >= 0 else len(buffer))
+    if stop < 0 and bare < 0:
+        return None
+    end, behind = (bare, bare + 2) if bare >= 0 else (stop, stop + 3)
+    fields: dict[bytes, bytes] = {}
+    name = b""
+    for line in buffer[at:end].split(b"\n")[1:]:
+        if line[:1] in (b" ", b"\t") and name:
+            fields[name] += b" " + line.strip()
+            continue
+        name, colon, value = line.partition(b":")
+        name = name.strip().lower()
+        if colon and name not in fields:
+            fields[name] = value.strip()
+    return fields, behind
+
+
+def _arc_header(buffer: bytes, at: int) -> tuple[dict[bytes, bytes], int] | None:
+    stop = buffer.find(b"\n", at, at + MARK_BYTES)
+    if stop < 0:
+        return None
+    words = buffer[at:stop].strip().split(b" ")
+    # the date is the last-but-two word of version 1, the last-but-seven of version 2
+    date = next((i for i in (len(words) - 3, len(words) - 8) if i > 1 and words[i].isdigit() and len(words[i]) > 7), 0)
+    if not date:
+        return {}, stop + 1
+    url = b" ".join(words[: date - 1])
+    kind = b"warcinfo" if url.startswith(b"filedesc:") else b"response" if url.startswith(b"http") else b"resource"
+    fields = {
+        b"warc-type": kind,
+        b"warc-target-uri": url,
+        b"warc-date": _iso(words[date]),
+        b"content-type": words[date + 1],
+        b"content-length": words[-1],
+    }
+    return fields, stop + 1
+
+
+def _iso(digits: bytes) -> bytes:
+    """20080430204825 -> 2008-04-30T20:48:25Z; anything else as it is."""
+    d = digits.decode("ascii")
+    return f"{d[:4]}-{d[4:6]}-{d[6:8]}T{d[8:10]}:{d[10:12]}:{d[12:14]}Z".encode() if len(d) == 14 else digits
+
+
+def declared_length(fields: Mapping[bytes, bytes]) -> int | None:
+    """Content-Length; None where it is missing, negative or no number."""
+    value = fields.get(b"content-length", b"")
+    return int(value) if value.isdigit() and len(value) < 19 else None

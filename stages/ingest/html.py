@@ -1,0 +1,108 @@
+"""A page's text and evidence from one tree. Pages that could hang or exhaust a native parser never reach it."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from html import unescape
+
+from resiliparse.extract.html2text import extract_plain_text
+from resiliparse.parse.html import HTMLTree
+
+from pipeline.kernels.markup import Scan, scan_markup
+from stages.ingest.evidence import NEEDLES, Evidence, harvest
+
+TITLE_CHARS = 500
+# What resiliparse 2.0 (lexbor) takes long for is quadratic; at these limits a page takes about 0.2 s.
+DEPTH = 3000  # <div> x 3000: 0.15 s, x 10000: 1.1 s, x 100000: minutes
+ATTRIBUTES = 10_000  # in one tag: 0.2 s; x 100000: 15 s
+FORMATTING = 300_000  # elements reopened by <p><font a=1><p><font a=2>...: 1M take 0.6 s and 200 MB
+_BREAK = re.compile(r"</?(?:p|div|br|li|ul|ol|tr|table|h[1-6]|section|article|blockquote|pre|dd|dt|hr)\b[^>]*>", re.I)
+_TAG = re.compile(r"</?[a-zA-Z!?][^>]*>?")
+_SPACES = re.compile(r"[^\S\n]+")
+_LINES = re.compile(r"\n\s*\n+")
+_TITLE = re.compile(r"<title[^>]*>([^<]*)", re.I)
+
+
+@dataclass(slots=True)
+class Page:
+    """`wild`: the page was not parsed; its text, if any, is the plain text between the tags."""
+
+    text: str
+    title: str | None
+    lang: str | None
+    evidence: Evidence
+    wild: bool = False
+
+
+Extract = Callable[[HTMLTree, str], str]
+
+
+def is_wild(scan: Scan) -> bool:
+    return scan.depth > DEPTH or scan.attributes > ATTRIBUTES or scan.formatting > FORMATTING
+
+
+def read_page(html: str, headers: Mapping[str, str], extract: Extract) -> Page:
+    """`headers`: of the HTTP response, lower-case names."""
+    raw = html.encode("utf-8", "replace")
+    scan = scan_markup(raw, NEEDLES)
+    if is_wild(scan):
+        found = _TITLE.search(html, 0, 1 << 16)
+        title = clean_title(unescape(found.group(1))) if found else None
+        return Page(plain_text(html), title, None, harvest(raw, scan, None, headers), wild=True)
+    tree = HTMLTree.parse(html)
+    text = extract(tree, html)
+    root = tree.document.document_element if tree.document is not None else None
+    lang = (root.getattr("lang") or root.getattr("xml:lang")) if root is not None else None
+    return Page(text, clean_title(tree.title), lang or None, harvest(raw, scan, tree, headers))
+
+
+def clean_title(title: str | None) -> str | None:
+    return " ".join(title.replace("\0", "").split())[:TITLE_CHARS] or None if title else None
+
+
+def resiliparse_main(tree: HTMLTree, html: str) -> str:
+    """Main content with paragraphs."""
+    return extract_plain_text(tree, main_content=True, preserve_formatting=True)
+
+
+def trafilatura_main(tree: HTMLTree, html: str) -> str:
+    """Trafilatura's main content, as FineWeb calls it (favour precision, keep duplicates)."""
+    from trafilatura import extract
+
+    return extract(html, favor_precision=True, include_comments=False, deduplicate=False) or ""
+
+
+EXTRACTORS: Mapping[str, Extract] = {"resiliparse": resiliparse_main, "trafilatura": trafilatura_main}
+
+
+def plain_text(html: str) -> str:
+    """Everything between the tags, in linear time."""
+    text = _TAG.sub(" ", _BREAK.sub("\n", _without_raw(html)))
+    return _LINES.sub("\n\n", _SPACES.sub(" ", unescape(text))).strip()
+
+
+def _without_raw(html: str) -> str:
+    """Without scripts, styles and comments; an unclosed one swallows nothing."""
+    parts, at = [], 0
+    for opening, closing in _raw_spans(html):
+        parts.append(html[at:opening])
+        at = closing
+    parts.append(html[at:])
+    return " ".join(parts)
+
+
+def _raw_spans(html: str) -> list[tuple[int, int]]:
+    spans, at, missing = [], 0, set()
+    start = re.compile(r"<!--|<(script|style|noscript|template|iframe|textarea)\b", re.I)
+    lower = html.lower() if len(html.lower()) == len(html) else html
+    while found := start.search(html, at):
+        closing = f"</{found.group(1).lower()}" if found.group(1) else "-->"
+        stop = -1 if closing in missing else lower.find(closing, found.end())
+        if stop < 0:
+            missing.add(closing)
+            at = found.end()
+            continue
+        stop = lower.find(">", stop) + 1 or len(html)
+        spans.append((found.start(), stop))
+        at = stop
+    return spans

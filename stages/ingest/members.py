@@ -1,0 +1,191 @@
+"""Compressed members (gzip, zstd, lz4) as bounded pieces of inflated bytes that know where their member began.
+
+A bomb costs no memory, because output comes in pieces; a fault keeps what inflated before it.
+"""
+
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import lz4.frame
+import zstandard
+
+READ_BYTES = 1 << 20
+STEP_BYTES = 1 << 14  # compressed bytes per call: about one record of Common Crawl
+PIECE_BYTES = 1 << 20  # upper bound of one inflated piece
+SKIPPABLE = tuple(bytes((0x50 + i, 0x2A, 0x4D, 0x18)) for i in range(16))  # frames without content (zstd, lz4)
+
+
+class RandomAccess(Protocol):
+    """Bytes of one input that can be read anywhere."""
+
+    size: int
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes; fewer only at the end."""
+        ...
+
+
+@dataclass(slots=True)
+class Piece:
+    """Inflated bytes of the member that begins at `member`; `first` and `last`: they begin or end it."""
+
+    data: bytes
+    member: int
+    first: bool
+    last: bool
+
+
+@dataclass(slots=True)
+class Fault:
+    """The stream cannot go on: the member at `member` is broken, or the file ends in it."""
+
+    member: int
+    truncated: bool
+
+
+class Inflater(Protocol):
+    """One member. `unused`: bytes of the last input that lie behind the member's end."""
+
+    eof: bool
+    pending: bool
+    unused: int
+
+    def take(self, data: memoryview | bytes) -> bytes: ...
+
+
+class _Gzip:
+    def __init__(self) -> None:
+        self._inner = zlib.decompressobj(31)
+        self.eof, self.pending, self.unused = False, False, 0
+
+    def take(self, data: memoryview | bytes) -> bytes:
+        out = self._inner.decompress(self._inner.unconsumed_tail if self.pending else data, PIECE_BYTES)
+        self.eof, self.pending = self._inner.eof, bool(self._inner.unconsumed_tail)
+        self.unused = len(self._inner.unused_data)
+        return out
+
+
+class _Lz4:
+    def __init__(self) -> None:
+        self._inner = lz4.frame.LZ4FrameDecompressor()
+        self.eof: bool = False
+        self.pending, self.unused = False, 0
+
+    def take(self, data: memoryview | bytes) -> bytes:
+        out = self._inner.decompress(b"" if self.pending else bytes(data), PIECE_BYTES)
+        self.eof = bool(self._inner.eof)
+        self.pending = not self.eof and not self._inner.needs_input
+        self.unused = len(self._inner.unused_data or b"")
+        return out
+
+
+class _Zstd:
+    """zstandard bounds no output, but 1 KB of input gives at most 32 MB (blocks of 128 KB in 4 bytes)."""
+
+    def __init__(self, dictionary: bytes | None = None) -> None:
+        loaded = zstandard.ZstdCompressionDict(dictionary) if dictionary else None
+        self._inner = zstandard.ZstdDecompressor(dict_data=loaded, max_window_size=1 << 27).decompressobj()
+        self.eof, self.pending, self.unused = False, False, 0
+
+    def take(self, data: memoryview | bytes) -> bytes:
+        out = self._inner.decompress(data)
+        self.eof, self.unused = self._inner.eof, len(self._inner.unused_data)
+        return out
+
+
+@dataclass(frozen=True)
+class Codec:
+    """How a member begins, how much input one call may get, and a fresh inflater."""
+
+    magic: bytes
+    step: int
+    inflater: Callable[[], Inflater]
+
+
+GZIP = Codec(b"\x1f\x8b\x08", STEP_BYTES, _Gzip)
+ZSTD = Codec(b"\x28\xb5\x2f\xfd", 1 << 10, _Zstd)
+LZ4 = Codec(b"\x04\x22\x4d\x18", STEP_BYTES, _Lz4)
+CODECS = (GZIP, ZSTD, LZ4)
+ERRORS = (zlib.error, zstandard.ZstdError, RuntimeError, EOFError)  # lz4.frame raises RuntimeError
+
+
+def codec_of(file: RandomAccess) -> Codec | None:
+    """By the first bytes; None: not compressed. A leading skippable frame may hold a zstd WARC's dictionary."""
+    head = file.read_at(0, 8)
+    for codec in CODECS:
+        if head.startswith(codec.magic):
+            return codec
+    if head[:4] not in SKIPPABLE:
+        return None
+    size = int.from_bytes(head[4:8], "little")
+    follows = file.read_at(8 + size, 4)
+    if follows == LZ4.magic:
+        return LZ4
+    if follows != ZSTD.magic:
+        return None
+    # IIPC's zstd WARC: frame 0x184D2A5D holds the dictionary, which may be compressed itself
+    dictionary = file.read_at(8, size) if head[:4] == SKIPPABLE[13] and size < 1 << 25 else b""
+    if dictionary.startswith(ZSTD.magic):
+        dictionary = zstandard.ZstdDecompressor().decompress(dictionary, max_output_size=1 << 26)
+    return Codec(ZSTD.magic, ZSTD.step, partial(_Zstd, dictionary)) if dictionary else ZSTD
+
+
+def pieces(file: RandomAccess, codec: Codec | None, start: int) -> Iterator[Piece | Fault]:
+    """The inflated file from the member at `start` to its end, or to a Fault."""
+    return _plain_pieces(file, start) if codec is None else _inflated_pieces(file, codec, start)
+
+
+def _plain_pieces(file: RandomAccess, start: int) -> Iterator[Piece | Fault]:
+    offset, first = start, True
+    while data := file.read_at(offset, PIECE_BYTES):
+        offset += len(data)
+        yield Piece(data, start, first, offset >= file.size)
+        first = False
+
+
+def _inflated_pieces(file: RandomAccess, codec: Codec, start: int) -> Iterator[Piece | Fault]:
+    base, held, at = start, memoryview(b""), 0  # held[at:] are the bytes from file offset base + at on
+    while True:
+        if len(held) - at < 8:
+            base, held, at = base + at, memoryview(file.read_at(base + at, READ_BYTES)), 0
+        if not held:
+            return
+        if codec is not GZIP and bytes(held[at : at + 4]) in SKIPPABLE:
+            base += at + 8 + int.from_bytes(held[at + 4 : at + 8], "little")
+            held, at = memoryview(b""), 0
+            continue
+        member, first, inflater = base + at, True, codec.inflater()
+        while not inflater.eof:
+            if not inflater.pending and at == len(held):
+                base, held, at = base + at, memoryview(file.read_at(base + at, READ_BYTES)), 0
+                if not held:
+                    yield Fault(member, truncated=True)
+                    return
+            fed = held[at:at] if inflater.pending else held[at : at + codec.step]
+            try:
+                data = inflater.take(fed)
+            except ERRORS:
+                if salvaged := _salvage(fed, codec) if first else b"":
+                    yield Piece(salvaged, member, True, False)
+                yield Fault(member, truncated=False)
+                return
+            at += len(fed)
+            if inflater.eof:
+                at -= inflater.unused
+            if data or inflater.eof:
+                yield Piece(data, member, first, inflater.eof)
+                first = False
+
+
+def _salvage(fed: memoryview, codec: Codec) -> bytes:
+    """What inflates of a member's first bytes before the fault: enough to name the record that is lost."""
+    inflater, out = codec.inflater(), []
+    try:
+        for i in range(0, len(fed), 32):
+            out.append(inflater.take(fed[i : i + 32]))
+    except ERRORS:
+        pass
+    return b"".join(out)

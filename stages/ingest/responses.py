@@ -1,0 +1,149 @@
+"""The fate of an archive's record: a document, or the rule for which it is rejected."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stages.ingest.archive import Record
+from stages.ingest.charset import decode
+from stages.ingest.evidence import Evidence
+from stages.ingest.html import Extract, read_page
+from stages.ingest.http import BodyTooLarge, charset_of, mime_of, response_of
+from stages.ingest.rows import Document, clean
+
+HTML = ("text/html", "application/xhtml+xml")
+_SNIFFED = (
+    "",
+    "application/octet-stream",
+    "unknown/unknown",
+    "application/unknown",
+    "*/*",
+)  # WHATWG MIME Sniffing, 5.1
+_LOOKS_LIKE_HTML = re.compile(
+    rb"\s*(?:<!--.*?-->\s*|<\?xml[^>]*>\s*)*<(?:!doctype\s+html|html|head|body|title|h1|div|table)\b", re.I | re.S
+)
+UNDECODABLE_FRAC = 0.1  # replaced characters and NULs beyond which there is no text
+
+
+@dataclass(frozen=True)
+class Limits:
+    body_bytes: int
+    mimes: tuple[str, ...]
+    wild_as_text: bool
+
+
+class Rejected(Exception):
+    """The rule, and the bytes of the body as far as they are known."""
+
+    def __init__(self, rule: str, size: int) -> None:
+        super().__init__(rule)
+        self.rule, self.size = rule, size
+
+
+def text_of(value: bytes | None) -> str | None:
+    return clean(value.decode("utf-8", "replace").strip()) or None if value else None
+
+
+def url_of(record: Record) -> str | None:
+    url = text_of(record.fields.get(b"warc-target-uri"))
+    return url.strip("<>") if url else None  # wget writes <...>
+
+
+def document_of(record: Record, limits: Limits, extract: Extract) -> Document:
+    """Raises Rejected. `record` is whole."""
+    kind = record.fields.get(b"warc-type", b"").lower()
+    if kind == b"conversion":
+        return _converted(record, limits)
+    if kind == b"revisit":
+        raise Rejected("revisit", record.size)
+    if kind not in (b"response", b"resource"):
+        raise Rejected("not_a_response", record.size)
+    url = url_of(record) or ""
+    if kind == b"resource" or not url.startswith("http"):
+        return _resource(record, limits, extract, http=kind == b"response" and record.block.startswith(b"HTTP/"))
+    return _response(record, limits, extract)
+
+
+def _response(record: Record, limits: Limits, extract: Extract) -> Document:
+    try:
+        response = response_of(record.block, limits.body_bytes)
+    except BodyTooLarge as error:
+        raise Rejected("too_large", record.size) from error
+    if response.status != 200:
+        raise Rejected("bad_status", len(response.body))
+    return _from_body(
+        record, response.body, response.mime, response.charset, response.headers, response.status, limits, extract
+    )
+
+
+def _resource(record: Record, limits: Limits, extract: Extract, http: bool) -> Document:
+    if http:
+        return _response(record, limits, extract)
+    kind = text_of(record.fields.get(b"content-type")) or ""
+    if mime_of(kind) not in limits.mimes:
+        raise Rejected("not_a_response" if not (url_of(record) or "").startswith("http") else "not_html", record.size)
+    if record.size > limits.body_bytes:
+        raise Rejected("too_large", record.size)
+    return _from_body(record, record.block, mime_of(kind), charset_of(kind), {}, None, limits, extract)
+
+
+def _from_body(
+    record: Record,
+    body: bytes,
+    mime: str,
+    charset: str | None,
+    headers: Mapping[str, str],
+    status: int | None,
+    limits: Limits,
+    extract: Extract,
+) -> Document:
+    size = len(body)
+    if not size or body.isspace():
+        raise Rejected("empty_body", size)
+    if mime in _SNIFFED and _LOOKS_LIKE_HTML.match(body, 0, 4096):
+        mime = "text/html"
+    if mime not in limits.mimes:
+        raise Rejected("not_html", size)
+    decoded = decode(body, charset)
+    if decoded.bad_frac > UNDECODABLE_FRAC or (
+        "\0" in decoded.text and decoded.text.count("\0") > UNDECODABLE_FRAC * len(decoded.text)
+    ):
+        raise Rejected("undecodable", size)
+    if mime not in HTML:
+        text, title, lang, evidence = decoded.text.strip(), None, None, Evidence()
+    else:
+        page = read_page(decoded.text, headers, extract)
+        if page.wild and not limits.wild_as_text:
+            raise Rejected("too_nested", size)
+        text, title, lang, evidence = page.text, page.title, page.lang, page.evidence
+    text = clean(text)
+    if not text or text.isspace():
+        raise Rejected("no_text", size)
+    if license_field := text_of(record.fields.get(b"warc-license")):
+        evidence.declared = license_field
+    return Document(
+        text, size, url_of(record), text_of(record.fields.get(b"warc-date")), None, title, clean(lang), decoded.charset,
+        decoded.source, mime, status, evidence,
+    )  # fmt: skip
+
+
+def _converted(record: Record, limits: Limits) -> Document:
+    """WET: text that somebody else extracted."""
+    mime = mime_of(text_of(record.fields.get(b"content-type")) or "text/plain")
+    if mime != "text/plain":
+        raise Rejected("not_html", record.size)
+    if record.size > limits.body_bytes:
+        raise Rejected("too_large", record.size)
+    decoded = decode(
+        record.block, charset_of(text_of(record.fields.get(b"content-type")) or ""), "declared", prescan=False
+    )
+    text = clean(decoded.text)
+    if decoded.bad_frac > UNDECODABLE_FRAC:
+        raise Rejected("undecodable", record.size)
+    if not text or text.isspace():
+        raise Rejected("no_text" if record.size else "empty_body", record.size)
+    declared = text_of(record.fields.get(b"warc-license"))
+    return Document(
+        text.strip(), record.size, url_of(record), text_of(record.fields.get(b"warc-date")), None, None, None,
+        decoded.charset, decoded.source, mime, None, Evidence(declared=declared),
+    )  # fmt: skip

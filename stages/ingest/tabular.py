@@ -1,0 +1,164 @@
+"""Documents out of Parquet row groups and JSON lines."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stages.ingest.evidence import Evidence
+from stages.ingest.files import File, Stream
+from stages.ingest.members import Codec, Fault, pieces
+from stages.ingest.rows import Document, Rows, clean
+
+BATCH_ROWS = 4096
+LINE_CAP_RULES = ("broken_line", "too_large", "no_text")
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Which column or key holds what; a null one is not read."""
+
+    text: str
+    id: str
+    url: str
+    date: str
+    license: str
+    title: str
+    language: str
+
+
+def read_parquet(file: File, start: int, end: int, fields: Fields, text_bytes: int, rows: Rows) -> None:
+    """Rows of the row groups whose first byte lies in [start, end)."""
+    if file.size == 0:
+        rows.reject("empty_file", 0, None, None, 0)
+        return
+    try:
+        table = pq.ParquetFile(Stream(file))  # type: ignore[arg-type]
+    except (pa.ArrowException, OSError, ValueError):
+        if start == 0:
+            rows.reject("not_a_parquet_file", 0, None, None, file.size)
+        return
+    names = table.schema_arrow.names
+    if fields.text not in names:
+        if start == 0:
+            rows.reject("no_text_column", 0, None, None, file.size)
+        return
+    wanted = [name for name in dict.fromkeys(vars_of(fields)) if name in names]
+    first_row = 0
+    for i in range(table.metadata.num_row_groups):
+        group = table.metadata.row_group(i)
+        if start <= _first_byte(group) < end:
+            _read_group(table, i, first_row, wanted, fields, text_bytes, rows)
+        first_row += group.num_rows
+
+
+def _first_byte(group: pq.RowGroupMetaData) -> int:
+    column = group.column(0)
+    offsets = [column.data_page_offset, column.dictionary_page_offset]
+    return min(o for o in offsets if o is not None and o > 0) if any(offsets) else 4
+
+
+def _read_group(
+    table: pq.ParquetFile, i: int, first_row: int, wanted: list[str], fields: Fields, text_bytes: int, rows: Rows
+) -> None:
+    at, total = first_row, table.metadata.row_group(i).num_rows
+    try:
+        for batch in table.iter_batches(BATCH_ROWS, row_groups=[i], columns=wanted):
+            for row in batch.to_pylist():
+                _add(row, at, 0, fields, text_bytes, 0, rows)
+                at += 1
+    except (pa.ArrowException, OSError, ValueError):
+        for row in range(at, first_row + total):  # the pages that cannot be read are these rows
+            rows.reject("broken_record", row, None, None, 0)
+
+
+def vars_of(fields: Fields) -> tuple[str, ...]:
+    return tuple(value for value in vars(fields).values() if value)
+
+
+def read_jsonl(
+    file: File, codec: Codec | None, start: int, end: int, fields: Fields, line_bytes: int, rows: Rows
+) -> None:
+    """Lines that begin in [start, end) of the file; of a compressed file all lines belong to the part at 0."""
+    if file.size == 0:
+        rows.reject("empty_file", 0, None, None, 0)
+        return
+    if codec is not None and start > 0:
+        return
+    for offset, line, size in _lines(file, codec, start, end, line_bytes, rows):
+        if line is None:
+            rows.reject("too_large", offset, None, None, size)
+        elif line.strip():
+            row = _parsed(line)
+            if row is None:
+                rows.reject("broken_line", offset, None, None, size)
+            else:
+                _add(row, offset, 0, fields, line_bytes, size, rows)
+
+
+def _parsed(line: bytes) -> dict[str, object] | None:
+    """A JSON object; None for anything else."""
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        try:
+            row = json.loads(line.decode("utf-8", "strict").lstrip("\ufeff"))  # lone surrogates, NaN, a BOM
+        except (ValueError, RecursionError):
+            return None
+    return row if isinstance(row, dict) else None
+
+
+def _lines(
+    file: File, codec: Codec | None, start: int, end: int, line_bytes: int, rows: Rows
+) -> Iterator[tuple[int, bytes | None, int]]:
+    """(offset of the line, the line or None where it is too long, its length). Split at LF only."""
+    held: list[bytes] = []
+    held_bytes, at = 0, start
+    skipping = codec is None and start > 0 and file.read_at(start - 1, 1) != b"\n"
+    for piece in pieces(file, codec, start):
+        if isinstance(piece, Fault):
+            rows.reject("truncated" if piece.truncated else "broken_record", at, None, None, held_bytes)
+            return
+        lines = piece.data.split(b"\n")
+        for i, line in enumerate(lines):
+            held_bytes += len(line)
+            if held_bytes <= line_bytes:
+                held.append(line)
+            if i == len(lines) - 1:
+                break
+            if codec is None and at >= end:
+                return
+            if not skipping:
+                yield at, b"".join(held) if held_bytes <= line_bytes else None, held_bytes
+            at, held, held_bytes, skipping = at + held_bytes + 1, [], 0, False
+    if held_bytes and not skipping and (codec is not None or at < end):
+        yield at, b"".join(held) if held_bytes <= line_bytes else None, held_bytes
+
+
+def _add(
+    row: Mapping[str, object], at: int, inner: int, fields: Fields, text_bytes: int, size: int, rows: Rows
+) -> None:
+    def string(name: str) -> str | None:
+        value = row.get(name) if name else None
+        if value is None or isinstance(value, str):
+            return clean(value) or None
+        return clean(value.decode("utf-8", "replace")) if isinstance(value, bytes) else str(value)
+
+    text, record_id, url = row.get(fields.text), string(fields.id), string(fields.url)
+    text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    text = clean(text) if isinstance(text, str) else None
+    if not text or text.isspace():
+        rows.reject("no_text", at, record_id, url, size)
+        return
+    if len(text) > text_bytes:
+        rows.reject("too_large", at, record_id, url, max(size, len(text)))
+        return
+    evidence = Evidence(declared=string(fields.license))
+    document = Document(
+        text, len(text.encode()), url, string(fields.date), None, string(fields.title), string(fields.language),
+        "utf-8", "declared", evidence=evidence,
+    )  # fmt: skip
+    rows.add(document, at, inner, record_id)
