@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.errors import ConfigError
 from stages.mixture.constraints import Constraints, project, rounded
 from stages.mixture.objective import Objective, fit_table
-from stages.mixture.predict import Fitted, combined
+from stages.mixture.predict import Fitted, objective_mean, objective_sd
 from stages.mixture.swarm import dirichlet, normal, pool
 from stages.mixture.trials import best_rows
 
@@ -37,15 +37,19 @@ class View:
     guarded: np.ndarray  # positions of guarded targets among the fitted columns
     limit: np.ndarray  # their predicted value under natural, plus the tolerance
 
-    def score(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and sd (n,) of the objective, lower is better."""
-        return combined(self.fitted, weights, self.mix)
+    def score(self, weights: np.ndarray) -> np.ndarray:
+        """(n,) predicted objective, lower is better."""
+        return objective_mean(self.fitted, weights, self.mix)
+
+    def sd(self, weights: np.ndarray) -> np.ndarray:
+        return objective_sd(self.fitted, weights, self.mix)
 
     def allowed(self, weights: np.ndarray) -> np.ndarray:
         """(n,) bool: no guarded target is predicted worse than under natural."""
         if not len(self.guarded):
             return np.ones(len(weights), dtype=bool)
-        return (self.fitted.predict(weights)[0][:, self.guarded] <= self.limit + 1e-9).all(axis=1)
+        worse = self.fitted.mean(weights)[:, self.guarded] > self.limit + 1e-9
+        return np.logical_not(worse.any(axis=1))
 
 
 def view(fitted: Fitted, objective: Objective, targets: tuple[str, ...], c: Constraints, natural: np.ndarray) -> View:
@@ -57,7 +61,7 @@ def view(fitted: Fitted, objective: Objective, targets: tuple[str, ...], c: Cons
             f"no target worse than natural: {', '.join(c.guard)} must be targets of the objective and fit per target"
         )
     guarded = np.array([used.index(t) for t in c.guard], dtype=int)
-    limit = fitted.predict(project(natural[None], c))[0][0][guarded] + c.guard_tolerance if len(guarded) else guarded
+    limit = fitted.mean(project(natural[None], c))[0][guarded] + c.guard_tolerance if len(guarded) else guarded
     return View(fitted, mix, guarded, limit)
 
 
@@ -68,7 +72,7 @@ def choose(v: View, natural: np.ndarray, c: Constraints, rule: FinalRule, rng: n
     """
     home = project(natural[None], c)
     draws = np.concatenate([home, pool(natural, rule.pool, c, rng)])
-    scores = v.score(draws)[0]
+    scores = v.score(draws)
     ok = v.allowed(draws)
     if v.guarded.size:
         ok[0] = True
@@ -79,7 +83,7 @@ def choose(v: View, natural: np.ndarray, c: Constraints, rule: FinalRule, rng: n
         near = near[v.allowed(near)]
         if len(near):
             draws = np.concatenate([draws, near])
-            scores = np.concatenate([scores, v.score(near)[0]])
+            scores = np.concatenate([scores, v.score(near)])
     best = draws[best_rows(scores, 1)][0]
     if rule.rule == "argmin":
         return rounded(best, c)

@@ -1,9 +1,9 @@
-"""What a predictor of losses from weights is, and RegMix's and CLIMB's: gradient-boosted trees.
+"""What a predictor of losses from weights is, and how its predictions per target become the objective's.
 
 Every predictor is a frozen dataclass of settings; `fit` gives a mean and a standard deviation for any mixture.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -16,13 +16,19 @@ FLOOR = 1e-3  # log(w + FLOOR): loss falls steeply as a bucket's share leaves ze
 
 
 class Fitted(Protocol):
-    """A predictor after fitting. `residuals` are out-of-sample where the predictor has them: (n, t), else empty."""
+    """A predictor after fitting."""
 
     @property
-    def residuals(self) -> np.ndarray: ...
+    def residuals(self) -> np.ndarray:
+        """(m, t) observed minus predicted, on rows that the prediction has not seen."""
+        ...
 
-    def predict(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(n, k) -> mean (n, t) and standard deviation (n, t) of the noise-free loss."""
+    def mean(self, weights: np.ndarray) -> np.ndarray:
+        """(n, k) -> (n, t)."""
+        ...
+
+    def sd(self, weights: np.ndarray) -> np.ndarray:
+        """(n, k) -> (n, t) standard deviation of the error of `mean` against the noise-free loss."""
         ...
 
 
@@ -43,9 +49,11 @@ def features(weights: np.ndarray, transform: str) -> np.ndarray:
         return np.log(weights + FLOOR)
     if transform == "sqrt":
         return np.sqrt(weights)
+    if transform == "cbrt":
+        return np.cbrt(weights)
     if transform == "raw":
         return np.asarray(weights, dtype=float)
-    raise DataError(f"unknown transform of weights {transform!r}; log, sqrt or raw")
+    raise DataError(f"unknown transform of weights {transform!r}; log, cbrt, sqrt or raw")
 
 
 def group_folds(groups: np.ndarray, folds: int, rng: np.random.Generator) -> list[np.ndarray]:
@@ -69,25 +77,37 @@ def refuse_leak(train_groups: np.ndarray, test_groups: np.ndarray) -> None:
         )
 
 
-def combined(
-    fitted: Fitted, weights: np.ndarray, mix: np.ndarray, batch: int = 20_000
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and sd (n,) of the objective sum_t mix[t] * loss_t; errors of targets correlate as their residuals do."""
-    r = fitted.residuals
-    corr = np.eye(len(mix))
-    if len(r) > 2:
-        # Shrunk towards independence as if by as many pseudo-rows as there are targets.
-        sd = r.std(axis=0)
-        z = (r - r.mean(axis=0)) / np.where(sd > 0, sd, 1.0)
-        corr = (z.T @ z + len(mix) * np.eye(len(mix))) / (len(r) + len(mix))
-        np.fill_diagonal(corr, 1.0)
-    means, sds = [], []
-    for start in range(0, len(weights), batch):
-        m, s = fitted.predict(weights[start : start + batch])
-        a = s * mix
-        means.append(m @ mix)
-        sds.append(np.sqrt(np.maximum(np.einsum("nt,tu,nu->n", a, corr, a), 0.0)))
-    return np.concatenate(means), np.concatenate(sds)
+def in_batches(function: Callable[[np.ndarray], np.ndarray], weights: np.ndarray, size: int = 8192) -> np.ndarray:
+    """Rows in slices, so that 100,000 candidates need no matrix of 100,000 x runs."""
+    return np.concatenate([function(weights[i : i + size]) for i in range(0, max(len(weights), 1), size)])
+
+
+def correlation(residuals: np.ndarray) -> np.ndarray:
+    """(m, t) -> (t, t), shrunk towards independence as if by as many pseudo-rows as there are targets."""
+    t = residuals.shape[1]
+    if len(residuals) < 3:
+        return np.eye(t)
+    sd = residuals.std(axis=0)
+    z = (residuals - residuals.mean(axis=0)) / np.where(sd > 0, sd, 1.0)
+    corr = z.T @ z / (len(z) + t)
+    np.fill_diagonal(corr, 1.0)
+    return corr
+
+
+def objective_mean(fitted: Fitted, weights: np.ndarray, mix: np.ndarray) -> np.ndarray:
+    """(n, k) -> (n,) predicted sum_t mix[t] * loss_t."""
+    return in_batches(lambda w: fitted.mean(w) @ mix, weights)
+
+
+def objective_sd(fitted: Fitted, weights: np.ndarray, mix: np.ndarray) -> np.ndarray:
+    """(n, k) -> (n,); the errors of targets correlate as their residuals do."""
+    corr = correlation(fitted.residuals)
+
+    def sd(w: np.ndarray) -> np.ndarray:
+        a = fitted.sd(w) * mix
+        return np.sqrt(np.maximum(((a @ corr) * a).sum(axis=1), 0.0))
+
+    return in_batches(sd, weights)
 
 
 def fit_runs(predictor: Predictor, runs: Runs, columns: np.ndarray, seed: int) -> Fitted:
@@ -99,82 +119,3 @@ def fit_runs(predictor: Predictor, runs: Runs, columns: np.ndarray, seed: int) -
 def normalised(weights: np.ndarray) -> np.ndarray:
     """Published tables are rounded (row sums 0.996 to 1.004)."""
     return weights / weights.sum(axis=1, keepdims=True)
-
-
-@dataclass(frozen=True)
-class Trees:
-    """LightGBM, one model per target, early-stopped on a part of the training runs. Defaults are CLIMB's values."""
-
-    iterations: int = 1000
-    learning_rate: float = 0.01
-    max_depth: int = 4  # -1: no limit
-    leaves: int = 31
-    min_leaf: int = 5
-    l1: float = 1.0
-    l2: float = 1.0
-    stop_rounds: int = 20
-    validation: float = 0.1  # share of runs held out to stop by
-    model_seed: int = 42
-    threads: int = 1  # part of the result: LightGBM's sums depend on it
-    name: str = "lightgbm_climb"
-
-    def fit(self, weights: np.ndarray, losses: np.ndarray, groups: np.ndarray, seed: int) -> "FittedTrees":
-        ids = np.unique(groups)
-        held = np.random.default_rng(seed).permutation(ids)[: max(1, round(self.validation * len(ids)))]
-        out = np.isin(groups, held)
-        if out.all():
-            raise DataError(f"{self.name}: one run is not enough to fit")
-        return self.fit_split(weights[~out], losses[~out], weights[out], losses[out])
-
-    def fit_split(
-        self, weights: np.ndarray, losses: np.ndarray, stop_w: np.ndarray, stop_y: np.ndarray
-    ) -> "FittedTrees":
-        """Early-stopped on the given rows, which must not be the ones that the result is judged on."""
-        import lightgbm
-
-        options = {
-            "objective": "regression",
-            "metric": ["l1", "l2"],
-            "learning_rate": self.learning_rate,
-            "max_depth": self.max_depth,
-            "num_leaves": self.leaves,
-            "min_child_samples": self.min_leaf,
-            "reg_alpha": self.l1,
-            "reg_lambda": self.l2,
-            "seed": self.model_seed,
-            "deterministic": True,
-            "force_row_wise": True,
-            "num_threads": self.threads,
-            "verbosity": -1,
-        }
-        boosters, residuals = [], []
-        for j in range(losses.shape[1]):
-            train = lightgbm.Dataset(weights, losses[:, j])
-            booster = lightgbm.train(
-                options,
-                train,
-                num_boost_round=self.iterations,
-                valid_sets=[lightgbm.Dataset(stop_w, stop_y[:, j], reference=train)],
-                # Only l2 stops (RegMix's notebook and CLIMB's code both pass eval_metric l2, which is the last metric).
-                callbacks=[lightgbm.early_stopping(self.stop_rounds, first_metric_only=False, verbose=False)],
-            )
-            boosters.append(booster)
-            residuals.append(stop_y[:, j] - np.asarray(booster.predict(stop_w)))
-        return FittedTrees(boosters, np.stack(residuals, axis=1))
-
-
-REGMIX_TREES = Trees(
-    max_depth=-1, min_leaf=20, l1=0.0, l2=0.0, stop_rounds=3, name="lightgbm_regmix"
-)  # arXiv:2407.01492's notebook
-CLIMB_TREES = Trees()  # arXiv:2504.13161's released predictor
-
-
-@dataclass(frozen=True, eq=False)
-class FittedTrees:
-    boosters: list
-    residuals: np.ndarray
-
-    def predict(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The sd is that of the early-stopping rows: trees have no better idea of what they do not know."""
-        mean = np.stack([np.asarray(b.predict(weights)) for b in self.boosters], axis=1)
-        return mean, np.broadcast_to(np.sqrt((self.residuals**2).mean(axis=0)), mean.shape)

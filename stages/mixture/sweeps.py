@@ -7,8 +7,9 @@ import numpy as np
 from pipeline.errors import ConfigError
 from stages.mixture.choose import ARGMIN, MEAN_TOP, FinalRule, View, choose, view
 from stages.mixture.objective import fit_table
-from stages.mixture.predict import CLIMB_TREES, REGMIX_TREES, Fitted, Predictor, fit_runs
+from stages.mixture.predict import Fitted, Predictor, fit_runs
 from stages.mixture.swarm import RegMixSampler, swarm
+from stages.mixture.trees import CLIMB_TREES, REGMIX_TREES
 from stages.mixture.trials import Tabled, Trials, best_rows
 
 SAMPLER = RegMixSampler()
@@ -50,7 +51,7 @@ class Climb:
             seen = predictor_view(trials, fit_trials(trials, self.predictor, rng))
             keep = seen.allowed(candidates)
             candidates = candidates[keep] if keep.any() else candidates
-            top = best_rows(seen.score(candidates)[0], max(m * m, self.min_top))
+            top = best_rows(seen.score(candidates), max(m * m, self.min_top))
             picked = rng.choice(len(top), size=min(m, len(top)), replace=False)
             trials.evaluate(candidates[np.asarray(top)[picked]], number)
         return finish(trials, self.predictor, self.final, rng)

@@ -1,0 +1,147 @@
+"""Parametric laws of loss against weights: the exponential mixing law, and a power law of the effective share.
+
+Both are nonlinear least squares per target with weak Gaussian priors on the parameters, so that a bucket that says
+nothing stays near nothing; errors come from the linearised fit.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from pipeline.errors import DataError
+
+# (weights (n, k), parameters (p,)) -> standardised loss (n,), Jacobian (n, p)
+Curve = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+def effective_share(w: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """c + b * (u^-g - 1) / g with u = e + sum_i a_i w_i: a target sees every bucket as a_i tokens of its own kind, and
+    its loss falls as a power (for small g: the log) of what it sees. theta = log a (k), log e, c, log b, log g."""
+    k = w.shape[1]
+    a, e, b, g = np.exp(theta[:k]), np.exp(theta[k]), np.exp(theta[k + 2]), np.exp(theta[k + 3])
+    u = w @ a + e
+    power = u**-g
+    h = (power - 1.0) / g
+    slope = -power / u
+    jacobian = np.empty((len(w), k + 4))
+    jacobian[:, :k] = (b * slope)[:, None] * w * a
+    jacobian[:, k] = b * slope * e
+    jacobian[:, k + 1] = 1.0
+    jacobian[:, k + 2] = b * h
+    jacobian[:, k + 3] = b * (-np.log(u) * power - h)
+    return theta[k + 1] + b * h, jacobian
+
+
+def exponential(w: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """c + b * exp(sum_i t_i w_i) (Data Mixing Laws, arXiv:2403.16952, eq. 7). theta = t (k), c, log b."""
+    k = w.shape[1]
+    grown = np.exp(np.minimum(w @ theta[:k] + theta[k + 1], 50.0))
+    jacobian = np.empty((len(w), k + 2))
+    jacobian[:, :k] = grown[:, None] * w
+    jacobian[:, k] = 1.0
+    jacobian[:, k + 1] = grown
+    return theta[k] + grown, jacobian
+
+
+@dataclass(frozen=True)
+class Law:
+    """Settings. `effective`: a power law of the effective share; `exponential`: Data Mixing Laws'."""
+
+    curve: Literal["effective", "exponential"] = "effective"
+    prior: float = 0.1  # weight of the priors: they count like this fraction of a standardised loss
+    steps: int = 200
+    name: str = "law"
+
+    def fit(self, weights: np.ndarray, losses: np.ndarray, groups: np.ndarray, seed: int) -> "FittedLaw":
+        if self.curve not in ("effective", "exponential"):
+            raise DataError(f"unknown law {self.curve!r}; effective or exponential")
+        curve = effective_share if self.curve == "effective" else exponential
+        mean, sd = losses.mean(axis=0), losses.std(axis=0)
+        sd = np.where(sd > 0, sd, 1.0)
+        thetas, covariances, residuals = [], [], []
+        for y in ((losses - mean) / sd).T:
+            theta, covariance, left_out = self.fit_target(curve, weights, y, groups)
+            thetas.append(theta)
+            covariances.append(covariance)
+            residuals.append(left_out)
+        errors = np.stack(residuals, axis=1)
+        return FittedLaw(curve, np.stack(thetas), np.stack(covariances), mean, sd, errors * sd)
+
+    def fit_target(
+        self, curve: Curve, w: np.ndarray, y: np.ndarray, groups: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Parameters, their covariance and the leave-one-run-out residuals (n,), from the best of two starts."""
+        best = None
+        for start, centre, width in starts(self.curve, w, y):
+            lam = self.prior / width
+
+            def residual(theta: np.ndarray, centre=centre, lam=lam) -> np.ndarray:
+                return np.concatenate([curve(w, theta)[0] - y, lam * (theta - centre)])
+
+            def jacobian(theta: np.ndarray, lam=lam) -> np.ndarray:
+                return np.concatenate([curve(w, theta)[1], np.diag(lam)])
+
+            found = least_squares(residual, start, jac=jacobian, method="lm", max_nfev=self.steps)  # type: ignore[arg-type]
+            if best is None or found.cost < best[0] - 1e-9:
+                best = (found.cost, np.round(found.x, 6), lam)
+        assert best is not None
+        _, theta, lam = best
+        value, j = curve(w, theta)
+        inverse = np.linalg.inv(j.T @ j + np.diag(lam**2))
+        hat = j @ inverse @ j.T
+        error = y - value
+        # The dof that the priors leave; at least one, so that few runs give a finite error.
+        noise = float(error @ error / max(len(y) - np.trace(hat), 1.0))
+        return theta, inverse * noise, leave_out(error, hat, groups)
+
+
+def starts(curve: str, w: np.ndarray, y: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """(start, prior mean, prior sd) of the parameters, twice: all buckets alike, and by their correlation with y."""
+    k = w.shape[1]
+    x = np.log(w + 1e-3)
+    x = x - x.mean(axis=0)
+    norm = np.sqrt((x**2).sum(axis=0) * ((y - y.mean()) ** 2).sum())
+    corr = np.divide(x.T @ (y - y.mean()), norm, out=np.zeros(k), where=norm > 0)
+    if curve == "effective":
+        tail = np.array([-3.0, 0.0, -0.5, -1.0])  # log e, c, log b, log g
+        centre = np.concatenate([np.full(k, -2.0), tail])
+        width = np.concatenate([np.full(k, 2.0), [1.0, 2.0, 1.0, 0.5]])
+        informed = np.where(corr < -0.1, -6.0 * corr - 2.0, -3.0)
+        return [(np.concatenate([s, tail]), centre, width) for s in (informed, np.full(k, -1.0))]
+    tail = np.array([-1.0, 0.0])  # c, log b
+    centre = np.concatenate([np.zeros(k), tail])
+    width = np.concatenate([np.full(k, 5.0), [2.0, 2.0]])
+    return [(np.concatenate([s, tail]), centre, width) for s in (3.0 * corr, np.zeros(k))]
+
+
+def leave_out(error: np.ndarray, hat: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """(n,) residuals as if each group had not been fitted: (I - H_BB)^-1 e_B, exact for linear fits."""
+    out = np.empty_like(error)
+    for g in np.unique(groups):
+        at = np.flatnonzero(groups == g)
+        out[at] = np.linalg.solve(np.eye(len(at)) * (1 + 1e-9) - hat[np.ix_(at, at)], error[at])
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class FittedLaw:
+    curve: Curve
+    theta: np.ndarray  # (t, p)
+    covariance: np.ndarray  # (t, p, p)
+    loss_mean: np.ndarray
+    loss_sd: np.ndarray
+    residuals: np.ndarray
+
+    def mean(self, weights: np.ndarray) -> np.ndarray:
+        return self.loss_mean + self.loss_sd * np.stack([self.curve(weights, t)[0] for t in self.theta], axis=1)
+
+    def sd(self, weights: np.ndarray) -> np.ndarray:
+        out = np.empty((len(weights), len(self.theta)))
+        for j, (theta, covariance) in enumerate(zip(self.theta, self.covariance, strict=True)):
+            jacobian = self.curve(weights, theta)[1]
+            out[:, j] = np.sqrt(np.maximum(((jacobian @ covariance) * jacobian).sum(axis=1), 0.0))
+        # What the law cannot say at all is not in its parameters' covariance.
+        return np.hypot(out * self.loss_sd, np.sqrt((self.residuals**2).mean(axis=0)))
