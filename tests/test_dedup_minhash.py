@@ -15,7 +15,17 @@ from test_dedup_hashing import M64, mix64, token_hash, tokens_of
 from pipeline.draw import key64
 from pipeline.errors import DataError
 from pipeline.kernels.hashing import code_points, utf8
-from pipeline.kernels.minhash import from_binary, multipliers, pack, signatures, similarity, to_binary
+from pipeline.kernels.minhash import (
+    elect,
+    flatten,
+    from_binary,
+    multipliers,
+    pack,
+    signatures,
+    similarity,
+    to_binary,
+    unite_band,
+)
 from pipeline.schema import arrow_schema
 from stages.dedup.minhash import MinhashGroups, NearDuplicates, NearGate, Scheme, Signatures
 
@@ -228,16 +238,6 @@ def test_near_duplicates_of_a_given_held_out_text_leave_and_of_a_training_text_s
     assert annotated["near_duplicate_of"].null_count() == len(ROWS) - 4
 
 
-def test_near_duplicates_are_joined_through_a_document_between_them(tmp_path):
-    words = base_text(0, 400).split()
-    rows = [(f"{i}", " ".join(words[20 * i : 20 * i + 300]), False) for i in range(5)]
-    scheme = Scheme(bands=28, rows=4)
-    frame = documents(rows).drop("minhash")
-    frame = frame.hstack(Signatures(scheme).open({})(frame).drop("doc_id"))
-    annotated = groups([frame], tmp_path, stage=MinhashGroups(scheme))
-    assert annotated["near_duplicate_of"].null_count() == 1
-
-
 def test_near_duplicate_groups_in_any_order_and_batches_are_the_same(tmp_path):
     frame = documents(ROWS)
     want = groups([frame], tmp_path / "a").sort("doc_id")
@@ -253,23 +253,64 @@ def test_near_duplicates_of_no_documents_are_none(tmp_path):
     assert groups([documents([])], tmp_path).height == 0
 
 
-def test_min_similarity_refuses_what_only_meets_by_chance_and_keeps_the_alike(tmp_path):
-    """With 112 bands of one value almost any two pages meet; the estimate then decides."""
-    scheme = Scheme(bands=112, rows=1)
-    common = base_text(0, 60)
-    rows = [(f"{i}", common + " " + base_text(i + 1), False) for i in range(20)]
-    rows += [("a", base_text(99), False), ("b", base_text(99) + " end", False)]
-    frame = documents(rows).drop("minhash")
-    frame = frame.hstack(Signatures(scheme).open({})(frame).drop("doc_id"))
-    assert groups([frame], tmp_path / "all", stage=MinhashGroups(scheme))["near_duplicate_of"].null_count() == 2
-    strict = groups([frame], tmp_path / "some", stage=MinhashGroups(scheme, min_similarity=0.6))
-    assert strict["near_duplicate_of"].null_count() == 21
-    assert strict["near_duplicate_of"][20:].null_count() == 1
+def test_documents_stand_for_those_they_are_like_not_for_the_whole_chain(tmp_path):
+    """A text whose words slide out of a window: neighbours are alike, the ends have nothing in common."""
+    words = base_text(0, 1000).split()
+    rows = [(f"{i:02}", " ".join(words[10 * i : 10 * i + 300]), False) for i in range(40)]
+    frame = documents(rows)
+    whole = groups([frame], tmp_path / "whole", stage=MinhashGroups(min_similarity=None))
+    assert whole["near_duplicate_of"].null_count() == 1
+    parts = groups([frame], tmp_path / "parts", stage=MinhashGroups(min_similarity=0.6))
+    text = {doc_id(name): text for name, text, _ in rows}
+    alike = [
+        len(p & q) / len(p | q)
+        for p, q in (
+            (shingles_of(text[d]), shingles_of(text[s]))
+            for d, s in parts.select("doc_id", "near_duplicate_of").iter_rows()
+            if s
+        )
+    ]
+    assert min(alike) > 0.5
+    survivors = parts.filter(pl.col("near_duplicate_of").is_null())["doc_id"]
+    assert set(parts["near_duplicate_of"].drop_nulls()) <= set(survivors)
+    assert 3 <= len(survivors) < 20
+    assert parts.filter(pl.col("near_duplicate_of").is_null())["minhash_cluster_size"].sum() == 40
     previous = 0
-    for n, limit in enumerate((0.0, 0.2, 0.4, 0.9, 1.0)):
-        kept = groups([frame], tmp_path / str(n), stage=MinhashGroups(scheme, min_similarity=limit))
+    for limit in (0.0, 0.2, 0.4, 0.8, 1.0):
+        kept = groups([frame], tmp_path / str(limit), stage=MinhashGroups(min_similarity=limit))
         assert kept["near_duplicate_of"].null_count() >= previous
         previous = kept["near_duplicate_of"].null_count()
+
+
+@given(
+    band=st.lists(st.lists(st.integers(0, 5), min_size=12, max_size=12), min_size=1, max_size=3),
+    values=st.lists(st.lists(st.integers(0, 2), min_size=4, max_size=4), min_size=12, max_size=12),
+    min_matching=st.integers(1, 4),
+)
+@settings(max_examples=100, deadline=None)
+def test_elected_documents_equal_a_plain_greedy_choice(band, values, min_matching):
+    parent = np.arange(12)
+    for keys in band:
+        unite_band(np.array(keys, np.uint64), np.argsort(keys, kind="stable"), parent)
+    flatten(parent)
+    sets: list[set[int]] = [{i} for i in range(12)]
+    for keys in band:
+        for i in range(12):
+            for j in range(i):
+                if keys[i] == keys[j] and sets[i] is not sets[j]:
+                    sets[i] |= sets[j]
+                    for k in sets[i]:
+                        sets[k] = sets[i]
+    assert parent.tolist() == [min(s) for s in sets]
+    rows = np.arange(12)[::-1].copy()
+    fingerprints = np.array(values, np.uint8)
+    elected = elect(parent, np.argsort(parent, kind="stable"), fingerprints, rows, min_matching)
+    stands: list[int] = []
+    for i in range(12):
+        same = [j for j in range(i) if stands[j] == j and j in sets[i]]
+        near = [j for j in same if (fingerprints[rows[j]] == fingerprints[rows[i]]).sum() >= min_matching]
+        stands.append(near[0] if near else i)
+    assert elected.tolist() == stands
 
 
 def test_signatures_of_another_scheme_are_refused(tmp_path):

@@ -11,7 +11,7 @@ from numba import njit
 
 from pipeline.kernels.hashing import mix64, token_hashes
 
-LEADERS = 64  # unlike documents that one band key may hold before further ones are compared with the first 64 only
+LEADERS = 1_000  # that one set of candidates may have; a document unlike them all stays
 
 
 def multipliers(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -109,44 +109,17 @@ def _root(parent, i):
 
 
 @njit(cache=True, nogil=True)
-def unite_band(keys, order, fingerprints, rows, min_matching, parent):
-    """Joins documents that share a band key, and agree in at least `min_matching` fingerprint bytes, in `parent`.
+def unite_band(keys, order, parent):
+    """Joins documents that share a band key in `parent`.
 
-    keys (n,) uint64; order (n,) sorts keys, stably, so that the first document of a run is the one that would stay;
-    fingerprints[rows[i]] are the bytes of document i (any shape where min_matching is 0); parent (n,) int64 is a
-    union-find forest whose roots are the smallest index of their set. A document is compared with the leaders of its
-    run: those that were like none before them.
+    keys (n,) uint64; order (n,) sorts keys; parent (n,) int64 is a union-find forest whose roots are the smallest index
+    of their set.
     """
-    leaders = np.empty(64, np.int64)
-    n = order.size
-    start = 0
-    while start < n:
-        end = start + 1
-        while end < n and keys[order[end]] == keys[order[start]]:
-            end += 1
-        leaders[0] = order[start]
-        found = 1
-        for i in range(start + 1, end):
-            document = order[i]
-            joined = False
-            for j in range(found):
-                if min_matching > 0:
-                    a = fingerprints[rows[leaders[j]]]
-                    b = fingerprints[rows[document]]
-                    same = 0
-                    for k in range(a.size):
-                        same += a[k] == b[k]
-                    if same < min_matching:
-                        continue
-                x = _root(parent, leaders[j])
-                y = _root(parent, document)
-                parent[max(x, y)] = min(x, y)
-                joined = True
-                break
-            if not joined and found < 64:
-                leaders[found] = document
-                found += 1
-        start = end
+    for i in range(1, order.size):
+        if keys[order[i]] == keys[order[i - 1]]:
+            x = _root(parent, order[i - 1])
+            y = _root(parent, order[i])
+            parent[max(x, y)] = min(x, y)
 
 
 @njit(cache=True, nogil=True)
@@ -154,3 +127,35 @@ def flatten(parent):
     """Makes every entry of a union-find forest point to its root."""
     for i in range(parent.size):
         parent[i] = _root(parent, i)
+
+
+@njit(cache=True, nogil=True)
+def elect(parent, order, fingerprints, rows, min_matching):
+    """(n,) int64 the document that stands for each: the first of its set that stays and is alike.
+
+    parent (n,) is a flat forest, order (n,) sorts it, stably; fingerprints[rows[i]] are the bytes of document i. A
+    document that agrees with no document that stays in at least `min_matching` bytes stays itself.
+    """
+    standing = np.arange(parent.size)
+    leaders = np.empty(LEADERS, np.int64)
+    found = 0
+    for i in range(order.size):
+        document = order[i]
+        if i == 0 or parent[document] != parent[order[i - 1]]:
+            found = 0
+        for j in range(found):
+            if _matching(fingerprints[rows[leaders[j]]], fingerprints[rows[document]]) >= min_matching:
+                standing[document] = leaders[j]
+                break
+        if standing[document] == document and found < LEADERS:
+            leaders[found] = document
+            found += 1
+    return standing
+
+
+@njit(cache=True, nogil=True)
+def _matching(a, b):
+    same = 0
+    for k in range(a.size):
+        same += a[k] == b[k]
+    return same

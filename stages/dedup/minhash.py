@@ -4,7 +4,7 @@ Defaults are FineWeb's (arXiv:2406.17557, sec. 3.4): word 5-grams, 14 bands of 8
 Jaccard similarity s meet with probability 1 - (1 - s^8)^14: 0.5 at s = 0.69, 0.92 at s = 0.8.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -17,7 +17,7 @@ import polars as pl
 from pipeline.draw import key64
 from pipeline.errors import DataError
 from pipeline.kernels.hashing import code_points, utf8
-from pipeline.kernels.minhash import flatten, from_binary, multipliers, pack, signatures, to_binary, unite_band
+from pipeline.kernels.minhash import elect, flatten, from_binary, multipliers, pack, signatures, to_binary, unite_band
 from pipeline.stage import Artifacts, Corpus, first_broken
 
 SALT = "dedup"  # exact duplicates use the same draw, so the same document survives in both
@@ -28,7 +28,7 @@ class Scheme:
     """How a text becomes a signature."""
 
     word_ngram: int = 5  # words in a shingle (FineWeb: 5)
-    char_ngram: int = 10  # characters in a shingle of a script without spaces; a Chinese word is about two
+    char_ngram: int = 7  # characters in a shingle of a script without spaces: as sensitive to edits as 5 words
     bands: int = 14  # FineWeb: 14
     rows: int = 8  # values in a band (FineWeb: 8)
     seed: int = 1  # of the hash functions
@@ -72,14 +72,15 @@ class MinhashGroups:
 
     Only members of groups of two and more are listed; duplicate_of is null for the survivor: a held-out document
     where there is one, else the smallest draw. Held-out texts given as files take part as survivors, so that their
-    near-duplicates leave the corpus too. Bands are spilled to disk and joined one at a time: about 60 bytes per
-    document in memory.
+    near-duplicates leave the corpus too. Bands are spilled to disk and joined one at a time: memory holds about 60
+    bytes per document, and the ids of those in groups.
     """
 
     scheme: Scheme = Scheme()  # the one of dedup.signatures
-    # A pair that meets in a band is joined only if its estimated similarity reaches this; None joins every such pair,
-    # as FineWeb does. The estimate's standard error is at most 0.05 (112 values).
-    min_similarity: float | None = None
+    # Documents that meet in a band form chains: a like b, b like c. Of such a set a document leaves only if its
+    # estimated similarity to one that stays reaches this; None takes the whole chain for one, as FineWeb does.
+    # The estimate's standard error is at most 0.05.
+    min_similarity: float | None = 0.6
     name: ClassVar = "dedup.minhash"
     version: ClassVar = 1
     reads: ClassVar = {
@@ -90,27 +91,26 @@ class MinhashGroups:
     needs: ClassVar = ("dedup.references",)
 
     def run(self, corpus: Corpus, out: Path) -> None:
+        given = self._given_texts(corpus.artifacts["dedup.references"] / "texts.parquet")
         with TemporaryDirectory(dir=out) as folder:
             spill = _Spill(Path(folder), self.scheme)
-            for batch in corpus.batches():
-                spill.add(batch.drop_nulls("minhash"))
-            spill.add(self._given_texts(corpus.artifacts["dedup.references"] / "texts.parquet"))
-            groups = spill.join(self._min_matching())
-        groups.write_parquet(out / "duplicates.parquet", compression="zstd")
+            for batch in (given, *corpus.batches()):
+                spill.add(batch)
+            standing, rows = spill.join(self._min_matching())
+        batches = (given, *corpus.batches(("exact_copies_n",)))
+        clusters = _clusters(spill.members(batches, standing, rows))
+        clusters.write_parquet(out / "duplicates.parquet", compression="zstd")
 
     def _given_texts(self, path: Path) -> pl.DataFrame:
         """Held-out texts that came as files, as rows that no part holds (0 copies)."""
         texts = pl.read_parquet(path).filter("is_held_out")
         packed, valid = self.scheme.pack(texts["text"])
-        return texts.select(
-            "doc_id",
-            to_binary(packed, valid).alias("minhash"),
-            "is_held_out",
-            pl.lit(0, pl.Int64).alias("exact_copies_n"),
-        ).drop_nulls("minhash")
+        return texts.select("doc_id", to_binary(packed, valid).alias("minhash"), "is_held_out").with_columns(
+            exact_copies_n=pl.lit(0, pl.Int64)
+        )
 
     def _min_matching(self) -> int:
-        """Fingerprint bytes that must agree; 0 where every candidate counts."""
+        """Fingerprint bytes that must agree with the survivor; 0 where none need."""
         if self.min_similarity is None:
             return 0
         values = self.scheme.bands * self.scheme.rows
@@ -118,7 +118,11 @@ class MinhashGroups:
 
 
 class _Spill:
-    """Documents of the corpus with their signatures on disk, a file per band."""
+    """Signatures of the corpus on disk, a file per band; in memory only what decides who survives.
+
+    A row is the place of a document among those that have a signature, in the order they came; a rank is its place in
+    the order of survival: held-out documents first, then by draw.
+    """
 
     def __init__(self, folder: Path, scheme: Scheme) -> None:
         self.scheme = scheme
@@ -126,9 +130,13 @@ class _Spill:
         self.fingerprints = folder / "fingerprints.u8"
         for path in (*self.bands, self.fingerprints):
             path.touch()
-        self.documents: list[pl.DataFrame] = []
+        self.signed: list[np.ndarray] = []  # per batch: which documents have a signature
+        self.draws: list[np.ndarray] = []
+        self.held_out: list[np.ndarray] = []
 
     def add(self, batch: pl.DataFrame) -> None:
+        self.signed.append(batch["minhash"].is_not_null().to_numpy())
+        batch = batch.drop_nulls("minhash")
         try:
             packed = from_binary(batch["minhash"], self.scheme.width)
         except ValueError as error:
@@ -138,39 +146,48 @@ class _Spill:
                 file.write(packed[:, 8 * b : 8 * b + 8].tobytes())
         with self.fingerprints.open("ab") as file:
             file.write(packed[:, 8 * self.scheme.bands :].tobytes())
-        draws = pl.Series("draw", key64(batch["doc_id"], SALT), dtype=pl.UInt64)
-        self.documents.append(batch.select("doc_id", "is_held_out", "exact_copies_n").with_columns(draws))
+        self.draws.append(key64(batch["doc_id"], SALT))
+        self.held_out.append(batch["is_held_out"].to_numpy())
 
-    def join(self, min_matching: int) -> pl.DataFrame:
-        """The artifact. Document i of the order below is the i-th that would survive, whatever order they came in."""
-        documents = pl.concat(self.documents).with_row_index("row")
-        documents = documents.sort("is_held_out", "draw", "doc_id", descending=[True, False, False])
-        rows = documents["row"].to_numpy().astype(np.int64)
-        fingerprints = np.zeros((1, 1), np.uint8)
-        if min_matching and rows.size:
-            shape = (rows.size, self.scheme.bands * self.scheme.rows)
-            fingerprints = np.asarray(np.memmap(self.fingerprints, np.uint8, mode="r", shape=shape))
+    def join(self, min_matching: int) -> tuple[np.ndarray, np.ndarray]:
+        """By rank: (n,) the rank of the document that stands for it, and (n,) its row."""
+        rows = np.lexsort((np.concatenate(self.draws), ~np.concatenate(self.held_out)))
         parent = np.arange(rows.size)
         for path in self.bands:
             keys = np.fromfile(path, "<u8")[rows]
-            unite_band(keys, np.argsort(keys, kind="stable"), fingerprints, rows, min_matching, parent)
+            unite_band(keys, np.argsort(keys, kind="stable"), parent)
         flatten(parent)
-        return _clusters(documents, parent)
+        if not min_matching or not rows.size:
+            return parent, rows
+        shape = (rows.size, self.scheme.bands * self.scheme.rows)
+        fingerprints = np.asarray(np.memmap(self.fingerprints, np.uint8, mode="r", shape=shape))
+        return elect(parent, np.argsort(parent, kind="stable"), fingerprints, rows, min_matching), rows
+
+    def members(self, batches: Iterable[pl.DataFrame], standing: np.ndarray, rows: np.ndarray) -> pl.DataFrame:
+        """doc_id, exact_copies_n, rank and survivor's rank of all documents in groups, from a second reading."""
+        grouped = (np.bincount(standing, minlength=standing.size) > 1)[standing]
+        rank = np.empty(rows.size, np.int64)
+        rank[rows] = np.arange(rows.size)
+        found, start = [], 0
+        for batch, signed in zip(batches, self.signed, strict=True):
+            ranks = rank[start : start + signed.sum()]
+            start += ranks.size
+            frame = batch.select("doc_id", "exact_copies_n").filter(pl.Series(signed, dtype=pl.Boolean))
+            frame = frame.with_columns(rank=ranks, survivor=standing[ranks])
+            found.append(frame.filter(pl.Series(grouped[ranks], dtype=pl.Boolean)))
+        return pl.concat(found)
 
 
-def _clusters(documents: pl.DataFrame, parent: np.ndarray) -> pl.DataFrame:
-    """Members of clusters of two and more; the size counts exact copies and leaves out texts given as files."""
-    survivors = documents["doc_id"].gather(parent)
-    clusters = documents.select("doc_id", "exact_copies_n", survivor=survivors)
+def _clusters(members: pl.DataFrame) -> pl.DataFrame:
+    """The artifact; the size counts exact copies, and texts given as files not at all."""
+    names = members.select(survivor="rank", duplicate_of="doc_id")
     return (
-        clusters.with_columns(
-            members=pl.len().over("survivor"),
-            minhash_cluster_size=pl.col("exact_copies_n").sum().over("survivor"),
-        )
-        .filter((pl.col("members") > 1) & (pl.col("exact_copies_n") > 0))
+        members.with_columns(minhash_cluster_size=pl.col("exact_copies_n").sum().over("survivor"))
+        .join(names, on="survivor", how="left")
+        .filter(pl.col("exact_copies_n") > 0)
         .select(
             "doc_id",
-            pl.when(pl.col("survivor") != pl.col("doc_id")).then("survivor").alias("duplicate_of"),
+            pl.when(pl.col("duplicate_of") != pl.col("doc_id")).then("duplicate_of").alias("duplicate_of"),
             "minhash_cluster_size",
         )
         .sort("doc_id")
