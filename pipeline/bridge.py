@@ -1,4 +1,4 @@
-"""datatrove's documents and our batches, both ways, so that any datatrove filter can judge the documents of a recipe."""
+"""datatrove's documents and our batches, both ways, so that a recipe can use any datatrove filter."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import polars as pl
 from datatrove.data import Document
+from datatrove.pipeline.filters.base_filter import BaseFilter
 
 from pipeline.errors import ConfigError
 from pipeline.fingerprint import load_object
@@ -49,8 +50,8 @@ class DatatroveFilter:
 
     def decide(self, batch: pl.DataFrame) -> pl.Series:
         made = load_object(self.filter)(**dict(self.arguments))
-        if not hasattr(made, "filter"):
-            raise ConfigError(f"{self.filter} has no method filter; it is no datatrove filter")
+        if not isinstance(made, BaseFilter):
+            raise ConfigError(f"{self.filter} is no datatrove filter")
         rules: list[str | None] = []
         for document in documents_of(batch):
             answer = made.filter(document)

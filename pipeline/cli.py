@@ -1,11 +1,18 @@
 """The command line. Flags choose what to run, never what it computes; that is the config's."""
 
+from __future__ import annotations
+
 import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.errors import ConfigError, GristmillError
+
+if TYPE_CHECKING:
+    from pipeline.plan import Plan
+    from pipeline.store import Store
 
 
 def parser() -> argparse.ArgumentParser:
@@ -61,14 +68,14 @@ def main(argv: list[str] | None = None) -> int:
         notes = "".join(f"\n  {n}" for n in getattr(error, "__notes__", ()))
         print(f"gristmill: {error}{notes}", file=sys.stderr)
         return error.exit_status
+    except BrokenPipeError:  # the reader of our output (head, say) has enough
+        return 0
     except OSError as error:
         print(f"gristmill: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("gristmill: interrupted; the same command goes on from here", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        return 0
 
 
 def run(a: argparse.Namespace) -> int:
@@ -104,7 +111,7 @@ def run(a: argparse.Namespace) -> int:
     return 0
 
 
-def opened(folder: Path) -> tuple:
+def opened(folder: Path) -> tuple[Store, Plan]:
     from pipeline.plan import load_plan
     from pipeline.store import Store
 

@@ -24,7 +24,7 @@ from pipeline.fingerprint import digest, digest_rows
 from pipeline.ledger import LEDGER, fates
 from pipeline.plan import Phase, Plan, Step, load_plan, part_identity, source_identity
 from pipeline.schema import REJECTED, arrow_schema
-from pipeline.stage import Part
+from pipeline.stage import Artifacts, Part
 from pipeline.store import (
     Receipt,
     Store,
@@ -53,7 +53,7 @@ def units(plan: Plan, phase: Phase, store: Store) -> list[str]:
     if phase.kind == "reducer":
         return [phase.steps[0].name]
     sink = phase.steps[0]
-    n = sink.stage.shards({a: store.artifact(a) for a in sink.needs})  # pyright: ignore[reportAttributeAccessIssue]
+    n = sink.sink.shards({a: store.artifact(a) for a in sink.needs})
     return [f"{i:05d}-of-{n:05d}" for i in range(n)]
 
 
@@ -236,16 +236,14 @@ class PartRun:
     def open(self, step: Step) -> Callable[[pl.DataFrame], pl.DataFrame]:
         key = digest([step.fingerprint, artifact_contents(self.store, step)])
         if key not in self.opened:
-            self.opened[key] = step.stage.open(  # pyright: ignore[reportAttributeAccessIssue]
-                {a: self.store.artifact(a) for a in step.needs}
-            )
+            self.opened[key] = step.annotator.open({a: self.store.artifact(a) for a in step.needs})
         return self.opened[key]
 
     def _ingest(self, step: Step, want: Want, started: float) -> None:
-        documents, rejected = step.stage.run(self.part)  # pyright: ignore[reportAttributeAccessIssue]
+        documents, rejected = step.source.run(self.part)
         if documents["doc_id"].n_unique() != documents.height:
             raise DataError(f"{self.part.path}: two records have one doc_id")
-        unknown = set(rejected["rule"].unique()) - set(step.stage.rules)  # pyright: ignore[reportAttributeAccessIssue]
+        unknown = set(rejected["rule"].unique()) - set(step.rules)
         if unknown:
             raise DataError(f"{step.name} rejected records by undeclared rules {sorted(unknown)}")
         rows = digest_rows(documents["doc_id"])
@@ -303,10 +301,10 @@ class PartRun:
     def _gate(self, step: Step, want: Want, started: float) -> None:
         ids = self.ids(step)
         batch = self.batch(step, ids)
-        decision = step.stage.decide(batch).cast(pl.String).alias("rule")  # pyright: ignore[reportAttributeAccessIssue]
+        decision = step.gate.decide(batch).cast(pl.String).alias("rule")
         if decision.len() != ids.len():
             raise DataError(f"{step.name} decided on {decision.len()} of {ids.len()} rows")
-        unknown = set(decision.drop_nulls().unique()) - set(step.stage.rules)  # pyright: ignore[reportAttributeAccessIssue]
+        unknown = set(decision.drop_nulls().unique()) - set(step.rules)
         if unknown:
             raise DataError(f"{step.name} dropped by undeclared rules {sorted(unknown)}; add them to its rules")
         frame = pl.DataFrame({"doc_id": ids, "rule": decision})
@@ -362,7 +360,7 @@ class StoredCorpus:
 
     def __init__(self, store: Store, plan: Plan, step: Step):
         self.store, self.plan, self.step = store, plan, step
-        self.artifacts = {a: store.artifact(a) for a in step.needs}
+        self.artifacts: Artifacts = {a: store.artifact(a) for a in step.needs}
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
         for part in usable_parts(self.store, self.plan):
@@ -384,7 +382,7 @@ def run_reducer(store: Store, plan: Plan, step: Step) -> None:
     docs = sum(r.docs_out for r in kept if r)
     receipt = Receipt(identity, "", "", docs, docs)
     with store.making(step.name, receipt) as out:
-        step.stage.run(StoredCorpus(store, plan, step), out)  # pyright: ignore[reportAttributeAccessIssue]
+        step.reducer.run(StoredCorpus(store, plan, step), out)
     logger.info(f"{step.name}: {docs} documents in {time.perf_counter() - started:.1f} s")
 
 
@@ -423,9 +421,9 @@ def scatter(run: PartRun, sink: Step) -> None:
         return
     want = run.want(sink)
     artifacts = {a: run.store.artifact(a) for a in sink.needs}
-    n = sink.stage.shards(artifacts)  # pyright: ignore[reportAttributeAccessIssue]
+    n = sink.sink.shards(artifacts)
     ids = run.ids(sink)
-    rows = sink.stage.scatter(run.batch(sink, ids), n)  # pyright: ignore[reportAttributeAccessIssue]
+    rows = sink.sink.scatter(run.batch(sink, ids), n)
     receipt = Receipt(want.identity, want.rows, want.rows, ids.len(), ids.len())
     path = run.store.data(SCATTER, run.part.key)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -450,7 +448,7 @@ def gather(store: Store, plan: Plan, sink: Step, unit: str) -> None:
         for part in usable_parts(store, plan):
             yield read_parquet(store.data(SCATTER, part.key), shard=number).drop("shard")
 
-    frame = sink.stage.gather(slices())  # pyright: ignore[reportAttributeAccessIssue]
+    frame = sink.sink.gather(slices())
     table = frame.to_arrow().cast(arrow_schema(frame.columns))
     path, receipt_path = shard_path(store, unit), gather_receipt_path(store, unit)
     path.parent.mkdir(parents=True, exist_ok=True)

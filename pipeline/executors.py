@@ -132,7 +132,7 @@ class LocalEngine:
         process = context.Process(target=serve, args=(theirs, os.getpid()), daemon=True)
         process.start()
         theirs.close()
-        worker = Worker(process, ours)
+        worker = Worker(process, ours)  # pyright: ignore[reportArgumentType] - a Connection on every POSIX system
         self.pool.append(worker)
         return worker
 
@@ -232,7 +232,7 @@ class RayEngine:
 
 
 class SlurmEngine:
-    """datatrove's Slurm executor: a phase is an array job that waits for the one before; returns when all are queued."""
+    """datatrove's Slurm executor: a phase is an array job that waits for the one before; returns when queued."""
 
     queued = True
 

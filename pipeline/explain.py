@@ -76,7 +76,7 @@ def show(value: object) -> str:
 
 
 def inspect(store: Store, plan: Plan, stage: str, rule: str | None, n: int) -> list[str]:
-    """Up to `n` documents that a stage dropped (by `rule`) or, without a rule, decided on, with the values that decided.
+    """Up to `n` documents that a stage dropped (by `rule`) or, without a rule, saw, with the values that decided.
 
     Raises ConfigError for an unknown stage or rule.
     """
@@ -86,11 +86,11 @@ def inspect(store: Store, plan: Plan, stage: str, rule: str | None, n: int) -> l
     if not steps:
         raise ConfigError(f"no stage {stage!r}; there are {', '.join(dict.fromkeys(s.label for s in plan.steps))}")
     gates = [s for s in steps if s.kind == "gate"]
-    rules = [r for s in gates for r in s.stage.rules]  # pyright: ignore
+    rules = [r for s in gates for r in s.rules]
     if rule is not None and rule not in rules:
         raise ConfigError(f"{stage} has no rule {rule!r}; it has {', '.join(rules) or 'none'}")
     lines: list[str] = []
-    shown = [s for s in gates if rule is None or rule in s.stage.rules] or [s for s in steps if s.kind == "annotator"]  # pyright: ignore
+    shown = [s for s in gates if rule is None or rule in s.rules] or [s for s in steps if s.kind == "annotator"]
     for step in shown[:1] if rule is None else shown:
         for part in plan.parts:
             if store.receipt(step.name, part.key) is None:
@@ -128,4 +128,5 @@ def rejected(store: Store, plan: Plan, rule: str, n: int) -> Iterator[str]:
         frame = read_parquet(path).filter(pl.col("rule") == rule).head(n)
         n -= frame.height
         for row in frame.iter_rows(named=True):
-            yield f"record {row['record']} of {part.path}  {row['url'] or ''}  {row['rule']}, {row['record_bytes']:,} bytes"
+            what = f"{row['rule']}, {row['record_bytes']:,} bytes"
+            yield f"record {row['record']} of {part.path}  {row['url'] or ''}  {what}"

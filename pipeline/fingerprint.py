@@ -42,11 +42,15 @@ def digest_folder(folder: Path) -> str:
     return digest([[p.relative_to(folder).as_posix(), digest_file(p)] for p in files])
 
 
+def stage_fields(stage: Stage) -> dict[str, object]:
+    """A stage's fields as JSON values."""
+    return json.loads(json.dumps(asdict(stage)))  # pyright: ignore[reportArgumentType] - stages are dataclasses
+
+
 def freeze(stage: Stage) -> dict[str, object]:
     """A stage as plain data: {"class": "module:Class", "fields": {...}}; `thaw` makes it again."""
     cls = type(stage)
-    fields = json.loads(json.dumps(asdict(stage)))  # pyright: ignore[reportArgumentType]
-    return {"class": f"{cls.__module__}:{cls.__qualname__}", "fields": fields}
+    return {"class": f"{cls.__module__}:{cls.__qualname__}", "fields": stage_fields(stage)}
 
 
 def load_object(reference: str) -> Callable[..., object]:
@@ -76,8 +80,7 @@ def thaw(frozen: Mapping[str, object]) -> Stage:
 
 def fingerprint(stage: Stage) -> str:
     """Identity of what a stage computes: class name, version, fields, contents of the files it names."""
-    frozen = freeze(stage)
-    fields = dict(frozen["fields"])  # pyright: ignore
+    fields = stage_fields(stage)
     for field in getattr(stage, "outside_identity", ()):
         fields.pop(field, None)
     files = {}
@@ -86,6 +89,4 @@ def fingerprint(stage: Stage) -> str:
         for path in [value] if isinstance(value, str) else (value or ()):
             if Path(path).is_file():
                 files[path] = digest_file(Path(path))
-    return digest(
-        {"class": str(frozen["class"]).split(":")[1], "version": stage.version, "fields": fields, "files": files}
-    )
+    return digest({"class": type(stage).__qualname__, "version": stage.version, "fields": fields, "files": files})

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 from pipeline.config import Recipe
 from pipeline.engine import (
@@ -20,6 +21,7 @@ from pipeline.executors import Engine, job_for, limit_threads
 from pipeline.ledger import books
 from pipeline.plan import Intent, Phase, Plan, intents, load_plan, make_plan
 from pipeline.progress import Progress
+from pipeline.stage import Source
 from pipeline.store import Store, locked, write_json, write_text
 
 
@@ -40,8 +42,8 @@ class Situation:
 
 def survey(recipe: Recipe, store: Store, until: str | None) -> Situation:
     """Lists inputs, checks the steps and predicts the run. Raises for anything that must not be started."""
-    source = recipe.stages[0]
-    plan = make_plan(recipe.name, recipe.digest, recipe.stages, source.parts())  # pyright: ignore
+    source = cast(Source, recipe.stages[0])
+    plan = make_plan(recipe.name, recipe.digest, recipe.stages, source.parts())
     path = store.root / "plan.json"
     old = None
     if path.is_file():
@@ -141,7 +143,8 @@ def launch(
         if failed:
             lines = "\n".join(f"  {f['unit']}: {f['error']}: {f['message']}" for f in failed)
             raise RunFailed(
-                f"{len(failed)} of {len(plan.parts)} parts failed and are not in the corpus; run again to retry them:\n{lines}"
+                f"{len(failed)} of {len(plan.parts)} parts failed and are not in the corpus; "
+                f"run again to retry them:\n{lines}"
             )
         return entries
 

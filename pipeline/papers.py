@@ -78,14 +78,15 @@ def write_card(store: Store, plan: Plan) -> None:
         f"{corpus['rows']:,} rows, {corpus['docs_out']:,} distinct documents, {corpus['tokens']:,} tokens "
         f"(budget {weights['budget_tokens']:,}). Config digest `{plan.config_digest}`.",
         "",
-        "Each row carries its own `license` (SPDX id or null where none was found); the collection as a whole has no single one.",
+        "Each row carries its own `license` (SPDX id, or null where none was found); the collection has no single one.",
         "",
         "## Mixture",
         "",
         "| bucket | natural share | weight | achieved share | epochs |",
         "|---|--:|--:|--:|--:|",
         *(
-            f"| {cell(r['bucket'])} | {r['natural_share']:.4f} | {r['weight']:.4f} | {r['achieved_share']:.4f} | {r['epochs']:.2f} |"
+            f"| {cell(r['bucket'])} | {r['natural_share']:.4f} | {r['weight']:.4f} | {r['achieved_share']:.4f} "
+            f"| {r['epochs']:.2f} |"
             for r in weights["buckets"]
         ),
         "",
@@ -129,9 +130,8 @@ def dropped(entry: dict) -> str:
 def ledger_lines(entries: list[dict]) -> list[str]:
     lines = [f"{'stage':16} {'docs in':>10} {'docs out':>10} {'bytes out':>14} {'tokens out':>13}  dropped"]
     for e in entries:
-        lines.append(
-            f"{e['stage']:16} {e['docs_in']:10,} {e['docs_out']:10,} {e['bytes_out']:14,} {e['tokens_out']:13,}  {dropped(e)}"
-        )
+        sizes = f"{e['docs_in']:10,} {e['docs_out']:10,} {e['bytes_out']:14,} {e['tokens_out']:13,}"
+        lines.append(f"{e['stage']:16} {sizes}  {dropped(e)}")
     last = entries[-1]
     if "rows" in last:
         lines.append(f"corpus: {last['docs_out']:,} documents in {last['rows']:,} rows, {last['tokens']:,} tokens")
@@ -152,11 +152,11 @@ def summary(store: Store, entries: list[dict], until: str | None) -> list[str]:
     )
     moved = sorted(weights["buckets"], key=lambda r: -abs(r["weight"] - r["natural_share"]))[:3]
     return [
-        f"records    {first['docs_in']:,} in {len({p for p in shards(store)}):,} corpus shards at the end",
-        f"documents  {first['docs_out']:,} ingested, {last['docs_out']:,} chosen, {last['rows']:,} rows with copies",
+        f"records    {first['docs_in']:,} read, {first['docs_out']:,} of them documents",
+        f"documents  {last['docs_out']:,} chosen, {last['rows']:,} rows with copies, {len(list(shards(store)))} shards",
         f"tokens     {last['tokens']:,} of a budget of {weights['budget_tokens']:,}",
         f"dropped    {'; '.join(f'{stage} {rule} {n:,}' for n, stage, rule in worst[:3])}",
-        f"buckets    {len(weights['buckets'])}, searched with {weights['search']['runs']} proxy runs ({weights['search']['proxy']})",
+        f"buckets    {len(weights['buckets'])}, {weights['search']['runs']} proxy runs ({weights['search']['proxy']})",
         "moved      " + "; ".join(f"{r['bucket']} {r['natural_share']:.3f} -> {r['weight']:.3f}" for r in moved),
         f"books      balanced over {len(entries)} stages",
         f"ledger     gristmill ledger {store.root}",

@@ -4,12 +4,12 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from pipeline import schema
 from pipeline.errors import PlanError
-from pipeline.fingerprint import digest, fingerprint, freeze, thaw
-from pipeline.stage import Part, Stage
+from pipeline.fingerprint import digest, fingerprint, freeze, stage_fields, thaw
+from pipeline.stage import Annotator, Gate, Part, Reducer, Sink, Source, Stage
 from pipeline.store import Store
 
 Kind = Literal["source", "annotator", "gate", "reducer", "sink"]
@@ -24,8 +24,32 @@ class Step:
     fingerprint: str
 
     @property
+    def source(self) -> Source:
+        return cast(Source, self.stage)
+
+    @property
+    def annotator(self) -> Annotator:
+        return cast(Annotator, self.stage)
+
+    @property
+    def gate(self) -> Gate:
+        return cast(Gate, self.stage)
+
+    @property
+    def reducer(self) -> Reducer:
+        return cast(Reducer, self.stage)
+
+    @property
+    def sink(self) -> Sink:
+        return cast(Sink, self.stage)
+
+    @property
     def name(self) -> str:
         return self.stage.name
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        return tuple(getattr(self.stage, "rules", ()))
 
     @property
     def reads(self) -> dict[str, tuple[str, ...]]:
@@ -226,22 +250,17 @@ class Intent:
 
 
 def changed_fields(old: Plan | None, step: Step) -> str:
-    """ "min_words: 50 -> 60" between the saved plan and this one; "" when the step is new."""
+    """ "min_words: 50 -> 60" between the saved plan and this one; "" when nothing changed."""
     if old is None:
         return ""
-    for before in old.steps:
-        if (before.name, before.kind) == (step.name, step.kind):
-            if before.fingerprint == step.fingerprint:
-                return ""
-            was, now = freeze(before.stage)["fields"], freeze(step.stage)["fields"]
-            assert_dict = (was, now)
-            fields = [
-                f"{k}: {assert_dict[0].get(k)} -> {v}"  # pyright: ignore[reportAttributeAccessIssue]
-                for k, v in assert_dict[1].items()  # pyright: ignore[reportAttributeAccessIssue]
-                if assert_dict[0].get(k) != v  # pyright: ignore[reportAttributeAccessIssue]
-            ]
-            return "; ".join(fields) or "code or the files it names changed"
-    return "new step"
+    before = next((s for s in old.steps if (s.name, s.kind) == (step.name, step.kind)), None)
+    if before is None:
+        return "new step"
+    if before.fingerprint == step.fingerprint:
+        return ""
+    was, now = stage_fields(before.stage), stage_fields(step.stage)
+    changed = [f"{k}: {was.get(k)} -> {v}" for k, v in now.items() if was.get(k) != v]
+    return "; ".join(changed) or "its code or a file it names changed"
 
 
 def intents(plan: Plan, store: Store, old: Plan | None) -> list[Intent]:

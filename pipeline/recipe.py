@@ -2,7 +2,6 @@
 
 from dataclasses import fields
 
-from stages.language import Language, LanguageGate
 from stages.license import License, LicenseGate
 
 from pipeline.config import Recipe, Tree, build, check_keys, plain, section
@@ -14,11 +13,12 @@ from stages.dedup.exact import ExactDuplicates, ExactGate, ExactGroups
 from stages.dedup.held_out import HeldOutGate, HeldOutTexts
 from stages.dedup.minhash import MinhashGroups, NearDuplicates, NearGate, Signatures
 from stages.dedup.references import ReferenceFlags, References
-from stages.domain import Bucket, Domain
+from stages.domain import Bucket, Domain, DomainFastText
 from stages.embed import Embed, EmbedModel
 from stages.export.parquet import ParquetCorpus
 from stages.gates import Gates
 from stages.ingest import Ingest
+from stages.language import Language, LanguageGate
 from stages.mixture.stage import Mixture
 from stages.quadmix import Quadmix, QuadmixTables
 from stages.quality.model import QualityModel

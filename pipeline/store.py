@@ -29,7 +29,7 @@ ROW_GROUP_BYTES = 128 << 20  # design.md, Columns; uncompressed
 class Receipt:
     """The proof that a part of a dataset (or an artifact) was computed.
 
-    `identity`: of the values (stage, artifacts and inputs). `rows`: digest of the ids it covers; `kept`: of the ids that
+    `identity`: of the values (stage, artifacts and inputs). `rows`: digest of the ids it covers; `kept`: of those that
     go on (differs from `rows` for gates). Counts are documents and bytes of text; tokens are the ledger's.
     """
 
