@@ -1,0 +1,265 @@
+"""The report's sections on documents: where they went, which rules took them, what they are, and what the corpus holds."""
+
+from collections.abc import Iterator, Mapping
+
+from pipeline import charts
+from pipeline.hypertext import Content, Html, tag, tag_with, together
+from pipeline.plan import Plan
+from pipeline.report_facts import Facts, Tally
+from pipeline.report_signals import Histogram
+from pipeline.report_tables import (
+    bar,
+    cell,
+    count,
+    folded,
+    head,
+    key,
+    nothing,
+    number,
+    percent,
+    plain,
+    ratio,
+    row,
+    segment,
+    short,
+    size,
+    table,
+)
+
+_RULES_SHOWN = 3  # per stage in the flow; all stand in the table of rules
+_KINDS_SHOWN = 14  # languages or licences; the rest is one row
+_HISTOGRAMS_SHOWN = 12
+_TEXT_CHARS = 1_200  # of a sampled document
+
+
+def drops(entry: dict) -> list[tuple[str, dict]]:
+    """A stage's rules that dropped documents, most first."""
+    return sorted(((r, t) for r, t in entry["dropped"].items() if t["docs"]), key=lambda x: (-x[1]["docs"], x[0]))
+
+
+def flow(facts: Facts) -> Html:
+    records = facts.entries[0]["docs_in"]
+    rows = []
+    for entry in facts.entries:
+        gone = drops(entry)
+        shades = ("gone", "gone2", "gone3")
+        parts = [segment("kept", ratio(entry["docs_out"], records), f"{count(entry['docs_out'])} go on")]
+        for i, (rule, total) in enumerate(gone):
+            if i < _RULES_SHOWN:
+                parts.append(segment(shades[i % 3], ratio(total["docs"], records), f"{rule} {count(total['docs'])}"))
+        rest = sum(t["docs"] for _, t in gone[_RULES_SHOWN:])
+        if rest:
+            parts.append(segment("gone3", ratio(rest, records), f"other rules {count(rest)}"))
+        named = [tag("span", f"{r} ", tag("b", count(t["docs"]))) for r, t in gone[:_RULES_SHOWN]]
+        if rest:
+            named.append(tag("span", f"{len(gone) - _RULES_SHOWN} more ", tag("b", count(rest))))
+        rows.append(
+            row(
+                entry["stage"],
+                number(count(entry["docs_in"])),
+                tag("td.wide", bar(*parts)),
+                number(count(entry["docs_out"])),
+                tag("td.n.dim", percent(ratio(entry["docs_out"], records))),
+                number(size(entry["bytes_out"])),
+                number(short(entry["tokens_out"])),
+                cell(tag("div.drops", named) if named else tag("span.dim", "–")),
+            )
+        )
+    last = facts.entries[-1]
+    if "rows" in last:
+        rows.append(
+            tag("tr.sum", tag_with("th", {"scope": "row"}, "written"), number(""), cell(""), number(count(last["rows"])),
+                cell(""), number(size(last["bytes"])), number(short(last["tokens"])),
+                tag("td.dim", "rows of the corpus, copies counted"))
+        )  # fmt: skip
+    caption = (
+        tag("b", "Every record has one fate. "),
+        "In = out + dropped at every stage, in documents, bytes and tokens; the bar's full width is all records. "
+        "Bytes are of extracted text: what extraction takes off a page is booked at ingest.",
+        " ",
+        key("f-kept", "goes on"),
+        key("f-gone", "dropped here, by rule"),
+    )
+    heads = head("stage", "in:n", "documents:wide", "out:n", "of records:n", "bytes out:n", "tokens out:n", "dropped by rule")  # fmt: skip
+    return table(caption, heads, rows)
+
+
+def rules(facts: Facts, plan: Plan) -> Html:
+    records = facts.entries[0]["docs_in"]
+    found = [(e, rule, t) for e in facts.entries for rule, t in drops(e)]
+    if not found:
+        return nothing("No rule dropped a document.")
+    worst = max(t["docs"] for _, _, t in found)
+    rows = [
+        row(
+            tag("code", rule),
+            cell(entry["stage"]),
+            tag("td.mid", bar(segment("gone", ratio(t["docs"], worst)), look=".thin")),
+            number(count(t["docs"])),
+            number(percent(ratio(t["docs"], records))),
+            number(percent(ratio(t["docs"], entry["docs_in"]))),
+            number(size(t["bytes"])),
+            number(short(t["tokens"]) if t["tokens"] else "–"),
+        )
+        for entry, rule, t in sorted(found, key=lambda x: (-x[2]["docs"], x[0]["stage"], x[1]))
+    ]
+    heads = head("rule", "stage", "documents:mid", ":n", "of records:n", "of its stage:n", "bytes:n", "tokens:n")
+    heads[3] = tag_with("th.n", {"scope": "col", "aria-label": "documents"})
+    caption = (
+        tag("b", "What was dropped, and by what. "),
+        "A document is booked under the first rule it breaks, so rules that come later count fewer than they match.",
+    )
+    idle = list(idle_rules(facts, plan))
+    quiet = folded(f"{len(idle)} rules in force that dropped nothing", tag("p", [[tag("code", r), " "] for r in idle])) if idle else None  # fmt: skip
+    return together(table(caption, heads, rows), quiet)
+
+
+def idle_rules(facts: Facts, plan: Plan) -> Iterator[str]:
+    busy = {(e["stage"], rule) for e in facts.entries for rule, _ in drops(e)}
+    for step in plan.steps:
+        if step.kind not in ("source", "gate"):
+            continue
+        stage = step.stage
+        in_force = stage.table() if hasattr(stage, "table") else getattr(stage, "rules", ())  # pyright: ignore
+        yield from (f"{step.label}.{rule}" for rule in in_force if (step.label, rule) not in busy)
+
+
+def kinds(facts: Facts) -> Html:
+    languages = kind_table(
+        "Languages",
+        "language",
+        facts.languages,
+        "tokens of the documents that were read, and of the rows that were written.",
+    )
+    licenses = kind_table(
+        "Licences",
+        "licence",
+        facts.licenses,
+        "tokens of the documents that reached the decision, and of the rows that were written. Null: none was found.",
+    )
+    tiers = kind_table("Tiers of licence", "tier", facts.tiers, "how freely the texts may be used, in the same units.")
+    right = together(licenses, tag("div.fits", tiers) if facts.tiers else None)
+    return tag("div.two", tag("div", languages), tag("div", right))
+
+
+def kind_table(title: str, name: str, tallies: Mapping[str | None, Tally], meaning: str) -> Html:
+    if not tallies:
+        return together(tag("h3", title), nothing(f"This run has no column for it: no {name} is known."))
+    before, after = sum(t.tokens for t in tallies.values()), sum(t.written for t in tallies.values())
+    order = sorted(tallies, key=lambda v: (-tallies[v].written, -tallies[v].tokens, -tallies[v].docs, v or ""))
+    shown, rest = order[:_KINDS_SHOWN], order[_KINDS_SHOWN:]
+    most = max((max(ratio(tallies[v].tokens, before), ratio(tallies[v].written, after)) for v in order), default=1.0)
+
+    def line(first: Content, t: Tally) -> Html:
+        was, now = ratio(t.tokens, before), ratio(t.written, after)
+        pair = tag("div.pair", bar(segment("soft", ratio(was, most))), bar(segment("kept", ratio(now, most))))
+        return row(
+            first,
+            number(count(t.docs)),
+            number(percent(was)),
+            tag("td.mid", pair),
+            number(percent(now)),
+            number(short(t.written)),
+        )
+
+    rows = [line(tag("span.dim", "unknown") if v is None else v, tallies[v]) for v in shown]
+    if rest:
+        other = Tally()
+        for v in rest:
+            t = tallies[v]
+            other.add((t.docs, t.tokens, t.chosen, t.rows, t.written))
+        rows.append(line(tag("span.dim", f"{len(rest)} more"), other))
+    caption = (tag("b", f"{title}: "), meaning, " ", key("f-soft", "before"), key("f-kept", "in the corpus"))
+    return table(caption, head(name, "docs:n", "before:n", "tokens:mid", "corpus:n", "tokens:n"), rows)
+
+
+def signals(made: list[Histogram], drawn: int) -> Html:
+    if not made:
+        return nothing("No gate of this run bounds a numeric column.")
+    figures = []
+    for h in made[:_HISTOGRAMS_SHOWN]:
+        x = h.limited
+        sides = (("at least", x.low), ("at most", x.high))
+        bounds = [f"{side} {plain(limit)}" for side, limit in sides if limit is not None]
+        taken = f"{count(h.dropped_n)} dropped here" if x.rules else f"{count(sum(h.other))} dropped by this gate"
+        middle = f"median {plain(h.quantiles[2])}"
+        words = f"{x.column}: {' and '.join(bounds)}; {taken}; {middle}"
+        caption = tag("figcaption", tag("code", x.column), tag("span", f"{' and '.join(bounds)} · {taken} · {middle}"))
+        figures.append(tag("figure", caption, charts.histogram(h, words)))
+    caption = tag(
+        "figcaption",
+        tag("b", "Where the limits cut. "),
+        f"{count(drawn)} documents as their gate saw them; height is the square root of the share, and the last bin "
+        "holds what lies beyond. ",
+        key("f-kept", "kept"),
+        key("f-gone", "dropped by this limit"),
+        key("f-other", "dropped by another rule of the gate"),
+    )
+    heads = head("column", "gate", "min:n", "max:n", "1%:n", "25%:n", "median:n", "75%:n", "99%:n", "dropped:n")
+    rows = [
+        row(
+            tag("code", h.limited.column),
+            cell(h.limited.gate.label),
+            *(number("–" if v is None else plain(v)) for v in (h.limited.low, h.limited.high)),
+            *(number(plain(float(f"{q:.3g}"))) for q in h.quantiles),
+            number(count(h.dropped_n) if h.limited.rules else "–"),
+        )
+        for h in made
+    ]
+    every = folded(f"All {len(made)} limited columns as a table", table("Quantiles over the same documents.", heads, rows))  # fmt: skip
+    return together(tag("div.fits", caption), tag("div.small", figures), every)
+
+
+def corpus(facts: Facts) -> Html:
+    if not facts.shards:
+        return nothing("No shard was written.")
+    rows = [
+        row(tag("code", s.name), number(count(s.rows)), number(count(s.tokens)), number(size(s.bytes)))
+        for s in facts.shards
+    ]
+    total = tag(
+        "tr.sum",
+        tag_with("th", {"scope": "row"}, f"{len(facts.shards)} shards"),
+        number(count(sum(s.rows for s in facts.shards))),
+        number(count(sum(s.tokens for s in facts.shards))),
+        number(size(sum(s.bytes for s in facts.shards))),
+    )
+    heads = head("file", "rows:n", "tokens:n", "size:n")
+    title = (tag("b", "Shards "), "under ", tag("code", "corpus/data"), ".")
+    if len(rows) <= 12:
+        shards = table(title, heads, [*rows, total])
+    else:
+        shards = together(table(title, heads, [total]), folded("Every shard", table("", heads, rows)))
+    return tag("div.fits", shards, samples(facts))
+
+
+def samples(facts: Facts) -> Html:
+    terms = {c["id"]: c["terms"] for c in (facts.clusters or {}).get("clusters", ())}
+    articles = []
+    for doc in facts.samples:
+        text = doc.get("text") or ""
+        cut = text[:_TEXT_CHARS] + (" …" if len(text) > _TEXT_CHARS else "")
+        words = terms.get(doc.get("cluster_id"))
+        known = [
+            doc.get("language"),
+            doc.get("license") or "no licence found" if "license" in doc else None,
+            f"bucket {doc['bucket']}" + (f" ({', '.join(words[:3])})" if words else "") if doc.get("bucket") else None,
+            doc.get("domain"),
+            f"quality rank {doc['quality_rank']:.2f}" if doc.get("quality_rank") is not None else None,
+            f"{count(doc['token_count'])} tokens" if doc.get("token_count") is not None else None,
+            f"{doc['copies_n']} copies" if (doc.get("copies_n") or 1) > 1 else None,
+        ]
+        articles.append(
+            tag(
+                "article",
+                tag("h3", tag("bdi", doc.get("url") or doc["doc_id"])),
+                tag("div.facts", [tag("bdi", k) for k in known if k]),
+                tag_with("div.text", {"dir": "auto", "tabindex": 0, "role": "region", "aria-label": "text of the document"}, cut),  # fmt: skip
+            )
+        )
+    intro = tag(
+        "p.lead",
+        f"{len(articles)} documents of the corpus. Its rows are shuffled, so the first of them are a fair draw; texts "
+        f"are cut at {count(_TEXT_CHARS)} characters.",
+    )
+    return together(tag("div", tag_with("h3", {"style": "margin-top:1.6rem"}, "A sample")), intro, tag("div.docs", articles))

@@ -1,0 +1,92 @@
+"""Numbers as the report prints them, and tables with bars in their cells."""
+
+from collections.abc import Iterable, Sequence
+
+from pipeline.hypertext import Content, Html, tag, tag_with
+
+
+def count(n: int) -> str:
+    return f"{n:,}"
+
+
+def short(n: float) -> str:
+    """Three digits: 812, 9.63 K, 51.2 M."""
+    for unit in ("", " K", " M", " B", " T"):
+        if abs(n) < 999.5 or unit == " T":
+            return f"{n:.0f}{unit}" if not unit or abs(n) >= 100 else f"{n:.3g}{unit}"
+        n /= 1000
+    raise AssertionError
+
+
+def size(n: float) -> str:
+    """Bytes, powers of 1000."""
+    return f"{short(n)}B" if n >= 1000 else f"{n:.0f} B"
+
+
+def percent(share: float | None) -> str:
+    if share is None:
+        return "–"
+    if 0 < share < 0.001:
+        return "<0.1%"
+    return f"{100 * share:.1f}%"
+
+
+def ratio(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0
+
+
+def decimal(value: float | None, digits: int = 3) -> str:
+    return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
+
+
+def plain(value: float) -> str:
+    """A limit or a tick: 0.3, 50, 100,000."""
+    return f"{value:,.6g}" if abs(value) >= 1 or value == 0 else f"{value:.3g}"
+
+
+def table(caption: Content, heads: Sequence[Html], rows: Iterable[Html]) -> Html:
+    body = list(rows)
+    return tag("div.scroll", tag("table", tag("caption", caption), tag("thead", tag("tr", heads)), tag("tbody", body)))
+
+
+def head(*names: str) -> list[Html]:
+    """Column heads from "name", "name:n" (numbers) or "name:wide"."""
+    split = [n.partition(":") for n in names]
+    return [tag_with("th" + (f".{kind}" if kind else ""), {"scope": "col"}, name) for name, _, kind in split]
+
+
+def row(first: Content, *cells: Html) -> Html:
+    return tag("tr", tag_with("th", {"scope": "row"}, first), cells)
+
+
+def cell(content: Content) -> Html:
+    return tag("td", content)
+
+
+def number(content: Content) -> Html:
+    return tag("td.n", content)
+
+
+def segment(kind: str, share: float, label: str | None = None) -> Html:
+    return tag_with(f"i.{kind}", {"style": f"--w:{100 * min(max(share, 0.0), 1.0):.2f}%", "title": label})
+
+
+def bar(*segments: Html, look: str = "") -> Html:
+    """Drawn for the eye: the same numbers stand in the row."""
+    return tag_with("div.bar" + look, {"aria-hidden": "true"}, segments)
+
+
+def dot(kind: str, share: float) -> Html:
+    return tag_with(f"i.{kind}", {"style": f"--at:{100 * min(max(share, 0.0), 1.0):.2f}%"})
+
+
+def key(kind: str, label: str, look: str = "") -> Html:
+    return tag("span.key", tag(f"i.{kind}{look}"), label)
+
+
+def folded(summary: str, *content: Content) -> Html:
+    return tag("details", tag("summary", summary), content)
+
+
+def nothing(sentence: str) -> Html:
+    return tag("p.none", sentence)

@@ -1,0 +1,94 @@
+"""What the builder of a corpus should look at before using it, said in sentences with the numbers that matter."""
+
+from collections.abc import Iterator
+from itertools import chain
+
+from pipeline.hypertext import Content, tag
+from pipeline.plan import Plan
+from pipeline.report_facts import Facts
+from pipeline.report_mixture import OFF
+from pipeline.report_sections import drops
+from pipeline.report_tables import count, percent, ratio
+
+_GREEDY = 0.5  # of a stage's input: a rule that takes more decides the corpus
+_FEW_DOCS = 50  # in a bucket: its losses and its quality are guesses
+_SHOWN = 8  # names in one sentence
+
+
+def warnings(facts: Facts, plan: Plan) -> list[Content]:
+    found = (failed, rules, languages, licenses, buckets, budget)
+    return list(chain.from_iterable(look(facts, plan) for look in found))
+
+
+def names(values: list[str]) -> str:
+    rest = len(values) - _SHOWN
+    return ", ".join(values[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def failed(facts: Facts, plan: Plan) -> Iterator[Content]:
+    if facts.failures:
+        units = names([f"{f.get('unit')}: {f.get('message')}" for f in facts.failures])
+        yield (tag("b", f"{len(facts.failures)} of {len(plan.parts)} parts failed"), " and are not in the corpus (run again to retry them): ", units)  # fmt: skip
+
+
+def rules(facts: Facts, plan: Plan) -> Iterator[Content]:
+    for entry in facts.entries:
+        for rule, total in drops(entry):
+            share = ratio(total["docs"], entry["docs_in"])
+            # What the mixture leaves out is a choice, not a verdict on the documents.
+            if share > _GREEDY and entry["stage"] != "sample":
+                yield (tag("b", f"{entry['stage']}: "), tag("code", rule), f" drops {percent(share)} of what reaches the stage ({count(total['docs'])} documents).")  # fmt: skip
+
+
+def languages(facts: Facts, plan: Plan) -> Iterator[Content]:
+    total = sum(t.written for t in facts.languages.values())
+    known = judged_languages(plan)
+    if known is None or not total:
+        return
+    left = {v: t.written for v, t in facts.languages.items() if v is not None and v not in known and t.written}
+    if left:
+        listed = names([f"{v} {percent(ratio(n, total))}" for v, n in sorted(left.items(), key=lambda x: (-x[1], x[0]))])  # fmt: skip
+        yield (tag("b", f"{len(left)} languages without thresholds of their own"), f" were judged by the language-neutral rules only: {listed} of the corpus's tokens.")  # fmt: skip
+    unknown = facts.languages.get(None)
+    if unknown and unknown.written:
+        yield (tag("b", "Language unknown"), f" for {percent(ratio(unknown.written, total))} of the corpus's tokens.")
+
+
+def judged_languages(plan: Plan) -> set[str] | None:
+    """English and what a gate's `languages` lists; None where no gate has such a list."""
+    for step in plan.steps:
+        listed = getattr(step.stage, "languages", None)
+        if step.kind == "gate" and isinstance(listed, tuple) and all(hasattr(x, "language") for x in listed):
+            return {"en", "eng", *(x.language for x in listed)}
+    return None
+
+
+def licenses(facts: Facts, plan: Plan) -> Iterator[Content]:
+    total = sum(t.written for t in facts.licenses.values())
+    unknown = facts.licenses.get(None)
+    if total and unknown and unknown.written:
+        yield (tag("b", "Licence unknown"), f" for {percent(ratio(unknown.written, total))} of the corpus's tokens; each row says so in ", tag("code", "license"), ".")  # fmt: skip
+
+
+def buckets(facts: Facts, plan: Plan) -> Iterator[Content]:
+    rows = (facts.weights or {}).get("buckets", ())
+    capped = [b for b in rows if b.get("capped")]
+    if capped:
+        shown = names([f"{b['bucket']} at {percent(b['weight'])} ({b['epochs']:.2f} epochs)" for b in capped])
+        yield (tag("b", f"{len(capped)} of {len(rows)} buckets are held by a cap"), f", and the others share what is left: {shown}.")  # fmt: skip
+    off = [b for b in rows if abs(b["achieved_share"] - b["weight"]) > OFF]
+    if off:
+        shown = names([f"{b['bucket']} wanted {percent(b['weight'])}, holds {percent(b['achieved_share'])}" for b in off])  # fmt: skip
+        yield (tag("b", f"{len(off)} buckets miss their weight"), f" by more than {percent(OFF)} of the tokens: {shown}.")
+    few = [b for b in rows if b["docs"] < _FEW_DOCS]
+    if few and len(rows) > 1:
+        shown = names([f"{b['bucket']} ({count(b['docs'])})" for b in few])
+        yield (tag("b", f"{len(few)} buckets hold fewer than {_FEW_DOCS} documents"), f", so what the search knows of them is little: {shown}.")  # fmt: skip
+
+
+def budget(facts: Facts, plan: Plan) -> Iterator[Content]:
+    if not facts.weights:
+        return
+    wanted, written = facts.weights["budget_tokens"], facts.weights["achieved_tokens"]
+    if abs(written - wanted) > OFF * wanted:
+        yield (tag("b", "The corpus misses its budget"), f": {count(written)} tokens written, {count(wanted)} wanted.")
