@@ -151,8 +151,8 @@ def gram_repetition(starts, ends, n, words, grams, items, keys, counts, slots, t
             grams[i] = mix(grams[i]) * MULTIPLIER + words[i + order - 1]
         if order <= 4:
             best, place, kept = most_common(grams, items, kept, keys, counts, slots)
-            if best == 0:
-                best, place = 1, 0
+            if best <= 1:
+                best, place = 1, 0  # nothing repeats: the first one
             top[order - 2] = best * (gram_chars(starts, ends, place, order) + order - 1)
         elif kept > 0:
             duplicate[order - 5] = repeated_grams(starts, ends, order, grams, items, kept, keys, counts)

@@ -1,0 +1,211 @@
+"""Signals and gates against datatrove's four filters on the same real texts: speed per core, agreement by rule.
+
+    python benchmarks/signals.py ../shared/data/web --cache /tmp/web_texts.parquet
+
+Needs spacy beside the development tools (datatrove's English word tokenizer).
+Texts are extracted once with resiliparse.
+"""
+
+import argparse
+import inspect
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+
+from stages.gates import Gates
+from stages.signals import Signals
+
+REPEATS = 5  # of our pass; the fastest counts, as the machine may be shared
+
+
+def read_texts(web: Path, cache: Path | None) -> pl.DataFrame:
+    """doc_id, text, language of every HTML response under `web` (main content; language by py3langid)."""
+    if cache is not None and cache.exists():
+        return pl.read_parquet(cache)
+    import py3langid
+    from fastwarc.warc import ArchiveIterator, WarcRecordType
+    from resiliparse.extract.html2text import extract_plain_text
+    from resiliparse.parse.encoding import bytes_to_str, detect_encoding
+
+    texts = []
+    for path in sorted(web.glob("*.warc.gz")):
+        with path.open("rb") as stream:
+            for record in ArchiveIterator(stream, record_types=WarcRecordType.response, parse_http=True):
+                body = record.reader.read()
+                html = bytes_to_str(body, record.http_charset or detect_encoding(body), errors="replace")
+                texts.append(extract_plain_text(html, main_content=True))
+    languages = [py3langid.classify(text[:3000])[0] if text else None for text in texts]
+    frame = pl.DataFrame({"doc_id": [str(i) for i in range(len(texts))], "text": texts, "language": languages})
+    if cache is not None:
+        frame.write_parquet(cache)
+    return frame
+
+
+def fastest(run: Callable[[], object]) -> float:
+    """Seconds of processor time of the fastest of REPEATS runs."""
+    times = []
+    for _ in range(REPEATS):
+        start = time.process_time()
+        run()
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+def datatrove_filters() -> list:
+    from datatrove.pipeline.filters import (
+        C4QualityFilter,
+        FineWebQualityFilter,
+        GopherQualityFilter,
+        GopherRepetitionFilter,
+    )
+
+    return [GopherRepetitionFilter(), GopherQualityFilter(), C4QualityFilter(), FineWebQualityFilter()]
+
+
+def drops(step, text: str) -> bool:
+    """Whether a datatrove filter drops the text (it divides by zero on some texts without words: dropped)."""
+    from datatrove.data import Document
+
+    try:
+        result = step.filter(Document(text=text, id="0"))
+    except ZeroDivisionError:
+        return True
+    return result is not True
+
+
+def cold(text: str) -> str:
+    """The text as datatrove's cache of split words has not seen it: the cache must not help a second pass."""
+    from datatrove.utils.text import split_into_parts
+
+    split_into_parts.cache_clear()
+    return text
+
+
+def speed(frame: pl.DataFrame, sample: int) -> None:
+    annotate, gate = Signals().open({}), Gates()
+    annotate(frame.head(2))  # compiles
+    megabytes = frame["text"].str.len_bytes().sum() / 1e6
+    signals = fastest(lambda: annotate(frame))
+    measured = annotate(frame).with_columns(frame["language"])
+    gates = fastest(lambda: gate.decide(measured))
+    both = len(frame) / (signals + gates)
+    print(f"signals          {len(frame) / signals:10.0f} docs/s {megabytes / signals:7.1f} MB/s per core")
+    print(f"signals + gates  {both:10.0f} docs/s {megabytes / (signals + gates):7.1f} MB/s per core")
+
+    english = frame.filter(pl.col("language") == "en")
+    texts = english.sample(min(sample, len(english)), seed=0)["text"].to_list()
+    steps = datatrove_filters()
+    drops(steps[0], texts[0])
+    for title, leave_early in (("every filter on every text", False), ("dropped texts leave early", True)):
+        start = time.process_time()
+        for text in texts:
+            cold(text)
+            for step in steps:
+                if drops(step, text) and leave_early:
+                    break
+        theirs = len(texts) / (time.process_time() - start)
+        print(f"datatrove        {theirs:10.1f} docs/s ({title}): ours x {both / theirs:.0f}")
+
+
+def rule_by_rule() -> dict[str, Callable[[str], bool]]:
+    """Our rule name -> datatrove's decision on it alone."""
+    from datatrove.pipeline.filters import (
+        C4QualityFilter,
+        FineWebQualityFilter,
+        GopherQualityFilter,
+        GopherRepetitionFilter,
+    )
+
+    def of(step) -> Callable[[str], bool]:
+        return lambda text: drops(step, text)
+
+    off = dict.fromkeys(("dup_line_frac", "dup_para_frac", "dup_line_char_frac", "dup_para_char_frac"))
+    off |= {"top_n_grams": (), "dup_n_grams": ()}
+    repetition = {
+        "too_many_dup_lines": {"dup_line_frac": 0.3},
+        "too_many_dup_paragraphs": {"dup_para_frac": 0.3},
+        "too_many_dup_line_chars": {"dup_line_char_frac": 0.2},
+        "too_many_dup_paragraph_chars": {"dup_para_char_frac": 0.2},
+    }
+    for n, limit in ((2, 0.2), (3, 0.18), (4, 0.16)):
+        repetition[f"top_{n}gram_too_common"] = {"top_n_grams": ((n, limit),)}
+    for n in range(5, 11):
+        repetition[f"too_many_dup_{n}grams"] = {"dup_n_grams": ((n, round(0.2 - n / 100, 2)),)}
+    rules = {name: of(GopherRepetitionFilter(**(off | limits))) for name, limits in repetition.items()}
+
+    off = dict.fromkeys(list(inspect.signature(GopherQualityFilter).parameters)[:9])  # its limits
+    for name, limits in {
+        "too_few_words": {"min_doc_words": 50},
+        "too_many_words": {"max_doc_words": 100_000},
+        "words_too_short": {"min_avg_word_length": 3},
+        "words_too_long": {"max_avg_word_length": 10},
+        "too_many_hashes or too_many_ellipses": {"max_symbol_word_ratio": 0.1},
+        "too_many_bullet_lines": {"max_bullet_lines_ratio": 0.9},
+        "too_many_ellipsis_lines": {"max_ellipsis_lines_ratio": 0.3},
+        "too_few_alphabetic_words": {"max_non_alpha_words_ratio": 0.8},
+        "too_few_stop_words": {"min_stop_words": 2},
+    }.items():
+        rules[name] = of(GopherQualityFilter(**(off | limits)))
+
+    off = {"filter_lorem_ipsum": False, "filter_curly_bracket": False, "min_num_sentences": -1}
+    for name, limits in {
+        "lorem_ipsum": {"filter_lorem_ipsum": True},
+        "curly_brace": {"filter_curly_bracket": True},
+        "too_few_sentences": {"min_num_sentences": 5},
+    }.items():
+        rules[name] = of(C4QualityFilter(**(off | limits)))
+
+    off = {"line_punct_thr": 0, "short_line_thr": 1, "char_duplicates_ratio": 1, "new_line_ratio": 1e9}
+    for name, limits in {
+        "too_few_ended_lines": {"line_punct_thr": 0.12},
+        "too_many_short_lines": {"short_line_thr": 0.67},
+        "too_many_dup_line_body": {"char_duplicates_ratio": 0.01},
+        "too_many_newlines": {"new_line_ratio": 0.3},
+    }.items():
+        rules[name] = of(FineWebQualityFilter(**(off | limits)))
+    return rules
+
+
+def datatrove_decisions(texts: list[str]) -> pl.DataFrame:
+    """One boolean column per rule, and "all rules together"."""
+    rules, steps = rule_by_rule(), datatrove_filters()
+    rows = [
+        [decide(text) for decide in rules.values()] + [any(drops(step, text) for step in steps)] for text in texts
+    ]  # by text: datatrove keeps the words of the last few texts
+    return pl.DataFrame(rows, schema=[*rules, "all rules together"], orient="row")
+
+
+def parity(english: pl.DataFrame, theirs: pl.DataFrame, words: str) -> pl.DataFrame:
+    """rule, datatrove's drops, ours, share of texts with the same decision."""
+    measured = Signals(words=words).open({})(english).with_columns(english["language"])
+    broken = measured.select(expression.fill_null(False).alias(name) for name, expression in Gates().table().items())
+    rows = []
+    for name in theirs.columns:
+        names = broken.columns if name == "all rules together" else name.split(" or ")
+        ours = broken.select(pl.any_horizontal(*names)).to_series()
+        rows.append((name, theirs[name].sum(), ours.sum(), (theirs[name] == ours).mean()))
+    return pl.DataFrame(rows, schema=["rule", "datatrove", f"ours_{words}", f"agreement_{words}"], orient="row")
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("web", type=Path, help="folder of WARC shards")
+    arguments.add_argument("--cache", type=Path, help="Parquet file that keeps the extracted texts")
+    arguments.add_argument("--sample", type=int, default=200, help="texts for datatrove's speed")
+    arguments.add_argument("--parity", action="store_true", help="agreement by rule (minutes)")
+    options = arguments.parse_args()
+    frame = read_texts(options.web, options.cache)
+    print(f"{len(frame)} texts, {frame['text'].str.len_bytes().sum() / 1e6:.1f} MB")
+    speed(frame, options.sample)
+    if options.parity:
+        english = frame.filter(pl.col("language") == "en", pl.col("text").str.strip_chars() != "")
+        theirs = datatrove_decisions(english["text"].to_list())
+        table, other = parity(english, theirs, "split"), parity(english, theirs, "whitespace")
+        with pl.Config(tbl_rows=-1, fmt_str_lengths=50, float_precision=4, tbl_hide_dataframe_shape=True):
+            print(table.join(other, on=["rule", "datatrove"], maintain_order="left"))
+
+
+if __name__ == "__main__":
+    main()

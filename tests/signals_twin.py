@@ -1,0 +1,261 @@
+"""The kernels of pipeline.kernels.{words,line_stats,repetition,text_stats} once more, in plain Python."""
+
+import math
+import re
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+
+from pipeline.kernels import characters as ch
+from stages.signals import STOP_WORDS
+from stages.stop_words import ABBREVIATIONS
+
+APOSTROPHES = "'’"
+POLICIES = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
+CITATION_AT_END = re.compile(r"(?:\[[0-9]*\]|\[edit\]|\[citation needed\])\Z")
+
+
+def has(character: str, bits: int) -> bool:
+    return bool(ch.class_of(character) & bits)
+
+
+def fold(text: str) -> str:
+    return "".join(c.lower() if len(c.lower()) == 1 and ord(c) < ch.TABLE_SIZE else c for c in text)
+
+
+def cut_dense(run: str) -> list[str]:
+    pieces = [run[:1]]
+    for left, right in pairwise(run):
+        a, b = ch.class_of(left), ch.class_of(right)
+        if a & ch.SYLLABIC:
+            cut = left == "་"
+        elif not (a | b) & ch.DENSE or b & ch.MARK:
+            cut = False
+        else:
+            cut = bool((a | b) & (ch.HAN | ch.HIRAGANA | ch.BRAHMIC)) or a & ch.DENSE != b & ch.DENSE
+        if cut:
+            pieces.append(right)
+        else:
+            pieces[-1] += right
+    return pieces
+
+
+def keeps_stop(word: str) -> bool:
+    """Whether the full stop after `word`, which ends in a letter, is part of it."""
+    return len(word) == 1 or (len(word) >= 3 and word[-2] == ".") or word in ABBREVIATIONS.split()
+
+
+def last_piece(run: str) -> str:
+    """What is split off at the end of `run` (two characters or more), or nothing."""
+    last, left = run[-1], run[-2]
+    if last == ".":
+        dots = len(run) - len(run.rstrip("."))
+        if dots > 1:
+            return "." * dots if dots < len(run) else ""
+        if has(left, ch.ALPHA) and keeps_stop(run[:-1]):
+            return ""
+        if has(left, ch.UPPER) and (len(run) < 3 or not has(run[-3], ch.UPPER)):
+            return ""
+        return "."
+    if has(last, ch.AFFIX):
+        if last in "+%$":
+            return last if has(left, ch.NUMERIC) else ""
+        return "" if last in "=§" else last
+    if (
+        len(run) >= 3
+        and left in APOSTROPHES
+        and (last in "sSmMdD" or (len(run) > 3 and run[-3:-2] in "nN" and last in "tT"))
+    ):
+        return run[-2:] if last in "sSmMdD" else run[-3:]
+    if len(run) > 3 and run[-3] in APOSTROPHES and run[-2:].isascii() and run[-2:].lower() in ("ll", "re", "ve"):
+        return run[-3:]
+    return ""
+
+
+def infix(run: str, i: int) -> int:
+    """Length of the mark at `i` (0 < i < len - 1) where the run splits, else 0."""
+    c, left, right = run[i], ch.class_of(run[i - 1]), ch.class_of(run[i + 1])
+    word = ch.ALPHA | ch.NUMERIC
+    if not has(c, ch.SYMBOL):
+        return 0
+    if has(c, ch.ICON) or ord(c) >= 0x3000 or (ord(c) > 0x7F and has(c, ch.TERMINAL)):
+        return 1
+    if c == ".":
+        dots = len(re.match(r"\.+", run[i:])[0])
+        if dots > 1:
+            return dots
+        return int(bool(left & (ch.LOWER | ch.AFFIX) and right & (ch.UPPER | ch.AFFIX)))
+    if c in "-–—~":
+        return int(bool((left & word and right & ch.ALPHA) or (c == "-" and left & right & ch.NUMERIC)))
+    if c in "+*^":
+        return int(bool(left & right & ch.NUMERIC))
+    if c == ",":
+        return int(bool(left & right & ch.ALPHA))
+    if c in ":/<>=":
+        return int(bool(left & word and right & ch.ALPHA))
+    return 0
+
+
+def split_run(run: str) -> list[str]:
+    if not any(has(c, ch.SYMBOL | ch.DENSE) for c in run):
+        return [run]
+    pieces, tail = [], []
+    while run:
+        dots = re.match(r"\.{2,}", run)
+        if dots:
+            piece = dots[0]
+        elif has(run[0], ch.AFFIX) and run[0] != "." and not (run[0] == "+" and run[1:] and has(run[1], ch.NUMERIC)):
+            piece = run[0]
+        else:
+            break
+        pieces.append(piece)
+        run = run[len(piece) :]
+    while len(run) > 1 and (piece := last_piece(run)):
+        tail.insert(0, piece)
+        run = run[: -len(piece)]
+    if run and ("@" in run[:-1] or ":/" in run or (len(run) > 4 and run.startswith("www."))):
+        pieces += cut_dense(run)
+    elif run:
+        s, i = 0, 1
+        while i < len(run) - 1:
+            length = infix(run, i)
+            if length:
+                pieces += (cut_dense(run[s:i]) if i > s else []) + [run[i : i + length]]
+                s = i = i + length
+            else:
+                i += 1
+        pieces += cut_dense(run[s:]) if s < len(run) else []
+    return pieces + tail
+
+
+def runs(text: str) -> list[str]:
+    return text.split()
+
+
+def words_of(text: str, split: bool) -> list[str]:
+    return [w for run in runs(text) for w in (split_run(run) if split else cut_dense(run))]
+
+
+def bare(word: str) -> str:
+    """Without case and symbols."""
+    return fold("".join(c for c in word if not has(c, ch.SYMBOL)))
+
+
+def sentences_in(line: str) -> int:
+    count, seen = 1, False
+    for piece in (p for run in runs(line) for p in split_run(run)):
+        if len(piece) == 1 and has(piece, ch.TERMINAL):
+            seen = True
+        elif seen and not has(piece[0], ch.SYMBOL):
+            count, seen = count + 1, False
+    return count
+
+
+def repeats(items: list[str]) -> tuple[int, int]:
+    seen, again = set(), []
+    for item in items:
+        if item in seen:
+            again.append(item)
+        seen.add(item)
+    return len(again), sum(map(len, again))
+
+
+def top_chars(words: list[str], n: int) -> int:
+    grams = [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
+    if not grams:
+        return 0
+    gram, count = Counter(grams).most_common(1)[0]
+    return count * len(" ".join(gram))
+
+
+def dup_chars(words: list[str], n: int) -> int:
+    seen, chars, i = set(), 0, 0
+    while i <= len(words) - n:
+        gram = tuple(words[i : i + n])
+        if gram in seen:
+            chars += sum(map(len, gram))
+            i += n
+        else:
+            seen.add(gram)
+            i += 1
+    return chars
+
+
+def c4_fate(line: str) -> tuple[str, str]:
+    """(count it is booked under, the line without citations at its end) of a stripped line."""
+    words = line.split()
+    if max(map(len, words)) > 1000:
+        return "c4_long_word", line
+    while (mark := CITATION_AT_END.search(line)) is not None:
+        line = line[: mark.start()]
+    if not line.endswith((".", "?", "!", '"', "'")) or line.endswith("..."):
+        return "c4_no_terminal", line
+    if len(words) < 3:
+        return "c4_few_words", line
+    low = line.lower()
+    if "lorem ipsum" in low:
+        return "c4_lorem", line
+    if "javascript" in low:
+        return "c4_javascript", line
+    if "{" in line:
+        return "c4_curly", line
+    return ("c4_policy" if any(p in low for p in POLICIES) else "c4_kept"), line
+
+
+def measure(text: str, language: str | None, split: bool) -> dict[str, float]:
+    words = words_of(text, split)
+    known = [bare(w) for w in words if bare(w)]
+    real = [w for w in words if bare(w)]
+    counts = Counter(known)
+    stops = set(STOP_WORDS[language].split()) if language in STOP_WORDS else None
+    stop_keys = {bare(w) for w in stops} if stops is not None else set()
+    lines = [line for line in text.split("\n") if line.strip()]
+    paragraphs = re.split(r"\n{2,}", text.strip()) if text.strip() else []
+    fates = [(*c4_fate(line.strip()), sentences_in(line)) for line in lines]
+    kept = [(line, n) for fate, line, n in fates if fate == "c4_kept"]
+    dup_lines, dup_line_chars = repeats(lines)
+    dup_paragraphs, dup_paragraph_chars = repeats(paragraphs)
+    result = {
+        "chars": len(text),
+        "newlines": text.count("\n"),
+        "alpha_chars": sum(has(c, ch.ALPHA) for c in text),
+        "upper_chars": sum(has(c, ch.UPPER) for c in text),
+        "numeric_chars": sum(has(c, ch.NUMERIC) for c in text),
+        "hashes": text.count("#"),
+        "ellipses": text.count("...") + text.count("…"),
+        "curly_braces": text.count("{"),
+        "lorem_ipsums": len(re.findall("lorem ipsum", text, re.I | re.A)),
+        "segments": len(words),
+        "words": len(known),
+        "word_chars": sum(map(len, real)),
+        "alpha_segments": sum(any(has(c, ch.ALPHA) for c in w) for w in words),
+        "caps_segments": sum(any(has(c, ch.UPPER) for c in w) and not any(has(c, ch.LOWER) for c in w) for w in words),
+        "unique_words": len(counts),
+        "entropy_sum": math.fsum(n * math.log(n) for n in counts.values()),
+        "stop_words": sum(n for w, n in counts.items() if w in stop_keys),
+        "stop_kinds": -1 if stops is None else len(stop_keys & set(counts)),
+        "lines": len(lines),
+        "short_lines": sum(len(line) <= 30 for line in lines),
+        "bullet_lines": sum(line.lstrip()[0] in "-•‣▶◀◦■□▪▫–" for line in lines),
+        "ellipsis_lines": sum(line.rstrip().endswith(("...", "…")) for line in lines),
+        "terminal_lines": sum(has(line.rstrip()[-1], ch.TERMINAL) for line in lines),
+        "sentences": sum(n for _, _, n in fates),
+        "dup_lines": dup_lines,
+        "dup_line_chars": dup_line_chars,
+        "paragraphs": len(paragraphs),
+        "dup_paragraphs": dup_paragraphs,
+        "dup_paragraph_chars": dup_paragraph_chars,
+        **{f"top{n}": top_chars(words, n) for n in (2, 3, 4)},
+        **{f"dup{n}": dup_chars(words, n) for n in range(5, 11)},
+    }
+    fate_counts = Counter(fate for fate, _, _ in fates)
+    for fate in ("long_word", "no_terminal", "few_words", "lorem", "javascript", "curly", "policy", "kept"):
+        result[f"c4_{fate}"] = fate_counts[f"c4_{fate}"]
+    result["c4_kept_chars"] = sum(len(line) for line, _ in kept)
+    result["c4_sentences"] = sum(n for _, n in kept)
+    return result
+
+
+def table(names: tuple[str, ...], rows: list[dict[str, float]]) -> np.ndarray:
+    return np.array([[row[name] for name in names] for row in rows], float).reshape(len(rows), len(names))

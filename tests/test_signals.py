@@ -1,0 +1,245 @@
+import os
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import signals_twin as twin
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import ConfigError
+from pipeline.kernels import characters as ch
+from pipeline.kernels.text_stats import NAMES
+from pipeline.schema import COLUMNS
+from stages.signals import Signals, measure_texts
+
+SHARED = Path(os.environ.get("GRISTMILL_SHARED", Path(__file__).parents[2] / "shared"))
+
+HOSTILE = [
+    "",
+    "x",
+    "\0",
+    "\n\n\n",
+    " \t\r\n \u2028\x85",
+    ".",
+    "...",
+    "…",
+    "'s",
+    "n't",
+    "-",
+    "a.b",
+    "[1]",
+    "[1][2].[edit]",
+    "He said so.[1][citation needed]",
+    "http://a.b/c?d=e, www.x.org and me@x.org.",
+    "I don't, we'll they've U.S. e.g. Mr. Smith's 3-4 and/or well-known 20% $5 +3 A+.",
+    "lorem ipsum LOREM IPSUM dolor.",
+    "We use cooKies here, ok.",  # Kelvin sign
+    "JavaScript must be on, friend.",
+    "a { b } c d.",
+    "a " * 1001 + "b",
+    "w" * 1001 + " a b c.",
+    "שלום עולם. مرحبا بالعالم؟ نعم",
+    "我们今天去北京。明天回来！テストの日本語、カタカナ語です。",
+    "ภาษาไทยไม่มีช่องว่าง ຂອງລາວ ភាសាខ្មែរ မြန်မာစာ བོད་ཡིག་དང་",
+    "\U0002a6d6\U0001f600👩‍👩‍👧 e\u0301a ﬁ ǅ Ⅷ ª İ",
+    "line\nline\nline\n\nline\n\nline\nline\nline",
+    "one two three four five six seven eight nine ten eleven " * 5,
+    "spam " * 300,
+]
+
+
+def frame(texts: list[str], languages: list[str | None] | None = None) -> pl.DataFrame:
+    language = languages or ["en"] * len(texts)
+    return pl.DataFrame(
+        {"doc_id": [f"{i:03}" for i in range(len(texts))], "text": texts, "language": language},
+        schema={"doc_id": pl.String, "text": pl.String, "language": pl.String},
+    )
+
+
+def signals(texts: list[str], words: str = "split") -> pl.DataFrame:
+    return Signals(words=words).open({})(frame(texts))
+
+
+def one(text: str, words: str = "split") -> dict:
+    return signals([text], words).row(0, named=True)
+
+
+def compare_with_twin(texts: list[str], language: str | None, split: bool) -> None:
+    ours = measure_texts(pl.Series(texts, dtype=pl.String), pl.Series([language] * len(texts), dtype=pl.String), split)
+    theirs = twin.table(tuple(NAMES), [twin.measure(text, language, split) for text in texts])
+    for row, text in enumerate(texts):
+        wrong = {
+            name: (ours[row, i], theirs[row, i])
+            for i, name in enumerate(NAMES)
+            if not np.isclose(ours[row, i], theirs[row, i], rtol=1e-12, atol=0)
+        }
+        assert wrong == {}, repr(text)
+
+
+@pytest.mark.parametrize("split", [True, False])
+@pytest.mark.parametrize("language", ["en", "ja", None])
+def test_kernel_hostile_texts_equals_plain_python(split: bool, language: str | None):
+    compare_with_twin(HOSTILE, language, split)
+
+
+ATOMS = """the The to of and that don't we'll U.S. Mr. a.m. e.g. NASA. J. x.Y 3-D 3-4 and/or co-op 1,000 a,b 20% $5 +3
+    C++ . .. ... … , ; : ! ? " ' ( ) [ ] [1] [edit] { } - – — • # @ * & www.x.org http://x.y/z me@x.y © ° 😀 lorem ipsum
+    javascript cookies use policy privacy der und die 我 们 。 日本 テスト ー ไทย ก็ ລາວ ខ្មែ မြန်း བོད་ཡིག ། é ß İ ǅ ﬁ ½
+    ٣ שלום spam spam spam"""
+SPECIALS = ["\u212a", "e\u0301", "\u200b", "\ufeff", "\0", "\x85", "\u2028", "\xa0", "\t"]
+WORDS = st.one_of(st.sampled_from(ATOMS.split() + SPECIALS), st.text(st.characters(codec="utf-8"), max_size=6))
+GAPS = st.sampled_from(["", " ", " ", " ", "\n", "\n\n", " \n"])
+TEXTS = st.lists(st.tuples(WORDS, GAPS), max_size=60).map(lambda pairs: "".join(map("".join, pairs)))
+
+
+@settings(max_examples=400, deadline=None)
+@given(TEXTS, st.sampled_from(["en", "de", "zh", None]), st.booleans())
+def test_kernel_generated_texts_equals_plain_python(text: str, language: str | None, split: bool):
+    compare_with_twin([text], language, split)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from("ab"), max_size=80).map(" ".join), st.sampled_from([" ", "\n", "\n\n"]))
+def test_kernel_repetitive_texts_equals_plain_python(text: str, gap: str):
+    compare_with_twin([gap.join([text, text[::-1], text])], "en", True)
+
+
+def test_kernel_whitespace_words_are_python_words():
+    text = "The quick (brown) fox -- it's 3.5% done...\n\n# over the lazy dog, and the\tend"
+    row = one(text, "whitespace")
+    assert row["segments_n"] == len(text.split())
+    assert row["words_n"] == len(text.split()) - 2  # -- and #
+    words = [w for w in text.split() if any(c.isalnum() for c in w)]
+    assert row["mean_word_len"] == np.float32(sum(map(len, words)) / len(words))
+    assert row["alpha_words_frac"] == np.float32(sum(any(c.isalpha() for c in w) for w in text.split()) / 16)
+    assert row["stop_words_n"] == 2  # the, and
+
+
+def test_classes_agree_with_python():
+    table = ch.class_table()
+    for name, bit in {
+        "isspace": ch.SPACE,
+        "isalpha": ch.ALPHA,
+        "isupper": ch.UPPER,
+        "islower": ch.LOWER,
+        "isnumeric": ch.NUMERIC,
+    }.items():
+        wrong = [code for code in range(ch.TABLE_SIZE) if getattr(chr(code), name)() != bool(table[code] & bit)]
+        assert wrong == [], name
+
+
+def test_split_words_as_expected():
+    words = 'He said: "Don\'t go to the U.S. or/and co-op (now)..." at http://x.org/a-b, Mr. Smith!'
+    pieces = """He said : " Do n't go to the U.S. or / and co - op ( now ) ... " at http://x.org/a-b , Mr. Smith !"""
+    assert " ".join(twin.words_of(words, True)) == pieces
+
+
+def test_repetition_counts_by_hand():
+    row = one("a b c d e f\na b c d e f\n\nx\n\nx", "whitespace")
+    assert row["lines_n"] == 4
+    assert row["paragraphs_n"] == 3
+    assert row["dup_lines_frac"] == 0.5
+    assert row["dup_line_chars_frac"] == np.float32(12 / 29)
+    assert row["dup_paragraph_chars_frac"] == np.float32(1 / 29)
+    assert row["dup_line_body_frac"] == np.float32(12 / 24)
+    assert row["top_2gram_chars_frac"] == np.float32(2 * 3 / 29)
+    assert row["dup_5gram_chars_frac"] == np.float32(5 / 29)
+    assert row["dup_6gram_chars_frac"] == np.float32(6 / 29)
+    assert row["dup_7gram_chars_frac"] == 0
+
+
+def test_c4_lines_by_hand():
+    text = "\n".join(
+        [
+            "This line stays. It has two sentences.",
+            "Menu item",
+            "Too short.",
+            "Please enable JavaScript here.",
+            "Read our privacy policy first.",
+            "A line of code { here }.",
+            "Cited fact of the day.[12][edit]",
+            "Unfinished business of the day...",
+        ]
+    )
+    row = one(text)
+    assert {k: v for k, v in row.items() if k.startswith("c4_") and k.endswith("_n")} == {
+        "c4_lines_n": 2,
+        "c4_sentences_n": 3,
+        "c4_long_word_lines_n": 0,
+        "c4_unended_lines_n": 2,
+        "c4_short_lines_n": 1,
+        "c4_lorem_lines_n": 0,
+        "c4_javascript_lines_n": 1,
+        "c4_curly_lines_n": 1,
+        "c4_policy_lines_n": 1,
+    }
+
+
+def test_unknown_language_stop_words_are_null():
+    batch = frame(["the cat and the dog"] * 4, ["en", "eng", "tlh", None])
+    assert Signals().open({})(batch)["stop_words_n"].to_list() == [2, 2, None, None]
+
+
+def test_empty_text_fractions_are_null():
+    row = one("")
+    assert row["chars_n"] == row["words_n"] == row["lines_n"] == 0
+    assert row["mean_word_len"] is None
+    assert row["dup_lines_frac"] is None
+    assert row["word_entropy"] is None
+
+
+def test_signals_empty_batch_keeps_the_schema():
+    empty = Signals().open({})(frame([]))
+    assert empty.schema == signals(["a b"]).schema
+    assert empty.height == 0
+
+
+def test_signals_writes_the_declared_types():
+    table = signals(["a b", ""]).to_arrow()
+    assert table.column_names == ["doc_id", *Signals.writes]
+    assert {name: table.schema.field(name).type for name in Signals.writes} == {
+        n: COLUMNS[n].type for n in Signals.writes
+    }
+
+
+@pytest.mark.parametrize("cuts", [[1], [7, 8], [3, 3, 20]])
+def test_signals_split_batch_changes_nothing(cuts: list[int]):
+    batch = frame(HOSTILE)
+    annotate = Signals().open({})
+    bounds = [0, *cuts, batch.height]
+    parts = [annotate(batch.slice(a, b - a)) for a, b in pairwise(bounds)]
+    assert pl.concat(parts).equals(annotate(batch))
+
+
+def test_signals_sliced_and_chunked_input_is_read_where_it_stands():
+    batch = frame(HOSTILE)
+    annotate = Signals().open({})
+    chunked = pl.concat([batch.slice(5, 4), batch.slice(0, 3)], rechunk=False)
+    assert annotate(chunked).equals(pl.concat([annotate(batch).slice(5, 4), annotate(batch).slice(0, 3)]))
+
+
+def test_signals_one_megabyte_line_is_measured():
+    row = one("word " * 200_000)
+    assert row["words_n"] == 200_000
+    assert row["unique_words_frac"] == np.float32(1 / 200_000)
+    assert row["top_2gram_chars_frac"] == np.float32(199_999 * 9 / 1_000_000)
+
+
+def test_signals_unknown_words_is_an_error():
+    with pytest.raises(ConfigError, match=r"signals\.words"):
+        Signals(words="tokens")
+
+
+@pytest.mark.skipif(not (SHARED / "domains").exists(), reason="shared data not here")
+def test_kernel_real_texts_equals_plain_python():
+    import zstandard
+
+    texts = []
+    for path in sorted((SHARED / "domains").rglob("*.jsonl.zst"))[:40]:
+        with zstandard.open(path, "rt", encoding="utf-8") as lines:
+            texts.append(pl.read_ndjson(next(iter(lines)).encode())["text"][0][:4000])
+    assert texts
+    compare_with_twin(texts, "en", True)
