@@ -1,4 +1,4 @@
-import os
+import json
 from itertools import pairwise
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 import signals_twin as twin
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,8 +15,6 @@ from pipeline.kernels import characters as ch
 from pipeline.kernels.text_stats import NAMES
 from pipeline.schema import COLUMNS
 from stages.signals import Signals, measure_texts
-
-SHARED = Path(os.environ.get("GRISTMILL_SHARED", Path(__file__).parents[2] / "shared"))
 
 HOSTILE = [
     "",
@@ -233,13 +232,10 @@ def test_signals_unknown_words_is_an_error():
         Signals(words="tokens")
 
 
-@pytest.mark.skipif(not (SHARED / "domains").exists(), reason="shared data not here")
-def test_kernel_real_texts_equals_plain_python():
-    import zstandard
-
+def test_kernel_real_texts_equals_plain_python(shared: Path):
     texts = []
-    for path in sorted((SHARED / "domains").rglob("*.jsonl.zst"))[:40]:
+    for path in sorted((shared / "domains").rglob("*.jsonl.zst"))[:60]:
         with zstandard.open(path, "rt", encoding="utf-8") as lines:
-            texts.append(pl.read_ndjson(next(iter(lines)).encode())["text"][0][:4000])
-    assert texts
+            texts.append(json.loads(next(lines))["text"][:4000])
+    assert len(texts) > 20
     compare_with_twin(texts, "en", True)

@@ -41,13 +41,21 @@ def fold_ascii(c):
     return np.uint32(0x6B) if c == 0x212A else c
 
 
+@njit(cache=True, nogil=True, inline="always")
+def may_start(points, i):
+    """Whether the two letters at `i` begin one of the phrases (no Kelvin sign among them)."""
+    c, d = points[i] | np.uint32(32), points[i + 1] | np.uint32(32)
+    if d == 0x6F:
+        return c == 0x6C or c == 0x63  # lorem, cookie
+    return (
+        (c == 0x6A and d == 0x61) or (c == 0x74 and d == 0x65) or (c == 0x70 and d == 0x72) or (c == 0x75 and d == 0x73)
+    )
+
+
 @njit(cache=True, nogil=True)
 def phrases_at(points, i, end):
     """Bits of the phrases that start at `i` and end by `end`, in any case."""
     found = 0
-    first = fold_ascii(points[i])
-    if first != 0x6C and first != 0x6A and first != 0x74 and first != 0x70 and first != 0x63 and first != 0x75:
-        return found
     start = 0
     for p in range(len(PHRASE_ENDS)):
         stop = PHRASE_ENDS[p]
@@ -66,11 +74,12 @@ def phrases_at(points, i, end):
 @njit(cache=True, nogil=True)
 def line_phrases(points, a, b):
     found = 0
-    for i in range(a, b):
-        found |= phrases_at(points, i, b)
-        if points[i] == 0x7B:
+    for i in range(a, b - 1):
+        if may_start(points, i):
+            found |= phrases_at(points, i, b)
+        elif points[i] == 0x7B:
             found |= 8
-    return found
+    return found | 8 if points[b - 1] == 0x7B else found
 
 
 @njit(cache=True, nogil=True)

@@ -6,10 +6,30 @@ Rows are independent: a row's counts depend on its text, its language and the st
 import numpy as np
 from numba import njit
 
-from pipeline.kernels.characters import ALPHA, LOWER, NUMERIC, SPACE, SYMBOL, TERMINAL, UPPER, class_table, fold_table
-from pipeline.kernels.line_stats import DOT, ELLIPSIS, LOREM, NEWLINE, count_lines, find_paragraphs, phrases_at
+from pipeline.kernels.characters import (
+    ALPHA,
+    DENSE,
+    LOWER,
+    NUMERIC,
+    SPACE,
+    SYMBOL,
+    TERMINAL,
+    UPPER,
+    class_table,
+    fold_table,
+)
+from pipeline.kernels.line_stats import (
+    DOT,
+    ELLIPSIS,
+    LOREM,
+    NEWLINE,
+    count_lines,
+    find_paragraphs,
+    may_start,
+    phrases_at,
+)
 from pipeline.kernels.repetition import count_hashes, entropy_sum, gram_repetition, repeated_spans, table_size
-from pipeline.kernels.words import MULTIPLIER, SHIFT, cut_dense, decode, hash_points, mix, split_run
+from pipeline.kernels.words import MULTIPLIER, SHIFT, cut_dense, decode, mix, split_run
 
 # Columns of the result of `measure`.
 NAMES = (
@@ -92,7 +112,7 @@ def count_chars(points, kinds, n, row):
             ellipses += 1
         elif c == 0x7B:
             curly += 1
-        elif c == 0x6C or c == 0x4C:
+        elif i + 1 < n and may_start(points, i):
             lorem += phrases_at(points, i, n) & LOREM
     row[0] = n
     row[1] = newlines
@@ -121,27 +141,29 @@ def note_sentences(points, kinds, starts, ends, first, last, seen, sentence_star
 
 @njit(cache=True, nogil=True)
 def count_word(points, kinds, folds, a, b, row):
-    """Books the word [a, b) in row[0:5]; returns its hash without case and symbols, 0 if nothing is left."""
-    h = np.uint64(0)
-    left, alpha, upper, lower = 0, 0, 0, 0
+    """Books the word [a, b) in row[0:5]; returns its hash, and that without case and symbols (0 if nothing is left)."""
+    exact, bare = np.uint64(b - a), np.uint64(0)
+    symbols = 0
+    union = np.uint32(0)
     for i in range(a, b):
+        c = points[i]
+        exact = (exact ^ np.uint64(c)) * MULTIPLIER
+        exact ^= exact >> SHIFT
         kind = kinds[i]
-        alpha |= kind & ALPHA
-        upper |= kind & UPPER
-        lower |= kind & LOWER
-        if not kind & SYMBOL:
-            c = points[i]
-            h = (h ^ np.uint64(folds[c] if c < len(folds) else c)) * MULTIPLIER
-            h ^= h >> SHIFT
-            left += 1
+        union |= kind  # symbols too: circled letters have case
+        if kind & SYMBOL:
+            symbols += 1
+            continue
+        bare = (bare ^ np.uint64(folds[c] if c < len(folds) else c)) * MULTIPLIER
+        bare ^= bare >> SHIFT
     row[0] += 1
-    row[3] += alpha != 0
-    row[4] += upper != 0 and lower == 0
-    if left == 0:
-        return np.uint64(0)
+    row[3] += (union & ALPHA) != 0
+    row[4] += (union & (UPPER | LOWER)) == UPPER
+    if symbols == b - a:
+        return exact, np.uint64(0)
     row[1] += 1
     row[2] += b - a
-    return mix(h + np.uint64(left)) | np.uint64(1)
+    return exact, mix(bare + np.uint64(b - a - symbols)) | np.uint64(1)
 
 
 @njit(cache=True, nogil=True)
@@ -176,7 +198,7 @@ def stop_word_keys(words: list[tuple[int, int, str]]) -> tuple[np.ndarray, np.nd
         data = np.frombuffer(word.encode(), np.uint8)
         points, kinds = np.empty(len(data), np.uint32), np.empty(len(data), np.uint32)
         n = decode(data, 0, len(data), classes, points, kinds)
-        key = np.uint64(count_word(points, kinds, folds, 0, n, np.zeros(5))) ^ language_salt(language)
+        key = count_word(points, kinds, folds, 0, n, np.zeros(5))[1] ^ language_salt(language)
         slot = (int(key) >> 20) & (size - 1)
         while keys[slot] and keys[slot] != key:
             slot = (slot + 1) & (size - 1)
@@ -234,10 +256,20 @@ def measure(data, offsets, languages, classes, folds, abbreviations, stop_keys, 
                 i += 1
                 continue
             a = i
+            union = np.uint32(0)
             while i < n and not kinds[i] & SPACE:
+                union |= kinds[i]
                 i += 1
             before = found
-            if split:
+            if not union & (SYMBOL | DENSE):
+                starts[found] = a
+                ends[found] = i
+                found += 1
+                if seen:
+                    sentence_starts[sentences] = a
+                    sentences += 1
+                    seen = False
+            elif split:
                 found = split_run(points, kinds, a, i, abbreviations, starts, ends, found)
                 seen, sentences = note_sentences(
                     points, kinds, starts, ends, before, found, seen, sentence_starts, sentences
@@ -249,8 +281,7 @@ def measure(data, offsets, languages, classes, folds, abbreviations, stop_keys, 
                 )
                 found = cut_dense(points, kinds, a, i, starts, ends, found)
             for j in range(before, found):
-                words[j] = hash_points(points, starts[j], ends[j])
-                key = count_word(points, kinds, folds, starts[j], ends[j], booked)
+                words[j], key = count_word(points, kinds, folds, starts[j], ends[j], booked)
                 if key:
                     keys_of[known] = key
                     known += 1

@@ -244,13 +244,6 @@ def cut_dense(points, kinds, a, b, starts, ends, n):
 @njit(cache=True, nogil=True)
 def split_run(points, kinds, a, b, abbreviations, starts, ends, n):
     """Appends the pieces of the whitespace run [a, b) in order; returns the new count."""
-    union = np.uint32(0)
-    for i in range(a, b):
-        union |= kinds[i]
-    if not union & (SYMBOL | DENSE):
-        starts[n] = a
-        ends[n] = b
-        return n + 1
     # prefixes
     while a < b:
         if points[a] == DOT and a + 1 < b and points[a + 1] == DOT:
