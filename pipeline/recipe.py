@@ -8,12 +8,12 @@ from pipeline.config import Recipe, Tree, build, check_keys, plain, section
 from pipeline.errors import ConfigError
 from pipeline.fingerprint import load_class
 from pipeline.stage import Stage
-from stages.cluster import Cluster, ClusterAssign, ClusterGate
+from stages.cluster import AssignCluster, Cluster, ClusterGate
 from stages.dedup.exact import ExactDuplicates, ExactGate, ExactGroups
 from stages.dedup.held_out import HeldOutGate, HeldOutTexts
 from stages.dedup.minhash import MinhashGroups, NearDuplicates, NearGate, Signatures
 from stages.dedup.references import ReferenceFlags, References
-from stages.domain import Bucket, Domain, DomainFastText
+from stages.domain import Bucket, Domain
 from stages.embed import Embed, EmbedModel
 from stages.export.parquet import ParquetCorpus
 from stages.gates import Gates
@@ -55,7 +55,7 @@ STANDARD: tuple[tuple[str, type], ...] = (
     ("embed", EmbedModel),
     ("embed", Embed),
     ("cluster", Cluster),
-    ("cluster", ClusterAssign),
+    ("cluster", AssignCluster),
     ("cluster", ClusterGate),
     ("domain", Domain),
     ("domain.bucket", Bucket),
@@ -68,9 +68,6 @@ STANDARD: tuple[tuple[str, type], ...] = (
     ("corpus", ParquetCorpus),
 )
 
-# A stage that another takes the place of when this key of its section is given.
-ALTERNATIVES: dict[type, tuple[str, type]] = {Domain: ("model", DomainFastText)}
-
 ENGINE_KEYS = ("slurm", "ray")
 
 
@@ -79,8 +76,7 @@ def known_keys() -> dict[str, list[str]]:
     known: dict[str, list[str]] = {"": ["name", "extra", "engine"], "engine": list(ENGINE_KEYS)}
     for path, cls in STANDARD:
         keys = known.setdefault(path, [])
-        for one in (cls, *ALTERNATIVES.get(cls, ())[1:]):
-            keys += [f.name for f in fields(one) if f.name not in keys]
+        keys += [f.name for f in fields(cls) if f.name not in keys]
     return known
 
 
@@ -94,10 +90,8 @@ def make_recipe(tree: Tree, default_name: str) -> Recipe:
         raise ConfigError(f"name: a string; got {name!r}")
     stages: list[Stage] = []
     resolved: Tree = {"name": name}
-    for path, standard in STANDARD:
-        values = section(tree, path)
-        key, other = ALTERNATIVES.get(standard, ("", standard))
-        stage = build(other if key in values else standard, values, path)
+    for path, cls in STANDARD:
+        stage = build(cls, section(tree, path), path)
         stages.append(stage)  # pyright: ignore[reportArgumentType]
         node = resolved
         for part in path.split("."):

@@ -12,7 +12,7 @@ from dataclasses import MISSING, Field, fields
 from pathlib import Path
 
 from pipeline.cli import parser
-from pipeline.recipe import ALTERNATIVES, STANDARD, make_recipe
+from pipeline.recipe import STANDARD, make_recipe
 from pipeline.schema import COLUMNS
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -66,7 +66,7 @@ def config_page() -> str:
     ]
     for path in dict.fromkeys(p for p, _ in STANDARD):
         lines += [f"## {path}", ""]
-        classes = [c for p, standard in STANDARD if p == path for c in (standard, *ALTERNATIVES.get(standard, ())[1:])]
+        classes = [c for p, c in STANDARD if p == path]
         seen: set[str] = set()
         for cls in classes:
             own = [f for f in fields(cls) if f.name not in seen]

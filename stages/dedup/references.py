@@ -75,9 +75,31 @@ class References:
         "kernel.org",
         "postgresql.org",
         "apache.org",
+        "wikimedia.org",
+        "creativecommons.org",
+        "hypotheses.org",
+        "openedition.org",
+        "nature.com",
+        "science.org",
+        "springer.com",
+        "cambridge.org",
+        "spektrum.de",
+        "smithsonianmag.com",
+        "nationalgeographic.com",
+        "cern.ch",
+        "ethz.ch",
+        "eawag.ch",
+        "mpg.de",
+        "nhs.uk",
+        "bundestag.de",
+        "bundesrat.de",
+        "bundesregierung.de",
+        "bmbf.de",
+        "bpb.de",
+        "destatis.de",
     )
-    # ... or its public suffix begins with one of these: nih.gov, ox.ac.uk, service-public.gouv.fr.
-    registries: tuple[str, ...] = ("gov", "edu", "ac", "mil", "gouv", "gob", "gub", "govt")
+    # ... or its public suffix begins with one of these: nih.gov, ox.ac.uk, service-public.gouv.fr, bka.gv.at.
+    registries: tuple[str, ...] = ("gov", "edu", "ac", "mil", "gouv", "gob", "gub", "govt", "gv")
     # ... or its first label is one of these: documentation hosts.
     first_labels: tuple[str, ...] = ("docs", "doc", "developer", "developers", "documentation", "devdocs")
     # Never a reference, nor anything below it: documents that anybody can put there.
@@ -89,7 +111,7 @@ class References:
     paths: tuple[str, ...] = ()
     text_field: str = "text"  # of the files; a field `language` is read where there is one
     held_out_frac: float = 0.2  # share of the references that is held out
-    min_references: int = 20  # a model of fewer would be a model of those few
+    min_references: int = 12  # a model of fewer would be a model of those few
     name: ClassVar = "dedup.references"
     version: ClassVar = 1
     files: ClassVar = ("paths",)
