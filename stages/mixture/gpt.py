@@ -47,6 +47,7 @@ class GptSettings:
 
 PRESETS = {
     "tiny": GptSettings(),
+    "mini": GptSettings(width=128, heads=4, hidden=352, learning_rate=2e-3),
     "small": GptSettings(layers=4, width=128, heads=4, hidden=352, context=256, batch_windows=8, pass_windows=8),
     # RegMix 4.3: 2 layers, 8 heads, 1,310,720 weights outside the embeddings; batch 512 x 2048, constant 4e-4
     "regmix_1m": GptSettings(
