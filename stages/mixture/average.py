@@ -67,6 +67,10 @@ class FittedAverage:
     shares: np.ndarray  # (members, t)
     residuals: np.ndarray
 
+    @property
+    def noise(self) -> np.ndarray:
+        return np.add.reduce([s * m.noise for s, m in zip(self.shares, self.members, strict=True)])
+
     def mean(self, weights: np.ndarray) -> np.ndarray:
         return np.add.reduce([s * m.mean(weights) for s, m in zip(self.shares, self.members, strict=True)])
 

@@ -4,7 +4,7 @@ Hyper-parameters maximise the posterior (marginal likelihood and the priors belo
 Cholesky factor and one inverse per step, so 512 runs x 13 targets fit in well under a minute on one core.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import get_lapack_funcs, solve_triangular
@@ -77,6 +77,10 @@ class FittedGaussian:
     def standard(self, weights: np.ndarray) -> np.ndarray:
         return (features(weights, self.transform) - self.centre) / self.scale
 
+    @property
+    def noise(self) -> np.ndarray:
+        return self.loss_sd * np.exp([p.log_noise for p in self.parts])
+
     def mean(self, weights: np.ndarray) -> np.ndarray:
         x = self.standard(weights)
         out = np.stack([matern(x, self.z, p) @ p.alpha for p in self.parts], axis=1)
@@ -89,6 +93,18 @@ class FittedGaussian:
             v = solve_triangular(p.lower, matern(self.z, x, p), lower=True, check_finite=False)
             out[:, j] = np.sqrt(np.maximum(np.exp(2 * p.log_signal) - (v * v).sum(axis=0), 1e-12))
         return out * self.loss_sd
+
+    def believing(self, weights: np.ndarray) -> "FittedGaussian":
+        """As if `weights` (n, k) had been measured to be as predicted: the mean stays, the sd shrinks."""
+        z = np.concatenate([self.z, self.standard(weights)])
+        y = (self.mean(weights) - self.loss_mean) / self.loss_sd
+        parts = []
+        for j, p in enumerate(self.parts):
+            # K alpha = y on the old rows, noise and jitter included.
+            old = p.lower @ (p.lower.T @ p.alpha)
+            theta = np.concatenate([p.log_length, [p.log_signal, p.log_noise]])
+            parts.append(solved(z, np.concatenate([old, y[:, j]]), theta))
+        return replace(self, z=z, parts=tuple(parts))
 
     def lengths(self) -> np.ndarray:
         """(t, k) in standard deviations of the transformed weight: short ones matter."""

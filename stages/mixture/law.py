@@ -135,6 +135,10 @@ class FittedLaw:
     loss_sd: np.ndarray
     residuals: np.ndarray
 
+    @property
+    def noise(self) -> np.ndarray:
+        return np.zeros(self.residuals.shape[1])
+
     def mean(self, weights: np.ndarray) -> np.ndarray:
         return self.loss_mean + self.loss_sd * np.stack([self.curve(weights, t)[0] for t in self.theta], axis=1)
 

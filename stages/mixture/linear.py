@@ -76,6 +76,10 @@ class FittedRidge:
     def columns(self, weights: np.ndarray) -> np.ndarray:
         return (expand(features(weights, self.transform), self.degree) - self.centre) / self.scale
 
+    @property
+    def noise(self) -> np.ndarray:
+        return np.zeros(self.residuals.shape[1])
+
     def mean(self, weights: np.ndarray) -> np.ndarray:
         return self.loss_mean + self.columns(weights) @ self.coef
 

@@ -31,6 +31,11 @@ class Fitted(Protocol):
         """(n, k) -> (n, t) standard deviation of the error of `mean` against the noise-free loss."""
         ...
 
+    @property
+    def noise(self) -> np.ndarray:
+        """(t,) sd of one measurement around the noise-free loss; 0 where `sd` holds it already."""
+        ...
+
 
 class Predictor(Protocol):
     """Settings of a predictor. `fit` never sees anything but its arguments."""
@@ -99,12 +104,13 @@ def objective_mean(fitted: Fitted, weights: np.ndarray, mix: np.ndarray) -> np.n
     return in_batches(lambda w: fitted.mean(w) @ mix, weights)
 
 
-def objective_sd(fitted: Fitted, weights: np.ndarray, mix: np.ndarray) -> np.ndarray:
-    """(n, k) -> (n,); the errors of targets correlate as their residuals do."""
+def objective_sd(fitted: Fitted, weights: np.ndarray, mix: np.ndarray, noise: bool = False) -> np.ndarray:
+    """(n, k) -> (n,); the errors of targets correlate as their residuals do. With noise: of one more measurement."""
     corr = correlation(fitted.residuals)
+    extra = fitted.noise if noise else np.zeros(len(mix))
 
     def sd(w: np.ndarray) -> np.ndarray:
-        a = fitted.sd(w) * mix
+        a = np.hypot(fitted.sd(w), extra) * mix
         return np.sqrt(np.maximum(((a @ corr) * a).sum(axis=1), 0.0))
 
     return in_batches(sd, weights)

@@ -19,9 +19,16 @@ from pipeline.errors import DataError, InputError
 class Proxy(Protocol):
     """Anything that turns mixtures into losses."""
 
-    kind: str  # "ngram", "gpt", "command", "table"
-    buckets: tuple[str, ...]
-    targets: tuple[str, ...]
+    @property
+    def kind(self) -> str:
+        """One of ngram, gpt, command, table, or your own."""
+        ...
+
+    @property
+    def buckets(self) -> tuple[str, ...]: ...
+
+    @property
+    def targets(self) -> tuple[str, ...]: ...
 
     def losses(self, weights: np.ndarray) -> np.ndarray:
         """(n, k) rows on the simplex, columns in the order of `buckets` -> (n, t) losses, nats/token."""
@@ -48,8 +55,13 @@ class Reseedable(Protocol):
 class Measured(Protocol):
     """A proxy that knows its own size and what its sampler really delivered."""
 
-    fidelity: "Fidelity"
-    cost: float  # of one run; any unit, the same for all proxies of a search
+    @property
+    def fidelity(self) -> "Fidelity": ...
+
+    @property
+    def cost(self) -> float:
+        """Of one run; any unit, the same for all proxies of a search."""
+        ...
 
     def realised(self, weights: np.ndarray) -> np.ndarray:
         """(n, k) asked -> (n, k) shares of the tokens that the runs see."""

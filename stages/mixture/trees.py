@@ -80,6 +80,10 @@ class FittedTrees:
     boosters: list
     residuals: np.ndarray
 
+    @property
+    def noise(self) -> np.ndarray:
+        return np.zeros(self.residuals.shape[1])
+
     def mean(self, weights: np.ndarray) -> np.ndarray:
         return np.stack([np.asarray(b.predict(weights)) for b in self.boosters], axis=1)
 

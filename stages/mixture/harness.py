@@ -1,0 +1,143 @@
+"""How far a predictor can be trusted: cross-validation by whole runs, ranks, errors, calibration, other fidelities."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import norm, rankdata
+
+from pipeline.errors import DataError
+from stages.mixture.objective import Objective, fit_table
+from stages.mixture.predict import (
+    Fitted,
+    Predictor,
+    fit_runs,
+    group_folds,
+    normalised,
+    objective_mean,
+    objective_sd,
+    refuse_leak,
+)
+from stages.mixture.runs import Runs
+
+
+def spearman(a: np.ndarray, b: np.ndarray) -> float:
+    """Rank correlation; 0 where one side does not vary (a constant prediction ranks nothing)."""
+    x, y = rankdata(a), rankdata(b)
+    x, y = x - x.mean(), y - y.mean()
+    norm_ = float(np.sqrt((x @ x) * (y @ y)))
+    return float(x @ y) / norm_ if norm_ > 0 else 0.0
+
+
+def spearman_interval(rho: float, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Fisher's interval with the variance of Bonett and Wright 2000, (1 + rho^2 / 2) / (n - 3)."""
+    if n < 5:
+        return -1.0, 1.0
+    half = float(norm.ppf(0.5 + level / 2)) * np.sqrt((1 + rho**2 / 2) / (n - 3))
+    z = np.arctanh(np.clip(rho, -0.999999, 0.999999))
+    return float(np.tanh(z - half)), float(np.tanh(z + half))
+
+
+@dataclass(frozen=True)
+class Score:
+    """Predictions against what was measured on runs that were not fitted."""
+
+    target: str
+    n: int
+    spearman: float
+    low: float  # 95% interval of the rank correlation
+    high: float
+    rmse: float  # nats/token (or accuracy points)
+    within_1sd: float  # share of runs inside the predicted sd; 0.68 if calibrated
+    within_2sd: float  # 0.95 if calibrated
+
+
+@dataclass(frozen=True)
+class PredictorReport:
+    """Cross-validated figures of the predictor that chose; `objective` is the one number that was minimised."""
+
+    predictor: str
+    folds: int
+    objective: Score
+    targets: tuple[Score, ...]
+
+    @property
+    def found_signal(self) -> bool:
+        """False if the losses' order cannot be told from chance: then nothing was learned about weights."""
+        return self.objective.low > 0
+
+
+def score_of(target: str, measured: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> Score:
+    rho = spearman(mean, measured)
+    low, high = spearman_interval(rho, len(measured))
+    z = np.abs(measured - mean) / np.maximum(sd, 1e-12)
+    values = rho, low, high, np.sqrt(((measured - mean) ** 2).mean()), (z < 1).mean(), (z < 2).mean()
+    return Score(target, len(measured), *(round(float(v), 6) for v in values))
+
+
+def cross_validate(predictor: Predictor, runs: Runs, objective: Objective, folds: int, seed: int) -> PredictorReport:
+    """Grouped by run: checkpoints and repeats of a run never stand on both sides."""
+    columns, mix = fit_table(objective, runs.losses, runs.targets)
+    groups = runs.groups()
+    mean, sd = np.empty_like(columns), np.empty_like(columns)
+    score_mean, score_sd = np.empty(len(runs)), np.empty(len(runs))
+    weights = normalised(runs.realised)
+    folds = min(folds, len(np.unique(groups)))
+    for test in group_folds(groups, folds, np.random.default_rng(seed)):
+        fitted = fit_runs(predictor, runs.take(~test), columns[~test], seed)
+        mean[test] = fitted.mean(weights[test])
+        sd[test] = np.hypot(fitted.sd(weights[test]), fitted.noise)
+        score_mean[test] = objective_mean(fitted, weights[test], mix)
+        score_sd[test] = objective_sd(fitted, weights[test], mix, noise=True)
+    names = [t for t, a in zip(runs.targets, objective.over(runs.targets), strict=True) if a > 0]
+    names = names if objective.fit == "per_target" else ["mean"]
+    return PredictorReport(
+        predictor.name,
+        folds,
+        score_of("objective", columns @ mix, score_mean, score_sd),
+        tuple(score_of(t, columns[:, j], mean[:, j], sd[:, j]) for j, t in enumerate(names)),
+    )
+
+
+def evaluate_split(predictor: Predictor, train: Runs, test: Runs, objective: Objective, seed: int) -> PredictorReport:
+    """Fit on one table, judge on another. Raises DataError if a run (or a mixture) stands in both."""
+    if train.buckets != test.buckets or train.targets != test.targets:
+        raise DataError("train and test runs have other buckets or targets")
+    names = {name: i for i, name in enumerate(sorted({*train.run_id, *test.run_id}))}
+    mixtures = {row.tobytes(): i for i, row in enumerate(np.round(np.concatenate([train.weights, test.weights]), 6))}
+    for of in (
+        lambda r: [names[i] for i in r.run_id],
+        lambda r: [mixtures[w.tobytes()] for w in np.round(r.weights, 6)],
+    ):
+        refuse_leak(np.array(of(train)), np.array(of(test)))
+    columns, mix = fit_table(objective, train.losses, train.targets)
+    measured, _ = fit_table(objective, test.losses, test.targets)
+    fitted = fit_runs(predictor, train, columns, seed)
+    return judge(predictor.name, fitted, test, measured, mix, objective)
+
+
+def judge(
+    name: str, fitted: Fitted, test: Runs, measured: np.ndarray, mix: np.ndarray, objective: Objective
+) -> PredictorReport:
+    """Scores of a fitted predictor on runs of any fidelity: across fidelities only the ranks mean something."""
+    weights = normalised(test.realised)
+    mean, sd = fitted.mean(weights), np.hypot(fitted.sd(weights), fitted.noise)
+    used = [t for t, a in zip(test.targets, objective.over(test.targets), strict=True) if a > 0]
+    names = used if objective.fit == "per_target" else ["mean"]
+    whole = score_of(
+        "objective",
+        measured @ mix,
+        objective_mean(fitted, weights, mix),
+        objective_sd(fitted, weights, mix, noise=True),
+    )
+    return PredictorReport(
+        name, 0, whole, tuple(score_of(t, measured[:, j], mean[:, j], sd[:, j]) for j, t in enumerate(names))
+    )
+
+
+def best_predictor(
+    predictors: tuple[Predictor, ...], runs: Runs, objective: Objective, folds: int, seed: int
+) -> tuple[Predictor, tuple[PredictorReport, ...]]:
+    """The one whose cross-validated ranking of the objective is best; ties go to the first. Training runs only."""
+    reports = tuple(cross_validate(p, runs, objective, folds, seed) for p in predictors)
+    best = max(range(len(reports)), key=lambda i: (round(reports[i].objective.spearman, 4), -i))
+    return predictors[best], reports

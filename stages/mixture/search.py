@@ -1,0 +1,246 @@
+"""One entry for every published search: a proxy, the natural mixture and the rules in, weights and evidence out."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from pipeline.errors import ConfigError
+from stages.mixture.bayes import Bayes
+from stages.mixture.choose import FinalRule, View, choose, perturb, view
+from stages.mixture.constraints import Constraints, project, rounded
+from stages.mixture.direct import Direct
+from stages.mixture.harness import PredictorReport, cross_validate
+from stages.mixture.objective import Objective, fit_table
+from stages.mixture.predict import Predictor, fit_runs
+from stages.mixture.runs import Proxy, Runs
+from stages.mixture.sweeps import Climb, OneShot
+from stages.mixture.trials import Round, Trials
+
+FOLDS = 5
+
+
+class Method(Protocol):
+    """How runs are spent. `run` fills the trials and returns the weights that it would choose."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def predictor(self) -> Predictor: ...
+
+    def run(self, trials: Trials, rng: np.random.Generator) -> np.ndarray: ...
+
+
+METHODS: dict[str, Method] = {"climb": Climb(), "regmix": OneShot(), "bayes": Bayes(), "direct": Direct()}
+
+
+@dataclass(frozen=True, eq=False)
+class SearchResult:
+    """The chosen mixture with its predicted and natural objective, and everything that was run to find it.
+
+    Predictions are per target that the objective weighs, in the objective's sign: lower is better.
+    """
+
+    weights: np.ndarray  # (k,) 6 decimals
+    buckets: tuple[str, ...]
+    method: str
+    found: bool  # False: the runs do not tell mixtures apart, and natural stands
+    verdict: str
+    predicted: float  # objective at `weights`
+    predicted_sd: float
+    natural: float  # objective at the natural mixture (moved into the constraints)
+    targets: dict[str, tuple[float, float, float]]  # target -> predicted, its sd, natural
+    runs: Runs
+    trace: tuple[Round, ...]
+    report: PredictorReport
+    near_equal: "NearEqual"
+
+    def summary(self) -> dict[str, object]:
+        """Plain data for weights.json; floats with 6 digits."""
+        return {
+            "found": self.found,
+            "verdict": self.verdict,
+            "predicted_objective": round(self.predicted, 6),
+            "predicted_sd": round(self.predicted_sd, 6),
+            "natural_objective": round(self.natural, 6),
+            "predictor": self.report.predictor,
+            "predictor_spearman": self.report.objective.spearman,
+            "predictor_spearman_interval": [self.report.objective.low, self.report.objective.high],
+            "near_equal_mixtures": self.near_equal.mixtures,
+            "rounds": [
+                {
+                    "round": r.number,
+                    "proxy": r.fidelity.kind,
+                    "runs": r.runs_n,
+                    "mean": round(r.mean_score, 6),
+                    "best": round(r.best_score, 6),
+                }
+                for r in self.trace
+            ],
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class NearEqual:
+    """What the predictor cannot tell from the choice."""
+
+    mixtures: int  # that are at least 0.1 in total variation from each other
+    low: np.ndarray  # (k,) least and
+    high: np.ndarray  # (k,) greatest weight among them: a narrow range is a weight that matters
+    effect: np.ndarray  # (k,) predicted rise of the objective when the bucket's weight is halved or doubled, the worse
+
+
+def search(
+    proxy: Proxy,
+    natural: np.ndarray,
+    constraints: Constraints,
+    objective: Objective,
+    method: Method | str,
+    seed: int,
+    buckets_digest: str = "",
+) -> SearchResult:
+    """Deterministic for the same arguments. natural (k,) in the order of proxy.buckets.
+
+    Raises ConfigError if the parts do not fit together, InfeasibleError if nothing may be chosen.
+    """
+    chosen = method_of(method)
+    check_fit(proxy, natural, constraints, objective)
+    natural = natural / natural.sum()
+    trials = Trials(proxy, constraints, objective, natural, buckets_digest)
+    rng = np.random.default_rng(seed)
+    with threadpool_limits(1):
+        weights = chosen.run(trials, rng)
+        return conclude(weights, trials.runs(), trials, chosen.name, chosen.predictor, seed)
+
+
+def search_runs(
+    runs: Runs,
+    natural: np.ndarray,
+    constraints: Constraints,
+    objective: Objective,
+    predictor: Predictor,
+    rule: FinalRule,
+    seed: int,
+) -> SearchResult:
+    """The best mixture as far as finished runs tell; nothing is trained."""
+    objective.over(runs.targets)
+    natural = natural / natural.sum()
+    trials = Trials(Finished(runs.buckets, runs.targets), constraints, objective, natural, runs.buckets_digest)
+    rng = np.random.default_rng(seed)
+    with threadpool_limits(1):
+        columns, _ = fit_table(objective, runs.losses, runs.targets)
+        fitted = fit_runs(predictor, runs, columns, seed)
+        seen = view(fitted, objective, runs.targets, constraints, natural)
+        return conclude(choose(seen, natural, constraints, rule, rng), runs, trials, "runs", predictor, seed, seen)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A proxy that will not run again."""
+
+    buckets: tuple[str, ...]
+    targets: tuple[str, ...]
+    kind: str = "table"
+
+    def losses(self, weights: np.ndarray) -> np.ndarray:
+        raise ConfigError("these runs are finished; give a proxy to measure other mixtures")
+
+
+def method_of(method: Method | str) -> Method:
+    if not isinstance(method, str):
+        return method
+    if method not in METHODS:
+        raise ConfigError(f"no search method {method!r}; there are {', '.join(sorted(METHODS))}")
+    return METHODS[method]
+
+
+def check_fit(proxy: Proxy, natural: np.ndarray, constraints: Constraints, objective: Objective) -> None:
+    if tuple(constraints.buckets) != tuple(proxy.buckets):
+        raise ConfigError(
+            f"constraints are about {', '.join(constraints.buckets)}, the proxy about {', '.join(proxy.buckets)}"
+        )
+    if natural.shape != (len(proxy.buckets),) or (natural < 0).any() or not natural.sum() > 0:
+        raise ConfigError(f"natural weights must be {len(proxy.buckets)} numbers >= 0 with a sum above 0")
+    objective.over(proxy.targets)
+
+
+def conclude(
+    weights: np.ndarray,
+    runs: Runs,
+    trials: Trials,
+    name: str,
+    predictor: Predictor,
+    seed: int,
+    seen: View | None = None,
+) -> SearchResult:
+    """Cross-validates the predictor on all runs, and lets natural stand where it ranks no better than chance."""
+    c, objective, natural = trials.constraints, trials.objective, trials.natural
+    report = cross_validate(predictor, runs, objective, FOLDS, seed)
+    if seen is None:
+        columns, _ = fit_table(objective, runs.losses, runs.targets)
+        seen = view(fit_runs(predictor, runs, columns, seed), objective, runs.targets, c, natural)
+    home = project(natural[None], c)
+    found, verdict = (
+        True,
+        f"predicted better than natural; the predictor ranks unseen runs at {report.objective.spearman:.2f}",
+    )
+    if not report.found_signal:
+        found, verdict = (
+            False,
+            (
+                f"nothing found: predictions rank unseen runs at {report.objective.spearman:.2f} "
+                f"(95% interval {report.objective.low:.2f} to {report.objective.high:.2f}), no better than chance; "
+                "the natural mixture stands. Run more proxies, or an objective with less noise."
+            ),
+        )
+    elif float(seen.score(weights[None])[0]) >= float(seen.score(home)[0]):
+        found, verdict = False, "no mixture is predicted better than natural; the natural mixture stands"
+    if not found:
+        weights = rounded(natural, c)
+    both = np.stack([weights, home[0]])
+    mean, sd = seen.fitted.mean(both), seen.fitted.sd(both)
+    used = [t for t, a in zip(runs.targets, objective.over(runs.targets), strict=True) if a > 0]
+    names = used if objective.fit == "per_target" else ["mean"]
+    scores = seen.score(both)
+    return SearchResult(
+        weights=weights,
+        buckets=tuple(c.buckets),
+        method=name,
+        found=found,
+        verdict=verdict,
+        predicted=round(float(scores[0]), 9),
+        predicted_sd=round(float(seen.sd(both)[0]), 9),
+        natural=round(float(scores[1]), 9),
+        targets={
+            t: (round(float(mean[0, j]), 6), round(float(sd[0, j]), 6), round(float(mean[1, j]), 6))
+            for j, t in enumerate(names)
+        },
+        runs=trials.all_runs() if trials.rows else runs,
+        trace=tuple(trials.rounds),
+        report=report,
+        near_equal=near_equal(weights, seen, c, natural, seed),
+    )
+
+
+def near_equal(weights: np.ndarray, seen: View, c: Constraints, natural: np.ndarray, seed: int) -> NearEqual:
+    """Mixtures predicted within one sd of the choice, among 4,000 neighbours near and far and natural itself."""
+    rng = np.random.default_rng(seed)
+    home = project(natural[None], c)
+    near = [perturb(weights[None], 1000, width, rng) for width in (0.25, 0.5, 1.0, 2.0)]
+    draws = project(np.concatenate([weights[None], home, *near]), c)
+    scores = seen.score(draws)
+    sd = float(seen.sd(weights[None])[0])
+    equal = draws[(scores <= scores[0] + sd) & seen.allowed(draws)]
+    equal = equal if len(equal) else weights[None]
+    kept = equal[:1]
+    for row in equal[1:]:
+        if 0.5 * np.abs(kept - row).sum(axis=1).min() >= 0.1:
+            kept = np.concatenate([kept, row[None]])
+    effect = np.zeros(len(weights))
+    for i in range(len(weights)):
+        moved = np.repeat(weights[None], 2, axis=0)
+        moved[:, i] = [weights[i] / 2, min(max(2 * weights[i], 0.02), 1.0)]
+        effect[i] = float((seen.score(project(moved, c)) - scores[0]).max())
+    return NearEqual(len(kept), np.round(equal.min(axis=0), 6), np.round(equal.max(axis=0), 6), np.round(effect, 6))
