@@ -74,7 +74,6 @@ def token_hash(token: str) -> int:
     h = 0x9E3779B97F4A7C15
     for char in token:
         h = (h ^ ord(char)) * 0x100000001B3 & M64
-        h ^= h >> 29
     return mix64(h)
 
 

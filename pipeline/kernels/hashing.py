@@ -141,8 +141,7 @@ def token_hashes(data, start, end, table, symbols, hashes, spaceless):
             if inside == 0:
                 h = np.uint64(0x9E3779B97F4A7C15)
                 inside = 2 if kind == 5 else kind
-            h = (h ^ np.uint64(entry & np.uint32(0xFFFFFF))) * np.uint64(0x100000001B3)
-            h ^= h >> np.uint64(29)
+            h = (h ^ np.uint64(entry & np.uint32(0xFFFFFF))) * np.uint64(0x100000001B3)  # FNV-1a over code points
     if inside != 0:
         hashes[n] = mix64(h)
         spaceless[n] = inside == 3

@@ -37,9 +37,8 @@ def signatures(data, offsets, table, word_ngram, char_ngram, factors, addends):
         longest = max(longest, offsets[d + 1] - offsets[d])
     hashes = np.empty(longest // 2 + 1, np.uint64)
     spaceless = np.empty(longest // 2 + 1, np.bool_)
+    found = np.empty(longest // 2 + 1, np.uint64)
     for d in range(n):
-        row = out[d]
-        row[:] = np.uint64(0xFFFFFFFFFFFFFFFF)
         tokens = token_hashes(data, offsets[d], offsets[d + 1], table, False, hashes, spaceless)
         shingles = 0
         for t in range(tokens):
@@ -51,11 +50,16 @@ def signatures(data, offsets, table, word_ngram, char_ngram, factors, addends):
             h = np.uint64(0)
             for j in range(t, stop):
                 h = h * np.uint64(0x9E3779B97F4A7C15) + hashes[j]
-            h = mix64(h)
+            found[shingles] = mix64(h)
             shingles += 1
-            for j in range(k):
-                row[j] = min(row[j], h * factors[j] + addends[j])
         counts[d] = shingles
+        # One function at a time over all shingles: the minimum stays in registers, and the loop is vectorised.
+        for j in range(k):
+            factor, addend = factors[j], addends[j]
+            best = np.uint64(0xFFFFFFFFFFFFFFFF)
+            for s in range(shingles):
+                best = min(best, found[s] * factor + addend)
+            out[d, j] = best
     return out, counts
 
 
