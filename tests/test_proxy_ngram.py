@@ -52,13 +52,16 @@ def grams(tokens, order):
         history = [END] * (order - 1) if token == END else ([*history, token])[1:] if order > 1 else []
 
 
-def twin(training, order, discounts, strengths, target):
-    """Mean -ln p of the target under the interpolated model counted on `training` (a list of token lists)."""
+def twin(training, order, discounts, strengths, target, values=None):
+    """Mean -ln p of the target under the interpolated model counted on `training` (a list of token lists).
+
+    A token of the i-th list counts values[i], 1 without values.
+    """
     counts = [defaultdict(Counter) for _ in range(order)]
-    for tokens in training:
+    for tokens, value in zip(training, values or [1] * len(training), strict=True):
         for n in range(order):
             for history, token in grams(tokens, n + 1):
-                counts[n][history][token] += 1
+                counts[n][history][token] += value
 
     def probability(history, token, n):
         if n < 0:
@@ -97,6 +100,15 @@ def test_losses_without_strength_are_plain_absolute_discounting():
     assert proxy.losses(np.array([[0.0, 1.0, 0.0]]))[0] == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.parametrize("value", [0.0, 0.3])
+def test_repeat_value_is_what_a_token_counts_when_it_is_read_again(value):
+    proxy = fit(budget_tokens=128 + 32 + 192 + 64, repeat_value=value)
+    training = [*passes(materialised((160, 0, 0))[0], 128), *passes(materialised((0, 192, 0))[1], 64), STREAMS[2][:64]]
+    values = [1, value, 1, value, value, 1]
+    expected = [twin(training, 3, DISCOUNTS, STRENGTHS, list(t), values) for t in TARGETS]
+    assert proxy.losses(np.array([[160, 192, 64]]) / proxy.budget_tokens)[0] == pytest.approx(expected, abs=1e-9)
+
+
 def test_losses_between_slice_ends_lie_near_those_of_the_written_out_prefix():
     proxy = fit(budget_tokens=100)
     training = [t[:n] for t, n in zip(map(list, STREAMS), (50, 30, 20), strict=True)]
@@ -104,9 +116,9 @@ def test_losses_between_slice_ends_lie_near_those_of_the_written_out_prefix():
     assert proxy.losses(np.array([[0.5, 0.3, 0.2]]))[0] == pytest.approx(expected, abs=0.05)
 
 
-@pytest.mark.parametrize("budget", [37, 151, 1000])
-def test_gradient_equals_finite_differences(budget):
-    proxy = fit(budget_tokens=budget)
+@pytest.mark.parametrize(("budget", "value"), [(37, 1.0), (151, 1.0), (1000, 1.0), (1000, 0.3)])
+def test_gradient_equals_finite_differences(budget, value):
+    proxy = fit(budget_tokens=budget, repeat_value=value)
     weights = np.array([0.2312, 0.1459, 0.6229])
     targets = np.array([0.7, 0.3])
     step = 1e-6

@@ -43,6 +43,7 @@ class NgramProxy:
     vocab: int
     discounts: tuple[float, ...]  # one per order, from 1 up
     strengths: tuple[float, ...]  # likewise, tokens
+    repeat_value: float  # what a token counts when it is read again; 1: as much as the first time
     threads: int
     orders: tuple[_Order, ...]
     gram: np.ndarray  # (m,) distinct longest grams of each target ...
@@ -65,6 +66,7 @@ class NgramProxy:
         slices: int = 8,
         discounts: tuple[float, ...] | None = None,
         strengths: tuple[float, ...] | None = None,
+        repeat_value: float = 1.0,
         threads: int = 2,
     ) -> "NgramProxy":
         """Counts once. Tokens: int ids in [0, vocab), documents in the order of their draw, each closed by end_id.
@@ -91,7 +93,7 @@ class NgramProxy:
         gram, target, share = _distinct(last, texts)
         return cls(
             tuple(buckets), tuple(targets), budget_tokens, tuple(s.size for s in streams), slice_ends, vocab,
-            discounts, strengths, threads, orders, gram, target, share,
+            discounts, strengths, repeat_value, threads, orders, gram, target, share,
         )  # fmt: skip
 
     @property
@@ -100,8 +102,8 @@ class NgramProxy:
 
     @property
     def cost(self) -> float:
-        """Seconds of one core per mixture, about: 2 ns per stored count (benchmarks/proxies.py)."""
-        return 2e-9 * sum(table.size for order in self.orders for table in order.tables)
+        """Floating-point operations of one mixture, about: a multiplication and an addition per stored number."""
+        return 2.0 * sum(table.size for order in self.orders for table in order.tables)
 
     def at_budget(self, budget_tokens: int) -> "NgramProxy":
         """The same counts read at another budget."""
@@ -165,13 +167,15 @@ class NgramProxy:
         """(n, k) -> (k * slices, n): how often each slice is read."""
         epochs, rest, starts, widths = self._reading(weights)
         rate = epochs + np.clip((rest - starts) / np.maximum(widths, 1), 0, 1)
+        rate = np.minimum(rate, 1) + self.repeat_value * np.maximum(rate - 1, 0)
         return np.ascontiguousarray(rate.reshape(len(weights), -1).T)
 
     def _growing(self, weights: np.ndarray) -> np.ndarray:
         """(1, k) -> (k, slices): d rate / d weight."""
-        _, rest, starts, widths = self._reading(weights)
+        epochs, rest, starts, widths = self._reading(weights)
         inside = (rest[0] >= starts) & (rest[0] < starts + widths)
-        return np.where(inside, self.budget_tokens / np.maximum(widths, 1), 0)
+        value = np.where(epochs[0] < 1, 1.0, self.repeat_value)
+        return np.where(inside, value * self.budget_tokens / np.maximum(widths, 1), 0)
 
     def _probabilities(self, rate: np.ndarray, discount: np.ndarray, strength: np.ndarray) -> list[np.ndarray]:
         """rate (features, n), discount and strength (orders, n) -> (grams, n) for orders 0 (uniform), 1, 2, ..."""
