@@ -1,7 +1,7 @@
 """One pass over a page's UTF-8 bytes: where words of interest stand, and how much work its tags could make a parser do.
 
-A tag scanner, not a parser: it knows quotes, comments, raw text elements and nothing else, and it overestimates depth
-and formatting, because its answers decide what is too risky to hand to a native parser.
+A tag scanner, not a parser: it knows quotes, comments and raw text elements and nothing else; words are sought in text, comments, ld+json and
+the tags a, area, link, meta and script. It overestimates depth and formatting, because its answers decide what is too risky to hand to a native parser.
 """
 
 from dataclasses import dataclass
@@ -33,6 +33,7 @@ _VOID_KEYS = np.array([_name_key(n) for n in _VOID], dtype=np.int64)
 _FLAT_KEYS = np.array([_name_key(n) for n in _FLAT], dtype=np.int64)
 _FORMATTING_KEYS = np.array([_name_key(n) for n in _FORMATTING], dtype=np.int64)
 _RAW_KEYS = np.array([_name_key(n) for n in _RAW], dtype=np.int64)
+_SEARCHED_KEYS = np.array([_name_key(n) for n in (b"a", b"area", b"link", b"meta", b"script")], dtype=np.int64)
 _META_KEY, _SCRIPT_KEY = _name_key(b"meta"), _name_key(b"script")
 
 
@@ -216,7 +217,8 @@ def _scan(page, lower, table, words, chain, hits):
             continue
         region = META if key == _META_KEY else TAG
         before = n
-        n = _find(page, lower, table, words, chain, start, stop, region, hits, n)
+        if _among(_SEARCHED_KEYS, key):
+            n = _find(page, lower, table, words, chain, start, stop, region, hits, n)
         attributes = max(attributes, count)
         formatting += open_formatting
         if _among(_RAW_KEYS, key):

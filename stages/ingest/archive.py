@@ -163,10 +163,12 @@ class _Reader:
     def _header(self) -> tuple[Mapping[bytes, bytes], int] | None:
         """(fields, the header's length in bytes); None where no header begins or it does not end."""
         window, want = self.window, 1  # a small record is one member: no need for the next one
+        if not self.grammar.mark.match(window.buffer, window.at):
+            window.ensure(MARK_BYTES)
+            if not self.grammar.mark.match(window.buffer, window.at):
+                return None
         while True:
             have = window.ensure(want)
-            if not self.grammar.mark.match(window.buffer, window.at) and (have >= MARK_BYTES or have < want):
-                return None
             found = header_at(self.grammar, window.buffer, window.at)
             if found is not None:
                 return found[0], found[1] - window.at
@@ -185,11 +187,15 @@ class _Reader:
         return self.grammar.mark.match(window.buffer, at) is not None
 
     def _ends_at(self, body: int, stop: int) -> bool:
-        """A mark, a member's end or the end of all confirms that the block [body, stop) ends there."""
+        """A mark, a member's end, the end of all or two empty lines confirm that the block [body, stop) ends there."""
         window = self.window
         for boundary in window.boundaries_in(body - 1, stop - 1):
             if self._mark_at(boundary):
                 return False
+        window.ensure(stop + 4 - window.position)
+        i = window.index(stop)
+        if window.buffer[i : i + 4] == b"\r\n\r\n":
+            return True
         at = stop
         while True:
             if window.boundary_in(at - 1, at):

@@ -41,9 +41,9 @@ def is_wild(scan: Scan) -> bool:
     return scan.depth > DEPTH or scan.attributes > ATTRIBUTES or scan.formatting > FORMATTING
 
 
-def read_page(html: str, headers: Mapping[str, str], extract: Extract) -> Page:
-    """`headers`: of the HTTP response, lower-case names."""
-    raw = html.encode("utf-8", "replace")
+def read_page(html: str, utf8: bytes | None, headers: Mapping[str, str], extract: Extract) -> Page:
+    """`utf8`: the page's bytes where they are UTF-8 already; `headers`: of the HTTP response, lower-case names."""
+    raw = html.encode("utf-8", "replace") if utf8 is None else utf8
     scan = scan_markup(raw, NEEDLES)
     if is_wild(scan):
         found = _TITLE.search(html, 0, 1 << 16)

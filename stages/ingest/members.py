@@ -12,6 +12,11 @@ from typing import Protocol
 import lz4.frame
 import zstandard
 
+try:  # igzip: the same bytes in half the time
+    from isal import isal_zlib as gzlib
+except ImportError:
+    import zlib as gzlib
+
 READ_BYTES = 1 << 20
 STEP_BYTES = 1 << 14  # compressed bytes per call: about one record of Common Crawl
 PIECE_BYTES = 1 << 20  # upper bound of one inflated piece
@@ -58,7 +63,7 @@ class Inflater(Protocol):
 
 class _Gzip:
     def __init__(self) -> None:
-        self._inner = zlib.decompressobj(31)
+        self._inner = gzlib.decompressobj(31)
         self.eof, self.pending, self.unused = False, False, 0
 
     def take(self, data: memoryview | bytes) -> bytes:
@@ -109,7 +114,7 @@ GZIP = Codec(b"\x1f\x8b\x08", STEP_BYTES, _Gzip)
 ZSTD = Codec(b"\x28\xb5\x2f\xfd", 1 << 10, _Zstd)
 LZ4 = Codec(b"\x04\x22\x4d\x18", STEP_BYTES, _Lz4)
 CODECS = (GZIP, ZSTD, LZ4)
-ERRORS = (zlib.error, zstandard.ZstdError, RuntimeError, EOFError)  # lz4.frame raises RuntimeError
+ERRORS = (zlib.error, gzlib.error, zstandard.ZstdError, RuntimeError, EOFError)  # lz4.frame raises RuntimeError
 
 
 def codec_of(file: RandomAccess) -> Codec | None:

@@ -112,7 +112,7 @@ def _from_body(
     if mime not in HTML:
         text, title, lang, evidence = decoded.text.strip(), None, None, Evidence()
     else:
-        page = read_page(decoded.text, headers, extract)
+        page = read_page(decoded.text, decoded.utf8, headers, extract)
         if page.wild and not limits.wild_as_text:
             raise Rejected("too_nested", size)
         text, title, lang, evidence = page.text, page.title, page.lang, page.evidence
