@@ -16,6 +16,7 @@ import numpy as np
 from domains import END, domains_and_targets
 from scipy.stats import spearmanr
 
+from stages.mixture.gaussian import GaussianProcess
 from stages.mixture.gpt import PRESETS, GptProxy, GptSettings
 from stages.mixture.ngram import NgramProxy
 from stages.mixture.swarm import RegMixSampler
@@ -108,8 +109,32 @@ def agree(args: argparse.Namespace) -> None:
     (low, mean_low), (high, mean_high) = np.percentile(resampled, [2.5, 97.5], axis=0)
     print(f"Spearman, mean over targets {np.mean(each):.3f} [{low:.3f}, {high:.3f}] (lowest {min(each):.3f})")
     print(f"Spearman, mean of the losses {mean:.3f} [{mean_low:.3f}, {mean_high:.3f}]")
+    saved(weights, trained, counted)
     if args.figure:
         Path(args.figure).write_text(figure(trained, counted, each, mean, gpt), encoding="utf-8")
+
+
+def saved(weights: np.ndarray, trained: np.ndarray, counted: np.ndarray) -> None:
+    """Rank correlation on gpt runs that were not used, for a few gpt runs with and without the n-gram losses."""
+    everything = rank_correlation(counted.mean(axis=1), trained.mean(axis=1))
+    print(f"mean of the losses of unseen gpt runs, Spearman over 20 splits; n-gram alone, no gpt run: {everything:.3f}")
+    for m in (4, 8, 12, 16):
+        alone, corrected = [], []
+        for split in range(20):
+            rows = np.random.default_rng(split).permutation(len(weights))
+            some, rest = rows[:m], rows[m:]
+            truth = trained[rest].mean(axis=1)
+            alone.append(rank_correlation(surrogate(weights, trained, some, rest).mean(axis=1), truth))
+            line = [np.polyfit(counted[some, t], trained[some, t], 1) for t in range(trained.shape[1])]
+            base = np.stack([np.polyval(p, counted[:, t]) for t, p in enumerate(line)], axis=1)
+            both = base[rest] + surrogate(weights, trained - base, some, rest)
+            corrected.append(rank_correlation(both.mean(axis=1), truth))
+        means = f"Gaussian process {np.mean(alone):.3f}, on what the n-grams miss {np.mean(corrected):.3f}"
+        print(f"  {m:2d} gpt runs: {means}")
+
+
+def surrogate(weights: np.ndarray, losses: np.ndarray, some: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    return GaussianProcess().fit(weights[some], losses[some], np.arange(len(some)), 0).mean(weights[rest])
 
 
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
