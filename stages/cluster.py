@@ -51,7 +51,7 @@ class Cluster:
     pruning and merged id; merged clusters with size and top terms); map.json (2-D sample: x, y, cluster_id).
     """
 
-    k_init: int | None = None  # fine clusters; None: square root of the documents, at most 1000 (the paper's)
+    k_init: int | None = None  # fine clusters (paper: 1000); None: by the number of documents, see fine_clusters
     k_final: int | None = 21  # merged clusters (paper: 21); None with `distance` set
     distance: float | None = None  # merge below this height instead (paper and Curator: 1.5, for stella's vectors)
     linkage: Literal["ward", "centroid", "average", "complete"] = "ward"  # paper: not said; Curator: ward
@@ -86,7 +86,7 @@ class Cluster:
         sample = drawn_sample(vectors, self.fit_docs, "cluster")
         if sample.is_empty():
             raise DataError("cluster: no document has come this far; look at the ledger for what dropped them")
-        k = self.k_init or min(1000, max(1, round(math.sqrt(seen.rows))))
+        k = self.k_init or fine_clusters(seen.rows, self.k_final)
         sampled = vectors_of(sample["embedding"])
         centroids = fit_centroids(sampled, k, self.iterations, self.restarts, self.seed, self.threads)
 
@@ -127,6 +127,14 @@ class Cluster:
         sample = TermSample(np.load(model / "sample_rows.npy"), np.load(model / "sample_terms.npy"), spellings)
         labels = np.where(term_fine >= 0, cluster_of[term_fine], -1)
         return top_terms(sample, labels, clusters, self.terms)
+
+
+def fine_clusters(docs: int, k_final: int | None) -> int:
+    """Square root of the documents, or 4 for each merged cluster if that is more, so that merging has a choice.
+
+    At most the paper's 1000, and at most one for 8 documents.
+    """
+    return max(1, min(1000, docs // 8, max(round(math.sqrt(docs)), 4 * (k_final or 0))))
 
 
 @dataclass(frozen=True)

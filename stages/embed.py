@@ -38,7 +38,7 @@ class EmbedModel:
     sample_docs: int = 20_000  # fitted on so many documents, drawn by doc_id
     max_terms: int = 50_000  # vocabulary
     min_df: int = 2  # a term stands in at least so many sampled documents
-    max_df_frac: float = 0.3  # and in at most this share of them, and of those of every common language
+    max_df_frac: float = 0.4  # and in at most this share of them, and of those of every common language
     max_chars: int = 8_000  # of a document's beginning
     max_tokens: int = 512  # of a transformer's input (NeMo Curator's CLIMB recipe: 512)
     block_rows: int = 1  # transformer rows per call; more is faster on a GPU (docs/decisions/cluster.md)

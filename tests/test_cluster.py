@@ -21,7 +21,7 @@ from pipeline.kernels.clustering import (
     top_terms,
 )
 from pipeline.kernels.embedding import nearest, vectors_to_series
-from stages.cluster import AssignCluster, Cluster, ClusterGate, PruneRule
+from stages.cluster import AssignCluster, Cluster, ClusterGate, PruneRule, fine_clusters
 from stages.embed import EmbedModel
 
 
@@ -170,6 +170,11 @@ def test_cluster_with_both_or_neither_merge_setting_is_a_config_error():
     for fields in ({"k_final": 5, "distance": 1.5}, {"k_final": None, "distance": None}):
         with pytest.raises(ConfigError, match="k_final"):
             Cluster(**fields)
+
+
+def test_fine_clusters_grow_with_the_documents_up_to_the_papers():
+    asked = [(1, 21), (100, 21), (2_000, 21), (30_000, 21), (30_000, None), (10_000_000, 21)]
+    assert [fine_clusters(*a) for a in asked] == [1, 12, 84, 173, 173, 1000]
 
 
 def test_cluster_reads_quality_only_for_its_rules():
