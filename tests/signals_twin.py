@@ -3,7 +3,6 @@
 import math
 import re
 from collections import Counter
-from itertools import pairwise
 
 import numpy as np
 
@@ -24,20 +23,30 @@ def fold(text: str) -> str:
     return "".join(c.lower() if len(c.lower()) == 1 and ord(c) < ch.TABLE_SIZE else c for c in text)
 
 
+def ends_word(word: str, c: str, after: str) -> bool:
+    """Whether `word` ends before `c`, which is followed by `after` (or nothing), in a script without spaces."""
+    left, right = ch.class_of(word[-1]), ch.class_of(c)
+    if left & ch.SYLLABIC:
+        return word[-1] == "་"
+    if not (left | right) & ch.DENSE or right & ch.MARK:
+        return False
+    if left & right & ch.BRAHMIC:
+        leads = "เแโใไເແໂໃໄ"
+        if word[-1] in leads or word[-1] in "\u17d2\u1039":
+            return False
+        return c in leads or (after != "" and has(after, ch.MARK) and after != "\u103a")
+    if left & right & (ch.HAN | ch.HIRAGANA):
+        return len(word) > 1 or bool((left | right) & ch.ALONE)
+    return not left & right & ch.KATAKANA
+
+
 def cut_dense(run: str) -> list[str]:
     pieces = [run[:1]]
-    for left, right in pairwise(run):
-        a, b = ch.class_of(left), ch.class_of(right)
-        if a & ch.SYLLABIC:
-            cut = left == "་"
-        elif not (a | b) & ch.DENSE or b & ch.MARK:
-            cut = False
+    for i in range(1, len(run)):
+        if ends_word(pieces[-1], run[i], run[i + 1 : i + 2]):
+            pieces.append(run[i])
         else:
-            cut = bool((a | b) & (ch.HAN | ch.HIRAGANA | ch.BRAHMIC)) or a & ch.DENSE != b & ch.DENSE
-        if cut:
-            pieces.append(right)
-        else:
-            pieces[-1] += right
+            pieces[-1] += run[i]
     return pieces
 
 

@@ -17,12 +17,13 @@ SYMBOL = 32  # general category P, S or C, not a space: a word of these alone is
 AFFIX = 64  # split off at the ends of a whitespace run, as a piece of its own
 ICON = 128  # pictographs and the ellipsis: split off wherever they stand
 TERMINAL = 256  # Unicode Sentence_Terminal
-MARK = 512  # combining: never starts a word
+MARK = 512  # combining, or a Thai or Lao vowel that follows its consonant: never starts a word
 HAN = 1024  # scripts written without spaces between words
 HIRAGANA = 2048
 KATAKANA = 4096
 BRAHMIC = 8192  # Thai, Lao, Burmese, Khmer, and their neighbours
 SYLLABIC = 16384  # Tibetan: a mark (tsheg) ends each syllable
+ALONE = 32768  # Chinese function words and Japanese particles of one character: words by themselves
 DENSE = HAN | HIRAGANA | KATAKANA | BRAHMIC | SYLLABIC
 
 TABLE_SIZE = 0x20000  # planes 0 and 1; above them stand only Han and unassigned, tag or private characters
@@ -46,6 +47,12 @@ _SCRIPTS = (
     (KATAKANA, "30A1-30FA 30FC-30FF 31F0-31FF FF66-FF9D"),
     (BRAHMIC, "E01-E3A E40-E4E E81-EDF 1000-109F 1780-17D3 17D7 17DC-17DD 1950-19DF 1A20-1A9F A9E0-A9FE AA60-AADF"),
     (SYLLABIC, "F40-FBC"),
+)
+
+# Vowels (and the repetition mark) that are letters in Unicode, yet belong to the consonant before them.
+_FOLLOWING = "ะาำๅๆະາຳຽໆ"
+_ALONE = (
+    "的是在了和不有這这我他也就與与為为以對对而或及等個个你她它們们於于其中上下到從从把被讓让のにをはがでともへやか"
 )
 
 
@@ -95,6 +102,8 @@ def class_table() -> np.ndarray:
     table[[ord(c) for c in _AFFIX]] |= AFFIX
     table[ord("…")] |= ICON
     table[_code_points(_TERMINAL)] |= TERMINAL
+    table[[ord(c) for c in _FOLLOWING]] |= MARK
+    table[[ord(c) for c in _ALONE]] |= ALONE
     for script, ranges in _SCRIPTS:
         table[_code_points(ranges)] |= script
     table.setflags(write=False)

@@ -25,7 +25,6 @@ from pipeline.kernels.line_stats import (
     NEWLINE,
     count_lines,
     find_paragraphs,
-    may_start,
     phrases_at,
 )
 from pipeline.kernels.repetition import count_hashes, entropy_sum, gram_repetition, repeated_spans, table_size
@@ -90,13 +89,20 @@ PARAGRAPHS_FROM, GRAMS_FROM, C4_FROM = COLUMN["paragraphs"], COLUMN["top2"], COL
 
 @njit(cache=True, nogil=True)
 def count_chars(points, kinds, n, row):
-    newlines, alpha, upper, numeric, hashes, ellipses, curly, lorem, dots = 0, 0, 0, 0, 0, 0, 0, 0, 0
+    alpha, upper, numeric = np.uint32(0), np.uint32(0), np.uint32(0)
+    for i in range(n):  # without branches: the compiler counts several at a time
+        kind = kinds[i]
+        alpha += (kind & np.uint32(ALPHA)) >> np.uint32(1)
+        upper += (kind & np.uint32(UPPER)) >> np.uint32(2)
+        numeric += (kind & np.uint32(NUMERIC)) >> np.uint32(4)
+    newlines, hashes, ellipses, curly, lorem, dots = 0, 0, 0, 0, 0, 0
     for i in range(n):
         c = points[i]
-        kind = kinds[i]
-        alpha += (kind & ALPHA) != 0
-        upper += (kind & UPPER) != 0
-        numeric += (kind & NUMERIC) != 0
+        if not kinds[i] & (SYMBOL | SPACE):
+            dots = 0
+            if (c | np.uint32(32)) == 0x6C and i + 1 < n and (points[i + 1] | np.uint32(32)) == 0x6F:
+                lorem += phrases_at(points, i, n) & LOREM
+            continue
         if c == DOT:
             dots += 1
             if dots == 3:
@@ -112,8 +118,6 @@ def count_chars(points, kinds, n, row):
             ellipses += 1
         elif c == 0x7B:
             curly += 1
-        elif i + 1 < n and may_start(points, i):
-            lorem += phrases_at(points, i, n) & LOREM
     row[0] = n
     row[1] = newlines
     row[2] = alpha
