@@ -11,9 +11,10 @@ from stages.mixture.choose import FinalRule, View, perturb
 from stages.mixture.constraints import project
 from stages.mixture.gaussian import GaussianProcess
 from stages.mixture.predict import Fitted, Predictor, objective_mean, objective_sd
+from stages.mixture.runs import Proxy
 from stages.mixture.swarm import cover
 from stages.mixture.sweeps import finish, fit_trials, predictor_view
-from stages.mixture.trials import Tabled, Trials, best_rows
+from stages.mixture.trials import Tabled, Trials, best_rows, keys
 
 
 @runtime_checkable
@@ -61,8 +62,9 @@ class Bayes:
         fitted = seen.fitted
         for _ in range(n):
             candidates = self.candidates(trials, fitted, seen, rng)
-            taken = {np.round(p, 6).tobytes() for p in picked}
-            candidates = candidates[[np.round(w, 6).tobytes() not in taken for w in candidates]]
+            if picked:
+                taken = set(keys(np.array(picked)))
+                candidates = candidates[[k not in taken for k in keys(candidates)]]
             if not len(candidates):
                 break
             gain = improvement(fitted, seen, trials, candidates)
@@ -88,10 +90,11 @@ class Bayes:
         return trials.unseen(far[ok] if ok.any() else far)
 
 
-def design(trials: Trials, n: int, rng: np.random.Generator) -> np.ndarray:
-    """The first runs: natural, and mixtures far from it and from each other."""
-    if isinstance(trials.proxy, Tabled):
-        rows = trials.candidates(n, rng)
+def design(trials: Trials, n: int, rng: np.random.Generator, proxy: Proxy | None = None) -> np.ndarray:
+    """The first runs: natural, and mixtures far from it and from each other; of a table, rows at random."""
+    proxy = trials.proxy if proxy is None else proxy
+    if isinstance(proxy, Tabled):
+        rows = trials.candidates(n, rng, proxy)
         if len(rows) < n:
             raise ConfigError(f"the table holds {len(rows)} allowed mixtures, {n} runs are asked")
         return rows[rng.choice(len(rows), size=n, replace=False)]

@@ -12,6 +12,7 @@ from stages.mixture.choose import FinalRule, View, choose, perturb, view
 from stages.mixture.constraints import Constraints, project, rounded
 from stages.mixture.direct import Direct
 from stages.mixture.harness import PredictorReport, cross_validate
+from stages.mixture.ladder import Ladder
 from stages.mixture.objective import Objective, fit_table
 from stages.mixture.predict import Predictor, fit_runs
 from stages.mixture.runs import Proxy, Runs
@@ -33,7 +34,13 @@ class Method(Protocol):
     def run(self, trials: Trials, rng: np.random.Generator) -> np.ndarray: ...
 
 
-METHODS: dict[str, Method] = {"climb": Climb(), "regmix": OneShot(), "bayes": Bayes(), "direct": Direct()}
+METHODS: dict[str, Method] = {
+    "climb": Climb(),
+    "regmix": OneShot(),
+    "bayes": Bayes(),
+    "direct": Direct(),
+    "ladder": Ladder(),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,15 +107,18 @@ def search(
     method: Method | str,
     seed: int,
     buckets_digest: str = "",
+    cheaper: tuple[Proxy, ...] = (),
 ) -> SearchResult:
-    """Deterministic for the same arguments. natural (k,) in the order of proxy.buckets.
+    """Deterministic for the same arguments. natural (k,) in the order of proxy.buckets; `cheaper` proxies, cheap to
+    dear, help the "ladder" method.
 
     Raises ConfigError if the parts do not fit together, InfeasibleError if nothing may be chosen.
     """
     chosen = method_of(method)
-    check_fit(proxy, natural, constraints, objective)
+    for each in (proxy, *cheaper):
+        check_fit(each, natural, constraints, objective)
     natural = natural / natural.sum()
-    trials = Trials(proxy, constraints, objective, natural, buckets_digest)
+    trials = Trials(proxy, constraints, objective, natural, buckets_digest, cheaper)
     rng = np.random.default_rng(seed)
     with threadpool_limits(1):
         weights = chosen.run(trials, rng)

@@ -40,6 +40,7 @@ class Trials:
     objective: Objective
     natural: np.ndarray
     buckets_digest: str = ""
+    cheaper: tuple[Proxy, ...] = ()  # cheap to dear, all cheaper than `proxy`; for searches over several fidelities
     rows: list[Run] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
     asked: dict[Fidelity, set[bytes]] = field(default_factory=dict)
@@ -68,7 +69,7 @@ class Trials:
                     buckets_digest=self.buckets_digest,
                 )
             )
-        self.asked.setdefault(fidelity, set()).update(key(w) for w in weights)
+        self.asked.setdefault(fidelity, set()).update(keys(weights))
         scores = self.objective.score(losses, proxy.targets)
         before = [r.best_so_far for r in self.rounds if r.fidelity == fidelity]
         best = float(scores.min())
@@ -78,13 +79,14 @@ class Trials:
     def unseen(self, weights: np.ndarray, fidelity: Fidelity | None = None) -> np.ndarray:
         """The rows that have not been asked of this fidelity."""
         known = self.asked.get(fidelity_of(self.proxy) if fidelity is None else fidelity, set())
-        return weights[[key(w) not in known for w in weights]] if known else weights
+        return weights[[k not in known for k in keys(weights)]] if known else weights
 
-    def candidates(self, n: int, rng: np.random.Generator) -> np.ndarray:
+    def candidates(self, n: int, rng: np.random.Generator, proxy: Proxy | None = None) -> np.ndarray:
         """(<= n, k) mixtures that may be asked next: draws around natural, or what is left of a table."""
-        if isinstance(self.proxy, Tabled):
-            allowed = self.proxy.mixtures[self.constraints.holds(normal_rows(self.proxy.mixtures), 5e-3)]
-            return self.unseen(allowed)
+        proxy = self.proxy if proxy is None else proxy
+        if isinstance(proxy, Tabled):
+            allowed = proxy.mixtures[self.constraints.holds(normal_rows(proxy.mixtures), 5e-3)]
+            return self.unseen(allowed, fidelity_of(proxy))
         return pool(self.natural, n, self.constraints, rng)
 
     def runs(self, fidelity: Fidelity | None = None) -> Runs:
@@ -99,8 +101,9 @@ def fidelity_of(proxy: Proxy) -> Fidelity:
     return proxy.fidelity if isinstance(proxy, Measured) else Fidelity(proxy.kind)
 
 
-def key(weights: np.ndarray) -> bytes:
-    return np.round(weights, 6).tobytes()
+def keys(weights: np.ndarray) -> list[bytes]:
+    """Equal for mixtures that are stored equal."""
+    return [row.tobytes() for row in np.round(weights, 6) + 0.0]  # + 0.0: no negative zero
 
 
 def normal_rows(weights: np.ndarray) -> np.ndarray:

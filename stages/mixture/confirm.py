@@ -1,0 +1,117 @@
+"""The proof: the chosen mixture and the plain ones run again with fresh seeds, and the difference with its interval."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import t as student
+
+from pipeline.errors import ConfigError
+from stages.mixture.constraints import Constraints, project, unimax
+from stages.mixture.objective import Objective
+from stages.mixture.runs import Proxy, Reseedable
+from stages.mixture.trials import fidelity_of
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Chosen minus baseline, in the objective's unit: below 0 is better. The interval is paired over seeds."""
+
+    baseline: str
+    difference: float
+    low: float
+    high: float
+    better_in: int  # seeds in which the chosen mixture was better
+    seeds: int
+    targets: tuple[tuple[str, float], ...]  # per target, same sign
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    proxy: str
+    size: float
+    comparisons: tuple[Comparison, ...]
+    verdict: str
+    better_than_natural: bool
+
+
+def baselines(
+    natural: np.ndarray, c: Constraints, tokens: np.ndarray | None, budget: float | None, max_epochs: float = 4.0
+) -> dict[str, np.ndarray]:
+    """natural, uniform and UniMax (where sizes are known), each moved into the constraints: what could really be
+    built instead."""
+    k = len(natural)
+    plain = {"natural": natural, "uniform": np.full(k, 1.0 / k)}
+    if tokens is not None and budget is not None:
+        plain["unimax"] = unimax(tokens, budget, max_epochs)
+    return {name: project(w[None], c)[0] for name, w in plain.items()}
+
+
+def confirm(
+    proxy: Proxy,
+    chosen: np.ndarray,
+    plain: Mapping[str, np.ndarray],
+    objective: Objective,
+    seeds: Sequence[int],
+    level: float = 0.95,
+) -> Confirmation:
+    """Runs every mixture once per seed on `proxy` (the search's own, or a larger one) and compares in pairs.
+
+    A proxy without chance gives one difference and no interval; then the verdict rests on the sign alone and says so.
+    Raises ConfigError without a natural baseline, or with a single seed on a proxy that has chance.
+    """
+    if "natural" not in plain:
+        raise ConfigError("confirm compares with the natural mixture at least; it is missing from the baselines")
+    names = list(plain)
+    mixtures = np.stack([chosen, *(plain[n] for n in names)])
+    if isinstance(proxy, Reseedable):
+        if len(seeds) < 2:
+            raise ConfigError("confirm needs at least two fresh seeds for an interval; five are a good start")
+        measured = np.stack([proxy.reseeded(s).losses(mixtures) for s in seeds])
+    else:
+        measured = np.asarray(proxy.losses(mixtures))[None]
+    targets = proxy.targets
+    a = objective.over(targets)
+    signed = objective.sign * measured  # (seeds, 1 + baselines, t)
+    scores = signed @ a
+    comparisons = []
+    for j, name in enumerate(names, 1):
+        difference = scores[:, 0] - scores[:, j]
+        low, high = interval(difference, level)
+        per_target = (signed[:, 0] - signed[:, j]).mean(axis=0)
+        comparisons.append(
+            Comparison(
+                baseline=name,
+                difference=round(float(difference.mean()), 6),
+                low=round(low, 6),
+                high=round(high, 6),
+                better_in=int((difference < 0).sum()),
+                seeds=len(difference),
+                targets=tuple((t, round(float(d), 6)) for t, d, w in zip(targets, per_target, a, strict=True) if w > 0),
+            )
+        )
+    against = comparisons[names.index("natural")]
+    better, verdict = judged(against, level)
+    fidelity = fidelity_of(proxy)
+    return Confirmation(fidelity.kind, fidelity.size, tuple(comparisons), verdict, better)
+
+
+def interval(difference: np.ndarray, level: float) -> tuple[float, float]:
+    """Student's interval of the mean over seeds; one seed has none."""
+    n, mean = len(difference), float(difference.mean())
+    if n == 1:
+        return mean, mean
+    half = float(student.ppf(0.5 + level / 2, n - 1)) * float(difference.std(ddof=1)) / np.sqrt(n)
+    return mean - half, mean + half
+
+
+def judged(c: Comparison, level: float) -> tuple[bool, str]:
+    if c.seeds == 1:
+        side = "better than" if c.difference < 0 else "not better than"
+        how = f"difference {c.difference:+.4f} in one run of a proxy without chance, so no interval"
+        return c.difference < 0, f"{side} natural: {how}"
+    span = f"{level:.0%} interval {c.low:+.4f} to {c.high:+.4f}"
+    where = f"difference {c.difference:+.4f}, {span}, better in {c.better_in} of {c.seeds} seeds"
+    if c.high < 0:
+        return True, f"better than natural: {where}"
+    return False, f"not better than natural: {where}"
