@@ -2,16 +2,18 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
-from pipeline.hypertext import Content, Html, tag, tag_with
+from pipeline.hypertext import Content, Html, tag_with
+from pipeline.report_signals import BINS, Histogram
 from pipeline.report_style import CLUSTER_COLOURS
 from pipeline.report_tables import plain, short
-from pipeline.report_signals import BINS, Histogram
 
 
-def drawing(width: float, height: float, title: str, *content: Content) -> Html:
+def drawing(width: float, height: float, title: str, *content: Content, look: str = "") -> Html:
     attributes = {"viewBox": f"0 0 {width:g} {height:g}", "role": "img", "aria-label": title}
-    return tag_with("svg", attributes, content)
+    return tag_with(f"svg{look}", attributes, content)
 
 
 def label(x: float, y: float, words: Content, anchor: str = "start", look: str = "") -> Html:
@@ -58,8 +60,11 @@ def histogram(h: Histogram, title: str) -> Html:
             continue
         x = at(limit)
         marks.append(
-            tag_with("rect.outside", {"x": 0.0 if side == "min" else x, "y": 0, "width": x if side == "min" else width - x, "height": floor})
-        )  # fmt: skip
+            tag_with(
+                "rect.outside",
+                {"x": 0.0 if side == "min" else x, "y": 0, "width": x if side == "min" else width - x, "height": floor},
+            )
+        )
         marks.append(line(x, 0, x, floor, "limit"))
     bars = []
     step = width / BINS
@@ -88,7 +93,10 @@ def plane(xs: Sequence[float], ys: Sequence[float], clusters: Sequence[int | Non
     across, down = (high_x - low_x) or 1.0, (high_y - low_y) or 1.0
     places: dict[int | None, list[tuple[float, float]]] = {}
     for x, y, c in zip(xs, ys, clusters, strict=True):
-        at = (margin + (width - 2 * margin) * (x - low_x) / across, height - margin - (height - 2 * margin) * (y - low_y) / down)  # fmt: skip
+        at = (
+            margin + (width - 2 * margin) * (x - low_x) / across,
+            height - margin - (height - 2 * margin) * (y - low_y) / down,
+        )
         places.setdefault(c, []).append(at)
     order = sorted(places, key=lambda c: (c is not None, c or 0))
     radius = 2.6 if len(xs) <= 800 else 2.0
@@ -102,76 +110,123 @@ def plane(xs: Sequence[float], ys: Sequence[float], clusters: Sequence[int | Non
             x, y = median([p[0] for p in places[c]]), median([p[1] for p in places[c]])
             names.append(label(x, y + 4, str(c), "middle", ".strong.halo"))
     frame = tag_with("rect.axis", {"x": 0.5, "y": 0.5, "width": width - 1, "height": height - 1})
-    return drawing(width, height, title, frame, groups, names)
+    return drawing(width, height, title, frame, groups, names, look=".large")
 
 
 def median(values: Sequence[float]) -> float:
     return sorted(values)[len(values) // 2]
 
 
-def progress(scores: Sequence[float], rounds: Sequence[int], reference: float | None, title: str) -> Html:
-    """Each run's score, the best so far as a stair, boundaries of rounds; lower is better."""
-    width, height, left, floor, top = 560.0, 300.0, 52.0, 262.0, 14.0
-    best = [min(scores[: i + 1]) for i in range(len(scores))]
-    shown = [*scores, *([] if reference is None else [reference])]
-    low, high = min(shown), max(shown)
-    room = (high - low or abs(high) or 1.0) * 0.06
-    low, high = low - room, high + room
+@dataclass(frozen=True)
+class Mark:
+    """A score that was predicted, not run: the natural mixture's, the chosen one's with its standard deviation."""
 
-    def x_of(i: float) -> float:
-        return left + (width - left - 8) * (i + 0.5) / len(scores)
+    score: float
+    words: str
+    sd: float = 0.0
 
-    def y_of(score: float) -> float:
-        return floor - (floor - top) * (score - low) / (high - low)
 
-    scale: list[Html] = []
-    digits = max(0, min(4, 1 - math.floor(math.log10((high - low) / 5))))
-    for tick in ticks(low, high, 5):
-        y = y_of(tick)
-        scale += [line(left, y, width, y, "grid"), label(left - 8, y + 4, f"{tick:.{digits}f}", "end")]
-    for i in range(1, len(scores)):
-        if rounds[i] != rounds[i - 1]:
-            x = x_of(i - 0.5)
-            scale += [line(x, top, x, floor, "axis")]
-    starts = [0, *(i for i in range(1, len(scores)) if rounds[i] != rounds[i - 1]), len(scores)]
+@dataclass(frozen=True)
+class Frame:
+    """The plot of scores: y grows upwards between `low` and `high`, room for labels on the left and below."""
+
+    width: float
+    low: float
+    high: float
+    left: float = 54.0
+    floor: float = 262.0
+    top: float = 16.0
+    height: float = 300.0
+
+    def y(self, score: float) -> float:
+        return self.floor - (self.floor - self.top) * (score - self.low) / (self.high - self.low)
+
+    def x(self, share: float) -> float:
+        return self.left + (self.width - self.left - 8) * share
+
+    def write(self, score: float) -> str:
+        """With the decimals that tell neighbouring ticks apart."""
+        return f"{score:.{max(0, min(5, 1 - math.floor(math.log10((self.high - self.low) / 4))))}f}"
+
+    def rungs(self) -> list[Html]:
+        marks = [(self.y(t), self.write(t)) for t in ticks(self.low, self.high, 4)]
+        lines = [line(self.left, y, self.width, y, "grid") for y, _ in marks]
+        return [*lines, *(label(self.left - 8, y + 4, words, "end") for y, words in marks)]
+
+
+def framed(width: float, scores: Sequence[float]) -> Frame:
+    low, high = min(scores), max(scores)
+    room = (high - low or abs(high) or 1.0) * 0.07
+    return Frame(width, low - room, high + room)
+
+
+def progress(
+    scores: Sequence[float], rounds: Sequence[int], proxies: Sequence[str], marks: Sequence[Mark], title: str
+) -> Html:
+    """Each run's score in the order of the runs, the best so far of each proxy as a stair; lower is better."""
+    n = len(scores)
+    f = framed(560.0, [*scores, *(m.score + side * m.sd for m in marks for side in (-1, 1))])
+
+    def at(i: float) -> float:
+        return f.x((i + 0.5) / n)
+
+    starts = [0, *(i for i in range(1, n) if (rounds[i], proxies[i]) != (rounds[i - 1], proxies[i - 1])), n]
+    scale = f.rungs()
+    if n / max(1, len(starts) - 2) >= 5:  # fewer runs per round: lines would be all that is seen
+        scale += [line(at(i - 0.5), f.top, at(i - 0.5), f.floor, "axis") for i in starts[1:-1]]
     if len(starts) > 2:
-        for a, b in zip(starts, starts[1:], strict=False):
-            if x_of(b) - x_of(a) > 48:
-                scale.append(label((x_of(a - 0.5) + x_of(b - 0.5)) / 2, top - 4, f"round {rounds[a]}", "middle"))
-    for i in dict.fromkeys([0, *(int(t) - 1 for t in ticks(1, len(scores), 6) if t >= 1), len(scores) - 1]):
-        if i == len(scores) - 1 or x_of(len(scores) - 1) - x_of(i) > 26:
-            scale.append(label(x_of(i), floor + 16, str(i + 1), "middle"))
-    scale += [line(left, floor, width, floor, "axis"), label((left + width) / 2, height - 4, "proxy run", "middle")]
-    dots = [tag_with("circle.run", {"cx": x_of(i), "cy": y_of(s), "r": 2.6}) for i, s in enumerate(scores)]
-    stair = f"M{x_of(0):.1f} {y_of(best[0]):.1f}" + "".join(
-        f"H{x_of(i):.1f}V{y_of(b):.1f}" for i, b in enumerate(best) if i
-    )
-    marks: list[Html] = [tag_with("path.line", {"d": stair})]
-    if reference is not None:
-        y = y_of(reference)
-        marks += [line(left, y, width, y, "ref"), label(width - 2, y - 5, "natural shares", "end", ".halo")]
-    return drawing(width, height, title, scale, dots, marks)
+        for a, b in pairwise(starts):
+            if at(b) - at(a) > 56:
+                scale.append(label((at(a - 0.5) + at(b - 0.5)) / 2, f.top - 5, f"round {rounds[a]}", "middle"))
+    for i in dict.fromkeys([0, *(int(t) - 1 for t in ticks(1, n, 5) if t >= 1), n - 1]):
+        if i in (0, n - 1) or at(n - 1) - at(i) > 34:
+            scale.append(label(at(i), f.floor + 17, str(i + 1), "middle"))
+    scale += [line(f.left, f.floor, f.width, f.floor, "axis"), label(f.x(0.5), f.height - 3, "proxy run", "middle")]
+    dots = [tag_with("circle.run", {"cx": at(i), "cy": f.y(s), "r": 2.6}) for i, s in enumerate(scores)]
+    stairs = []
+    for proxy in dict.fromkeys(proxies):
+        mine = [i for i in range(n) if proxies[i] == proxy]
+        best = list(accumulate((scores[i] for i in mine), min))
+        steps = "".join(f"H{at(i):.1f}V{f.y(b):.1f}" for i, b in zip(mine[1:], best[1:], strict=True))
+        stairs.append(tag_with("path.line", {"d": f"M{at(mine[0]):.1f} {f.y(best[0]):.1f}{steps}"}))
+    said: list[Html] = []
+    for mark in marks:
+        y = f.y(mark.score)
+        if mark.sd:
+            said.append(
+                tag_with(
+                    "rect.band",
+                    {
+                        "x": f.left,
+                        "y": f.y(mark.score + mark.sd),
+                        "width": f.width - 8 - f.left,
+                        "height": f.y(mark.score - mark.sd) - f.y(mark.score + mark.sd),
+                    },
+                )
+            )
+        said += [line(f.left, y, f.width - 8, y, "ref"), label(f.width - 10, y - 5, mark.words, "end", ".halo")]
+    return drawing(f.width, f.height, title, scale, dots, stairs, said, look=".large")
 
 
 def against(predicted: Sequence[float], measured: Sequence[float], title: str) -> Html:
     """Predicted over measured scores, with the diagonal on which they are equal."""
-    width, height, left, floor, top = 360.0, 300.0, 52.0, 262.0, 14.0
-    low, high = min(*predicted, *measured), max(*predicted, *measured)
-    room = (high - low or abs(high) or 1.0) * 0.06
-    low, high = low - room, high + room
+    f = framed(560.0, [*predicted, *measured])
 
-    def x_of(v: float) -> float:
-        return left + (width - left - 8) * (v - low) / (high - low)
+    def at(score: float) -> float:
+        return f.x((score - f.low) / (f.high - f.low))
 
-    def y_of(v: float) -> float:
-        return floor - (floor - top) * (v - low) / (high - low)
-
-    digits = max(0, min(4, 1 - math.floor(math.log10((high - low) / 4))))
-    scale: list[Html] = []
-    for tick in ticks(low, high, 4):
-        scale += [line(left, y_of(tick), x_of(high), y_of(tick), "grid"), line(x_of(tick), top, x_of(tick), floor, "grid")]  # fmt: skip
-        scale += [label(left - 8, y_of(tick) + 4, f"{tick:.{digits}f}", "end"), label(x_of(tick), floor + 16, f"{tick:.{digits}f}", "middle")]  # fmt: skip
-    scale += [line(x_of(low), y_of(low), x_of(high), y_of(high), "ref")]
-    scale += [label((left + width) / 2, height - 4, "measured", "middle"), label(left + 6, top + 8, "predicted", "start", ".halo")]  # fmt: skip
-    dots = [tag_with("circle.best", {"cx": x_of(m), "cy": y_of(p), "r": 2.6}) for p, m in zip(predicted, measured, strict=True)]  # fmt: skip
-    return drawing(width, height, title, scale, dots)
+    scale = f.rungs()
+    for tick in ticks(f.low, f.high, 5):
+        scale += [
+            line(at(tick), f.top, at(tick), f.floor, "grid"),
+            label(at(tick), f.floor + 17, f.write(tick), "middle"),
+        ]
+    scale.append(line(at(f.low), f.y(f.low), at(f.high), f.y(f.high), "ref"))
+    scale += [
+        label(f.x(0.5), f.height - 3, "measured", "middle"),
+        label(f.left + 6, f.top + 10, "predicted", "start", ".halo"),
+    ]
+    dots = [
+        tag_with("circle.run", {"cx": at(m), "cy": f.y(p), "r": 2.8}) for p, m in zip(predicted, measured, strict=True)
+    ]
+    return drawing(f.width, f.height, title, scale, dots, look=".large")

@@ -20,7 +20,7 @@ class Html(str):
     __slots__ = ()
 
 
-Content: TypeAlias = "str | int | None | Iterable[Content]"
+Content: TypeAlias = "str | int | Iterable[Content] | None"
 Attributes: TypeAlias = Mapping[str, str | int | float | None]
 
 

@@ -1,4 +1,4 @@
-"""report.html: one file that says what a run made of its input. No script, no request, no clock: same run, same bytes."""
+"""report.html: one file that says what a run made of its input. No script, request or clock: same run, same bytes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,8 +57,15 @@ def page(facts: Facts, plan: Plan, made: list[Histogram], drawn: int) -> str:
                 for i, (name, title, content) in enumerate(sections, 1)
             ],
         ),
-        tag("footer", "Written by Gristmill from the run folder. The numbers are those of ", tag("code", "ledger.json"), " and ", tag("code", "mixture/weights.json"), "; this page loads nothing and runs nothing."),
-    )  # fmt: skip
+        tag(
+            "footer",
+            "Written by Gristmill from the run folder. The numbers are those of ",
+            tag("code", "ledger.json"),
+            " and ",
+            tag("code", "mixture/weights.json"),
+            "; this page loads nothing and runs nothing.",
+        ),
+    )
     top = tag(
         "head",
         tag_with("meta", {"charset": "utf-8"}),
@@ -128,8 +135,12 @@ def keys(facts: Facts) -> Html:
     first, last = facts.entries[0], facts.entries[-1]
     found: list[tuple[str, str, str]] = [
         ("records in", count(first["docs_in"]), f"{size(first['bytes_in'])} before extraction"),
-        ("documents", count(first["docs_out"]), f"{short(first['tokens_out'])} tokens, {size(first['bytes_out'])} of text"),
-    ]  # fmt: skip
+        (
+            "documents",
+            count(first["docs_out"]),
+            f"{short(first['tokens_out'])} tokens, {size(first['bytes_out'])} of text",
+        ),
+    ]
     if facts.weights:
         w = facts.weights
         reached = f"{short(w['available_tokens'])} tokens to choose from"
@@ -151,7 +162,11 @@ def recipe(facts: Facts, plan: Plan) -> Html:
         row(tag("code", s.name), cell(s.kind), number(str(s.stage.version)), cell(tag("code.dim", s.fingerprint[:12])))
         for s in plan.steps
     ]
-    lead = tag("p.lead", "The same input, config and code give the same corpus, byte for byte, whatever the number of workers. ", "Of each step: its shape, version and fingerprint.")  # fmt: skip
+    lead = tag(
+        "p.lead",
+        "The same input, config and code give the same corpus, byte for byte, whatever the number of workers. ",
+        "Of each step: its shape, version and fingerprint.",
+    )
     steps = folded(f"{len(rows)} steps", table("", head("step", "shape", "version:n", "fingerprint"), rows))
     config = folded("Resolved config", tag("pre", facts.config)) if facts.config else None
     return together(lead, steps, config)

@@ -60,11 +60,11 @@ class Shard:
 
 @dataclass(frozen=True)
 class Runs:
-    """Proxy runs in the order in which they were made. scores: mean of the targets, in nats per token."""
+    """Proxy runs in the order in which they were made. scores: mean of the targets, in nats per token; they compare
+    within a proxy only."""
 
-    ids: list[str]
     scores: list[float]
-    kinds: list[str]
+    proxies: list[str]  # kind, and size where there are several
     rounds: list[int]
     targets: list[str]
 
@@ -128,9 +128,7 @@ def dataset_of(plan: Plan, column: str) -> str | None:
     return next((s.name for s in plan.steps if s.kind in ("source", "annotator") and column in s.writes), None)
 
 
-def with_columns(
-    store: Store, plan: Plan, key: str, rows: pl.DataFrame, columns: Sequence[str]
-) -> pl.DataFrame | None:
+def with_columns(store: Store, plan: Plan, key: str, rows: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame | None:
     """`rows` that have all the columns, with them; None where a column's dataset does not exist for this part."""
     for dataset in dict.fromkeys(dataset_of(plan, c) for c in columns):
         if dataset is None or store.receipt(dataset, key) is None:
@@ -145,8 +143,12 @@ def add_tallies(tallies: dict[str | None, Tally], rows: pl.DataFrame | None, col
         return
     copies, tokens = pl.col("copies_n").fill_null(0), pl.col("token_count").fill_null(0)
     sums = rows.group_by(column).agg(
-        pl.len(), tokens.sum(), (copies > 0).sum().alias("chosen"), copies.sum(), (copies * tokens).sum().alias("written")
-    )  # fmt: skip
+        pl.len(),
+        tokens.sum(),
+        (copies > 0).sum().alias("chosen"),
+        copies.sum(),
+        (copies * tokens).sum().alias("written"),
+    )
     for value, *values in sums.iter_rows():
         tallies.setdefault(value, Tally()).add(values)
 
@@ -167,19 +169,19 @@ def add_means(quality: dict[int | None, Means], rows: pl.DataFrame | None, score
 
 
 def read_runs(path: Path) -> Runs | None:
-    """Columns run_id, kind and loss/<target> of the search's runs."""
+    """Columns run_id, kind, size and loss/<target> of the search's runs."""
     if not path.is_file():
         return None
     table = pl.DataFrame(pq.read_table(path))
     losses = [c for c in table.columns if c.startswith("loss/")]
     if table.is_empty() or not losses:
         return None
-    ids = table["run_id"].to_list()
+    kinds, sizes = table["kind"].to_list(), table["size"].to_list()
+    several = len(set(zip(kinds, sizes, strict=True))) > len(set(kinds))
     return Runs(
-        ids=ids,
         scores=table.select(pl.mean_horizontal(losses)).to_series().to_list(),
-        kinds=table["kind"].to_list(),
-        rounds=[round_of(i) for i in ids],
+        proxies=[f"{kind} {size:g}" if several else kind for kind, size in zip(kinds, sizes, strict=True)],
+        rounds=[round_of(i) for i in table["run_id"]],
         targets=[c.removeprefix("loss/") for c in losses],
     )
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from pipeline import charts
-from pipeline.hypertext import Content, Html, tag, tag_with, together
+from pipeline.hypertext import Html, tag, tag_with, together
 from pipeline.report_facts import Facts, Means, Runs
 from pipeline.report_style import CLUSTER_COLOURS
 from pipeline.report_tables import (
@@ -18,6 +18,7 @@ from pipeline.report_tables import (
     nothing,
     number,
     percent,
+    plural,
     ratio,
     row,
     segment,
@@ -25,12 +26,12 @@ from pipeline.report_tables import (
     table,
 )
 
+_ROUNDS_SHOWN = 10
 OFF = 0.005  # of the tokens: what the corpus promises per bucket
 
 
 def swatch(cluster: int) -> Html:
-    style = f"display:inline-block;width:.62rem;height:.62rem;border-radius:50%;background:var(--k{cluster % CLUSTER_COLOURS})"
-    return tag_with("i", {"style": style})
+    return tag_with("i.swatch", {"style": f"--k:var(--k{cluster % CLUSTER_COLOURS})"})
 
 
 def clusters(facts: Facts) -> Html:
@@ -49,16 +50,17 @@ def clusters(facts: Facts) -> Html:
                 tag("td.terms", ", ".join(c["terms"]) or "–"),
                 number(count(c["docs"])),
                 number(percent(ratio(c["tokens"], total))),
-                number(count(len(c["fine"]))),
+                tag("td.n.minor", count(len(c["fine"]))),
                 *(score_cell(means.mean(s), ends[s]) for s in scores),
             )
         )
     caption = (
-        tag("b", f"{len(merged)} clusters "),
+        tag("b", f"{plural(len(merged), 'cluster')} "),
         f"merged from {sum(len(c['fine']) for c in merged)} fine ones, named by the terms that set them apart. "
-        "Share is of the tokens before sampling; quality is the mean over documents, larger is better.",
+        "Share is of the tokens before sampling; quality is the mean over documents, larger is "
+        "better, its bar from the worst cluster to the best.",
     )
-    heads = head("cluster", "terms", "docs:n", "share:n", "fine:n", *(f"{s}:n" for s in scores))
+    heads = head("cluster", "terms", "docs:n", "share:n", "fine:n.minor", *(f"{s}:n" for s in scores))
     listed = table(caption, heads, rows)
     body = [tag("figure", figure_map(facts)), listed] if facts.plane and facts.plane["x"] else [listed]
     return together(tag("div.two" if len(body) > 1 else "div.fits", body), pruned(fine, total))
@@ -103,8 +105,8 @@ def pruned(fine: list[dict], total: int) -> Html:
         )
         for c in gone
     ]
-    caption = (tag("b", f"{len(gone)} fine clusters pruned, "), "with all their documents.")
-    return tag("div.fits", table(caption, head("fine cluster", "docs:n", "share:n", "reason"), rows))
+    caption = (tag("b", f"{plural(len(gone), 'fine cluster')} pruned, "), "with all their documents.")
+    return tag("div.fits.snug", table(caption, head("fine cluster", "docs:n", "share:n", "reason"), rows))
 
 
 def mixture(facts: Facts) -> Html:
@@ -131,8 +133,8 @@ def mixture(facts: Facts) -> Html:
             row(
                 b["bucket"],
                 *([tag("td.terms", ", ".join(names.get(b["bucket"], ())[:5]))] if names else []),
-                number(count(b["docs"])),
-                number(short(b["available_tokens"])),
+                tag("td.n.minor", count(b["docs"])),
+                tag("td.n.minor", short(b["available_tokens"])),
                 tag("td.wide", tag_with("div.dots", {"aria-hidden": "true"}, dots)),
                 number(percent(natural)),
                 number(tag("b", percent(weight))),
@@ -150,7 +152,17 @@ def mixture(facts: Facts) -> Html:
         key("f-dotted", "cap", ".stroke"),
     )
     terms = ["terms"] if names else []
-    heads = head("bucket", *terms, "docs:n", "tokens:n", "share:wide", "natural:n", "weight:n", "achieved:n", "epochs:n")  # fmt: skip
+    heads = head(
+        "bucket",
+        *terms,
+        "docs:n.minor",
+        "tokens:n.minor",
+        "share:wide",
+        "natural:n",
+        "weight:n",
+        "achieved:n",
+        "epochs:n",
+    )
     return tag("div.fits", table(caption, heads, rows))
 
 
@@ -164,80 +176,108 @@ def terms_of_buckets(facts: Facts) -> dict[str, list[str]]:
 def search(facts: Facts) -> Html:
     summary = (facts.weights or {}).get("search") or {}
     if facts.runs is None:
-        method = summary.get("method")
-        why = "its method is natural: shares as they came, within the caps" if method == "natural" else "there was nothing to choose between"  # fmt: skip
+        natural = summary.get("method") == "natural"
+        why = (
+            "the config takes shares as they came, within the caps"
+            if natural
+            else "there was nothing to choose between"
+        )
         return nothing(f"No mixture was searched: {why}.")
-    runs = facts.runs
-    natural = number_in(summary, "natural_score", "score_natural", "natural")
+    lead = tag("p.lead", upper(str(summary["verdict"]))) if summary.get("verdict") else None
+    numbers = table(tag("b", "What the search says of itself."), head("what", "value"), summary_rows(summary))
+    chart, rounds, measured = search_chart(facts.runs, summary), search_rounds(facts.runs), measured_chart(summary)
+    if measured is None:
+        return together(lead, tag("div.two", tag("div.rest", chart, rounds), numbers))
+    return together(lead, tag("div.two", chart, measured), tag("div.two", rounds, numbers))
+
+
+def search_chart(runs: Runs, summary: Mapping[str, object]) -> Html:
     caption = (
         tag("b", "How the search went. "),
-        f"Mean loss over {len(runs.targets)} target{'s' * (len(runs.targets) != 1)}, nats per token, lower is better. ",
-        key("f-soft", "a proxy run", ".round"),
+        f"{plural(len(runs.scores), 'proxy run')}; the score is the mean loss over "
+        f"{plural(len(runs.targets), 'target')} in nats per token, lower is better. ",
+        key("f-run", "a run, measured", ".round"),
         key("f-kept", "best so far", ".dash"),
+        key("f-dashed", "predicted", ".dash"),
     )
-    title = f"Score of {len(runs.scores)} proxy runs; best {min(runs.scores):.4f}"
-    figures: list[Content] = [
-        tag("figure", tag("figcaption", caption), charts.progress(runs.scores, runs.rounds, natural, title))
-    ]
-    pairs = predictions(summary, runs)
-    if pairs:
-        figures.append(
-            tag("figure", tag("figcaption", tag("b", "Predicted against measured. "),
-                f"{len(pairs[0])} runs that the predictor had not seen; on the dashed line they agree."),
-                charts.against(pairs[0], pairs[1], "Predicted over measured scores"))
-        )  # fmt: skip
-    else:
-        figures.append(table((tag("b", "The search in numbers.")), head("what", "value"), facts_rows(summary)))
-    rounds = round_rows(runs)
-    heads = head("round", "proxy", "runs:n", "mean:n", "best:n", "best so far:n")
-    extra = facts_rows(summary) if pairs else []
-    return together(
-        tag("div.two", figures),
-        tag("div.two", tag("div", table(tag("b", "Rounds."), heads, rounds)),
-            tag("div", table(tag("b", "The search in numbers."), head("what", "value"), extra)) if extra else None),
-    )  # fmt: skip
+    natural, chosen = summary.get("natural_objective"), summary.get("predicted_objective")
+    sd = summary.get("predicted_sd")
+    marks = []
+    if isinstance(natural, float):
+        marks.append(charts.Mark(natural, "natural mixture"))
+    if isinstance(chosen, float):
+        marks.append(charts.Mark(chosen, "chosen mixture", sd if isinstance(sd, float) else 0.0))
+    title = f"Score of {len(runs.scores)} proxy runs in their order; the best is {min(runs.scores):.4f}"
+    drawn = charts.progress(runs.scores, runs.rounds, runs.proxies, marks, title)
+    return tag("figure", tag("figcaption", caption), drawn)
+
+
+def measured_chart(summary: Mapping[str, object]) -> Html | None:
+    pairs = predictions(summary)
+    if pairs is None:
+        return None
+    caption = (
+        tag("b", "Predicted against measured. "),
+        f"{plural(len(pairs[0]), 'run')} that the predictor had not seen; on the dashed line they agree.",
+    )
+    return tag("figure", tag("figcaption", caption), charts.against(*pairs, "Predicted over measured scores"))
+
+
+def search_rounds(runs: Runs) -> Html:
+    heads, rows = head("round", "proxy", "runs:n", "mean:n", "best:n", "best so far:n"), round_rows(runs)
+    if len(rows) > _ROUNDS_SHOWN:
+        return folded(plural(len(rows), "round"), table("", heads, rows))
+    return table(tag("b", "Rounds."), heads, rows)
+
+
+def upper(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:] + ("" if sentence.endswith(".") else ".")
 
 
 def round_rows(runs: Runs) -> list[Html]:
-    rows, best = [], float("inf")
-    for number_of, kind in dict.fromkeys(zip(runs.rounds, runs.kinds, strict=True)):
-        mine = [s for s, r, k in zip(runs.scores, runs.rounds, runs.kinds, strict=True) if (r, k) == (number_of, kind)]
-        best = min(best, *mine)
-        values = (sum(mine) / len(mine), min(mine), best)
-        rows.append(row(str(number_of), cell(kind), number(count(len(mine))), *(number(decimal(v, 4)) for v in values)))
+    rows: list[Html] = []
+    best: dict[str, float] = {}
+    for turn, proxy in dict.fromkeys(zip(runs.rounds, runs.proxies, strict=True)):
+        mine = [s for s, r, p in zip(runs.scores, runs.rounds, runs.proxies, strict=True) if (r, p) == (turn, proxy)]
+        best[proxy] = min(best.get(proxy, mine[0]), *mine)
+        values = (sum(mine) / len(mine), min(mine), best[proxy])
+        rows.append(row(str(turn), cell(proxy), number(count(len(mine))), *(number(decimal(v, 4)) for v in values)))
     return rows
 
 
-def number_in(summary: Mapping[str, object], *names: str) -> float | None:
-    for name in names:
-        value = summary.get(name)
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return float(value)
-    return None
-
-
-def predictions(summary: Mapping[str, object], runs: Runs) -> tuple[list[float], list[float]] | None:
-    """Equal lists `predicted` and `measured` of the search's summary, where it has them."""
-    predicted, measured = summary.get("predicted"), summary.get("measured")
+def predictions(summary: Mapping[str, object]) -> tuple[list[float], list[float]] | None:
+    """Lists `predicted` and `measured` of equal length in the summary's `cross_validated`, where it has them."""
+    pairs = summary.get("cross_validated")
+    if not isinstance(pairs, dict):
+        return None
+    predicted, measured = pairs.get("predicted"), pairs.get("measured")
     if isinstance(predicted, list) and isinstance(measured, list) and len(predicted) == len(measured) > 1:
         return [float(v) for v in predicted], [float(v) for v in measured]
     return None
 
 
-def facts_rows(summary: Mapping[str, object], above: str = "") -> list[Html]:
-    """Single values of the summary, nested ones by dotted names; lists of text in one line."""
+def summary_rows(summary: Mapping[str, object]) -> list[Html]:
+    """The search's summary as it stands in weights.json, names spelled out; tables and the verdict stand elsewhere."""
     rows = []
     for name, value in summary.items():
-        if isinstance(value, dict):
-            rows += facts_rows(value, f"{above}{name}.")
-        elif isinstance(value, list):
-            if value and all(isinstance(v, str) for v in value):
-                rows.append(row(f"{above}{name}", cell(", ".join(value))))
-        elif isinstance(value, float):
-            rows.append(row(f"{above}{name}", cell(f"{value:.6g}")))
-        elif value is not None:
-            rows.append(row(f"{above}{name}", cell(str(value))))
+        if (
+            name == "verdict"
+            or isinstance(value, dict)
+            or (isinstance(value, list) and value and isinstance(value[0], dict))
+        ):
+            continue
+        rows.append(row(name.replace("_", " "), cell(written(value))))
     return rows
 
 
-__all__ = ["OFF", "clusters", "folded", "mixture", "search", "terms_of_buckets"]
+def written(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.5g}".replace("-", "−")
+    if isinstance(value, int):
+        return count(value)
+    if isinstance(value, list):
+        span = len(value) == 2 and all(isinstance(v, float) for v in value)
+        return (" to " if span else ", ").join(written(v) for v in value)
+    return "–" if value is None else str(value)

@@ -1,4 +1,4 @@
-"""The report's sections on documents: where they went, which rules took them, what they are, and what the corpus holds."""
+"""The report's sections on documents: where they went, which rules took them, what they are, what the corpus holds."""
 
 from collections.abc import Iterator, Mapping
 
@@ -6,7 +6,7 @@ from pipeline import charts
 from pipeline.hypertext import Content, Html, tag, tag_with, together
 from pipeline.plan import Plan
 from pipeline.report_facts import Facts, Tally
-from pipeline.report_signals import Histogram
+from pipeline.report_signals import Histogram, Tabled
 from pipeline.report_tables import (
     bar,
     cell,
@@ -18,6 +18,7 @@ from pipeline.report_tables import (
     number,
     percent,
     plain,
+    plural,
     ratio,
     row,
     segment,
@@ -29,7 +30,7 @@ from pipeline.report_tables import (
 _RULES_SHOWN = 3  # per stage in the flow; all stand in the table of rules
 _KINDS_SHOWN = 14  # languages or licences; the rest is one row
 _HISTOGRAMS_SHOWN = 12
-_TEXT_CHARS = 1_200  # of a sampled document
+_TEXT_CHARS, _TEXT_LINES = 640, 12  # of a sampled document
 
 
 def drops(entry: dict) -> list[tuple[str, dict]]:
@@ -56,11 +57,11 @@ def flow(facts: Facts) -> Html:
         rows.append(
             row(
                 entry["stage"],
-                number(count(entry["docs_in"])),
+                tag("td.n.minor", count(entry["docs_in"])),
                 tag("td.wide", bar(*parts)),
                 number(count(entry["docs_out"])),
-                tag("td.n.dim", percent(ratio(entry["docs_out"], records))),
-                number(size(entry["bytes_out"])),
+                tag("td.n.dim.minor", percent(ratio(entry["docs_out"], records))),
+                tag("td.n.minor", size(entry["bytes_out"])),
                 number(short(entry["tokens_out"])),
                 cell(tag("div.drops", named) if named else tag("span.dim", "–")),
             )
@@ -68,10 +69,18 @@ def flow(facts: Facts) -> Html:
     last = facts.entries[-1]
     if "rows" in last:
         rows.append(
-            tag("tr.sum", tag_with("th", {"scope": "row"}, "written"), number(""), cell(""), number(count(last["rows"])),
-                cell(""), number(size(last["bytes"])), number(short(last["tokens"])),
-                tag("td.dim", "rows of the corpus, copies counted"))
-        )  # fmt: skip
+            tag(
+                "tr.sum",
+                tag_with("th", {"scope": "row"}, "written"),
+                tag("td.minor"),
+                cell(""),
+                number(count(last["rows"])),
+                tag("td.minor"),
+                tag("td.n.minor", size(last["bytes"])),
+                number(short(last["tokens"])),
+                tag("td.dim", "rows of the corpus, copies counted"),
+            )
+        )
     caption = (
         tag("b", "Every record has one fate. "),
         "In = out + dropped at every stage, in documents, bytes and tokens; the bar's full width is all records. "
@@ -80,8 +89,17 @@ def flow(facts: Facts) -> Html:
         key("f-kept", "goes on"),
         key("f-gone", "dropped here, by rule"),
     )
-    heads = head("stage", "in:n", "documents:wide", "out:n", "of records:n", "bytes out:n", "tokens out:n", "dropped by rule")  # fmt: skip
-    return table(caption, heads, rows)
+    heads = head(
+        "stage",
+        "in:n.minor",
+        "documents:wide",
+        "out:n",
+        "of records:n.minor",
+        "bytes out:n.minor",
+        "tokens out:n",
+        "dropped by rule",
+    )
+    return tag("div.fits.flow", table(caption, heads, rows))
 
 
 def rules(facts: Facts, plan: Plan) -> Html:
@@ -94,7 +112,7 @@ def rules(facts: Facts, plan: Plan) -> Html:
         row(
             tag("code", rule),
             cell(entry["stage"]),
-            tag("td.mid", bar(segment("gone", ratio(t["docs"], worst)), look=".thin")),
+            tag("td.mid.minor", bar(segment("gone", ratio(t["docs"], worst)), look=".thin")),
             number(count(t["docs"])),
             number(percent(ratio(t["docs"], records))),
             number(percent(ratio(t["docs"], entry["docs_in"]))),
@@ -103,14 +121,20 @@ def rules(facts: Facts, plan: Plan) -> Html:
         )
         for entry, rule, t in sorted(found, key=lambda x: (-x[2]["docs"], x[0]["stage"], x[1]))
     ]
-    heads = head("rule", "stage", "documents:mid", ":n", "of records:n", "of its stage:n", "bytes:n", "tokens:n")
-    heads[3] = tag_with("th.n", {"scope": "col", "aria-label": "documents"})
+    heads = head("rule", "stage", ":mid.minor", "documents:n", "of records:n", "of its stage:n", "bytes:n", "tokens:n")
     caption = (
         tag("b", "What was dropped, and by what. "),
         "A document is booked under the first rule it breaks, so rules that come later count fewer than they match.",
     )
     idle = list(idle_rules(facts, plan))
-    quiet = folded(f"{len(idle)} rules in force that dropped nothing", tag("p", [[tag("code", r), " "] for r in idle])) if idle else None  # fmt: skip
+    quiet = (
+        folded(
+            f"{plural(len(idle), 'rule')} in force that dropped nothing",
+            tag("p", [[tag("code", r), " "] for r in idle]),
+        )
+        if idle
+        else None
+    )
     return together(table(caption, heads, rows), quiet)
 
 
@@ -120,7 +144,7 @@ def idle_rules(facts: Facts, plan: Plan) -> Iterator[str]:
         if step.kind not in ("source", "gate"):
             continue
         stage = step.stage
-        in_force = stage.table() if hasattr(stage, "table") else getattr(stage, "rules", ())  # pyright: ignore
+        in_force = stage.table() if isinstance(stage, Tabled) else getattr(stage, "rules", ())
         yield from (f"{step.label}.{rule}" for rule in in_force if (step.label, rule) not in busy)
 
 
@@ -139,7 +163,7 @@ def kinds(facts: Facts) -> Html:
     )
     tiers = kind_table("Tiers of licence", "tier", facts.tiers, "how freely the texts may be used, in the same units.")
     right = together(licenses, tag("div.fits", tiers) if facts.tiers else None)
-    return tag("div.two", tag("div", languages), tag("div", right))
+    return tag("div.two", languages, tag("div", right))
 
 
 def kind_table(title: str, name: str, tallies: Mapping[str | None, Tally], meaning: str) -> Html:
@@ -206,7 +230,9 @@ def signals(made: list[Histogram], drawn: int) -> Html:
         )
         for h in made
     ]
-    every = folded(f"All {len(made)} limited columns as a table", table("Quantiles over the same documents.", heads, rows))  # fmt: skip
+    every = folded(
+        f"All {len(made)} limited columns as a table", table("Quantiles over the same documents.", heads, rows)
+    )
     return together(tag("div.fits", caption), tag("div.small", figures), every)
 
 
@@ -219,7 +245,7 @@ def corpus(facts: Facts) -> Html:
     ]
     total = tag(
         "tr.sum",
-        tag_with("th", {"scope": "row"}, f"{len(facts.shards)} shards"),
+        tag_with("th", {"scope": "row"}, plural(len(facts.shards), "shard")),
         number(count(sum(s.rows for s in facts.shards))),
         number(count(sum(s.tokens for s in facts.shards))),
         number(size(sum(s.bytes for s in facts.shards))),
@@ -230,15 +256,13 @@ def corpus(facts: Facts) -> Html:
         shards = table(title, heads, [*rows, total])
     else:
         shards = together(table(title, heads, [total]), folded("Every shard", table("", heads, rows)))
-    return tag("div.fits", shards, samples(facts))
+    return together(tag("div.fits.snug", shards), samples(facts))
 
 
 def samples(facts: Facts) -> Html:
     terms = {c["id"]: c["terms"] for c in (facts.clusters or {}).get("clusters", ())}
     articles = []
     for doc in facts.samples:
-        text = doc.get("text") or ""
-        cut = text[:_TEXT_CHARS] + (" …" if len(text) > _TEXT_CHARS else "")
         words = terms.get(doc.get("cluster_id"))
         known = [
             doc.get("language"),
@@ -254,12 +278,18 @@ def samples(facts: Facts) -> Html:
                 "article",
                 tag("h3", tag("bdi", doc.get("url") or doc["doc_id"])),
                 tag("div.facts", [tag("bdi", k) for k in known if k]),
-                tag_with("div.text", {"dir": "auto", "tabindex": 0, "role": "region", "aria-label": "text of the document"}, cut),  # fmt: skip
+                tag_with("div.text", {"dir": "auto"}, beginning(doc.get("text") or "")),
             )
         )
     intro = tag(
         "p.lead",
         f"{len(articles)} documents of the corpus. Its rows are shuffled, so the first of them are a fair draw; texts "
-        f"are cut at {count(_TEXT_CHARS)} characters.",
+        f"are cut at {_TEXT_CHARS} characters or {_TEXT_LINES} lines.",
     )
-    return together(tag("div", tag_with("h3", {"style": "margin-top:1.6rem"}, "A sample")), intro, tag("div.docs", articles))
+    return together(tag("h3.apart", "A sample"), intro, tag("div.docs", articles))
+
+
+def beginning(text: str) -> str:
+    lines = [line for line in text[: _TEXT_CHARS + 1].splitlines() if line.strip()]
+    cut = "\n".join(lines[:_TEXT_LINES])[:_TEXT_CHARS]
+    return cut + (" …" if len(text) > _TEXT_CHARS or len(lines) > _TEXT_LINES else "")

@@ -45,8 +45,9 @@ def plain(value: float) -> str:
 
 
 def table(caption: Content, heads: Sequence[Html], rows: Iterable[Html]) -> Html:
-    body = list(rows)
-    return tag("div.scroll", tag("table", tag("caption", caption), tag("thead", tag("tr", heads)), tag("tbody", body)))
+    """The caption stands outside of what scrolls sideways on a narrow screen."""
+    body = tag("div.scroll", tag("table", tag("thead", tag("tr", heads)), tag("tbody", list(rows))))
+    return tag("figure", tag("figcaption", caption) if caption else None, body)
 
 
 def head(*names: str) -> list[Html]:
@@ -82,6 +83,11 @@ def dot(kind: str, share: float) -> Html:
 
 def key(kind: str, label: str, look: str = "") -> Html:
     return tag("span.key", tag(f"i.{kind}{look}"), label)
+
+
+def plural(n: int, noun: str) -> str:
+    """1 shard, 12 shards."""
+    return f"{count(n)} {noun}{'' if n == 1 else 's'}"
 
 
 def folded(summary: str, *content: Content) -> Html:

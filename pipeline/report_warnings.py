@@ -8,7 +8,7 @@ from pipeline.plan import Plan
 from pipeline.report_facts import Facts
 from pipeline.report_mixture import OFF
 from pipeline.report_sections import drops
-from pipeline.report_tables import count, percent, ratio
+from pipeline.report_tables import count, percent, plural, ratio
 
 _GREEDY = 0.5  # of a stage's input: a rule that takes more decides the corpus
 _FEW_DOCS = 50  # in a bucket: its losses and its quality are guesses
@@ -16,7 +16,7 @@ _SHOWN = 8  # names in one sentence
 
 
 def warnings(facts: Facts, plan: Plan) -> list[Content]:
-    found = (failed, rules, languages, licenses, buckets, budget)
+    found = (failed, rules, languages, licenses, search, buckets, budget)
     return list(chain.from_iterable(look(facts, plan) for look in found))
 
 
@@ -28,7 +28,11 @@ def names(values: list[str]) -> str:
 def failed(facts: Facts, plan: Plan) -> Iterator[Content]:
     if facts.failures:
         units = names([f"{f.get('unit')}: {f.get('message')}" for f in facts.failures])
-        yield (tag("b", f"{len(facts.failures)} of {len(plan.parts)} parts failed"), " and are not in the corpus (run again to retry them): ", units)  # fmt: skip
+        yield (
+            tag("b", f"{len(facts.failures)} of {len(plan.parts)} parts failed"),
+            " and are not in the corpus (run again to retry them): ",
+            units,
+        )
 
 
 def rules(facts: Facts, plan: Plan) -> Iterator[Content]:
@@ -37,7 +41,11 @@ def rules(facts: Facts, plan: Plan) -> Iterator[Content]:
             share = ratio(total["docs"], entry["docs_in"])
             # What the mixture leaves out is a choice, not a verdict on the documents.
             if share > _GREEDY and entry["stage"] != "sample":
-                yield (tag("b", f"{entry['stage']}: "), tag("code", rule), f" drops {percent(share)} of what reaches the stage ({count(total['docs'])} documents).")  # fmt: skip
+                yield (
+                    tag("b", f"{entry['stage']}: "),
+                    tag("code", rule),
+                    f" drops {percent(share)} of what reaches the stage ({count(total['docs'])} documents).",
+                )
 
 
 def languages(facts: Facts, plan: Plan) -> Iterator[Content]:
@@ -47,8 +55,13 @@ def languages(facts: Facts, plan: Plan) -> Iterator[Content]:
         return
     left = {v: t.written for v, t in facts.languages.items() if v is not None and v not in known and t.written}
     if left:
-        listed = names([f"{v} {percent(ratio(n, total))}" for v, n in sorted(left.items(), key=lambda x: (-x[1], x[0]))])  # fmt: skip
-        yield (tag("b", f"{len(left)} languages without thresholds of their own"), f" were judged by the language-neutral rules only: {listed} of the corpus's tokens.")  # fmt: skip
+        listed = names(
+            [f"{v} {percent(ratio(n, total))}" for v, n in sorted(left.items(), key=lambda x: (-x[1], x[0]))]
+        )
+        yield (
+            tag("b", f"{plural(len(left), 'language')} without thresholds of their own"),
+            f", judged by the language-neutral rules only: {listed} of the corpus's tokens.",
+        )
     unknown = facts.languages.get(None)
     if unknown and unknown.written:
         yield (tag("b", "Language unknown"), f" for {percent(ratio(unknown.written, total))} of the corpus's tokens.")
@@ -67,7 +80,18 @@ def licenses(facts: Facts, plan: Plan) -> Iterator[Content]:
     total = sum(t.written for t in facts.licenses.values())
     unknown = facts.licenses.get(None)
     if total and unknown and unknown.written:
-        yield (tag("b", "Licence unknown"), f" for {percent(ratio(unknown.written, total))} of the corpus's tokens; each row says so in ", tag("code", "license"), ".")  # fmt: skip
+        yield (
+            tag("b", "Licence unknown"),
+            f" for {percent(ratio(unknown.written, total))} of the corpus's tokens; each row says so in ",
+            tag("code", "license"),
+            ".",
+        )
+
+
+def search(facts: Facts, plan: Plan) -> Iterator[Content]:
+    summary = (facts.weights or {}).get("search") or {}
+    if summary.get("found") is False:
+        yield (tag("b", "The search changed nothing: "), str(summary.get("verdict")))
 
 
 def buckets(facts: Facts, plan: Plan) -> Iterator[Content]:
@@ -75,15 +99,26 @@ def buckets(facts: Facts, plan: Plan) -> Iterator[Content]:
     capped = [b for b in rows if b.get("capped")]
     if capped:
         shown = names([f"{b['bucket']} at {percent(b['weight'])} ({b['epochs']:.2f} epochs)" for b in capped])
-        yield (tag("b", f"{len(capped)} of {len(rows)} buckets are held by a cap"), f", and the others share what is left: {shown}.")  # fmt: skip
+        yield (
+            tag("b", f"{len(capped)} of {plural(len(rows), 'bucket')} held by a cap"),
+            f"; the others share what it cannot take: {shown}.",
+        )
     off = [b for b in rows if abs(b["achieved_share"] - b["weight"]) > OFF]
     if off:
-        shown = names([f"{b['bucket']} wanted {percent(b['weight'])}, holds {percent(b['achieved_share'])}" for b in off])  # fmt: skip
-        yield (tag("b", f"{len(off)} buckets miss their weight"), f" by more than {percent(OFF)} of the tokens: {shown}.")
+        shown = names(
+            [f"{b['bucket']} wanted {percent(b['weight'])}, holds {percent(b['achieved_share'])}" for b in off]
+        )
+        yield (
+            tag("b", f"Not as weighted: {plural(len(off), 'bucket')}"),
+            f" off by more than {percent(OFF)} of the tokens: {shown}.",
+        )
     few = [b for b in rows if b["docs"] < _FEW_DOCS]
     if few and len(rows) > 1:
         shown = names([f"{b['bucket']} ({count(b['docs'])})" for b in few])
-        yield (tag("b", f"{len(few)} buckets hold fewer than {_FEW_DOCS} documents"), f", so what the search knows of them is little: {shown}.")  # fmt: skip
+        yield (
+            tag("b", f"Small: {plural(len(few), 'bucket')}"),
+            f" of fewer than {_FEW_DOCS} documents, of which the search can know little: {shown}.",
+        )
 
 
 def budget(facts: Facts, plan: Plan) -> Iterator[Content]:

@@ -17,7 +17,9 @@ from pipeline.schema import COLUMNS, REJECTED, Column
 from pipeline.stage import Part
 from pipeline.store import Receipt, Store, write_json, write_parquet
 
-HOSTILE = '</script></style><script>document.title="ran"</script><img src=http://evil.test/x onerror=alert(1)>&"\'\x00\x1b‮'
+HOSTILE = (
+    '</script></style><script>document.title="ran"</script><img src=http://evil.test/x onerror=alert(1)>&"\'\x00\x1b‮'
+)
 
 _NEEDED = (
     Column("license", pa.string(), "", "made"),
@@ -65,8 +67,13 @@ class MadeGate(Made):
     def decide(self, batch: object) -> None: ...
 
     def table(self) -> dict[str, pl.Expr]:
-        broken = (pl.col("words_n") < self.min_words, pl.col("dup_lines_frac") > self.max_dup_lines_frac)
-        return dict(zip(self.rules, broken, strict=False))
+        few, dup = self.rules[:2]
+        table = {}
+        if self.min_words is not None:
+            table[few] = pl.col("words_n") < self.min_words
+        if self.max_dup_lines_frac is not None:
+            table[dup] = pl.col("dup_lines_frac") > self.max_dup_lines_frac
+        return table
 
 
 class MadeSampleGate(Made):
@@ -90,7 +97,7 @@ class Look:
         return word + HOSTILE if self.hostile else word
 
 
-def make_run(root: Path, look: Look = Look()) -> tuple[Store, Plan]:  # noqa: B008
+def make_run(root: Path, look: Look = Look()) -> tuple[Store, Plan]:
     """Writes the folder; returns what `write_report` is given."""
     rules = (look.name("too_few_words"), "too_many_dup_lines", "never_broken")
     plan = make_plan(
@@ -138,7 +145,10 @@ def _part(
     n = look.docs // look.parts
     words = np.round(np.exp(rng.normal(5.2, 1.1, n))).astype(np.int64)
     kind = rng.integers(0, look.clusters, n)
-    text = [look.name(f"Document {i} of {part.key}.\n") + "Of the mill and the grain. " * (w // 6 + 1) for i, w in enumerate(words)]  # fmt: skip
+    text = [
+        look.name(f"Document {i} of {part.key}.\n") + "Of the mill and the grain. " * (w // 6 + 1)
+        for i, w in enumerate(words)
+    ]
     size = pl.Series([len(t.encode()) for t in text], dtype=pl.Int64)
     frame = pl.DataFrame(
         {
@@ -162,7 +172,10 @@ def _part(
         }
     )
     rule = (
-        pl.when(pl.col("words_n") < 50).then(pl.lit(rules[0])).when(pl.col("dup_lines_frac") > 0.3).then(pl.lit(rules[1]))
+        pl.when(pl.col("words_n") < 50)
+        .then(pl.lit(rules[0]))
+        .when(pl.col("dup_lines_frac") > 0.3)
+        .then(pl.lit(rules[1]))
     )
     frame = frame.with_columns(rule.alias("rule"))
     kept = frame.filter(pl.col("rule").is_null())
@@ -192,13 +205,24 @@ def bucket_name(look: Look, kind: int) -> str:
 
 
 def _clusters(store: Store, documents: pl.DataFrame, look: Look, rng: np.random.Generator) -> None:
-    sizes = {k: (d, t) for k, d, t in documents.group_by("cluster_id").agg(pl.len(), pl.col("token_count").sum()).iter_rows()}  # fmt: skip
-    fine = [{"id": k, "docs": d, "tokens": t, "scores": {"q_reference": 0.4}, "cluster_id": k, "pruned": []} for k, (d, t) in sorted(sizes.items())]  # fmt: skip
+    sizes = {
+        k: (d, t) for k, d, t in documents.group_by("cluster_id").agg(pl.len(), pl.col("token_count").sum()).iter_rows()
+    }
+    fine = [
+        {"id": k, "docs": d, "tokens": t, "scores": {"q_reference": 0.4}, "cluster_id": k, "pruned": []}
+        for k, (d, t) in sorted(sizes.items())
+    ]
     fine.append(
-        {"id": 99, "docs": 12, "tokens": 3400, "scores": {"q_reference": 0.05}, "cluster_id": None,
-         "pruned": [{"column": look.name("q_reference"), "mean": 0.05, "min": 0.1}]}
-    )  # fmt: skip
-    words = "grain mill wheel water stone flour loaf oven crust salt yeast market".split()
+        {
+            "id": 99,
+            "docs": 12,
+            "tokens": 3400,
+            "scores": {"q_reference": 0.05},
+            "cluster_id": None,
+            "pruned": [{"column": look.name("q_reference"), "mean": 0.05, "min": 0.1}],
+        }
+    )
+    words = ["grain", "mill", "wheel", "water", "stone", "flour", "loaf", "oven", "crust", "salt", "yeast", "market"]
     merged = [
         {"id": k, "docs": d, "tokens": t, "fine": [k], "terms": [look.name(w) for w in rng.permutation(words)[:8]]}
         for k, (d, t) in sorted(sizes.items())
@@ -208,34 +232,76 @@ def _clusters(store: Store, documents: pl.DataFrame, look: Look, rng: np.random.
     points = centres[at] + rng.normal(0, 0.25, (400, 2))
     write_json(store.artifact("cluster") / "clusters.json", {"fitted_docs": 500, "fine": fine, "clusters": merged})
     ids = [None if i % 29 == 0 else int(k) for i, k in enumerate(at)]
-    write_json(store.artifact("cluster") / "map.json", {"x": points[:, 0].tolist(), "y": points[:, 1].tolist(), "cluster_id": ids})  # fmt: skip
+    write_json(
+        store.artifact("cluster") / "map.json",
+        {"x": points[:, 0].tolist(), "y": points[:, 1].tolist(), "cluster_id": ids},
+    )
 
 
 def _mixture(store: Store, documents: pl.DataFrame, look: Look, rng: np.random.Generator) -> None:
-    sums = documents.group_by("bucket").agg(
-        pl.len().alias("docs"), pl.col("token_count").sum(), (pl.col("token_count") * pl.col("copies_n")).sum().alias("written")
-    ).sort("bucket")  # fmt: skip
+    times = pl.col("token_count") * pl.col("copies_n")
+    sums = documents.group_by("bucket").agg(pl.len().alias("docs"), pl.col("token_count").sum(), times.sum().alias("x"))
+    sums = sums.sort("bucket").rename({"x": "written"})
     available, written = int(sums["token_count"].sum()), int(sums["written"].sum())
     rows = [
-        {"bucket": b, "docs": d, "available_tokens": t, "natural_share": t / available, "weight": w / written,
-         "cap": 0.4 if i else w / written, "capped": i == 0, "quota": w, "achieved_tokens": w,
-         "achieved_share": w / written + (0.01 if i == 1 else 0), "epochs": w / t}
+        {
+            "bucket": b,
+            "docs": d,
+            "available_tokens": t,
+            "natural_share": t / available,
+            "weight": w / written,
+            "cap": 0.4 if i else w / written,
+            "capped": i == 0,
+            "quota": w,
+            "achieved_tokens": w,
+            "achieved_share": w / written + (0.01 if i == 1 else 0),
+            "epochs": w / t,
+        }
         for i, (b, d, t, w) in enumerate(sums.iter_rows())
-    ]  # fmt: skip
+    ]
     summary: dict[str, object] = {"method": "natural", "proxy": "none", "runs": 0, "targets": []}
     if look.searched:
         n = [32, 16, 8]
         scores = np.concatenate([rng.normal(6.2 - 0.15 * r, 0.12 / (r + 1), k) for r, k in enumerate(n)])
         ids = [f"ngram-{r:03d}-{i:04d}" for r, k in enumerate(n) for i in range(k)]
-        table = pa.table({"run_id": ids, "kind": ["ngram"] * len(ids), "loss/" + look.name("held"): scores, "loss/b": scores + 0.2})  # fmt: skip
+        table = pa.table(
+            {
+                "run_id": ids,
+                "kind": ["ngram"] * len(ids),
+                "size": [0.0] * len(ids),
+                "loss/" + look.name("held"): scores,
+                "loss/b": scores + 0.2,
+            }
+        )
         store.artifact("mixture").mkdir(parents=True)
         pq.write_table(table, store.artifact("mixture") / "runs.parquet")
-        summary = {"method": "climb", "proxy": "ngram", "runs": len(ids), "targets": [look.name("held"), "b"]}
+        summary = {
+            "method": "climb",
+            "proxy": "ngram",
+            "runs": len(ids),
+            "targets": [look.name("held"), "b"],
+            "found": True,
+            "verdict": look.name("predicted better than natural"),
+            "predicted_objective": 5.97,
+            "predicted_sd": 0.04,
+            "natural_objective": 6.31,
+            "predictor": "lightgbm",
+            "predictor_spearman": 0.91,
+            "predictor_spearman_interval": [0.84, 0.95],
+            "near_equal_mixtures": 7,
+            "rounds": [{"round": 0}],
+        }
     write_json(
         store.root / "mixture" / "weights.json",
-        {"budget_tokens": round(written * 1.02), "available_tokens": available, "max_epochs": 4.0, "search": summary,
-         "buckets": rows, "achieved_tokens": written},
-    )  # fmt: skip
+        {
+            "budget_tokens": round(written * 1.02),
+            "available_tokens": available,
+            "max_epochs": 4.0,
+            "search": summary,
+            "buckets": rows,
+            "achieved_tokens": written,
+        },
+    )
 
 
 def _corpus(store: Store, documents: pl.DataFrame) -> None:
