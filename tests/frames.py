@@ -2,6 +2,7 @@
 
 import io
 import json
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -43,6 +44,25 @@ class FakeCorpus:
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
         for frame in self.frames:
             yield frame if columns is None else frame.select("doc_id", *columns)
+
+
+@dataclass
+class CountingCorpus(FakeCorpus):
+    """A corpus that notices how many of its batches are alive at once (`most`)."""
+
+    alive: int = 0
+    most: int = 0
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+        for frame in super().batches(columns):
+            batch = frame.clone()
+            self.alive += 1
+            self.most = max(self.most, self.alive)
+            weakref.finalize(batch, self._gone)
+            yield batch
+
+    def _gone(self) -> None:
+        self.alive -= 1
 
 
 def doc_id(name: str) -> str:

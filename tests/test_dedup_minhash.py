@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from frames import HOSTILE, FakeCorpus, doc_id, records, splits
+from frames import HOSTILE, CountingCorpus, FakeCorpus, doc_id, records, splits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_dedup_hashing import M64, mix64, token_hash, tokens_of
@@ -311,6 +311,14 @@ def test_elected_documents_equal_a_plain_greedy_choice(band, values, min_matchin
         near = [j for j in same if (fingerprints[rows[j]] == fingerprints[rows[i]]).sum() >= min_matching]
         stands.append(near[0] if near else i)
     assert elected.tolist() == stands
+
+
+def test_minhash_groups_keep_no_batches(tmp_path):
+    (tmp_path / "out").mkdir()
+    NO_TEXTS.write_parquet(tmp_path / "texts.parquet")
+    corpus = CountingCorpus([documents(ROWS)[i : i + 2] for i in range(0, 30, 2)], {"dedup.references": tmp_path})
+    MinhashGroups().run(corpus, tmp_path / "out")
+    assert corpus.most <= 3
 
 
 def test_signatures_of_another_scheme_are_refused(tmp_path):

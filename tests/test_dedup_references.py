@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import zstandard
-from frames import FakeCorpus, doc_id, splits
+from frames import CountingCorpus, FakeCorpus, doc_id, splits
 
 from pipeline.draw import uniform
 from pipeline.errors import DataError, InputError
@@ -229,3 +229,11 @@ def test_held_out_texts_too_few_is_an_error_with_the_way_out(tmp_path):
     (tmp_path / "out").mkdir()
     with pytest.raises(DataError, match=r"2 held-out reference texts .*held_out_frac"):
         HeldOutTexts().run(held_out_corpus([held_out_batch(4)], tmp_path / "r"), tmp_path / "out")
+
+
+def test_held_out_texts_keep_no_batches(tmp_path):
+    (tmp_path / "out").mkdir()
+    frames = [held_out_batch(20)[i : i + 1] for i in range(20)]
+    corpus = CountingCorpus(frames, held_out_corpus([], tmp_path / "r").artifacts)
+    HeldOutTexts().run(corpus, tmp_path / "out")
+    assert corpus.most <= 3

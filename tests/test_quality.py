@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from frames import HOSTILE, FakeCorpus, doc_id, splits
+from frames import HOSTILE, CountingCorpus, FakeCorpus, doc_id, splits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -169,7 +169,18 @@ def test_quality_model_of_given_texts_uses_those_that_are_not_held_out(tmp_path)
 
 def test_quality_model_with_too_few_examples_is_an_error_with_the_way_out(tmp_path):
     with pytest.raises(DataError, match=r"15 references and 15 other .*dedup\.references\.paths"):
-        fit([documents(15, 100), documents(30, 0, "de")], tmp_path)
+        fit([documents(15, 100), documents(30, 0, "de")], tmp_path / "a")
+    with pytest.raises(DataError, match="1 references and 1 other"):
+        fit([documents(1, 1)], tmp_path / "b", min_examples=1)
+
+
+def test_quality_model_keeps_no_batches(tmp_path):
+    fit([documents(20, 20)], tmp_path / "empty")
+    (tmp_path / "out").mkdir()
+    frames = splits(documents(30, 30))[2]
+    corpus = CountingCorpus(frames, {"dedup.references": tmp_path / "empty" / "references"})
+    QualityModel(classifier=FAST).run(corpus, tmp_path / "out")
+    assert corpus.most <= 3
 
 
 def test_folds_are_drawn_by_document_and_of_even_size():

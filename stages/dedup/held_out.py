@@ -1,6 +1,7 @@
 """Held-out references: their texts are saved as the objective of the mixture search, then they leave the corpus."""
 
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import ClassVar
 
@@ -28,9 +29,9 @@ class HeldOutTexts:
     needs: ClassVar = ("dedup.references",)
 
     def run(self, corpus: Corpus, out: Path) -> None:
-        texts = [pl.read_parquet(corpus.artifacts["dedup.references"] / "texts.parquet")]
-        texts += list(corpus.batches())
-        held_out = pl.concat([batch.filter("is_held_out").select("doc_id", "text") for batch in texts])
+        given = pl.read_parquet(corpus.artifacts["dedup.references"] / "texts.parquet")
+        batches = chain([given], corpus.batches())
+        held_out = pl.concat([batch.filter("is_held_out").select("doc_id", "text") for batch in batches])
         if held_out.height < self.min_texts:
             raise DataError(
                 f"dedup.held_out: {held_out.height} held-out reference texts are left after filtering and "

@@ -6,6 +6,7 @@ Jaccard similarity s meet with probability 1 - (1 - s^8)^14: 0.5 at s = 0.69, 0.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -94,10 +95,10 @@ class MinhashGroups:
         given = self._given_texts(corpus.artifacts["dedup.references"] / "texts.parquet")
         with TemporaryDirectory(dir=out) as folder:
             spill = _Spill(Path(folder), self.scheme)
-            for batch in (given, *corpus.batches()):
+            for batch in chain([given], corpus.batches()):
                 spill.add(batch)
             standing, rows = spill.join(self._min_matching())
-        batches = (given, *corpus.batches(("exact_copies_n",)))
+        batches = chain([given], corpus.batches(("exact_copies_n",)))
         clusters = _clusters(spill.members(batches, standing, rows))
         clusters.write_parquet(out / "duplicates.parquet", compression="zstd")
 

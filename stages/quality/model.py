@@ -7,6 +7,7 @@ reference gets no bonus for having been trained on, and the report's figures are
 
 import json
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import ClassVar
 
@@ -55,9 +56,10 @@ class QualityModel:
     def run(self, corpus: Corpus, out: Path) -> None:
         examples = self._examples(corpus)
         positive = examples["is_reference"].to_numpy()
-        if min(positive.sum(), (~positive).sum()) < self.min_examples:
-            raise DataError(_too_few(self, int(positive.sum()), int((~positive).sum())))
         fold = fold_of(examples["doc_id"], self.folds)
+        seen = [(label & (fold != k)).sum() for label in (positive, ~positive) for k in range(self.folds)]
+        if min(positive.sum(), (~positive).sum()) < self.min_examples or min(seen) == 0:
+            raise DataError(_too_few(self, int(positive.sum()), int((~positive).sum())))
         lines = one_line(examples["text"], self.max_chars)
         scores = np.empty(len(lines))
         for k in range(self.folds):
@@ -86,40 +88,43 @@ class QualityModel:
     def _examples(self, corpus: Corpus) -> pl.DataFrame:
         """doc_id, is_reference, language, text (cut) of the drawn examples, in the order of their draw."""
         given = pl.read_parquet(corpus.artifacts["dedup.references"] / "texts.parquet").filter(~pl.col("is_held_out"))
-        given = given.select(
-            "doc_id", "language", is_reference=pl.lit(True), text=pl.col("text").str.slice(0, self.max_chars)
-        )
+        given = given.with_columns(is_reference=pl.lit(True))
+        stratum = pl.col("language") if given["language"].null_count() == 0 else pl.lit("")
         columns = ("language", "is_reference")
-        known = pl.concat(
-            [given.select("doc_id", *columns), *(b.select("doc_id", *columns) for b in corpus.batches(columns))]
-        )
+
+        def drawn(batch: pl.DataFrame) -> pl.DataFrame:
+            draws = pl.Series("draw", key64(batch["doc_id"], "quality.example"), dtype=pl.UInt64)
+            return batch.select("doc_id", *columns, stratum=stratum).with_columns(draws).drop_nulls("stratum")
+
+        known = self._first(drawn(given))
+        for batch in corpus.batches(columns):
+            known = self._first(pl.concat([known.drop("place"), drawn(batch)]))
         chosen = self._balanced(known)
-        texts = [given.select("doc_id", "text")] + [
-            batch.join(chosen, on="doc_id", how="semi").select(
-                "doc_id", text=pl.col("text").str.slice(0, self.max_chars)
+        texts = [
+            batch.select("doc_id", text=pl.col("text").str.slice(0, self.max_chars)).join(
+                chosen, on="doc_id", how="semi"
             )
-            for batch in corpus.batches(("text",))
+            for batch in chain([given], corpus.batches(("text",)))
         ]
         return chosen.join(pl.concat(texts), on="doc_id", how="inner").sort("draw", "doc_id")
+
+    def _first(self, drawn: pl.DataFrame) -> pl.DataFrame:
+        """The first `max_examples` of each class and stratum by draw, and their `place` there: never more in memory."""
+        placed = drawn.sort("draw", "doc_id").with_columns(place=pl.int_range(pl.len()).over("is_reference", "stratum"))
+        return placed.filter(pl.col("place") < self.max_examples)
 
     def _balanced(self, known: pl.DataFrame) -> pl.DataFrame:
         """As many references as other documents in every language, at most `max_examples` each, by draw.
 
-        So the models learn what references are, not which language they are in. Where the language of a reference is
-        unknown (texts given as files without one), languages are not matched.
+        So the models learn what references are, not which language they are in. Where texts given as files do not
+        name their language, languages are not matched.
         """
-        draws = pl.Series("draw", key64(known["doc_id"], "quality.example"), dtype=pl.UInt64)
-        known = known.with_columns(draws)
-        matched = known.filter("is_reference")["language"].null_count() == 0
-        stratum = pl.col("language") if matched else pl.lit("")
-        known = known.filter(stratum.is_not_null()).with_columns(stratum=stratum).sort("draw", "doc_id")
         counted = known.with_columns(
-            place=pl.int_range(pl.len()).over("is_reference", "stratum"),
             references=pl.col("is_reference").sum().over("stratum"),
             others=(~pl.col("is_reference")).sum().over("stratum"),
         )
         balanced = counted.filter(pl.col("place") < pl.min_horizontal("references", "others"))
-        balanced = balanced.sort("place", "draw", "doc_id")  # pairs of a language leave together at the limit
+        balanced = balanced.sort("place", "stratum", "draw", "doc_id")  # a language's pairs leave together at the limit
         balanced = balanced.with_columns(place=pl.int_range(pl.len()).over("is_reference"))
         return balanced.filter(pl.col("place") < self.max_examples).select("doc_id", "is_reference", "language", "draw")
 
