@@ -177,7 +177,11 @@ def report(a: argparse.Namespace) -> int:
 def sample_data(a: argparse.Namespace) -> int:
     from pipeline.sampledata import write_sample_data
 
-    print(write_sample_data(a.out))
+    if a.out.exists() and not a.out.is_dir():
+        raise ConfigError(f"{a.out} is a file; name a folder")
+    made = write_sample_data(a.out)
+    size = f"{made.html_bytes / 1e6:.1f} MB"
+    print(f"{made.pages:,} pages ({size}) of {made.distributions} distributions in {len(made.shards)} shards in {a.out}")
     return 0
 
 
