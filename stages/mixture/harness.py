@@ -59,6 +59,7 @@ class PredictorReport:
     folds: int
     objective: Score
     targets: tuple[Score, ...]
+    points: tuple[tuple[float, float], ...]  # (measured, predicted) objective of each run that was not fitted
 
     @property
     def found_signal(self) -> bool:
@@ -95,7 +96,12 @@ def cross_validate(predictor: Predictor, runs: Runs, objective: Objective, folds
         folds,
         score_of("objective", columns @ mix, score_mean, score_sd),
         tuple(score_of(t, columns[:, j], mean[:, j], sd[:, j]) for j, t in enumerate(names)),
+        pairs(columns @ mix, score_mean),
     )
+
+
+def pairs(measured: np.ndarray, predicted: np.ndarray) -> tuple[tuple[float, float], ...]:
+    return tuple((round(float(a), 6), round(float(b), 6)) for a, b in zip(measured, predicted, strict=True))
 
 
 def evaluate_split(predictor: Predictor, train: Runs, test: Runs, objective: Objective, seed: int) -> PredictorReport:
@@ -123,14 +129,14 @@ def judge(
     mean, sd = fitted.mean(weights), np.hypot(fitted.sd(weights), fitted.noise)
     used = [t for t, a in zip(test.targets, objective.over(test.targets), strict=True) if a > 0]
     names = used if objective.fit == "per_target" else ["mean"]
-    whole = score_of(
-        "objective",
-        measured @ mix,
-        objective_mean(fitted, weights, mix),
-        objective_sd(fitted, weights, mix, noise=True),
-    )
+    score_mean = objective_mean(fitted, weights, mix)
+    score_sd = objective_sd(fitted, weights, mix, noise=True)
     return PredictorReport(
-        name, 0, whole, tuple(score_of(t, measured[:, j], mean[:, j], sd[:, j]) for j, t in enumerate(names))
+        name,
+        0,
+        score_of("objective", measured @ mix, score_mean, score_sd),
+        tuple(score_of(t, measured[:, j], mean[:, j], sd[:, j]) for j, t in enumerate(names)),
+        pairs(measured @ mix, score_mean),
     )
 
 

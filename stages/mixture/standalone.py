@@ -1,0 +1,178 @@
+"""`gristmill search`: the best mixture as far as finished runs tell, from a table, without the rest of the pipeline."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import ConfigError, InputError
+from stages.mixture.average import Average
+from stages.mixture.choose import FinalRule
+from stages.mixture.constraints import Constraints, constraints_from
+from stages.mixture.gaussian import GaussianProcess
+from stages.mixture.law import Law
+from stages.mixture.linear import Ridge
+from stages.mixture.objective import Objective, mean_of, weights_of
+from stages.mixture.predict import Predictor
+from stages.mixture.runs import Runs, join, read_jsonl, read_parquet
+from stages.mixture.search import search_runs
+from stages.mixture.table import read_tables
+from stages.mixture.trees import CLIMB_TREES, REGMIX_TREES
+from stages.mixture.write_up import write_result
+
+PREDICTORS: dict[str, Predictor] = {
+    "average": Average(),
+    "gp": GaussianProcess(),
+    "law": Law(),
+    "mixing_law": Law("exponential", name="mixing_law"),
+    "ridge": Ridge(),
+    "quadratic": Ridge(2, name="quadratic"),
+    "lightgbm_climb": CLIMB_TREES,
+    "lightgbm_regmix": REGMIX_TREES,
+}
+# The papers' pool is 100,000 plain draws; a smaller one refined around its best finds lower predictions (measured:
+# docs/decisions/mixture.md).
+FINAL = FinalRule("argmin", pool=20_000, local_rounds=4)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    source = parser.add_argument_group("runs (one of)")
+    source.add_argument("--runs", type=Path, help="folder with *.parquet or *.jsonl runs, or ratios.csv + metrics.csv")
+    source.add_argument("--ratios", type=Path, help="CSV of weights, a row per run (olmix, RegMix); with --metrics")
+    source.add_argument("--metrics", type=Path, help="CSV of losses or metrics, a row per run")
+    parser.add_argument("--objective", default="mean", help="'mean' of all targets, or target=weight,target=weight")
+    parser.add_argument("--direction", choices=("losses", "accuracies"), default="losses")
+    parser.add_argument("--fit", choices=("per_target", "average"), default="per_target")
+    parser.add_argument("--tokens", type=Path, help='JSON {"bucket": tokens}: sizes, for natural weights and for caps')
+    parser.add_argument("--budget", type=float, help="target tokens; with --tokens, caps every bucket")
+    parser.add_argument("--max-epochs", type=float, default=4.0, help="per bucket at the budget")
+    parser.add_argument("--cap", action="append", default=[], metavar="BUCKET=SHARE", help="greatest weight")
+    parser.add_argument("--floor", action="append", default=[], metavar="BUCKET=SHARE", help="least weight")
+    parser.add_argument("--fix", action="append", default=[], metavar="BUCKET=SHARE", help="exact weight")
+    parser.add_argument("--group", action="append", default=[], metavar="A+B=SHARE", help="total of several buckets")
+    parser.add_argument("--guard", action="append", default=[], metavar="TARGET", help="may not get worse than natural")
+    parser.add_argument("--predictor", choices=sorted(PREDICTORS), default="average")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True)
+
+
+def search_command(args: argparse.Namespace) -> int:
+    """Writes weights.json, predictor.json, report.md, runs.parquet and plots under --out. Returns 0; raises
+    GristmillError subclasses that name what is wrong with the arguments or the runs."""
+    runs = read_runs(args.runs, args.ratios, args.metrics)
+    objective = parse_objective(args.objective, args.direction, args.fit, runs.targets)
+    tokens = read_tokens(args.tokens, runs.buckets)
+    natural, whence = natural_weights(tokens, runs)
+    constraints = parse_constraints(args, runs.buckets, tokens)
+    rule = FINAL if not args.predictor.startswith("lightgbm") else FinalRule("mean_top")
+    result = search_runs(runs, natural, constraints, objective, PREDICTORS[args.predictor], rule, args.seed)
+    scores = objective.score(result.runs.losses, result.runs.targets)
+    write_result(result, natural, objective.sign, scores, args.out)
+    print(f"natural weights: {whence}")
+    print(f"{len(runs)} runs, {len(runs.buckets)} buckets, {len(runs.targets)} targets")
+    for i in np.argsort(-result.weights, kind="stable"):
+        print(f"  {result.buckets[i]:<32} {result.weights[i]:.4f}  (natural {natural[i]:.4f})")
+    print(
+        f"objective {objective.sign * result.predicted:.4f} ± {result.predicted_sd:.4f} predicted, "
+        f"natural {objective.sign * result.natural:.4f}"
+    )
+    print(result.verdict)
+    print(f"written: {args.out}")
+    return 0
+
+
+def read_runs(folder: Path | None, ratios: Path | None, metrics: Path | None) -> Runs:
+    if (folder is None) == (ratios is None) or (ratios is None) != (metrics is None):
+        raise ConfigError("give the runs either as --runs DIR, or as --ratios CSV and --metrics CSV")
+    if ratios is not None and metrics is not None:
+        return read_tables(ratios, metrics)
+    assert folder is not None
+    if not folder.is_dir():
+        raise InputError(f"--runs {folder}: no such folder")
+    if (folder / "ratios.csv").is_file():
+        return read_tables(folder / "ratios.csv", folder / "metrics.csv")
+    parts = [read_parquet(p) for p in sorted(folder.glob("*.parquet"))]
+    parts += [read_jsonl(p) for p in sorted(folder.glob("*.jsonl"))]
+    if not parts:
+        raise InputError(f"--runs {folder}: holds no *.parquet, no *.jsonl and no ratios.csv")
+    runs = join(*parts)
+    if len(set(runs.fidelity)) > 1:
+        kinds = ", ".join(f"{f.kind} of {f.size:g} parameters" for f in sorted(set(runs.fidelity)))
+        raise ConfigError(f"--runs {folder} mixes fidelities ({kinds}); their losses have no common scale: give one")
+    return runs
+
+
+def parse_objective(text: str, direction: str, fit: str, targets: tuple[str, ...]) -> Objective:
+    if text == "mean":
+        pairs = mean_of(targets, "losses").weights
+    else:
+        pairs = tuple(parse_pairs(text.split(","), "--objective", default=1.0).items())
+    objective = Objective(
+        pairs, "losses" if direction == "losses" else "accuracies", "average" if fit == "average" else "per_target"
+    )
+    objective.over(targets)
+    return objective
+
+
+def parse_pairs(items: Sequence[str], flag: str, default: float | None = None) -> dict[str, float]:
+    """["name=0.3", ...] -> {name: 0.3}; names may hold '='. A bare name takes the default, where there is one."""
+    out: dict[str, float] = {}
+    for item in items:
+        name, sep, number = item.strip().rpartition("=")
+        if not sep:
+            name, number = item.strip(), "" if default is None else str(default)
+        try:
+            value = float(number)
+        except ValueError:
+            raise ConfigError(f"{flag} {item!r}: expected NAME=NUMBER") from None
+        if not name or name in out:
+            raise ConfigError(f"{flag} {item!r}: the name is {'given twice' if name else 'missing'}")
+        out[name] = value
+    return out
+
+
+def read_tokens(path: Path | None, buckets: tuple[str, ...]) -> dict[str, float] | None:
+    if path is None:
+        return None
+    if not path.is_file():
+        raise InputError(f"--tokens {path}: no such file")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        tokens = {str(name): float(value) for name, value in content.items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise InputError(f'--tokens {path}: expected JSON {{"bucket": tokens}} ({error})') from error
+    weights_of(tokens, buckets)
+    missing = sorted(set(buckets) - set(tokens))
+    if missing:
+        raise InputError(f"--tokens {path} has no size for {', '.join(missing)}")
+    return tokens
+
+
+def natural_weights(tokens: dict[str, float] | None, runs: Runs) -> tuple[np.ndarray, str]:
+    if tokens is not None:
+        sizes = weights_of(tokens, runs.buckets)
+        return sizes / sizes.sum(), "in proportion to --tokens"
+    mean = runs.weights.mean(axis=0)
+    return mean / mean.sum(), "the mean mixture of the runs stands in for them (give --tokens for the real ones)"
+
+
+def parse_constraints(
+    args: argparse.Namespace, buckets: tuple[str, ...], tokens: dict[str, float] | None
+) -> Constraints:
+    if args.budget is not None and tokens is None:
+        raise ConfigError("--budget needs --tokens: a cap is tokens x max epochs / budget")
+    return constraints_from(
+        buckets,
+        tokens=tokens if args.budget is not None else None,
+        budget=args.budget,
+        max_epochs=args.max_epochs,
+        minimum=parse_pairs(args.floor, "--floor"),
+        maximum=parse_pairs(args.cap, "--cap"),
+        fixed=parse_pairs(args.fix, "--fix"),
+        groups=[
+            (name, tuple(name.split("+")), share, share) for name, share in parse_pairs(args.group, "--group").items()
+        ],
+        guard=tuple(args.guard),
+    )
