@@ -196,6 +196,11 @@ class Gates:
             )
         return column < bound if rule.is_minimum else column > bound
 
+    def has_word_limits(self, language: str | None) -> bool:
+        """Whether the word-level rules hold for a language; a report warns where they do not."""
+        listed = [code for entry in self.languages for code in codes_of(entry.language)]
+        return language in ("en", "eng") or language in listed
+
     def decide(self, batch: pl.DataFrame) -> pl.Series:
         return first_broken(batch, self.table())
 

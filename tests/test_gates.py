@@ -132,6 +132,12 @@ def test_gates_own_language_limits_replace_the_list():
     assert gates.decide(batch).to_list() == ["words_too_short", None]
 
 
+def test_gates_languages_without_limits_are_told():
+    assert [Gates().has_word_limits(code) for code in ("en", "eng", "deu", "zh", "tlh", None)] == [True] * 4 + [
+        False
+    ] * 2
+
+
 def test_gates_repetition_holds_for_every_language():
     batch = rows(language=["en", "zh", None], dup_5gram_chars_frac=[0.2] * 3)
     assert Gates().decide(batch).to_list() == ["too_many_dup_5grams"] * 3

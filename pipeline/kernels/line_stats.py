@@ -41,15 +41,23 @@ def fold_ascii(c):
     return np.uint32(0x6B) if c == 0x212A else c
 
 
+def _letter_bits(position: int) -> np.ndarray:
+    """(128,) uint8: which pairs of first letters (lo ja te pr co us) have the character at `position`."""
+    bits = np.zeros(128, np.uint8)
+    for i, pair in enumerate(sorted({phrase[:2] for phrase in PHRASES})):
+        for c in (pair[position], pair[position].upper()):
+            bits[ord(c)] |= 1 << i
+    return bits
+
+
+FIRST_LETTER, SECOND_LETTER = _letter_bits(0), _letter_bits(1)
+
+
 @njit(cache=True, nogil=True, inline="always")
 def may_start(points, i):
-    """Whether the two letters at `i` begin one of the phrases (no Kelvin sign among them)."""
-    c, d = points[i] | np.uint32(32), points[i + 1] | np.uint32(32)
-    if d == 0x6F:
-        return c == 0x6C or c == 0x63  # lorem, cookie
-    return (
-        (c == 0x6A and d == 0x61) or (c == 0x74 and d == 0x65) or (c == 0x70 and d == 0x72) or (c == 0x75 and d == 0x73)
-    )
+    """Whether the two letters at `i` begin one of the phrases (the Kelvin sign cannot be among them)."""
+    c, d = points[i], points[i + 1]
+    return (c | d) < 128 and (FIRST_LETTER[c] & SECOND_LETTER[d]) != 0
 
 
 @njit(cache=True, nogil=True)

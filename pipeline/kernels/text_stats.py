@@ -28,7 +28,7 @@ from pipeline.kernels.line_stats import (
     phrases_at,
 )
 from pipeline.kernels.repetition import count_hashes, entropy_sum, gram_repetition, repeated_spans, table_size
-from pipeline.kernels.words import MULTIPLIER, SHIFT, cut_dense, decode, mix, split_run
+from pipeline.kernels.words import MULTIPLIER, SHIFT, cut_dense, decode, mix, push, split_run
 
 # Columns of the result of `measure`.
 NAMES = (
@@ -260,30 +260,32 @@ def measure(data, offsets, languages, classes, folds, abbreviations, stop_keys, 
                 i += 1
                 continue
             a = i
-            union = np.uint32(0)
+            union, symbols = np.uint32(0), 0
             while i < n and not kinds[i] & SPACE:
                 union |= kinds[i]
+                symbols += (kinds[i] & SYMBOL) != 0
                 i += 1
             before = found
             if not union & (SYMBOL | DENSE):
-                starts[found] = a
-                ends[found] = i
-                found += 1
+                found = push(starts, ends, found, a, i)
                 if seen:
                     sentence_starts[sentences] = a
                     sentences += 1
                     seen = False
             elif split:
-                found = split_run(points, kinds, a, i, abbreviations, starts, ends, found)
+                found = split_run(points, kinds, a, i, union, symbols, abbreviations, starts, ends, found)
                 seen, sentences = note_sentences(
                     points, kinds, starts, ends, before, found, seen, sentence_starts, sentences
                 )
             else:
-                pieces = split_run(points, kinds, a, i, abbreviations, piece_starts, piece_ends, 0)
+                pieces = split_run(points, kinds, a, i, union, symbols, abbreviations, piece_starts, piece_ends, 0)
                 seen, sentences = note_sentences(
                     points, kinds, piece_starts, piece_ends, 0, pieces, seen, sentence_starts, sentences
                 )
-                found = cut_dense(points, kinds, a, i, starts, ends, found)
+                if union & DENSE:
+                    found = cut_dense(points, kinds, a, i, starts, ends, found)
+                else:
+                    found = push(starts, ends, found, a, i)
             for j in range(before, found):
                 words[j], key = count_word(points, kinds, folds, starts[j], ends[j], booked)
                 if key:

@@ -38,6 +38,7 @@ DOT, COMMA, APOSTROPHE, QUOTE, HYPHEN, PLUS = 0x2E, 0x2C, 0x27, 0x2019, 0x2D, 0x
 DASH_EN, DASH_EM, TILDE, PERCENT, DOLLAR, SECTION, EQUALS = 0x2013, 0x2014, 0x7E, 0x25, 0x24, 0xA7, 0x3D
 COLON, SLASH, LESS, GREATER, STAR, CARET, AT, TSHEG = 0x3A, 0x2F, 0x3C, 0x3E, 0x2A, 0x5E, 0x40, 0xF0B
 COENG, VIRAMA, ASAT = 0x17D2, 0x1039, 0x103A  # Khmer and Burmese: stack the next consonant; Burmese: close a syllable
+ENDINGS = (COMMA, 0x21, 0x3F, COLON)
 CJK_MARKS = 0x3000  # ideographic punctuation and full-width forms split a run wherever they stand
 
 
@@ -250,11 +251,8 @@ def is_address(points, a, b):
 @njit(cache=True, nogil=True)
 def cut_dense(points, kinds, a, b, starts, ends, n):
     """Pieces of [a, b), cut where a script without spaces lets a word begin."""
-    union = np.uint32(0)
-    for i in range(a, b):
-        union |= kinds[i]
     s = a
-    for i in range(a + 1, b if union & DENSE else a):
+    for i in range(a + 1, b):
         if is_dense_cut(points, kinds, s, i, b):
             n = push(starts, ends, n, s, i)
             s = i
@@ -262,8 +260,17 @@ def cut_dense(points, kinds, a, b, starts, ends, n):
 
 
 @njit(cache=True, nogil=True)
-def split_run(points, kinds, a, b, abbreviations, starts, ends, n):
-    """Appends the pieces of the whitespace run [a, b) in order; returns the new count."""
+def split_run(points, kinds, a, b, union, symbols, abbreviations, starts, ends, n):
+    """Appends the pieces of the whitespace run [a, b), in order; returns the new count.
+
+    union: the class bits of its characters together; symbols: how many of them are symbols.
+    """
+    dense = union & DENSE
+    last = points[b - 1]
+    if symbols == 1 and (last in ENDINGS) and b - a > 1:
+        # a word and a mark behind it: the commonest case, and the general one below would say the same
+        n = cut_dense(points, kinds, a, b - 1, starts, ends, n) if dense else push(starts, ends, n, a, b - 1)
+        return push(starts, ends, n, b - 1, b)
     # prefixes
     while a < b:
         if points[a] == DOT and a + 1 < b and points[a + 1] == DOT:
@@ -293,15 +300,19 @@ def split_run(points, kinds, a, b, abbreviations, starts, ends, n):
             while i < core_end - 1:
                 k = infix_length(points, kinds, i, a, core_end) if kinds[i] & SYMBOL else 0
                 if k:
-                    if i > s:
+                    if i > s and dense:
                         n = cut_dense(points, kinds, s, i, starts, ends, n)
+                    elif i > s:
+                        n = push(starts, ends, n, s, i)
                     n = push(starts, ends, n, i, i + k)
                     i += k
                     s = i
                 else:
                     i += 1
-        if s < core_end:
+        if s < core_end and dense:
             n = cut_dense(points, kinds, s, core_end, starts, ends, n)
+        elif s < core_end:
+            n = push(starts, ends, n, s, core_end)
     if core_end < b:
         # the suffixes again, last first, written from the back of a gap
         m = 0
