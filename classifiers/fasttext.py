@@ -24,8 +24,9 @@ class Training:
     """
 
     dim: int = 16  # of the vectors; two classes need few
-    steps: int = 20_000  # lines seen in training, repeats included; at least `min_epochs` times all lines
+    steps: int = 20_000  # lines seen in training, repeats included, within the epochs below
     min_epochs: int = 5  # the library's default
+    max_epochs: int = 100  # a few texts seen more often teach nothing new
     learning_rate: float = 0.5
     word_ngrams: int = 2  # DCLM: 2
     buckets: int = 100_000  # of the hashed word pairs
@@ -50,7 +51,7 @@ def train(positives: Sequence[str], negatives: Sequence[str], settings: Training
         model = fasttext.train_supervised(
             file.name,
             dim=settings.dim,
-            epoch=max(settings.min_epochs, ceil(settings.steps / max(1, len(labelled)))),
+            epoch=min(max(settings.min_epochs, ceil(settings.steps / max(1, len(labelled)))), settings.max_epochs),
             lr=settings.learning_rate,
             wordNgrams=settings.word_ngrams,
             bucket=settings.buckets,
