@@ -27,7 +27,7 @@ class GaussianProcess:
     """Settings. Isotropic while runs are few, then one length per bucket."""
 
     transform: str = "cbrt"  # of the weights: log(w + 1e-3), cbrt, sqrt, raw
-    ard_from: float = 1.0  # runs per bucket from which every bucket has its own length
+    ard_from: float = 0.5  # runs per bucket from which every bucket has its own length (docs/decisions/mixture.md)
     steps: int = 80  # of L-BFGS
     hyper_rows: int = 512  # runs that the hyper-parameters are fitted on; all runs make the prediction
     name: str = "gp"
