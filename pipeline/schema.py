@@ -74,7 +74,19 @@ _LANGUAGE: list[Column] = [
     Column("language_top", pa.list_(pa.string()), "", "up to three likeliest codes, best first; zxx: no language"),
 ]
 
-_LICENSE: list[Column] = []
+_LICENSE: list[Column] = [
+    Column("license", pa.string(), "", "SPDX id or expression the text is under; null where nothing says", "SPDX"),
+    Column(
+        "license_tier",
+        pa.string(),
+        "",
+        "permissive (MixtureVitae 1), site (2a), government (3), copyleft, restricted, contested, reserved, unknown",
+        "MixtureVitae (arXiv:2509.25531)",
+    ),
+    Column("license_evidence", pa.string(), "", "rule that decided and the words it matched, <= 200 chars"),
+    Column("license_confidence", pa.float32(), "[0, 1]", "how sure that the statement is about the text; 0 if unknown"),
+    Column("opt_out", pa.bool_(), "", "the page or its server reserves the text from training", "TDMRep, noai"),
+]
 
 # Gopher: arXiv:2112.11446, A1.1. C4: arXiv:1910.10683, 2.2. FineWeb: arXiv:2406.17557, 3.6. RedPajama-V2: 2411.12372.
 _SIGNALS: list[Column] = [
