@@ -16,7 +16,7 @@ TIERS = ("government", "site", "blocked")
 # One rule a line: host, path prefix, tier, licence (- where the site does not name one), evidence.
 # A host is a domain and all below it; "suffix:" names a public suffix, which nobody can register; "gov.*" is gov.<cc>.
 # The sites are MixtureVitae's; licences and addresses of terms are what the sites are known for, written down in
-# 2026-11 and not read again: replace the table (license.sites) where it matters.
+# 2026-11 and not read again: replace the table (license.site_rules) where it matters.
 BUILT_IN = """
 suffix:gov - government - arXiv:2509.25531
 suffix:mil - government LicenseRef-public-domain arXiv:2509.25531

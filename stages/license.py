@@ -28,7 +28,7 @@ class License:
 
     # A file of site rules instead of the built-in ones; five fields a line: host (or suffix:gov), path prefix or -,
     # government|site|blocked, licence or -, evidence. Null: MixtureVitae's lists (arXiv:2509.25531).
-    sites: str | None = None
+    site_rules: str | None = None
 
     name: ClassVar[str] = "license"
     version: ClassVar[int] = 1
@@ -42,16 +42,18 @@ class License:
     )
     needs: ClassVar[tuple[str, ...]] = ()
     rows: ClassVar[Literal["kept", "all"]] = "kept"
-    files: ClassVar[tuple[str, ...]] = ("sites",)  # fields that hold paths: their contents are part of the identity
+    files: ClassVar[tuple[str, ...]] = (
+        "site_rules",
+    )  # fields that hold paths: their contents are part of the identity
 
     def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
         """Reads the site rules. Raises InputError for a missing file, ConfigError for a bad line."""
-        if self.sites is None:
+        if self.site_rules is None:
             table = SiteTable(parse_rules(BUILT_IN, "built-in site rules"))
-        elif Path(self.sites).is_file():
-            table = SiteTable(parse_rules(Path(self.sites).read_text("utf-8"), self.sites))
+        elif Path(self.site_rules).is_file():
+            table = SiteTable(parse_rules(Path(self.site_rules).read_text("utf-8"), self.site_rules))
         else:
-            raise InputError(f"license.sites: there is no file {self.sites}")
+            raise InputError(f"license.site_rules: there is no file {self.site_rules}")
 
         def annotate(batch: pl.DataFrame) -> pl.DataFrame:
             ends = batch.select(

@@ -294,9 +294,9 @@ def test_blocked_and_longest_rules_win():
 def test_bad_site_rules_are_named(tmp_path):
     (tmp_path / "sites.txt").write_text("# comment\n\na.org - open MIT evidence\n")
     with pytest.raises(ConfigError, match=r"sites\.txt, line 3"):
-        License(sites=str(tmp_path / "sites.txt")).open({})
+        License(site_rules=str(tmp_path / "sites.txt")).open({})
     with pytest.raises(InputError, match="no file"):
-        License(sites=str(tmp_path / "none.txt")).open({})
+        License(site_rules=str(tmp_path / "none.txt")).open({})
 
 
 def test_hosts_are_parsed_not_searched():
