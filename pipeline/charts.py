@@ -82,7 +82,7 @@ def histogram(h: Histogram, title: str) -> Html:
     for tick in chosen:
         x = at(tick)
         anchor = "start" if x < 12 else "end" if x > width - 12 else "middle"
-        scale.append(label(x, height - 4, short(tick) if abs(tick) >= 1000 else plain(tick), anchor))
+        scale.append(label(x, height - 4, rounded(tick), anchor))
     return drawing(width, height, title, marks, bars, scale)
 
 
@@ -100,17 +100,46 @@ def plane(xs: Sequence[float], ys: Sequence[float], clusters: Sequence[int | Non
         places.setdefault(c, []).append(at)
     order = sorted(places, key=lambda c: (c is not None, c or 0))
     radius = 2.6 if len(xs) <= 800 else 2.0
-    groups, names = [], []
+    groups = []
     for c in order:
         dots = "".join(f"M{x:.1f} {y:.1f}h0" for x, y in places[c])
         colour = "var(--other)" if c is None else f"var(--k{c % CLUSTER_COLOURS})"
-        style = f"stroke:{colour};stroke-width:{2 * radius};stroke-linecap:round;stroke-opacity:.72;fill:none"
+        style = f"stroke:{colour};stroke-width:{2 * radius};stroke-linecap:round;stroke-opacity:.6;fill:none"
         groups.append(tag_with("path", {"d": dots, "style": style}))
-        if c is not None:
-            x, y = median([p[0] for p in places[c]]), median([p[1] for p in places[c]])
-            names.append(label(x, y + 4, str(c), "middle", ".strong.halo"))
+    named = [c for c in order if c is not None]
+    middles = [(median([x for x, _ in places[c]]), median([y for _, y in places[c]])) for c in named]
+    spread = apart(middles, 17.0, 13.0)
+    names = [label(x, y + 4, str(c), "middle", ".strong.halo") for c, (x, y) in zip(named, spread, strict=True)]
     frame = tag_with("rect.axis", {"x": 0.5, "y": 0.5, "width": width - 1, "height": height - 1})
     return drawing(width, height, title, frame, groups, names, look=".large")
+
+
+def rounded(tick: float) -> str:
+    """A tick is a round number: 250, 10 K, 2.5 M."""
+    if abs(tick) < 1000:
+        return plain(tick)
+    digits, _, unit = short(tick).partition(" ")
+    return f"{float(digits):g} {unit}"
+
+
+def apart(places: Sequence[tuple[float, float]], across: float, down: float) -> list[tuple[float, float]]:
+    """The places, moved as little as it takes that no two labels of this size cover each other."""
+    moved = [list(p) for p in places]
+    for _ in range(60):
+        still = True
+        for i, a in enumerate(moved):
+            for b in moved[i + 1 :]:
+                dx, dy = b[0] - a[0], b[1] - a[1]
+                if abs(dx) >= across or abs(dy) >= down:
+                    continue
+                still = False
+                axis, gap, size = (0, dx, across) if across - abs(dx) < down - abs(dy) else (1, dy, down)
+                push = (size - abs(gap)) / 2 * (1 if gap >= 0 else -1)
+                a[axis] -= push
+                b[axis] += push
+        if still:
+            break
+    return [(x, y) for x, y in moved]
 
 
 def median(values: Sequence[float]) -> float:
@@ -190,8 +219,10 @@ def progress(
         steps = "".join(f"H{at(i):.1f}V{f.y(b):.1f}" for i, b in zip(mine[1:], best[1:], strict=True))
         stairs.append(tag_with("path.line", {"d": f"M{at(mine[0]):.1f} {f.y(best[0]):.1f}{steps}"}))
     said: list[Html] = []
+    top = max((m.score for m in marks), default=0.0)
     for mark in marks:
         y = f.y(mark.score)
+        beside = -5 if mark.score == top else 13  # of two, the upper's name above its line, the lower's below
         if mark.sd:
             said.append(
                 tag_with(
@@ -204,7 +235,7 @@ def progress(
                     },
                 )
             )
-        said += [line(f.left, y, f.width - 8, y, "ref"), label(f.width - 10, y - 5, mark.words, "end", ".halo")]
+        said += [line(f.left, y, f.width - 8, y, "ref"), label(f.width - 10, y + beside, mark.words, "end", ".halo")]
     return drawing(f.width, f.height, title, scale, dots, stairs, said, look=".large")
 
 

@@ -79,7 +79,7 @@ class Facts:
     languages: dict[str | None, Tally]
     licenses: dict[str | None, Tally]
     tiers: dict[str | None, Tally]
-    buckets: dict[str | None, Tally]
+    domains: dict[str | None, Tally]
     scores: tuple[str, ...]  # columns of quality
     quality: dict[int | None, Means]  # by cluster
     clusters: dict | None
@@ -92,7 +92,8 @@ class Facts:
 
 
 def read_facts(store: Store, plan: Plan) -> Facts:
-    kinds: dict[str, dict[str | None, Tally]] = {"language": {}, "license": {}, "license_tier": {}, "bucket": {}}
+    columns = ("language", "license", "license_tier", "domain")
+    kinds: dict[str, dict[str | None, Tally]] = {column: {} for column in columns}
     scores = tuple(c for s in plan.steps if s.kind == "annotator" for c in s.writes if c.startswith("q_"))
     quality: dict[int | None, Means] = {}
     for key, fates in read_fates(store, plan):
@@ -110,7 +111,7 @@ def read_facts(store: Store, plan: Plan) -> Facts:
         languages=kinds["language"],
         licenses=kinds["license"],
         tiers=kinds["license_tier"],
-        buckets=kinds["bucket"],
+        domains=kinds["domain"],
         scores=scores,
         quality=quality,
         clusters=read_json(store.artifact("cluster") / "clusters.json"),

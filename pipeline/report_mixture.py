@@ -27,6 +27,7 @@ from pipeline.report_tables import (
 )
 
 _ROUNDS_SHOWN = 10
+_TERMS_SHOWN = 8
 OFF = 0.005  # of the tokens: what the corpus promises per bucket
 
 
@@ -47,7 +48,7 @@ def clusters(facts: Facts) -> Html:
         rows.append(
             row(
                 (swatch(c["id"]), f" {c['id']}"),
-                tag("td.terms", ", ".join(c["terms"]) or "–"),
+                tag("td.terms", ", ".join(c["terms"][:_TERMS_SHOWN]) or "–"),
                 number(count(c["docs"])),
                 number(percent(ratio(c["tokens"], total))),
                 tag("td.n.minor", count(len(c["fine"]))),
@@ -62,7 +63,7 @@ def clusters(facts: Facts) -> Html:
     )
     heads = head("cluster", "terms", "docs:n", "share:n", "fine:n.minor", *(f"{s}:n" for s in scores))
     listed = table(caption, heads, rows)
-    body = [tag("figure", figure_map(facts)), listed] if facts.plane and facts.plane["x"] else [listed]
+    body = [tag("figure.stay", figure_map(facts)), listed] if facts.plane and facts.plane["x"] else [listed]
     return together(tag("div.two" if len(body) > 1 else "div.fits", body), pruned(fine, total))
 
 

@@ -28,7 +28,7 @@ from pipeline.report_tables import (
 )
 
 _RULES_SHOWN = 3  # per stage in the flow; all stand in the table of rules
-_KINDS_SHOWN = 14  # languages or licences; the rest is one row
+_KINDS_SHOWN = 12  # languages, licences or domains; the rest is one row
 _HISTOGRAMS_SHOWN = 12
 _TEXT_CHARS, _TEXT_LINES = 640, 12  # of a sampled document
 
@@ -149,21 +149,15 @@ def idle_rules(facts: Facts, plan: Plan) -> Iterator[str]:
 
 
 def kinds(facts: Facts) -> Html:
-    languages = kind_table(
-        "Languages",
-        "language",
-        facts.languages,
-        "tokens of the documents that were read, and of the rows that were written.",
-    )
+    languages = kind_table("Languages", "language", facts.languages, "share of the tokens read, and of those written.")
     licenses = kind_table(
-        "Licences",
-        "licence",
-        facts.licenses,
-        "tokens of the documents that reached the decision, and of the rows that were written. Null: none was found.",
+        "Licences", "licence", facts.licenses, "the same, from the documents that reached the decision."
     )
-    tiers = kind_table("Tiers of licence", "tier", facts.tiers, "how freely the texts may be used, in the same units.")
-    right = together(licenses, tag("div.fits", tiers) if facts.tiers else None)
-    return tag("div.two", languages, tag("div", right))
+    tiers = kind_table("Tiers of licence", "tier", facts.tiers, "how freely the texts may be used.")
+    domains = kind_table("Domains", "domain", facts.domains, "the same, from the documents that were embedded.")
+    left = (languages, domains) if facts.domains else (languages,)
+    right = (licenses, tiers) if facts.tiers else (licenses,)
+    return tag("div.two", tag("div.rest", left), tag("div.rest", right))
 
 
 def kind_table(title: str, name: str, tallies: Mapping[str | None, Tally], meaning: str) -> Html:
@@ -268,7 +262,7 @@ def samples(facts: Facts) -> Html:
             doc.get("language"),
             doc.get("license") or "no licence found" if "license" in doc else None,
             f"bucket {doc['bucket']}" + (f" ({', '.join(words[:3])})" if words else "") if doc.get("bucket") else None,
-            doc.get("domain"),
+            (doc.get("domain") or "").replace("_", " ") or None,
             f"quality rank {doc['quality_rank']:.2f}" if doc.get("quality_rank") is not None else None,
             f"{count(doc['token_count'])} tokens" if doc.get("token_count") is not None else None,
             f"{doc['copies_n']} copies" if (doc.get("copies_n") or 1) > 1 else None,

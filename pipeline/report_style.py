@@ -85,6 +85,7 @@ h3 { font: 600 .92rem/1.3 var(--sans); margin-bottom: .35rem; }
 .none { color: var(--soft); font-style: italic; margin-top: .7rem; }
 .two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(25rem, 100%), 1fr)); gap: 1.7rem 2.4rem;
   align-items: start; }
+@media (min-width: 60rem) { .two > .stay { position: sticky; top: 3.6rem; } }
 .two > .rest { display: grid; gap: 1.7rem; }
 .two > *, .fits > * { min-width: 0; }
 .snug table { width: auto; min-width: min(34rem, 100%); }

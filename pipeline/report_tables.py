@@ -10,12 +10,13 @@ def count(n: int) -> str:
 
 
 def short(n: float) -> str:
-    """Three digits: 812, 9.63 K, 51.2 M."""
-    for unit in ("", " K", " M", " B", " T"):
-        if abs(n) < 999.5 or unit == " T":
-            return f"{n:.0f}{unit}" if not unit or abs(n) >= 100 else f"{n:.3g}{unit}"
-        n /= 1000
-    raise AssertionError
+    """Three digits: 812, 9.63 K, 51.0 M."""
+    units = ("", " K", " M", " B", " T")
+    power = 0
+    while abs(n) >= 999.5 and power < len(units) - 1:
+        n, power = n / 1000, power + 1
+    digits = 0 if power == 0 or abs(n) >= 99.95 else 1 if abs(n) >= 9.995 else 2
+    return f"{n:.{digits}f}{units[power]}"
 
 
 def size(n: float) -> str:
@@ -40,7 +41,7 @@ def decimal(value: float | None, digits: int = 3) -> str:
 
 
 def plain(value: float) -> str:
-    """A limit or a tick: 0.3, 50, 100,000."""
+    """A limit: 0.3, 50, 100,000."""
     return f"{value:,.6g}" if abs(value) >= 1 or value == 0 else f"{value:.3g}"
 
 

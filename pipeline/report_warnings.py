@@ -92,6 +92,12 @@ def search(facts: Facts, plan: Plan) -> Iterator[Content]:
     summary = (facts.weights or {}).get("search") or {}
     if summary.get("found") is False:
         yield (tag("b", "The search changed nothing: "), str(summary.get("verdict")))
+    natural, chosen, sd = (summary.get(n) for n in ("natural_objective", "predicted_objective", "predicted_sd"))
+    if isinstance(natural, float) and isinstance(chosen, float) and isinstance(sd, float) and 0 < natural - chosen < sd:
+        yield (
+            tag("b", "The gain is smaller than its uncertainty: "),
+            f"{natural:.4f} to {chosen:.4f} nats per token is predicted, with a standard deviation of {sd:.4f}.",
+        )
 
 
 def buckets(facts: Facts, plan: Plan) -> Iterator[Content]:
@@ -102,6 +108,13 @@ def buckets(facts: Facts, plan: Plan) -> Iterator[Content]:
         yield (
             tag("b", f"{len(capped)} of {plural(len(rows), 'bucket')} held by a cap"),
             f"; the others share what it cannot take: {shown}.",
+        )
+    empty = [b for b in rows if b["natural_share"] > 0 and b["achieved_tokens"] == 0]
+    if empty:
+        share = percent(sum(b["natural_share"] for b in empty))
+        yield (
+            tag("b", f"{len(empty)} of {plural(len(rows), 'bucket')} left out altogether"),
+            f", {share} of the tokens that came this far: {names([b['bucket'] for b in empty])}.",
         )
     off = [b for b in rows if abs(b["achieved_share"] - b["weight"]) > OFF]
     if off:

@@ -136,7 +136,7 @@ def test_report_in_chromium_requests_nothing_but_itself(hostile: tuple[Store, Pl
 
 def test_browse_sees_the_requests_of_a_page_that_makes_some(tmp_path: Path):
     page = tmp_path / "page.html"
-    page.write_text('<img src="/a.png"><link rel="icon" href="data:,"><img src="http://evil.test/b.png">')
+    page.write_text('<link rel="icon" href="data:,"><img src="/a.png"><img src="http://evil.test/b.png">')
     _, urls = browse(page, tmp_path)
     assert sorted(urls) == ["a.png", "http://evil.test/b.png", "page.html"]
 
@@ -324,7 +324,15 @@ def test_hypertext_escapes_what_was_not_made_here():
 
 @pytest.mark.parametrize(
     ("n", "shown"),
-    [(0, "0"), (999, "999"), (999.6, "1 K"), (9634, "9.63 K"), (123456, "123 K"), (51.2e6, "51.2 M"), (7e12, "7 T")],
+    [
+        (0, "0"),
+        (999, "999"),
+        (999.6, "1.00 K"),
+        (9634, "9.63 K"),
+        (123456, "123 K"),
+        (51e6, "51.0 M"),
+        (7e12, "7.00 T"),
+    ],
 )
 def test_short_keeps_three_digits(n: float, shown: str):
     assert short(n) == shown
@@ -333,3 +341,21 @@ def test_short_keeps_three_digits(n: float, shown: str):
 def test_sizes_and_shares():
     assert (size(12), size(3.16e6)) == ("12 B", "3.16 MB")
     assert (percent(None), percent(0), percent(0.0004), percent(0.12345)) == ("–", "0.0%", "<0.1%", "12.3%")
+
+
+def test_labels_on_one_spot_are_moved_apart():
+    moved = charts.apart([(5.0, 5.0), (5.0, 5.0), (6.0, 5.0), (90.0, 90.0)], 10.0, 8.0)
+    assert moved[3] == (90.0, 90.0)
+    for i, (x, y) in enumerate(moved):
+        assert all(abs(x - u) >= 9.9 or abs(y - v) >= 7.9 for u, v in moved[i + 1 :])
+
+
+def test_ticks_are_written_short():
+    assert [charts.rounded(t) for t in (0.25, 0.0, 250.0, 1000.0, 2.5e6, 1e11)] == [
+        "0.25",
+        "0",
+        "250",
+        "1 K",
+        "2.5 M",
+        "100 B",
+    ]
