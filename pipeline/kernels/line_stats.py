@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 
 from pipeline.kernels.characters import SPACE, TERMINAL
-from pipeline.kernels.words import hash_points, hash_text
+from pipeline.kernels.code_points import hash_points, hash_text
 
 SHORT_LINE = 30  # characters; FineWeb (arXiv:2406.17557, sec. 3.6)
 LONG_WORD = 1000  # characters; C4's code

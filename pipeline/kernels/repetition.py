@@ -7,7 +7,7 @@ and in ordinary prose the long orders cost almost nothing.
 import numpy as np
 from numba import njit
 
-from pipeline.kernels.words import MULTIPLIER, hash_points, mix
+from pipeline.kernels.code_points import MULTIPLIER, hash_points, mix
 
 TOP_ORDERS = (2, 3, 4)
 DUPLICATE_ORDERS = (5, 6, 7, 8, 9, 10)

@@ -18,6 +18,7 @@ from pipeline.kernels.characters import (
     class_table,
     fold_table,
 )
+from pipeline.kernels.code_points import MULTIPLIER, SHIFT, decode, mix
 from pipeline.kernels.line_stats import (
     DOT,
     ELLIPSIS,
@@ -28,59 +29,22 @@ from pipeline.kernels.line_stats import (
     phrases_at,
 )
 from pipeline.kernels.repetition import count_hashes, entropy_sum, gram_repetition, repeated_spans, table_size
-from pipeline.kernels.words import MULTIPLIER, SHIFT, cut_dense, decode, mix, push, split_run
+from pipeline.kernels.words import cut_dense, push, split_run
 
 # Columns of the result of `measure`.
 NAMES = (
-    "chars",
-    "newlines",
-    "alpha_chars",
-    "upper_chars",
-    "numeric_chars",
-    "hashes",
-    "ellipses",
-    "curly_braces",
+    "chars", "newlines", "alpha_chars", "upper_chars", "numeric_chars", "hashes", "ellipses", "curly_braces",
     "lorem_ipsums",
-    "segments",
-    "words",
-    "word_chars",
-    "alpha_segments",
-    "caps_segments",
-    "unique_words",
-    "entropy_sum",
-    "stop_words",
+    "segments", "words", "word_chars", "alpha_segments", "caps_segments", "unique_words", "entropy_sum", "stop_words",
     "stop_kinds",
-    "lines",
-    "short_lines",
-    "bullet_lines",
-    "ellipsis_lines",
-    "terminal_lines",
-    "sentences",
-    "dup_lines",
+    "lines", "short_lines", "bullet_lines", "ellipsis_lines", "terminal_lines", "sentences", "dup_lines",
     "dup_line_chars",
-    "paragraphs",
-    "dup_paragraphs",
-    "dup_paragraph_chars",
-    "top2",
-    "top3",
-    "top4",
-    "dup5",
-    "dup6",
-    "dup7",
-    "dup8",
-    "dup9",
-    "dup10",
-    "c4_long_word",
-    "c4_no_terminal",
-    "c4_few_words",
-    "c4_lorem",
-    "c4_javascript",
-    "c4_curly",
-    "c4_policy",
-    "c4_kept",
+    "paragraphs", "dup_paragraphs", "dup_paragraph_chars",
+    "top2", "top3", "top4", "dup5", "dup6", "dup7", "dup8", "dup9", "dup10",
+    "c4_long_word", "c4_no_terminal", "c4_few_words", "c4_lorem", "c4_javascript", "c4_curly", "c4_policy", "c4_kept",
     "c4_kept_chars",
     "c4_sentences",
-)
+)  # fmt: skip
 COLUMN = {name: i for i, name in enumerate(NAMES)}
 WIDTH = len(NAMES)
 WORDS_FROM, LINES_FROM = COLUMN["segments"], COLUMN["lines"]

@@ -1,4 +1,4 @@
-"""UTF-8 to code points, and runs of non-space to pieces: words and the marks that stand against them.
+"""Runs of non-space to pieces: words and the marks that stand against them.
 
 A whitespace run is split at its ends (quotes, brackets, stops, contractions) and inside (hyphens between letters, ...),
 close to what spaCy's English tokenizer does, which is what datatrove's filters count. Scripts written without
@@ -17,7 +17,6 @@ from pipeline.kernels.characters import (
     BRAHMIC,
     DENSE,
     HAN,
-    HAN_END,
     HIRAGANA,
     ICON,
     KATAKANA,
@@ -26,13 +25,10 @@ from pipeline.kernels.characters import (
     NUMERIC,
     SYLLABIC,
     SYMBOL,
-    TABLE_SIZE,
     TERMINAL,
     UPPER,
 )
-
-MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, odd
-SHIFT = np.uint64(29)
+from pipeline.kernels.code_points import hash_points, hash_text
 
 DOT, COMMA, APOSTROPHE, QUOTE, HYPHEN, PLUS = 0x2E, 0x2C, 0x27, 0x2019, 0x2D, 0x2B
 DASH_EN, DASH_EM, TILDE, PERCENT, DOLLAR, SECTION, EQUALS = 0x2013, 0x2014, 0x7E, 0x25, 0x24, 0xA7, 0x3D
@@ -40,72 +36,6 @@ COLON, SLASH, LESS, GREATER, STAR, CARET, AT, TSHEG = 0x3A, 0x2F, 0x3C, 0x3E, 0x
 COENG, VIRAMA, ASAT = 0x17D2, 0x1039, 0x103A  # Khmer and Burmese: stack the next consonant; Burmese: close a syllable
 ENDINGS = (COMMA, 0x21, 0x3F, COLON)
 CJK_MARKS = 0x3000  # ideographic punctuation and full-width forms split a run wherever they stand
-
-
-@njit(cache=True, nogil=True)
-def decode(data, start, end, classes, points, kinds):
-    """Code points and class bits of the UTF-8 bytes data[start:end]; returns how many. The bytes are valid UTF-8."""
-    n = 0
-    i = start
-    while i < end:
-        b = np.uint32(data[i])
-        if b < 0x80:
-            c = b
-            i += 1
-        elif b < 0xE0:
-            c = ((b & np.uint32(0x1F)) << np.uint32(6)) | (np.uint32(data[i + 1]) & np.uint32(0x3F))
-            i += 2
-        elif b < 0xF0:
-            c = (
-                ((b & np.uint32(0x0F)) << np.uint32(12))
-                | ((np.uint32(data[i + 1]) & np.uint32(0x3F)) << np.uint32(6))
-                | (np.uint32(data[i + 2]) & np.uint32(0x3F))
-            )
-            i += 3
-        else:
-            c = (
-                ((b & np.uint32(0x07)) << np.uint32(18))
-                | ((np.uint32(data[i + 1]) & np.uint32(0x3F)) << np.uint32(12))
-                | ((np.uint32(data[i + 2]) & np.uint32(0x3F)) << np.uint32(6))
-                | (np.uint32(data[i + 3]) & np.uint32(0x3F))
-            )
-            i += 4
-        points[n] = c
-        if c < TABLE_SIZE:
-            kinds[n] = classes[c]
-        elif c < HAN_END:
-            kinds[n] = ALPHA | HAN
-        else:
-            kinds[n] = SYMBOL
-        n += 1
-    return n
-
-
-@njit(cache=True, nogil=True)
-def mix(h):
-    """Finalizer of splitmix64: every input bit moves every output bit."""
-    h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return h ^ (h >> np.uint64(31))
-
-
-@njit(cache=True, nogil=True)
-def hash_points(points, a, b):
-    """64-bit hash of code points [a, b); equal hashes are taken for equal strings (2**-64 per pair)."""
-    h = np.uint64(b - a)
-    for i in range(a, b):
-        h = (h ^ np.uint64(points[i])) * MULTIPLIER
-        h ^= h >> SHIFT
-    return h
-
-
-def hash_text(text: str) -> np.uint64:
-    """hash_points of a constant, in plain Python."""
-    h = len(text)
-    for c in text:
-        h = ((h ^ ord(c)) * int(MULTIPLIER)) & 0xFFFFFFFFFFFFFFFF
-        h ^= h >> int(SHIFT)
-    return np.uint64(h)
 
 
 @cache
