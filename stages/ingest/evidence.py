@@ -37,9 +37,11 @@ _WEAK = [
     "licen", "lizen", "licenz", "лиценз", "Лиценз", "ліценз", "Ліценз", "gnu free", "gfdl", "all rights", "许可协议",
     "許可證", "ライセンス", "라이선스", "转载", "轉載", "転載",
 ]  # fmt: skip
-_WORDS = [w.encode() for w in (*_MARKUP, *_STRONG, *_WEAK)]
+_META_ONLY = ["rights"]  # behind the others, of which one has the same beginning
+_WORDS = [w.encode() for w in (*_MARKUP, *_STRONG, *_WEAK, *_META_ONLY)]
 NEEDLES = needles_of([w if len(w) >= 4 else w + b" " for w in _WORDS])
 _MARKUP_N, _STRONG_N = len(_MARKUP), len(_MARKUP) + len(_STRONG)
+_WEAK_N = _STRONG_N + len(_WEAK)
 _CC = _MARKUP.index("creativecommons")
 _LICENCE = frozenset(_STRONG_N + _WEAK.index(w) for w in ("licen", "lizen"))
 
@@ -59,6 +61,7 @@ _RDF = re.compile(
 _RIGHTS_META = re.compile(
     r"(?:^|[:._\-])(?:rights(?:holder|standard)?|licen[sc]e|copyright|accessrights)$|rights|licen[sc]e|copyright"
 )
+_LICENCE_TAG = re.compile(rb"\brel\s*=\s*[\"']?[^\"'>]*licen[sc]e|creativecommons\.org/(?:licen|publicdomain)", re.I)
 _LINK_HEADER = re.compile(r"<([^>]*)>((?:\s*;\s*[\w*!]+\s*=\s*(?:\"[^\"]*\"|[^,;\"]+))*)")
 _SPDX = re.compile(
     r"(?:CC0-|CC-(?:BY|PDDC)|MIT|Apache-|BSD-|[AL]?GPL-|GFDL-|MPL-|EPL-|ISC$|Unlicense$|ODbL-|ODC-|PDDL-|OGL-|EUPL-|Zlib$|BSL-|0BSD$|Artistic-|WTFPL$"
@@ -102,10 +105,12 @@ def harvest(page: bytes, scan: Scan, tree: HTMLTree | None, headers: Mapping[str
     ask_tree, rights, tags = False, [], set()
     for at, word, region in hits:
         if region == TEXT:
-            if word >= _MARKUP_N:
+            if _MARKUP_N <= word < _WEAK_N or word == NEEDLES.sign:
                 rights.append((at, word < _STRONG_N or word == NEEDLES.sign))
         elif region == TAG:
-            ask_tree = ask_tree or word == _CC or word in _LICENCE
+            if not ask_tree and (word == _CC or word in _LICENCE):
+                tag = page[page.rfind(b"<", 0, at) : page.find(b">", at)]
+                ask_tree = _LICENCE_TAG.search(tag) is not None
         else:
             tags.add((page.rfind(b"<meta" if region == META else b"<", 0, at + 5), at, region))
     _from_metadata(page, sorted(tags), found)

@@ -16,6 +16,10 @@ TITLE_CHARS = 500
 DEPTH = 3000  # <div> x 3000: 0.15 s, x 10000: 1.1 s, x 100000: minutes
 ATTRIBUTES = 10_000  # in one tag: 0.2 s; x 100000: 15 s
 FORMATTING = 300_000  # elements reopened by <p><font a=1><p><font a=2>...: 1M take 0.6 s and 200 MB
+_SKIPPED = ["nav", "footer", "aside", "button", "figcaption"]  # not form: many a site wraps the whole page in one
+TAIL_CHARS = 40
+_SENTENCE_ENDS = frozenset(".!?:;…\"”»)]'’。！？；：」』）।۔؟።។။")
+_TITLE_PARTS = re.compile(r"\s+[|–—·»-]\s+")
 _BREAK = re.compile(r"</?(?:p|div|br|li|ul|ol|tr|table|h[1-6]|section|article|blockquote|pre|dd|dt|hr)\b[^>]*>", re.I)
 _TAG = re.compile(r"</?[a-zA-Z!?][^>]*>?")
 _SPACES = re.compile(r"[^\S\n]+")
@@ -61,8 +65,45 @@ def clean_title(title: str | None) -> str | None:
 
 
 def resiliparse_main(tree: HTMLTree, html: str) -> str:
-    """Main content with paragraphs."""
-    return extract_plain_text(tree, main_content=True, preserve_formatting=True)
+    """Main content with paragraphs, under its title; without the short lines that trail behind it.
+
+    On web/gold against resiliparse's defaults: segments F1 0.886 (0.850), articles F1 0.912 (0.868), at the same time.
+    """
+    text = extract_plain_text(
+        tree,
+        main_content=True,
+        preserve_formatting=True,
+        alt_texts=False,
+        comments=False,
+        skip_elements=_SKIPPED,
+    )
+    if not text or text.isspace():  # a forum may be nothing but comments
+        text = extract_plain_text(tree, main_content=True, preserve_formatting=True, alt_texts=False)
+    return titled(without_tail(text), tree.title)
+
+
+def without_tail(text: str) -> str:
+    """Without the last lines that are short and end no sentence; all of them are kept where no other line is left.
+
+    Of the lines that this drops on quality/turku_line_quality 93% are labelled bad (47% of all are).
+    """
+    end = len(text)
+    while end > 0:
+        start = text.rfind("\n", 0, end) + 1
+        line = text[start:end].strip()
+        if line and (len(line) >= TAIL_CHARS or line[-1] in _SENTENCE_ENDS):
+            return text[:end]
+        end = start - 1
+    return text
+
+
+def titled(text: str, title: str | None) -> str:
+    """The title's longest part as first line, unless the text's beginning holds it already."""
+    if not title or not text or text.isspace():
+        return text
+    title = " ".join(title.split())[:TITLE_CHARS]
+    title = max(_TITLE_PARTS.split(title), key=len)
+    return text if not title or title.lower() in " ".join(text[:500].split()).lower() else f"{title}\n\n{text}"
 
 
 def trafilatura_main(tree: HTMLTree, html: str) -> str:

@@ -15,7 +15,7 @@ import zstandard
 try:  # igzip: the same bytes in half the time
     from isal import isal_zlib as gzlib
 except ImportError:
-    import zlib as gzlib
+    gzlib = zlib
 
 READ_BYTES = 1 << 20
 STEP_BYTES = 1 << 14  # compressed bytes per call: about one record of Common Crawl
@@ -114,7 +114,8 @@ GZIP = Codec(b"\x1f\x8b\x08", STEP_BYTES, _Gzip)
 ZSTD = Codec(b"\x28\xb5\x2f\xfd", 1 << 10, _Zstd)
 LZ4 = Codec(b"\x04\x22\x4d\x18", STEP_BYTES, _Lz4)
 CODECS = (GZIP, ZSTD, LZ4)
-ERRORS = (zlib.error, gzlib.error, zstandard.ZstdError, RuntimeError, EOFError)  # lz4.frame raises RuntimeError
+# lz4.frame raises RuntimeError; igzip's error is its own
+ERRORS: tuple[type[Exception], ...] = (zlib.error, gzlib.error, zstandard.ZstdError, RuntimeError, EOFError)  # type: ignore
 
 
 def codec_of(file: RandomAccess) -> Codec | None:

@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 
 import polars as pl
+import pyarrow as pa
 
+from pipeline.schema import COLUMNS
 from stages.ingest.evidence import Evidence
 
 _LINKS = pl.List(pl.Struct({"href": pl.String, "kind": pl.String, "place": pl.String, "text": pl.String}))
@@ -65,12 +67,17 @@ class Rows:
     def frames(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         columns = list(zip(*self._documents, strict=True)) or [()] * len(DOCUMENT)
         documents = pl.DataFrame(
-            [
-                pl.Series(name, values, dtype=kind)
-                for (name, kind), values in zip(DOCUMENT.items(), columns, strict=True)
-            ]
+            [_series(name, kind, values) for (name, kind), values in zip(DOCUMENT.items(), columns, strict=True)]
         )
         return documents, pl.DataFrame(self._rejected, schema=_REJECTED, orient="row")
+
+
+def _series(name: str, kind: pl.DataType | type[pl.DataType], values: tuple) -> pl.Series:
+    """Nested values go through Arrow: polars builds a Series for every inner list (0.1 s for 500 rows)."""
+    if isinstance(kind, pl.List):
+        arrow = COLUMNS[name].type
+        return pl.Series(name, pl.from_arrow(pa.chunked_array([pa.array(values, type=arrow)], type=arrow)), dtype=kind)
+    return pl.Series(name, values, dtype=kind)
 
 
 def clean(text: str | None) -> str | None:
