@@ -196,7 +196,7 @@ def fill(w: np.ndarray, low: np.ndarray, high: np.ndarray, total: np.ndarray) ->
     weight 0 stay at their minimum unless the others cannot hold the total; then they fill up in proportion to caps.
     """
     n, m = w.shape
-    w = np.where(w > 0, w, 0.0)
+    w = np.where(w > 1e-12, w, 0.0)  # smaller ones would need scales beyond float64
     room = np.where(w > 0, high, low).sum(axis=1)
     starved = room < total - SLACK
     if starved.any():

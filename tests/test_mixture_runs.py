@@ -1,0 +1,99 @@
+"""Runs: one table, whichever way it is stored, and never two clusterings in one."""
+
+import json
+
+import numpy as np
+import pytest
+
+from pipeline.errors import DataError, InputError
+from stages.mixture.runs import Fidelity, Run, join, read_jsonl, read_parquet, runs_of, write_jsonl, write_parquet
+
+
+def run(run_id: str = "r0", a: float = 0.25, **kept: object) -> Run:
+    return Run(**{"run_id": run_id, "weights": {"a": a, "b": 1 - a}, "losses": {"x": 3.0, "y": 2.0}, **kept})  # type: ignore[arg-type]
+
+
+def same(left: object, right: object) -> bool:
+    return list(left.rows()) == list(right.rows())  # type: ignore[attr-defined]
+
+
+def test_runs_written_and_read_are_the_same_runs(tmp_path):
+    runs = runs_of(
+        [
+            run("r0", 0.2, realised={"a": 0.21, "b": 0.79}, tokens=1000, seed=3, step=50, cost=0.5),
+            run("r1", 0.7, fidelity=Fidelity("gpt", 1e6, 1e9), buckets_digest=""),
+        ]
+    )
+    write_parquet(runs, tmp_path / "runs.parquet")
+    write_jsonl(runs, tmp_path / "runs.jsonl")
+    assert same(read_parquet(tmp_path / "runs.parquet"), runs)
+    assert same(read_jsonl(tmp_path / "runs.jsonl"), runs)
+
+
+def test_runs_written_twice_are_the_same_bytes(tmp_path):
+    runs = runs_of([run("ü 日本", 0.5)])
+    for write, end in ((write_parquet, "parquet"), (write_jsonl, "jsonl")):
+        write(runs, tmp_path / f"1.{end}")
+        write(runs, tmp_path / f"2.{end}")
+        assert (tmp_path / f"1.{end}").read_bytes() == (tmp_path / f"2.{end}").read_bytes()
+
+
+def test_runs_on_other_buckets_are_refused():
+    with pytest.raises(DataError, match="other buckets \\(new\\)"):
+        join(runs_of([run("r0", buckets_digest="old")]), runs_of([run("r1", buckets_digest="new")]))
+    with pytest.raises(DataError, match="other buckets or targets"):
+        runs_of([run("r0"), Run("r1", {"a": 0.5, "c": 0.5}, {"x": 1.0, "y": 1.0})])
+
+
+@pytest.mark.parametrize(
+    ("weights", "losses", "says"),
+    [
+        ({"a": 0.5, "b": 0.4}, {"x": 1.0}, "sum to 0.9"),
+        ({"a": 1.5, "b": -0.5}, {"x": 1.0}, "must be >= 0"),
+        ({"a": 0.5, "b": 0.5}, {"x": float("nan")}, "not a number"),
+    ],
+)
+def test_a_run_that_cannot_be_is_refused_by_name(weights, losses, says):
+    with pytest.raises(DataError, match=says) as error:
+        runs_of([Run("broken one", weights, losses)])
+    assert "broken one" in str(error.value)
+
+
+def test_no_runs_is_an_error():
+    with pytest.raises(DataError, match="no runs"):
+        runs_of([])
+
+
+def test_groups_hold_checkpoints_and_repeats_together():
+    runs = runs_of(
+        [run("r0", 0.1, step=1), run("r0", 0.1, step=2), run("r1", 0.4), run("other seed", 0.1), run("r2", 0.9)]
+    )
+    groups = runs.groups()
+    assert groups[0] == groups[1] == groups[3]
+    assert len({groups[0], groups[2], groups[4]}) == 3
+
+
+def test_take_by_mask_and_by_position_agree():
+    runs = runs_of([run(f"r{i}", i / 10) for i in range(5)])
+    assert same(runs.take(np.array([True, False, True, False, False])), runs.take([0, 2]))
+
+
+def test_jsonl_with_a_broken_line_names_the_line(tmp_path):
+    path = tmp_path / "runs.jsonl"
+    good = json.dumps({"run_id": "r", "weights": {"a": 1.0}, "losses": {"x": 1.0}})
+    path.write_text(good + "\nnonsense\n", encoding="utf-8")
+    with pytest.raises(InputError, match="line 2"):
+        read_jsonl(path)
+    path.write_text(good + "\n" + json.dumps({"run_id": "q", "weighs": {}}) + "\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"line 2.*weighs"):
+        read_jsonl(path)
+
+
+def test_parquet_of_something_else_is_named(tmp_path):
+    import polars as pl
+
+    pl.DataFrame({"a": [1]}).write_parquet(tmp_path / "x.parquet")
+    with pytest.raises(InputError, match="not a table of proxy runs"):
+        read_parquet(tmp_path / "x.parquet")
+    with pytest.raises(InputError, match="no such runs file"):
+        read_parquet(tmp_path / "missing.parquet")
