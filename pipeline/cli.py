@@ -89,6 +89,8 @@ def run(a: argparse.Namespace) -> int:
     from pipeline.recipe import make_recipe
     from pipeline.store import Store
 
+    if a.command == "run" and a.workers is not None and a.workers < 1:
+        raise ConfigError(f"--workers {a.workers}: at least 1")
     recipe = make_recipe(override(read_config(a.config), a.overrides), a.config.stem)
     if a.out.exists() and not a.out.is_dir():
         raise ConfigError(f"--out {a.out} is a file; name a folder")
@@ -181,7 +183,9 @@ def sample_data(a: argparse.Namespace) -> int:
         raise ConfigError(f"{a.out} is a file; name a folder")
     made = write_sample_data(a.out)
     size = f"{made.html_bytes / 1e6:.1f} MB"
-    print(f"{made.pages:,} pages ({size}) of {made.distributions} distributions in {len(made.shards)} shards in {a.out}")
+    print(
+        f"{made.pages:,} pages ({size}) of {made.distributions} distributions in {len(made.shards)} shards in {a.out}"
+    )
     return 0
 
 

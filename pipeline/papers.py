@@ -22,6 +22,7 @@ def write_papers(store: Store, plan: Plan) -> None:
 def write_weights(store: Store) -> None:
     """mixture/weights.json: bucket, natural share, weight, quota, epochs, achieved share."""
     mixture = json.loads((store.artifact("mixture") / "weights.json").read_text(encoding="utf-8"))
+    quotas = json.loads((store.artifact("sample") / "quotas.json").read_text(encoding="utf-8"))["buckets"]
     tokens: Counter[str] = Counter()
     for path in shards(store):
         frame = read_parquet(path, ["bucket", "token_count"])
@@ -34,6 +35,8 @@ def write_weights(store: Store) -> None:
         rows.append(
             {
                 **row,
+                # Too few or too large documents for the quota: the others share what it could not hold.
+                "limited": quotas.get(row["bucket"], {}).get("limited", False),
                 "achieved_tokens": written,
                 "achieved_share": round(written / total, 6) if total else 0.0,
                 "epochs": round(written / row["available_tokens"], 4) if row["available_tokens"] else 0.0,

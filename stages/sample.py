@@ -1,6 +1,6 @@
-"""Copies per document: each bucket's token quota, met with QuaDMix's relative rates (design.md, "How CLIMB and QuaDMix compose").
+"""Copies per document: each bucket's token quota, met with QuaDMix's relative rates S (docs/decisions.md).
 
-v = min(k_b * S, cap); copies = floor(v + 1 - u) with u = uniform(doc_id): floor(v), and one more with probability frac(v).
+v = min(k_b * S, cap); copies = floor(v + 1 - u), u = uniform(doc_id): floor(v), and one more with probability frac(v).
 For given draws the tokens written grow with k_b, so k_b is solved for the *written* tokens, not for their expectation;
 documents too large for the last gap are passed over, so that a quota is met within the smallest document that is left.
 """
@@ -21,7 +21,11 @@ from pipeline.stage import Artifacts, Corpus, Reads, first_broken
 QUOTAS = "quotas.json"
 ADJUSTED = "adjusted.parquet"
 WEIGHTS = "weights.json"
-CLOSE_ENOUGH = 0.001  # of a bucket's quota: a fifth of the 0.5% that the corpus promises
+PROMISE = 0.005  # of the budget: how far a bucket's tokens, and all together, may be off
+CLOSE_ENOUGH = 0.001  # of a bucket's quota: a fifth of that
+SUBSET_SUM_BITS = (
+    4e9  # copies x tokens for which a subset sum is worth it: 0.5 GB at most; larger buckets are fine-grained
+)
 
 
 @dataclass(frozen=True)
@@ -43,27 +47,26 @@ class SamplePlan:
         weights = json.loads((corpus.artifacts["mixture"] / WEIGHTS).read_text(encoding="utf-8"))
         docs = pl.concat(list(corpus.batches())).sort("doc_id")
         docs = docs.with_columns(pl.Series("u", uniform(docs["doc_id"], "sample")))
-        quotas, adjusted, total_bytes = {}, [], 0
-        for row in weights["buckets"]:
-            bucket = docs.filter(pl.col("bucket") == row["bucket"])
-            quota = row["weight"] * weights["budget_tokens"]
-            tokens = bucket["token_count"].to_numpy()
-            k, copies, plain = solve(
-                tokens, bucket["sampling_value"].to_numpy(), bucket["u"].to_numpy(), quota, self.max_copies
+        budget = weights["budget_tokens"]
+        rows = [r for r in weights["buckets"] if r["weight"] > 0]
+        buckets = {r["bucket"]: docs.filter(pl.col("bucket") == r["bucket"]) for r in rows}
+        asked = {r["bucket"]: r["weight"] * budget for r in rows}
+        solved, limited = meet(buckets, asked, budget, self.max_copies)
+        written = {b: int(solved[b].copies @ buckets[b]["token_count"].to_numpy()) for b in solved}
+        if abs(sum(written.values()) - budget) > PROMISE * budget:
+            raise InfeasibleError(
+                f"the corpus would hold {sum(written.values()):,} of {budget:,} tokens with at most {self.max_copies} "
+                "copies of each document; raise sample.max_copies, or lower mixture.max_epochs or the budget"
             )
-            written = int(copies @ tokens)
-            if not row.get("capped") and abs(written - quota) > 0.005 * weights["budget_tokens"]:
-                raise InfeasibleError(
-                    f"bucket {row['bucket']}: {quota:,.0f} tokens wanted, {written:,} can be written with at most "
-                    f"{self.max_copies} copies of each of its {bucket.height} documents; raise sample.max_copies, or "
-                    "lower mixture.max_epochs or the budget"
-                )
-            quotas[row["bucket"]] = {"k": k, "quota_tokens": quota, "written_tokens": written}
-            total_bytes += int(copies @ bucket["text_bytes"].to_numpy())
-            different = copies != plain
-            adjusted.append(
-                bucket.filter(pl.Series(different)).select("doc_id", pl.Series("copies_n", copies[different], pl.Int64))
-            )
+        quotas = {
+            b: {"k": s.k, "asked_tokens": asked[b], "written_tokens": written[b], "limited": b in limited}
+            for b, s in solved.items()
+        }
+        total_bytes = sum(int(solved[b].copies @ buckets[b]["text_bytes"].to_numpy()) for b in solved)
+        adjusted = []
+        for b, s in solved.items():
+            off = s.copies != s.plain
+            adjusted.append(buckets[b].filter(off).select("doc_id", pl.Series("copies_n", s.copies[off], pl.Int64)))
         (out / QUOTAS).write_text(
             json.dumps(
                 {"buckets": quotas, "max_copies": self.max_copies, "corpus_bytes": total_bytes},
@@ -75,18 +78,51 @@ class SamplePlan:
         pl.concat([empty, *adjusted]).sort("doc_id").write_parquet(out / ADJUSTED)
 
 
-def solve(
-    tokens: np.ndarray, rate: np.ndarray, u: np.ndarray, quota: float, cap: int
-) -> tuple[float, np.ndarray, np.ndarray]:
-    """(k, copies (n,), copies by k alone (n,)) so that copies @ tokens comes closest to `quota` from below or within 0.1%.
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """Copies (n,) of a bucket's documents, and those that its scale k alone would give."""
 
-    tokens (n,), rate (n,) > 0 relative rates, u (n,) in [0, 1). Copy j+1 of a document is written once k * rate > j + u:
-    its turn. Copies are taken in order of their turns; one that would overshoot is passed over.
+    k: float
+    copies: np.ndarray
+    plain: np.ndarray
+
+
+def meet(
+    buckets: dict[str, pl.DataFrame], asked: dict[str, float], budget: float, cap: int
+) -> tuple[dict[str, Solved], set[str]]:
+    """Solves every bucket; what some cannot hold (too few documents, or too large ones) is shared by the others.
+
+    Returns the solutions and the buckets that fall short (or over) by more than a fifth of what the corpus promises.
+    """
+    quota, limited = dict(asked), set()
+    solved: dict[str, Solved] = {}
+    while True:
+        for b, frame in buckets.items():
+            if b not in limited:
+                columns = (frame[c].to_numpy() for c in ("token_count", "sampling_value", "u"))
+                solved[b] = solve(*columns, quota[b], cap)
+        written = {b: float(solved[b].copies @ buckets[b]["token_count"].to_numpy()) for b in buckets}
+        short = {b for b in buckets if b not in limited and abs(written[b] - quota[b]) > PROMISE / 5 * budget}
+        limited |= short
+        free = [b for b in buckets if b not in limited]
+        if not short or not free:
+            return solved, limited
+        rest = budget - sum(written[b] for b in limited)
+        scale = max(0.0, rest / sum(quota[b] for b in free))
+        quota = {b: q if b in limited else q * scale for b, q in quota.items()}
+
+
+def solve(tokens: np.ndarray, rate: np.ndarray, u: np.ndarray, quota: float, cap: int) -> Solved:
+    """Copies so that copies @ tokens comes close to `quota`.
+
+    tokens (n,), rate (n,) > 0 relative rates, u (n,) in [0, 1). Copy j+1 of a document has its turn when k * rate
+    reaches j + u. Copies are taken in order of their turns; one that would overshoot by more than 0.1% is passed over.
+    Where that leaves a gap, the first copies that together come closest are found by subset sum.
     """
     n = len(tokens)
     copies = np.zeros(n, np.int64)
     if n == 0 or quota <= 0:
-        return 0.0, copies, copies.copy()
+        return Solved(0.0, copies, copies.copy())
     # Turn of every possible copy; the sort is the whole cost, and a bucket's documents fit in memory.
     turns = (np.arange(cap)[None, :] + u[:, None]) / np.maximum(rate, 1e-12)[:, None]
     order = np.argsort(turns, axis=None, kind="stable")
@@ -99,7 +135,7 @@ def solve(
     plain = copies.copy()
     left = quota - (reach[cut - 1] if cut else 0)
     slack = CLOSE_ENOUGH * quota
-    skipped = set()
+    skipped: set[int] = set()
     for i in range(cut, len(order)):
         if left <= slack:
             break
@@ -111,7 +147,31 @@ def solve(
             left -= size
         else:
             skipped.add(d)
-    return k, copies, plain
+    if left > slack and len(order) * reach[-1] <= SUBSET_SUM_BITS:
+        copies = np.bincount(document[closest_subset(sizes, quota)], minlength=n)
+    return Solved(k, copies, plain)
+
+
+def closest_subset(sizes: np.ndarray, quota: float) -> np.ndarray:
+    """Positions whose sizes sum as closely as possible to `quota` (the lower sum on a tie), earliest ones preferred."""
+    # Bit s of reachable[i]: some of sizes[i:] sum to s.
+    reachable = [1]
+    for size in reversed(sizes.tolist()):
+        reachable.append(reachable[-1] | reachable[-1] << size)
+    reachable.reverse()
+    target = round(quota)
+    everything = reachable[0]
+    below = everything & ((1 << (target + 1)) - 1)
+    low = below.bit_length() - 1
+    above = everything >> (target + 1)
+    high = target + (above & -above).bit_length() if above else None
+    goal = low if high is None or quota - low <= high - quota else high
+    taken = []
+    for i, size in enumerate(sizes.tolist()):
+        if size <= goal and reachable[i + 1] >> (goal - size) & 1:
+            taken.append(i)
+            goal -= size
+    return np.array(taken, np.int64)
 
 
 @dataclass(frozen=True)

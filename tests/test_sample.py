@@ -11,7 +11,7 @@ import pytest
 from pipeline.draw import uniform
 from pipeline.errors import InfeasibleError
 from stages.export.parquet import ParquetCorpus
-from stages.sample import Sample, SampleGate, SamplePlan, copies_for, solve
+from stages.sample import Sample, SampleGate, SamplePlan, closest_subset, copies_for, meet, solve
 
 
 def test_copies_mean_equals_the_sampling_value():
@@ -29,21 +29,55 @@ def test_copies_mean_equals_the_sampling_value():
 def test_solve_meets_the_quota_within_a_promille(quota: int):
     rng = np.random.default_rng(0)
     tokens, rate, u = rng.integers(5, 400, 1000), rng.uniform(0.001, 2, 1000), rng.random(1000)
-    _, copies, _ = solve(tokens, rate, u, quota, 4)
+    copies = solve(tokens, rate, u, quota, 4).copies
     assert abs(copies @ tokens - quota) <= max(0.001 * quota, 5)
     assert copies.max() <= 4
 
 
 def test_solve_with_one_huge_document_passes_it_over():
     tokens = np.array([100_000, *[10] * 1000])
-    _, copies, _ = solve(tokens, np.ones(1001), np.linspace(0, 0.999, 1001), 5_000, 4)
+    copies = solve(tokens, np.ones(1001), np.linspace(0, 0.999, 1001), 5_000, 4).copies
     assert copies[0] == 0
     assert copies @ tokens == 5_000
 
 
+def test_solve_at_the_cap_takes_the_last_copy_although_it_overshoots_by_a_rounding():
+    """A weight at its cap is stored with 6 decimals: the quota may fall a fraction of a token short of all copies."""
+    tokens = np.array([2136, 1000, 900, 723])
+    copies = solve(tokens, np.ones(4), np.array([0.9, 0.1, 0.2, 0.3]), 4 * tokens.sum() - 0.3, 4).copies
+    assert copies.tolist() == [4, 4, 4, 4]
+
+
+def test_solve_with_few_large_documents_finds_the_copies_that_fit_together():
+    tokens = np.array([215, 527, 8765, 271, 300, 180, 311, 154, 2087, 180])
+    copies = solve(tokens, np.ones(10), np.linspace(0.05, 0.95, 10), 19_037, 4).copies
+    assert abs(copies @ tokens - 19_037) <= 19
+    assert copies.max() <= 4
+
+
+def test_closest_subset_prefers_the_earliest_and_the_lower_sum_on_a_tie():
+    assert closest_subset(np.array([5, 3, 3, 2, 5]), 5).tolist() == [0]
+    assert closest_subset(np.array([4, 6]), 5).tolist() == [0]
+    assert closest_subset(np.array([4, 6]), 5.2).tolist() == [1]
+    assert closest_subset(np.array([9]), 2).tolist() == []
+    assert closest_subset(np.array([9]), 7).tolist() == [0]
+
+
+def test_what_a_bucket_cannot_hold_is_shared_by_the_others():
+    """One bucket has a single huge document: its quota cannot be met, the budget still is."""
+    coarse = pl.DataFrame({"token_count": [50_000], "sampling_value": [1.0], "u": [0.5]})
+    fine = pl.DataFrame(
+        {"token_count": [10] * 20_000, "sampling_value": [1.0] * 20_000, "u": uniform(map(str, range(20_000)), "x")}
+    )
+    solved, limited = meet({"coarse": coarse, "fine": fine}, {"coarse": 20_000.0, "fine": 80_000.0}, 100_000, 4)
+    assert limited == {"coarse"}
+    assert solved["coarse"].copies.tolist() == [0]
+    assert solved["fine"].copies @ fine["token_count"].to_numpy() == 100_000
+
+
 def test_solve_prefers_higher_rates():
     tokens, rate = np.full(2000, 10), np.repeat([1.0, 0.1], 1000)
-    _, copies, _ = solve(tokens, rate, uniform([str(i) for i in range(2000)], "x"), 5_500, 4)
+    copies = solve(tokens, rate, uniform([str(i) for i in range(2000)], "x"), 5_500, 4).copies
     assert copies[:1000].sum() / copies[1000:].sum() == pytest.approx(10, rel=0.3)
 
 
@@ -100,7 +134,7 @@ def test_sample_of_a_quota_beyond_its_copies_is_infeasible(tmp_path: Path):
     frame = documents()
     artifacts = mixture(tmp_path / "mixture", frame, {"c00": 1.0}, 10_000_000)
     (tmp_path / "out").mkdir()
-    with pytest.raises(InfeasibleError, match="bucket c00: 10,000,000 tokens wanted"):
+    with pytest.raises(InfeasibleError, match="of 10,000,000 tokens with at most 4 copies"):
         SamplePlan().run(Batches([frame], artifacts), tmp_path / "out")
 
 
