@@ -149,9 +149,9 @@ class Plan:
         """The plan cut after the last step of `stage` (a stage, a named part or a step)."""
         if stage is None:
             return self
-        last = max(
-            (i for i, s in enumerate(self.steps) if s.name == stage or s.name.startswith(stage + ".")), default=-1
-        )
+        exact = [i for i, s in enumerate(self.steps) if stage in (s.name, s.label)]
+        family = [i for i, s in enumerate(self.steps) if s.name.startswith(f"{stage}.")]
+        last = max(exact or family, default=-1)
         if last < 0:
             raise PlanError(f"--until {stage}: the plan has {', '.join(dict.fromkeys(s.label for s in self.steps))}")
         return Plan(self.name, self.config_digest, self.steps[: last + 1], self.parts)
