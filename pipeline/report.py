@@ -110,8 +110,9 @@ def sentences(facts: Facts) -> Iterator[str]:
     first, last = facts.entries[0], facts.entries[-1]
     before = next((e for e in facts.entries if e["stage"] == "sample"), last)
     yield (
-        f"Of {count(first['docs_in'])} records, {count(first['docs_out'])} became documents and "
-        f"{count(before['docs_in'])} ({percent(ratio(before['docs_in'], first['docs_in']))}) passed every gate."
+        f"Of {count(first['docs_in'])} records, {count(first['docs_out'])} became documents, and "
+        f"{count(before['docs_in'])} of these ({percent(ratio(before['docs_in'], first['docs_out']))}) "
+        "passed every gate."
     )
     if facts.weights:
         buckets, search = facts.weights["buckets"], facts.weights.get("search") or {}

@@ -18,6 +18,7 @@ from pipeline.store import Store
 from pipeline.verify import shards
 
 SAMPLED_DOCS = 10
+_SCORE_PARTS = 1 << 20  # scores are summed as integers, so that the order of rows does not show in the last digit
 _SCAN_ROWS = 2_000  # of the first shard that are looked at for distinct documents: copies of one may lie close
 
 
@@ -41,13 +42,13 @@ class Tally:
 
 @dataclass
 class Means:
-    """Sums of a cluster's scores over documents: column -> (sum, documents with a score)."""
+    """Sums of a cluster's scores over documents: column -> (sum in parts of a score, documents with a score)."""
 
-    sums: dict[str, tuple[float, int]] = field(default_factory=dict)
+    sums: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def mean(self, column: str) -> float | None:
-        total, n = self.sums.get(column, (0.0, 0))
-        return total / n if n else None
+        total, n = self.sums.get(column, (0, 0))
+        return total / _SCORE_PARTS / n if n else None
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ def add_tallies(tallies: dict[str | None, Tally], rows: pl.DataFrame | None, col
 def add_means(quality: dict[int | None, Means], rows: pl.DataFrame | None, scores: Sequence[str]) -> None:
     if rows is None:
         return
-    known = [pl.col(c).cast(pl.Float64).fill_nan(None) for c in scores]
+    known = [(pl.col(c).cast(pl.Float64).fill_nan(None) * _SCORE_PARTS).round().cast(pl.Int64) for c in scores]
     sums = rows.group_by("cluster_id").agg(
         *(c.sum().alias(f"{n}.sum") for n, c in zip(scores, known, strict=True)),
         *(c.count().alias(f"{n}.n") for n, c in zip(scores, known, strict=True)),
@@ -165,7 +166,7 @@ def add_means(quality: dict[int | None, Means], rows: pl.DataFrame | None, score
     for row in sums.iter_rows(named=True):
         means = quality.setdefault(row["cluster_id"], Means()).sums
         for name in scores:
-            total, n = means.get(name, (0.0, 0))
+            total, n = means.get(name, (0, 0))
             means[name] = (total + row[f"{name}.sum"], n + row[f"{name}.n"])
 
 

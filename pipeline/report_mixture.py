@@ -35,6 +35,11 @@ def swatch(cluster: int) -> Html:
     return tag_with("i.swatch", {"style": f"--k:var(--k{cluster % CLUSTER_COLOURS})"})
 
 
+def terms_cell(terms: list[str]) -> Html:
+    """Each term in its own direction, so that commas stay between terms of any script."""
+    return tag("td.terms", [(", " if i else "", tag("bdi", term)) for i, term in enumerate(terms)] or "–")
+
+
 def clusters(facts: Facts) -> Html:
     if not facts.clusters or not facts.clusters.get("clusters"):
         return nothing("This run made no clusters.")
@@ -48,7 +53,7 @@ def clusters(facts: Facts) -> Html:
         rows.append(
             row(
                 (swatch(c["id"]), f" {c['id']}"),
-                tag("td.terms", ", ".join(c["terms"][:_TERMS_SHOWN]) or "–"),
+                terms_cell(c["terms"][:_TERMS_SHOWN]),
                 number(count(c["docs"])),
                 number(percent(ratio(c["tokens"], total))),
                 tag("td.n.minor", count(len(c["fine"]))),
@@ -133,7 +138,7 @@ def mixture(facts: Facts) -> Html:
         rows.append(
             row(
                 b["bucket"],
-                *([tag("td.terms", ", ".join(names.get(b["bucket"], ())[:5]))] if names else []),
+                *([terms_cell(names.get(b["bucket"], [])[:5])] if names else []),
                 tag("td.n.minor", count(b["docs"])),
                 tag("td.n.minor", short(b["available_tokens"])),
                 tag("td.wide", tag_with("div.dots", {"aria-hidden": "true"}, dots)),

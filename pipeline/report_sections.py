@@ -173,7 +173,7 @@ def kind_table(title: str, name: str, tallies: Mapping[str | None, Tally], meani
         pair = tag("div.pair", bar(segment("soft", ratio(was, most))), bar(segment("kept", ratio(now, most))))
         return row(
             first,
-            number(count(t.docs)),
+            tag("td.n.minor", count(t.docs)),
             number(percent(was)),
             tag("td.mid", pair),
             number(percent(now)),
@@ -188,7 +188,7 @@ def kind_table(title: str, name: str, tallies: Mapping[str | None, Tally], meani
             other.add((t.docs, t.tokens, t.chosen, t.rows, t.written))
         rows.append(line(tag("span.dim", f"{len(rest)} more"), other))
     caption = (tag("b", f"{title}: "), meaning, " ", key("f-soft", "before"), key("f-kept", "in the corpus"))
-    return table(caption, head(name, "docs:n", "before:n", "tokens:mid", "corpus:n", "tokens:n"), rows)
+    return table(caption, head(name, "docs:n.minor", "before:n", "tokens:mid", "corpus:n", "tokens:n"), rows)
 
 
 def signals(made: list[Histogram], drawn: int) -> Html:
@@ -197,13 +197,12 @@ def signals(made: list[Histogram], drawn: int) -> Html:
     figures = []
     for h in made[:_HISTOGRAMS_SHOWN]:
         x = h.limited
-        sides = (("at least", x.low), ("at most", x.high))
-        bounds = [f"{side} {plain(limit)}" for side, limit in sides if limit is not None]
-        taken = f"{count(h.dropped_n)} dropped here" if x.rules else f"{count(sum(h.other))} dropped by this gate"
-        middle = f"median {plain(h.quantiles[2])}"
-        words = f"{x.column}: {' and '.join(bounds)}; {taken}; {middle}"
-        caption = tag("figcaption", tag("code", x.column), tag("span", f"{' and '.join(bounds)} · {taken} · {middle}"))
-        figures.append(tag("figure", caption, charts.histogram(h, words)))
+        sides = (("≥", x.low), ("≤", x.high))
+        bounds = ", ".join(f"{side} {plain(limit)}" for side, limit in sides if limit is not None)
+        taken = f"{count(h.dropped_n)} dropped" if x.rules else f"gate dropped {count(sum(h.other))}"
+        words = f"{bounds} · {taken} · median {plain(float(f'{h.quantiles[2]:.3g}'))}"
+        caption = tag("figcaption", tag("code", x.column), tag("span", words))
+        figures.append(tag("figure", caption, charts.histogram(h, f"{x.column}: {words}")))
     caption = tag(
         "figcaption",
         tag("b", "Where the limits cut. "),
@@ -262,7 +261,7 @@ def samples(facts: Facts) -> Html:
             doc.get("language"),
             doc.get("license") or "no licence found" if "license" in doc else None,
             f"bucket {doc['bucket']}" + (f" ({', '.join(words[:3])})" if words else "") if doc.get("bucket") else None,
-            (doc.get("domain") or "").replace("_", " ") or None,
+            doc.get("domain"),
             f"quality rank {doc['quality_rank']:.2f}" if doc.get("quality_rank") is not None else None,
             f"{count(doc['token_count'])} tokens" if doc.get("token_count") is not None else None,
             f"{doc['copies_n']} copies" if (doc.get("copies_n") or 1) > 1 else None,

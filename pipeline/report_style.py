@@ -86,7 +86,7 @@ h3 { font: 600 .92rem/1.3 var(--sans); margin-bottom: .35rem; }
 .two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(25rem, 100%), 1fr)); gap: 1.7rem 2.4rem;
   align-items: start; }
 @media (min-width: 60rem) { .two > .stay { position: sticky; top: 3.6rem; } }
-.two > .rest { display: grid; gap: 1.7rem; }
+.two > .rest { display: grid; grid-template-columns: minmax(0, 1fr); gap: 1.7rem; }
 .two > *, .fits > * { min-width: 0; }
 .snug table { width: auto; min-width: min(34rem, 100%); }
 * + .fits, * + .two { margin-top: 1.5rem; }
@@ -152,15 +152,14 @@ tr.sum > * { font-weight: 600; border-top: 1px solid var(--line); }
 .small { display: grid; grid-template-columns: repeat(auto-fill, minmax(15.5rem, 1fr)); gap: 1.3rem 1.8rem;
   margin-top: .9rem; }
 .small figcaption { padding: 0 0 .15rem; } .small figcaption code { color: var(--ink); font-weight: 600; }
-.small figcaption span { display: block; font-size: .95em; min-height: 2.9em; }
+.small figcaption span { display: block; font-size: .95em; min-height: 1.45em; }
 svg { display: block; width: 100%; height: auto; font: 11px var(--sans); font-variant-numeric: tabular-nums;
   overflow: visible; }
 svg text { fill: var(--soft); } svg text.strong { fill: var(--ink); font-weight: 600; }
 svg .axis { stroke: var(--line); fill: none; } svg .grid { stroke: var(--hair); fill: none; }
 svg .kept { fill: var(--kept); } svg .gone { fill: var(--gone); } svg .other { fill: var(--other); }
 svg .second { fill: var(--second); }
-svg .limit { stroke: var(--gone); stroke-dasharray: 3 2; fill: none; } svg .outside { fill: var(--gonesoft);
-  opacity: .45; }
+svg .limit { stroke: var(--gone); stroke-dasharray: 3 2; fill: none; } svg .outside { fill: var(--gone); opacity: .13; }
 svg .line { stroke: var(--kept); stroke-width: 2; fill: none; } svg .ref { stroke: var(--faint);
   stroke-dasharray: 4 3; fill: none; }
 svg .run { fill: var(--kept); opacity: .42; } svg .best { fill: var(--kept); } svg .band { fill: var(--kept);
@@ -184,7 +183,14 @@ footer { color: var(--soft); font: .78rem/1.5 var(--sans); padding-top: 3rem; pa
   header { padding-top: 1.8rem; } h1 { font-size: 1.9rem; } .abstract { font-size: 1.02rem; }
   .keys { grid-template-columns: repeat(2, 1fr); } .keys dd { font-size: 1.2rem; } section { padding-top: 2.1rem; }
   table { font-size: .8rem; } th, td { padding-right: .6rem; }
-  .minor { display: none; } .flow .wide { min-width: 5.5rem; } svg.large { font-size: 16px; }
+  tbody th { white-space: normal; overflow-wrap: anywhere; min-width: 4.2rem; } .minor { display: none; } .wide, .mid { min-width: 6rem; } .terms { min-width: 7rem; } svg.large { font-size: 16px; }
+}
+@media (max-width: 40rem) {
+  .flow tr { display: grid; grid-template-columns: 5.6rem minmax(4rem, 1fr) 3.2rem 3.8rem; }
+  .flow tr > * { width: auto; } .flow tr > :last-child { grid-column: 1 / -1; padding-left: 0; }
+  .flow tr > * { padding-right: .6rem; } .flow tr > :nth-child(7) { padding-right: 0; }
+  .flow tbody tr { border-bottom: 1px solid var(--hair); } .flow tbody tr > * { border: 0; padding-bottom: .15rem; }
+  .flow tr > th:last-child { display: none; } .flow tr > :last-child > .dim { display: none; }
 }
 @media print {
   :root { color-scheme: light; } body { font-size: 9.5pt; } nav { display: none; }

@@ -39,8 +39,8 @@ def rules(facts: Facts, plan: Plan) -> Iterator[Content]:
     for entry in facts.entries:
         for rule, total in drops(entry):
             share = ratio(total["docs"], entry["docs_in"])
-            # What the mixture leaves out is a choice, not a verdict on the documents.
-            if share > _GREEDY and entry["stage"] != "sample":
+            # Not at ingest (records that are no pages), nor what the mixture leaves out: that is a choice.
+            if share > _GREEDY and entry["stage"] not in (plan.source.label, "sample"):
                 yield (
                     tag("b", f"{entry['stage']}: "),
                     tag("code", rule),
@@ -97,6 +97,12 @@ def search(facts: Facts, plan: Plan) -> Iterator[Content]:
         yield (
             tag("b", "The gain is smaller than its uncertainty: "),
             f"{natural:.4f} to {chosen:.4f} nats per token is predicted, with a standard deviation of {sd:.4f}.",
+        )
+    best = min(facts.runs.scores) if facts.runs else None
+    if best is not None and isinstance(chosen, float) and isinstance(sd, float) and best < chosen - sd:
+        yield (
+            tag("b", "A run was better than the choice is predicted to be: "),
+            f"{best:.4f} was measured, {chosen:.4f} is predicted, with a standard deviation of {sd:.4f}.",
         )
 
 
