@@ -63,8 +63,9 @@ class PredictorReport:
 
     @property
     def found_signal(self) -> bool:
-        """False if the losses' order cannot be told from chance: then nothing was learned about weights."""
-        return self.objective.low > 0
+        """False if the losses' order cannot be told from chance: then nothing was learned about weights. At 99%, for a
+        search that finds something in noise once in 20 times is no evidence."""
+        return spearman_interval(self.objective.spearman, self.objective.n, 0.99)[0] > 0
 
 
 def score_of(target: str, measured: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> Score:

@@ -51,21 +51,54 @@ class FittedRungs:
         return lower / np.maximum(lower + self.difference.sd(weights) ** 2, 1e-30)
 
 
+@dataclass(frozen=True)
+class Rungs:
+    """A predictor of the dearest rung that knows the runs of the cheaper ones: (runs, fit columns (n, m))."""
+
+    base: Predictor
+    below: tuple[tuple[Runs, np.ndarray], ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.base.name} on {len(self.below) + 1} rungs"
+
+    def fit(self, weights: np.ndarray, losses: np.ndarray, groups: np.ndarray, seed: int) -> Fitted:
+        if not self.below:
+            return self.base.fit(weights, losses, groups, seed)
+        *lower, (runs, columns) = self.below
+        fitted = fit_runs(Rungs(self.base, tuple(lower)), runs, columns, seed)
+        return climb_one(self.base, fitted, weights, losses, groups, seed)
+
+
+def climb_one(
+    base: Predictor, below: Fitted, weights: np.ndarray, losses: np.ndarray, groups: np.ndarray, seed: int
+) -> Fitted:
+    """Of four slopes per target (none, half and all of the regression's, and 1) the one whose difference predicts
+    left-out runs best: a cheap rung that misleads is left aside."""
+    x = below.mean(weights)
+    centre, spread = x.mean(axis=0), x.var(axis=0)
+    together = ((x - centre) * (losses - losses.mean(axis=0))).mean(axis=0)
+    # Pulled towards 1 as if by one more run at the rung's spread: two runs do not make a slope.
+    n = len(losses)
+    regression = np.maximum((n * together + spread) / np.maximum((n + 1) * spread, 1e-30), 0.0)
+    slopes = np.stack([np.ones_like(regression), regression, regression / 2, np.zeros_like(regression)])
+
+    def difference(slope: np.ndarray) -> tuple[np.ndarray, Fitted]:
+        offset = losses.mean(axis=0) - slope * centre
+        return offset, base.fit(weights, losses - offset - slope * x, groups, seed)
+
+    errors = np.stack([(difference(s)[1].residuals ** 2).mean(axis=0) for s in slopes])
+    chosen = slopes[np.round(errors, 12).argmin(axis=0), np.arange(len(regression))]
+    offset, fitted = difference(chosen)
+    return FittedRungs(below, offset, chosen, fitted)
+
+
 def fit_rungs(predictor: Predictor, rungs: Sequence[tuple[Runs, np.ndarray]], seed: int) -> Fitted:
     """rungs: (runs, fit columns (n, m)) from cheap to dear. Two runs at least on every rung."""
     if not rungs:
         raise DataError("no runs on any rung")
-    fitted = fit_runs(predictor, rungs[0][0], rungs[0][1], seed)
-    for runs, y in rungs[1:]:
-        x = fitted.mean(normalised(runs.realised))
-        centre, spread = x.mean(axis=0), x.var(axis=0)
-        together = ((x - centre) * (y - y.mean(axis=0))).mean(axis=0)
-        # Pulled towards 1 as if by one more run at the rung's spread: two runs do not make a slope.
-        slope = np.maximum((len(y) * together + spread) / np.maximum((len(y) + 1) * spread, 1e-30), 0.0)
-        offset = y.mean(axis=0) - slope * centre
-        difference = fit_runs(predictor, runs, y - offset - slope * x, seed)
-        fitted = FittedRungs(fitted, offset, slope, difference)
-    return fitted
+    *below, (runs, columns) = rungs
+    return fit_runs(Rungs(predictor, tuple(below)), runs, columns, seed)
 
 
 @dataclass(frozen=True)
@@ -113,6 +146,11 @@ class Ladder:
         parts = [(runs, fit_table(trials.objective, runs.losses, runs.targets)[0]) for runs in tables]
         fitted = fit_rungs(self.predictor, parts, int(rng.integers(2**31)))
         return view(fitted, trials.objective, tables[-1].targets, trials.constraints, trials.natural)
+
+    def judge(self, trials: Trials) -> Rungs:
+        """The predictor that the search's report is about: of the dearest rung, with the cheaper runs in hand."""
+        tables = [trials.runs(fidelity_of(p)) for p in trials.cheaper]
+        return Rungs(self.predictor, tuple((r, fit_table(trials.objective, r.losses, r.targets)[0]) for r in tables))
 
     def candidates(self, trials: Trials, proxy: Proxy, rng: np.random.Generator) -> np.ndarray:
         far = trials.candidates(self.pool, rng, proxy)

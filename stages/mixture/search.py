@@ -12,7 +12,7 @@ from stages.mixture.choose import FinalRule, View, choose, perturb, view
 from stages.mixture.constraints import Constraints, project, rounded
 from stages.mixture.direct import Direct
 from stages.mixture.harness import PredictorReport, cross_validate
-from stages.mixture.ladder import Ladder
+from stages.mixture.ladder import Ladder, Rungs
 from stages.mixture.objective import Objective, fit_table
 from stages.mixture.predict import Predictor, fit_runs
 from stages.mixture.runs import Proxy, Runs
@@ -122,7 +122,8 @@ def search(
     rng = np.random.default_rng(seed)
     with threadpool_limits(1):
         weights = chosen.run(trials, rng)
-        return conclude(weights, trials.runs(), trials, chosen.name, chosen.predictor, seed)
+        predictor = chosen.judge(trials) if isinstance(chosen, Ladder) else chosen.predictor
+        return conclude(weights, trials.runs(), trials, chosen.name, predictor, seed)
 
 
 def search_runs(
@@ -185,28 +186,32 @@ def conclude(
     seed: int,
     seen: View | None = None,
 ) -> SearchResult:
-    """Cross-validates the predictor on all runs, and lets natural stand where it ranks no better than chance."""
+    """Cross-validates the predictor on all runs, and lets natural stand where it ranks no better than chance: the
+    dear runs of a ladder may be too few to tell, then the cheap ones must."""
     c, objective, natural = trials.constraints, trials.objective, trials.natural
     report = cross_validate(predictor, runs, objective, FOLDS, seed)
     if seen is None:
         columns, _ = fit_table(objective, runs.losses, runs.targets)
         seen = view(fit_runs(predictor, runs, columns, seed), objective, runs.targets, c, natural)
     home = project(natural[None], c)
-    found, verdict = (
-        True,
-        f"predicted better than natural; the predictor ranks unseen runs at {report.objective.spearman:.2f}",
+    below = predictor.below if isinstance(predictor, Rungs) else ()
+    signal = report.found_signal or any(
+        cross_validate(predictor.base, cheap, objective, FOLDS, seed).found_signal  # type: ignore[attr-defined]
+        for cheap, _ in below
     )
-    if not report.found_signal:
+    ranks = f"{report.objective.spearman:.2f}"
+    if not signal:
         found, verdict = (
             False,
             (
-                f"nothing found: predictions rank unseen runs at {report.objective.spearman:.2f} "
-                f"(95% interval {report.objective.low:.2f} to {report.objective.high:.2f}), no better than chance; "
-                "the natural mixture stands. Run more proxies, or an objective with less noise."
+                f"nothing found: predictions rank unseen runs at {ranks} ({len(runs)} runs), as chance alone might; "
+                "the natural mixture stands. Run more proxies, or choose an objective with less noise."
             ),
         )
     elif float(seen.score(weights[None])[0]) >= float(seen.score(home)[0]):
         found, verdict = False, "no mixture is predicted better than natural; the natural mixture stands"
+    else:
+        found, verdict = True, f"predicted better than natural; the predictor ranks unseen runs at {ranks}"
     if not found:
         weights = rounded(natural, c)
     both = np.stack([weights, home[0]])

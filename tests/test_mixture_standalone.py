@@ -1,0 +1,157 @@
+"""`gristmill search` on tables: files written, the same bytes twice, and errors that name what is wrong."""
+
+import argparse
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import polars as pl
+import pytest
+
+from pipeline.errors import ConfigError, DataError, InfeasibleError, InputError
+from stages.mixture.runs import Fidelity, write_jsonl, write_parquet
+from stages.mixture.standalone import add_arguments, search_command
+from stages.mixture.table import TableProxy, read_tables, table_runs
+
+
+def tables(folder: Path, n: int = 60, extra: dict[str, list] | None = None) -> None:
+    """olmix's shape: run, name, index, then domains; and run, name, index, then metrics."""
+    rng = np.random.default_rng(0)
+    w = rng.dirichlet(np.full(4, 0.7), n)
+    y = np.stack([3 - np.log(w[:, 0] + 0.05), 2 - np.log(w[:, 1] + 0.05)], axis=1) + rng.normal(0, 0.02, (n, 2))
+    own = {"run": [f"id{i}" for i in range(n)], "name": [f"n{i}" for i in range(n)], "index": list(range(n))}
+    ratios = {**own, **dict(zip(("web", "code", "wiki:en", "books"), w.T.tolist(), strict=True)), **(extra or {})}
+    pl.DataFrame(ratios).write_csv(folder / "ratios.csv")
+    # In another order: rows are joined, not zipped.
+    metrics = pl.DataFrame({**own, "eval/a": y[:, 0], "eval/b": y[:, 1]})
+    metrics.reverse().write_csv(folder / "metrics.csv")
+
+
+def run(folder: Path, out: Path, *more: str) -> int:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return search_command(parser.parse_args(["--runs", str(folder), "--out", str(out), "--predictor", "gp", *more]))
+
+
+def test_search_command_writes_weights_report_runs_and_plots(tmp_path, capsys):
+    tables(tmp_path)
+    (tmp_path / "tokens.json").write_text('{"web": 700, "code": 100, "wiki:en": 100, "books": 100}')
+    assert run(tmp_path, tmp_path / "out", "--tokens", str(tmp_path / "tokens.json"), "--budget", "1000") == 0
+    names = {p.name for p in (tmp_path / "out").iterdir()}
+    pictures = {"weights.svg", "predictor.svg", "runs.svg"}
+    assert names == {"weights.json", "predictor.json", "report.md", "runs.parquet"} | pictures
+    content = json.loads((tmp_path / "out" / "weights.json").read_text())
+    weights = content["weights"]
+    assert round(sum(weights.values()), 9) == 1.0
+    assert content["found"] is True
+    assert weights["code"] <= 0.4 + 1e-6  # 100 tokens x 4 epochs / 1000
+    assert weights["web"] + weights["code"] > 0.85
+    assert content["natural"]["web"] == 0.7
+    for name in pictures:
+        ElementTree.parse(tmp_path / "out" / name)
+    assert "wiki:en" in (tmp_path / "out" / "report.md").read_text()
+    assert "predicted better than natural" in capsys.readouterr().out
+
+
+def test_search_command_twice_gives_the_same_bytes(tmp_path):
+    tables(tmp_path)
+    for out in ("1", "2"):
+        run(tmp_path, tmp_path / out, "--seed", "3")
+    for path in (tmp_path / "1").iterdir():
+        assert path.read_bytes() == (tmp_path / "2" / path.name).read_bytes(), path.name
+
+
+def test_caps_floors_and_fixed_shares_are_held(tmp_path):
+    tables(tmp_path)
+    run(tmp_path, tmp_path / "o", "--cap", "web=0.2", "--floor", "books=0.1", "--fix", "wiki:en=0.3")
+    weights = json.loads((tmp_path / "o" / "weights.json").read_text())["weights"]
+    assert weights["web"] <= 0.2 + 1e-6
+    assert weights["books"] >= 0.1 - 1e-6
+    assert weights["wiki:en"] == pytest.approx(0.3, abs=1e-6)
+
+
+def test_objective_weighs_targets(tmp_path):
+    tables(tmp_path)
+    run(tmp_path, tmp_path / "o", "--objective", "eval/b=1")
+    weights = json.loads((tmp_path / "o" / "weights.json").read_text())["weights"]
+    assert max(weights, key=weights.get) == "code"
+
+
+@pytest.mark.parametrize(
+    ("more", "error", "says"),
+    [
+        (["--objective", "nope=1"], ConfigError, "no run measures nope"),
+        (["--objective", "eval/a=x"], ConfigError, "expected NAME=NUMBER"),
+        (["--cap", "nope=0.1"], ConfigError, "unknown buckets nope"),
+        (["--cap", "web=0.1", "--cap", "web=0.2"], ConfigError, "given twice"),
+        (["--budget", "100"], ConfigError, "--budget needs --tokens"),
+        (["--floor", "web=0.9", "--floor", "code=0.9"], InfeasibleError, "minimum weights sum to 1.8"),
+        (["--tokens", "nowhere.json"], InputError, "no such file"),
+        (["--ratios", "a.csv"], ConfigError, "either as --runs"),
+        (["--guard", "eval/c"], ConfigError, "eval/c must be targets"),
+    ],
+)
+def test_arguments_that_cannot_be_meant_are_named(tmp_path, more, error, says):
+    tables(tmp_path)
+    with pytest.raises(error, match=says):
+        run(tmp_path, tmp_path / "o", *more)
+
+
+def test_tables_that_do_not_fit_are_named(tmp_path):
+    tables(tmp_path)
+    metrics = pl.read_csv(tmp_path / "metrics.csv")
+    metrics.head(50).write_csv(tmp_path / "fewer.csv")
+    with pytest.raises(DataError, match="no row for 10 runs"):
+        read_tables(tmp_path / "ratios.csv", tmp_path / "fewer.csv")
+    pl.concat([metrics, metrics.head(1)]).write_csv(tmp_path / "twice.csv")
+    with pytest.raises(DataError, match="more than once"):
+        read_tables(tmp_path / "ratios.csv", tmp_path / "twice.csv")
+    with pytest.raises(InputError, match="no such file"):
+        read_tables(tmp_path / "ratios.csv", tmp_path / "missing.csv")
+    metrics.drop("run", "name", "index").write_csv(tmp_path / "bare.csv")
+    with pytest.raises(InputError, match="share none of the run columns"):
+        read_tables(tmp_path / "ratios.csv", tmp_path / "bare.csv")
+
+
+def test_tables_are_joined_by_run_not_by_row(tmp_path):
+    tables(tmp_path)
+    runs = read_tables(tmp_path / "ratios.csv", tmp_path / "metrics.csv")
+    assert runs.buckets == ("web", "code", "wiki:en", "books")
+    assert runs.targets == ("eval/a", "eval/b")
+    assert np.corrcoef(np.log(runs.weights[:, 0] + 0.05), runs.losses[:, 0])[0, 1] < -0.99
+
+
+def test_two_tables_that_count_from_one_share_no_run_id(tmp_path):
+    tables(tmp_path)
+    (tmp_path / "ratios.csv").rename(tmp_path / "other.csv")
+    other = read_tables(tmp_path / "other.csv", tmp_path / "metrics.csv")
+    tables(tmp_path)
+    assert not set(other.run_id) & set(read_tables(tmp_path / "ratios.csv", tmp_path / "metrics.csv").run_id)
+
+
+def test_folders_of_parquet_and_jsonl_are_joined_and_fidelities_kept_apart(tmp_path):
+    tables(tmp_path)
+    runs = read_tables(tmp_path / "ratios.csv", tmp_path / "metrics.csv")
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    write_parquet(runs.take(range(30)), folder / "a.parquet")
+    write_jsonl(runs.take(range(30, 60)), folder / "b.jsonl")
+    assert run(folder, tmp_path / "o") == 0
+    big = table_runs(runs.weights, runs.losses, runs.buckets, runs.targets, runs.run_id, Fidelity("gpt", 1e9))
+    write_parquet(big, folder / "c.parquet")
+    with pytest.raises(ConfigError, match="mixes fidelities"):
+        run(folder, tmp_path / "o2")
+
+
+def test_empty_folder_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"holds no \*\.parquet"):
+        run(tmp_path, tmp_path / "o")
+
+
+def test_table_proxy_answers_for_its_mixtures_only(tmp_path):
+    tables(tmp_path)
+    proxy = TableProxy(read_tables(tmp_path / "ratios.csv", tmp_path / "metrics.csv"))
+    assert np.array_equal(proxy.losses(proxy.mixtures[[3, 1]]), proxy.runs.losses[[3, 1]])
+    with pytest.raises(DataError, match="holds no mixture"):
+        proxy.losses(np.full((1, 4), 0.25))

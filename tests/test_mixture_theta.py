@@ -1,0 +1,107 @@
+"""QuaDMix's parameters: Algorithm 1's laws, and a planted optimum (specs 2.3, 2.7)."""
+
+import numpy as np
+import pytest
+
+from stages.mixture.objective import Objective
+from stages.mixture.theta import QuadmixSpace, ThetaSearch, TrustRegion, sampling_value
+
+DOMAINS, CRITERIA, DOCS = 4, 3, 400
+NEED = np.array([0.5, 0.3, 0.15, 0.05])
+LOSS = Objective((("loss", 1.0),), "losses")
+
+
+def thetas(space: QuadmixSpace, n: int = 4000) -> np.ndarray:
+    return space.theta(np.random.default_rng(0).random((n, space.inputs)))
+
+
+def test_space_of_the_paper_has_182_parameters():
+    space = QuadmixSpace(3, 26)
+    assert space.inputs == 3 + 182
+    assert thetas(space, 2).shape == (2, 182)
+
+
+def test_alpha_sums_to_one_and_follows_the_global_weight():
+    space = QuadmixSpace(3, 26)
+    u = np.random.default_rng(0).random((300, space.inputs))
+    alpha = space.theta(u)[:, : 26 * 3].reshape(-1, 26, 3)
+    assert np.allclose(alpha.sum(axis=2), 1.0)
+    overall = u[:, :3] / u[:, :3].sum(axis=1, keepdims=True)
+    assert np.corrcoef(alpha.mean(axis=1)[:, 0], overall[:, 0])[0, 1] > 0.9
+    assert alpha.mean(axis=1)[:, 0].std() > 0.1  # without the global weight it would be 1/3 every time
+
+
+@pytest.mark.parametrize(("scale", "median"), [("log10", 10**1.5), ("linear", 500.0)])
+def test_ranges_are_the_papers(scale, median):
+    space = QuadmixSpace(2, 3, lambda_scale=scale)
+    parts = [space.unpack(t) for t in thetas(space)]
+    steep = np.array([p["lambda"] for p in parts])
+    assert np.median(steep) == pytest.approx(median, rel=0.1)
+    assert max(p["omega"].max() for p in parts) <= 0.1
+    assert max(p["epsilon"].max() for p in parts) <= 1e-3
+
+
+def test_sampling_value_steps_down_at_omega():
+    rank = np.array([0.0, 0.04, 0.05, 0.0501, 1.0])
+    s = sampling_value(rank, 50.0, 0.05, 0.7, 0.001)
+    assert s[2] == pytest.approx(1.001)
+    assert s[3] == s[4] == 0.001
+    assert (np.diff(s) <= 0).all()
+    assert (sampling_value(rank, 1000.0, 0.1, 1.0, 0.001) <= 2.001).all()
+
+
+def test_sampling_value_keeps_the_share_of_the_closed_form():
+    rank = (np.arange(2_000_000) + 0.5) / 2_000_000
+    for steep, omega, eps in ((30.0, 0.08, 0.0005), (300.0, 0.05, 0.0)):
+        closed = 2 / steep * (np.log1p(np.exp(steep * omega)) - np.log(2)) + eps
+        assert sampling_value(rank, steep, omega, 1.0, eps).mean() == pytest.approx(closed, abs=1e-5)
+
+
+def world(seed: int):
+    """Three criteria see a latent quality through noise 0.3, 1 and 3; the loss wants NEED's shares and good texts."""
+    rng = np.random.default_rng(seed)
+    quality = rng.normal(size=(DOMAINS, DOCS))
+    seen = np.stack([quality + rng.normal(size=quality.shape) * sd for sd in (0.3, 1.0, 3.0)], axis=2)
+    ranks = (-seen).argsort(axis=1).argsort(axis=1) / DOCS
+    space = QuadmixSpace(CRITERIA, DOMAINS)
+
+    def evaluate(batch: np.ndarray) -> np.ndarray:
+        out = np.empty((len(batch), 1))
+        for i, theta in enumerate(batch):
+            p, kept, good = space.unpack(theta), np.zeros(DOMAINS), 0.0
+            for m in range(DOMAINS):
+                merged = ranks[m] @ p["alpha"][m]
+                rank = (merged.argsort().argsort() + 1) / DOCS
+                s = sampling_value(rank, p["lambda"][m], p["omega"][m], p["eta"][m], p["epsilon"][m])
+                kept[m] = s.sum()
+                good += NEED[m] * (s * quality[m]).sum() / s.sum()
+            share = kept / kept.sum()
+            out[i] = (NEED * np.log(NEED / share)).sum() + 0.5 * (2.2 - good)
+        return out
+
+    return space, evaluate
+
+
+def test_planted_parameters_are_recovered():
+    space, evaluate = world(0)
+    found = ThetaSearch(600, 20_000).run(space, evaluate, LOSS, ("loss",), 0)
+    loss, ran = float(evaluate(found.theta[None])[0, 0]), found.losses[:, 0]
+    assert loss < 0.4 * np.median(ran)
+    assert loss < ran.min() + 0.2
+    alpha = space.unpack(found.theta)["alpha"].mean(axis=0)
+    assert alpha[0] > 0.5 > alpha[1] > alpha[2]
+
+
+def test_trust_region_beats_random_draws_with_the_same_runs():
+    for seed in (0, 1):
+        space, evaluate = world(seed)
+        plain = ThetaSearch(600, 20_000).run(space, evaluate, LOSS, ("loss",), seed)
+        near = TrustRegion(200, 20, 20).run(space, evaluate, LOSS, ("loss",), seed)
+        assert len(near.losses) == len(plain.losses) == 600
+        assert evaluate(near.theta[None])[0, 0] < evaluate(plain.theta[None])[0, 0]
+
+
+def test_parameter_search_is_the_same_twice():
+    for settings in (ThetaSearch(80, 2000), TrustRegion(40, 3, 8, pool=200)):
+        a, b = (settings.run(*world(3), LOSS, ("loss",), 7) for _ in range(2))
+        assert np.array_equal(a.theta, b.theta)
