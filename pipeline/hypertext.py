@@ -7,9 +7,11 @@ from typing import TypeAlias
 # Of HTML's elements, those that are written without an end tag.
 _VOID = frozenset({"meta", "link", "br", "hr", "img", "wbr", "col"})
 
-# C0 and C1 controls but tab and newline, and noncharacters: HTML allows none of them.
+# C0 and C1 controls but tab and newline, and noncharacters: HTML allows none of them. Embeddings, overrides and
+# isolates of the bidirectional algorithm: one in a name would turn the numbers after it around.
 _CONTROLS = {
     **dict.fromkeys((*range(9), *range(11, 32), *range(127, 160), *range(0xD800, 0xE000), *range(0xFDD0, 0xFDF0)), "�"),
+    **dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)), "�"),
     **dict.fromkeys((plane << 16 | end for plane in range(17) for end in (0xFFFE, 0xFFFF)), "�"),
 }
 

@@ -51,7 +51,7 @@ h1 { font-size: 2.6rem; line-height: 1.1; font-weight: 600; letter-spacing: -.01
   overflow-wrap: anywhere; }
 .identity { color: var(--soft); font: .82rem/1.5 var(--sans); }
 .abstract { max-width: 46rem; font-size: 1.09rem; margin: 1.4rem 0 0; }
-.keys { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.2rem, 1fr)); margin: 1.9rem 0 0;
+.keys { display: grid; grid-template-columns: repeat(auto-fit, minmax(7.2rem, 1fr)); margin: 1.9rem 0 0;
   border-top: 2px solid var(--ink); border-bottom: 1px solid var(--line); }
 .keys > div { padding: .75rem .9rem .8rem 0; }
 .keys dt { font: .75rem/1.3 var(--sans); color: var(--soft); }
@@ -105,6 +105,7 @@ tbody th { border: 0; border-bottom: 1px solid var(--hair); color: var(--ink); f
   vertical-align: top; padding: .3rem .8rem .3rem 0; font-weight: 600; white-space: nowrap; }
 tbody tr:last-child > * { border-bottom-color: var(--line); }
 tr.sum > * { font-weight: 600; border-top: 1px solid var(--line); }
+tbody th.long { white-space: normal; overflow-wrap: anywhere; min-width: 9rem; }
 .n { text-align: right; white-space: nowrap; }
 .n + :not(.n) { padding-left: .6rem; }
 .dim { color: var(--soft); }
@@ -183,7 +184,9 @@ footer { color: var(--soft); font: .78rem/1.5 var(--sans); padding-top: 3rem; pa
   header { padding-top: 1.8rem; } h1 { font-size: 1.9rem; } .abstract { font-size: 1.02rem; }
   .keys { grid-template-columns: repeat(2, 1fr); } .keys dd { font-size: 1.2rem; } section { padding-top: 2.1rem; }
   table { font-size: .8rem; } th, td { padding-right: .6rem; }
-  tbody th { white-space: normal; overflow-wrap: anywhere; min-width: 4.2rem; } .minor { display: none; } .wide, .mid { min-width: 6rem; } .terms { min-width: 7rem; } svg.large { font-size: 16px; }
+  tbody th { white-space: normal; overflow-wrap: anywhere; min-width: 4.2rem; }
+  .minor { display: none; } .wide, .mid { min-width: 6rem; } .terms { min-width: 7rem; }
+  svg.large { font-size: 16px; }
 }
 @media (max-width: 40rem) {
   .flow tr { display: grid; grid-template-columns: 5.6rem minmax(4rem, 1fr) 3.2rem 3.8rem; }

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from pipeline.hypertext import Content, Html, tag, tag_with
 
+_LONG_NAME = 32  # characters; longer names of rows may wrap
+
 
 def count(n: int) -> str:
     return f"{n:,}"
@@ -58,7 +60,8 @@ def head(*names: str) -> list[Html]:
 
 
 def row(first: Content, *cells: Html) -> Html:
-    return tag("tr", tag_with("th", {"scope": "row"}, first), cells)
+    look = ".long" if isinstance(first, str) and len(first) > _LONG_NAME else ""
+    return tag("tr", tag_with("th" + look, {"scope": "row"}, first), cells)
 
 
 def cell(content: Content) -> Html:

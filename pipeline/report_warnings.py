@@ -59,7 +59,7 @@ def languages(facts: Facts, plan: Plan) -> Iterator[Content]:
             [f"{v} {percent(ratio(n, total))}" for v, n in sorted(left.items(), key=lambda x: (-x[1], x[0]))]
         )
         yield (
-            tag("b", f"{plural(len(left), 'language')} without thresholds of their own"),
+            tag("b", f"{plural(len(left), 'language')} without word-level thresholds"),
             f", judged by the language-neutral rules only: {listed} of the corpus's tokens.",
         )
     unknown = facts.languages.get(None)

@@ -148,7 +148,7 @@ def test_report_in_chromium_hostile_texts_stay_texts(hostile: tuple[Store, Plan]
     assert {"script", "img", "iframe", "object", "embed", "form"}.isdisjoint(page.tags)
     assert page.tags.count("style") == 1
     assert [a for a in page.attributes if a[1].startswith("on")] == []
-    shown = HOSTILE.replace("\x00", "�").replace("\x1b", "�")
+    shown = re.sub("[\x00\x1b\u202e]", "�", HOSTILE)
     for word in ("made", "too_few_words", "en", "CC-BY-4.0", "b0", "grain", "q_reference", "held"):
         assert " ".join((word + shown).split()) in page.words(), word
 
@@ -359,3 +359,8 @@ def test_ticks_are_written_short():
         "2.5 M",
         "100 B",
     ]
+
+
+def test_names_cannot_turn_numbers_around():
+    assert text("rule\u202e 75 \u2067x\u2069") == "rule� 75 �x�"
+    assert text("שלום") == "שלום"
