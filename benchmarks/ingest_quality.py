@@ -66,8 +66,9 @@ def measure(name: str, extract: Extract, held: dict[str, str], gold: list[dict])
             both = sum((mine & true).values())
             articles.append(2 * both / max(sum(mine.values()) + sum(true.values()), 1))
     precision, recall = hit / max(hit + false, 1), hit / (hit + miss)
+    f1 = 2 * precision * recall / (precision + recall)
     print(
-        f"{name:24s} precision {precision:.3f} recall {recall:.3f} F1 {2 * precision * recall / (precision + recall):.3f}"
+        f"{name:24s} precision {precision:.3f} recall {recall:.3f} F1 {f1:.3f}"
         f"  articles F1 {sum(articles) / len(articles):.3f}  {seconds:6.2f} s"
     )
 

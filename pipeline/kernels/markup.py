@@ -1,7 +1,8 @@
 """One pass over a page's UTF-8 bytes: where words of interest stand, and how much work its tags could make a parser do.
 
-A tag scanner, not a parser: it knows quotes, comments and raw text elements and nothing else; words are sought in text, comments, ld+json and
-the tags a, area, link, meta and script. It overestimates depth and formatting, because its answers decide what is too risky to hand to a native parser.
+A tag scanner, not a parser: it knows quotes, comments and raw text elements and nothing else. Words are sought in text,
+comments, ld+json and the tags a, area, link, meta and script. It overestimates depth and formatting, because its answers
+decide what is too risky to hand to a native parser.
 """
 
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ _FORMATTING_KEYS = np.array([_name_key(n) for n in _FORMATTING], dtype=np.int64)
 _RAW_KEYS = np.array([_name_key(n) for n in _RAW], dtype=np.int64)
 _SEARCHED_KEYS = np.array([_name_key(n) for n in (b"a", b"area", b"link", b"meta", b"script")], dtype=np.int64)
 _META_KEY, _SCRIPT_KEY = _name_key(b"meta"), _name_key(b"script")
+_ROOT_KEYS = np.array([_name_key(b"html"), _name_key(b"body")], dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -253,7 +255,8 @@ def _scan(page, lower, table, words, chain, hits):
             i = j + 1
             text = i
         elif _among(_FLAT_KEYS, key):
-            root_attributes += count
+            if _among(_ROOT_KEYS, key):
+                root_attributes += count  # a parser adds those of every further tag to the first
         elif not _among(_VOID_KEYS, key):
             opened[bucket] += 1
             depth += 1
@@ -262,4 +265,4 @@ def _scan(page, lower, table, words, chain, hits):
                 open_formatting += 1
     if text < size:
         n = _find(page, lower, table, words, chain, text, size, TEXT, hits, n)
-    return n, deepest, max(attributes, 0), formatting
+    return n, deepest, max(attributes, root_attributes), formatting

@@ -14,7 +14,7 @@ from pipeline.stage import Part
 from stages.ingest.archive import Record, head_of, next_start, records
 from stages.ingest.files import File, Retry, open_file
 from stages.ingest.grammar import WARC, Grammar, grammar_of
-from stages.ingest.html import EXTRACTORS, Extract
+from stages.ingest.html import EXTRACTORS
 from stages.ingest.inputs import inputs_of, parts_of
 from stages.ingest.members import Codec, codec_of
 from stages.ingest.responses import Limits, Rejected, document_of, text_of, url_of
@@ -46,6 +46,9 @@ class Ingest:
     body_bytes: int = 8 << 20
     # Pages nested too deep for a parser: true keeps the plain text between the tags, false rejects (too_nested).
     wild_as_text: bool = True
+    # Seconds a heavy page (every page with trafilatura) may take before it is rejected as timed_out. The structure of a
+    # page bounds its cost far below (stages/ingest/html.py); a run in which this fires may differ from the next one.
+    page_s: float = 30.0
     # Larger files are cut into parts of about this size.
     part_bytes: int = 64 << 20
     # Attempts for a remote read.
@@ -66,8 +69,8 @@ class Ingest:
     writes: ClassVar[tuple[str, ...]] = WRITES
     rules: ClassVar[tuple[str, ...]] = (
         "not_a_response", "revisit", "bad_status", "not_html", "empty_body", "undecodable", "no_text", "too_large",
-        "too_nested", "broken_record", "truncated", "broken_line", "empty_file", "not_an_archive", "not_a_parquet_file",
-        "no_text_column",
+        "too_nested", "timed_out", "parser_crashed", "broken_record", "truncated", "broken_line", "empty_file",
+        "not_an_archive", "not_a_parquet_file", "no_text_column",
     )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -129,20 +132,19 @@ class Ingest:
         )  # fmt: skip
 
     def _read_archive(self, file: File, codec: Codec | None, grammar: Grammar, part: Part, rows: Rows) -> None:
-        limits = Limits(self.body_bytes, self.mimes, self.wild_as_text)
-        extract: Extract = EXTRACTORS[self.extractor]
+        limits = Limits(self.body_bytes, self.mimes, self.wild_as_text, self.extractor, self.page_s)
         start, end = (next_start(file, codec, grammar, edge) for edge in (part.start, part.end))
         block_bytes = self.body_bytes + (1 << 16)  # the HTTP header comes before the body
         for record in records(file, codec, grammar, start, end, block_bytes):
-            self._book(record, limits, extract, rows)
+            self._book(record, limits, rows)
 
-    def _book(self, record: Record, limits: Limits, extract: Extract, rows: Rows) -> None:
+    def _book(self, record: Record, limits: Limits, rows: Rows) -> None:
         record_id = text_of(record.fields.get(b"warc-record-id"))
         if record.rule:
             rows.reject(record.rule, record.offset + record.inner, record_id, url_of(record), record.size)
             return
         try:
-            document = document_of(record, limits, extract)
+            document = document_of(record, limits)
         except Rejected as rejected:
             rows.reject(rejected.rule, record.offset + record.inner, record_id, url_of(record), rejected.size)
         else:

@@ -55,8 +55,9 @@ def header_at(grammar: Grammar, buffer: bytes, at: int) -> tuple[dict[bytes, byt
     fields: dict[bytes, bytes] = {}
     name = b""
     for line in buffer[at:end].split(b"\n")[1:]:
-        if line[:1] in (b" ", b"\t") and name:
-            fields[name] += b" " + line.strip()
+        if line[:1] in (b" ", b"\t"):
+            if name in fields:
+                fields[name] += b" " + line.strip()
             continue
         name, colon, value = line.partition(b":")
         name = name.strip().lower()

@@ -10,20 +10,20 @@ from resiliparse.parse.html import HTMLTree
 
 from pipeline.kernels.markup import Scan, scan_markup
 from stages.ingest.evidence import NEEDLES, Evidence, harvest
+from stages.ingest.guard import GUARD
 
 TITLE_CHARS = 500
 # What resiliparse 2.0 (lexbor) takes long for is quadratic; at these limits a page takes about 0.2 s.
 DEPTH = 3000  # <div> x 3000: 0.15 s, x 10000: 1.1 s, x 100000: minutes
 ATTRIBUTES = 10_000  # in one tag: 0.2 s; x 100000: 15 s
 FORMATTING = 300_000  # elements reopened by <p><font a=1><p><font a=2>...: 1M take 0.6 s and 200 MB
+HEAVY_BYTES = 3 << 20
 _SKIPPED = ["nav", "footer", "aside", "button", "figcaption"]  # not form: many a site wraps the whole page in one
 TAIL_CHARS = 40
 _SENTENCE_ENDS = frozenset(".!?:;…\"”»)]'’。！？；：」』）।۔؟።។။")
 _TITLE_PARTS = re.compile(r"\s+[|–—·»-]\s+")
-_BREAK = re.compile(r"</?(?:p|div|br|li|ul|ol|tr|table|h[1-6]|section|article|blockquote|pre|dd|dt|hr)\b[^>]*>", re.I)
-_TAG = re.compile(r"</?[a-zA-Z!?][^>]*>?")
-_SPACES = re.compile(r"[^\S\n]+")
-_LINES = re.compile(r"\n\s*\n+")
+_BREAK = re.compile(r"</?(?:p|div|br|li|ul|ol|tr|table|h[1-6]|section|article|blockquote|pre|dd|dt|hr)\b[^<>]*>?", re.I)
+_TAG = re.compile(r"</?[a-zA-Z!?][^<>]*>?")
 _TITLE = re.compile(r"<title[^>]*>([^<]*)", re.I)
 
 
@@ -45,19 +45,41 @@ def is_wild(scan: Scan) -> bool:
     return scan.depth > DEPTH or scan.attributes > ATTRIBUTES or scan.formatting > FORMATTING
 
 
-def read_page(html: str, utf8: bytes | None, headers: Mapping[str, str], extract: Extract) -> Page:
-    """`utf8`: the page's bytes where they are UTF-8 already; `headers`: of the HTTP response, lower-case names."""
+def is_heavy(scan: Scan, size: int) -> bool:
+    """Costs a multiple of an ordinary page, but a bounded one; the largest pages of web/ are far below."""
+    return (
+        scan.depth > DEPTH // 4
+        or scan.attributes > ATTRIBUTES // 4
+        or scan.formatting > FORMATTING // 4
+        or size > HEAVY_BYTES
+    )
+
+
+def read_page(html: str, utf8: bytes | None, headers: Mapping[str, str], extractor: str, page_s: float) -> Page:
+    """`utf8`: the page's bytes where they are UTF-8 already; `headers`: of the HTTP response, lower-case names.
+
+    Raises TimedOut or Crashed for a page that had to be read beside the worker.
+    """
     raw = html.encode("utf-8", "replace") if utf8 is None else utf8
     scan = scan_markup(raw, NEEDLES)
     if is_wild(scan):
         found = _TITLE.search(html, 0, 1 << 16)
         title = clean_title(unescape(found.group(1))) if found else None
         return Page(plain_text(html), title, None, harvest(raw, scan, None, headers), wild=True)
+    if extractor != "resiliparse" or is_heavy(scan, len(raw)):
+        page = GUARD.read((raw, dict(headers), extractor), page_s)
+        assert isinstance(page, Page)
+        return page
+    return parsed(html, raw, headers, extractor, scan)
+
+
+def parsed(html: str, raw: bytes, headers: Mapping[str, str], extractor: str, scan: Scan | None = None) -> Page:
+    """Text, title, language and evidence of a page that is tame enough to parse."""
     tree = HTMLTree.parse(html)
-    text = extract(tree, html)
     root = tree.document.document_element if tree.document is not None else None
     lang = (root.getattr("lang") or root.getattr("xml:lang")) if root is not None else None
-    return Page(text, clean_title(tree.title), lang or None, harvest(raw, scan, tree, headers))
+    evidence = harvest(raw, scan_markup(raw, NEEDLES) if scan is None else scan, tree, headers)
+    return Page(EXTRACTORS[extractor](tree, html), clean_title(tree.title), lang or None, evidence)
 
 
 def clean_title(title: str | None) -> str | None:
@@ -117,9 +139,10 @@ EXTRACTORS: Mapping[str, Extract] = {"resiliparse": resiliparse_main, "trafilatu
 
 
 def plain_text(html: str) -> str:
-    """Everything between the tags, in linear time."""
+    """The lines between the tags, in linear time."""
     text = _TAG.sub(" ", _BREAK.sub("\n", _without_raw(html)))
-    return _LINES.sub("\n\n", _SPACES.sub(" ", unescape(text))).strip()
+    lines = (" ".join(line.split()) for line in unescape(text).split("\n"))
+    return "\n".join(line for line in lines if line)
 
 
 def _without_raw(html: str) -> str:

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from stages.ingest.archive import Record
-from stages.ingest.charset import decode
+from stages.ingest.charset import Decoded, decode
 from stages.ingest.evidence import Evidence
-from stages.ingest.html import Extract, read_page
+from stages.ingest.guard import Crashed, TimedOut
+from stages.ingest.html import Page, read_page
 from stages.ingest.http import BodyTooLarge, charset_of, mime_of, response_of
 from stages.ingest.rows import Document, clean
 
@@ -30,6 +31,8 @@ class Limits:
     body_bytes: int
     mimes: tuple[str, ...]
     wild_as_text: bool
+    extractor: str
+    page_s: float
 
 
 class Rejected(Exception):
@@ -49,7 +52,7 @@ def url_of(record: Record) -> str | None:
     return url.strip("<>") if url else None  # wget writes <...>
 
 
-def document_of(record: Record, limits: Limits, extract: Extract) -> Document:
+def document_of(record: Record, limits: Limits) -> Document:
     """Raises Rejected. `record` is whole."""
     kind = record.fields.get(b"warc-type", b"").lower()
     if kind == b"conversion":
@@ -60,31 +63,29 @@ def document_of(record: Record, limits: Limits, extract: Extract) -> Document:
         raise Rejected("not_a_response", record.size)
     url = url_of(record) or ""
     if kind == b"resource" or not url.startswith("http"):
-        return _resource(record, limits, extract, http=kind == b"response" and record.block.startswith(b"HTTP/"))
-    return _response(record, limits, extract)
+        return _resource(record, limits, http=kind == b"response" and record.block.startswith(b"HTTP/"))
+    return _response(record, limits)
 
 
-def _response(record: Record, limits: Limits, extract: Extract) -> Document:
+def _response(record: Record, limits: Limits) -> Document:
     try:
         response = response_of(record.block, limits.body_bytes)
     except BodyTooLarge as error:
         raise Rejected("too_large", record.size) from error
     if response.status != 200:
         raise Rejected("bad_status", len(response.body))
-    return _from_body(
-        record, response.body, response.mime, response.charset, response.headers, response.status, limits, extract
-    )
+    return _from_body(record, response.body, response.mime, response.charset, response.headers, response.status, limits)
 
 
-def _resource(record: Record, limits: Limits, extract: Extract, http: bool) -> Document:
+def _resource(record: Record, limits: Limits, http: bool) -> Document:
     if http:
-        return _response(record, limits, extract)
+        return _response(record, limits)
     kind = text_of(record.fields.get(b"content-type")) or ""
     if mime_of(kind) not in limits.mimes:
         raise Rejected("not_a_response" if not (url_of(record) or "").startswith("http") else "not_html", record.size)
     if record.size > limits.body_bytes:
         raise Rejected("too_large", record.size)
-    return _from_body(record, record.block, mime_of(kind), charset_of(kind), {}, None, limits, extract)
+    return _from_body(record, record.block, mime_of(kind), charset_of(kind), {}, None, limits)
 
 
 def _from_body(
@@ -95,7 +96,6 @@ def _from_body(
     headers: Mapping[str, str],
     status: int | None,
     limits: Limits,
-    extract: Extract,
 ) -> Document:
     size = len(body)
     if not size or body.isspace():
@@ -112,7 +112,7 @@ def _from_body(
     if mime not in HTML:
         text, title, lang, evidence = decoded.text.strip(), None, None, Evidence()
     else:
-        page = read_page(decoded.text, decoded.utf8, headers, extract)
+        page = _page_of(decoded, headers, size, limits)
         if page.wild and not limits.wild_as_text:
             raise Rejected("too_nested", size)
         text, title, lang, evidence = page.text, page.title, page.lang, page.evidence
@@ -125,6 +125,15 @@ def _from_body(
         text, size, url_of(record), text_of(record.fields.get(b"warc-date")), None, title, clean(lang), decoded.charset,
         decoded.source, mime, status, evidence,
     )  # fmt: skip
+
+
+def _page_of(decoded: Decoded, headers: Mapping[str, str], size: int, limits: Limits) -> Page:
+    try:
+        return read_page(decoded.text, decoded.utf8, headers, limits.extractor, limits.page_s)
+    except TimedOut as error:
+        raise Rejected("timed_out", size) from error
+    except Crashed as error:
+        raise Rejected("parser_crashed", size) from error
 
 
 def _converted(record: Record, limits: Limits) -> Document:
