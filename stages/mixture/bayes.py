@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from pipeline.errors import ConfigError
 from stages.mixture.choose import FinalRule, View, perturb
@@ -116,8 +116,9 @@ def log_expected_improvement(mean: np.ndarray, sd: np.ndarray, incumbent: float)
     """log E[max(incumbent - f, 0)] for f ~ N(mean, sd); far below 0 by the tail's expansion."""
     z = (incumbent - mean) / sd
     near = z > -6.0
-    h = np.where(near, z * norm.cdf(z) + norm.pdf(z), 1.0)
+    log_density = -0.5 * (z * z + np.log(2 * np.pi))
+    h = np.where(near, z * ndtr(z) + np.exp(log_density), 1.0)
     # For z -> -inf: z * cdf + pdf = pdf / z^2 * (1 - 3 / z^2 + ...)
     safe = np.where(near, -6.0, z)
-    tail = norm.logpdf(safe) - 2 * np.log(-safe) + np.log1p(-3.0 / safe**2)
+    tail = log_density - 2 * np.log(-safe) + np.log1p(-3.0 / safe**2)
     return np.log(sd) + np.where(near, np.log(np.maximum(h, 1e-300)), tail)

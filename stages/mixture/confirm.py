@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from pipeline.errors import ConfigError
 from stages.mixture.constraints import Constraints, project, unimax
@@ -101,7 +101,7 @@ def interval(difference: np.ndarray, level: float) -> tuple[float, float]:
     n, mean = len(difference), float(difference.mean())
     if n == 1:
         return mean, mean
-    half = float(student.ppf(0.5 + level / 2, n - 1)) * float(difference.std(ddof=1)) / np.sqrt(n)
+    half = float(stdtrit(n - 1, 0.5 + level / 2)) * float(difference.std(ddof=1)) / np.sqrt(n)
     return mean - half, mean + half
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm, rankdata
+from scipy.special import ndtri
 
 from pipeline.errors import DataError
 from stages.mixture.objective import Objective, fit_table
@@ -22,17 +22,23 @@ from stages.mixture.runs import Runs
 
 def spearman(a: np.ndarray, b: np.ndarray) -> float:
     """Rank correlation; 0 where one side does not vary (a constant prediction ranks nothing)."""
-    x, y = rankdata(a), rankdata(b)
+    x, y = ranks(a), ranks(b)
     x, y = x - x.mean(), y - y.mean()
-    norm_ = float(np.sqrt((x @ x) * (y @ y)))
-    return float(x @ y) / norm_ if norm_ > 0 else 0.0
+    length = float(np.sqrt((x @ x) * (y @ y)))
+    return float(x @ y) / length if length > 0 else 0.0
+
+
+def ranks(values: np.ndarray) -> np.ndarray:
+    """1 for the lowest; equal values share the mean of their ranks."""
+    _, at, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[at]
 
 
 def spearman_interval(rho: float, n: int, level: float = 0.95) -> tuple[float, float]:
     """Fisher's interval with the variance of Bonett and Wright 2000, (1 + rho^2 / 2) / (n - 3)."""
     if n < 5:
         return -1.0, 1.0
-    half = float(norm.ppf(0.5 + level / 2)) * np.sqrt((1 + rho**2 / 2) / (n - 3))
+    half = float(ndtri(0.5 + level / 2)) * np.sqrt((1 + rho**2 / 2) / (n - 3))
     z = np.arctanh(np.clip(rho, -0.999999, 0.999999))
     return float(np.tanh(z - half)), float(np.tanh(z + half))
 
