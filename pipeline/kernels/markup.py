@@ -1,7 +1,7 @@
 """One pass over a page's UTF-8 bytes: where words of interest stand, and how much work its tags could make a parser do.
 
-A tag scanner, not a parser: it knows quotes, comments and raw text elements and nothing else. Words are sought in text,
-comments, ld+json and the tags a, area, link, meta and script. It overestimates depth and formatting, because its answers
+A tag scanner, not a parser: it knows quotes, comments and raw text elements, nothing else. Words are sought in text,
+comments, ld+json and the tags a, area, link, meta and script. It overestimates depth and formatting: its answers
 decide what is too risky to hand to a native parser.
 """
 

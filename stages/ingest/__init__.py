@@ -77,8 +77,9 @@ class Ingest:
         for field, value, known in (("format", self.format, FORMATS), ("extractor", self.extractor, tuple(EXTRACTORS))):
             if value not in known:
                 raise ConfigError(f"input.{field} is {value!r}; it can be {', '.join(known)}")
-        if min(self.body_bytes, self.part_bytes, self.retries) < 1:
-            raise ConfigError("input.body_bytes, input.part_bytes and input.retries must be at least 1")
+        for field in ("body_bytes", "part_bytes", "retries", "page_s"):
+            if getattr(self, field) <= 0:
+                raise ConfigError(f"input.{field} is {getattr(self, field)}; it must be more than 0")
 
     def parts(self) -> list[Part]:
         retry = Retry(self.retries, self.retry_s)

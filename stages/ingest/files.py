@@ -234,18 +234,23 @@ def _patiently(call: Callable[[], T], what: str, retry: Retry) -> T:
     for attempt in range(1, retry.attempts + 1):
         try:
             return call()
-        except (FileNotFoundError, PermissionError) as error:
-            raise InputError(
-                f"input {what}: {error or type(error).__name__}; check the address and the rights"
-            ) from error
+        except (ImportError, TypeError, ValueError, InputError):
+            raise
         except Exception as error:  # each filesystem has errors of its own (aiohttp, botocore, requests)
-            if isinstance(error, ImportError | TypeError | ValueError | InputError):
-                raise
+            if _is_final(error):
+                raise InputError(f"input {what}: {type(error).__name__}; check the address and the rights") from error
             if attempt == retry.attempts:
                 text = f"input {what}: {type(error).__name__}: {error} after {attempt} attempts; try again later"
                 raise InputError(text) from error
             time.sleep(retry.seconds * 2 ** (attempt - 1))
     raise AssertionError("unreachable")
+
+
+def _is_final(error: Exception) -> bool:
+    """No second attempt helps. fsspec's HTTP says "not found" to any failure, whose status is then in the cause."""
+    if not isinstance(error, FileNotFoundError | PermissionError):
+        return False
+    return error.__cause__ is None or getattr(error.__cause__, "status", None) in (401, 403, 404, 410)
 
 
 def read_whole(path: str, retry: Retry) -> bytes:
