@@ -89,6 +89,7 @@ def agree(args: argparse.Namespace) -> None:
     ngram = NgramProxy.fit(
         list(buckets.values()), list(targets.values()), TEN, TEN,
         budget_tokens=args.tokens, vocab=args.vocab, end_id=END, max_order=args.order, threads=args.threads,
+        repeat_value=args.repeat_value,
     )  # fmt: skip
     counted = ngram.losses(gpt.realised(weights))
     print(f"ngram: discounts {ngram.discounts}, strengths {ngram.strengths}")
@@ -217,6 +218,7 @@ def main() -> None:
     parser.add_argument("--order", type=int, default=3)
     parser.add_argument("--scarce", nargs="*", default=[], help="buckets cut to --scarce-tokens, so that they repeat")
     parser.add_argument("--scarce-tokens", type=int, default=40_000)
+    parser.add_argument("--repeat-value", type=float, default=0.1, help="of the n-gram proxy, see NgramProxy.fit")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, required=False, help="where gpt runs are kept")

@@ -29,7 +29,7 @@ TARGETS = [stream(9, 90, 1), np.append(stream(8, 70, 4), END)]
 def fit(**changes):
     settings = {
         "budget_tokens": 256, "vocab": VOCAB, "end_id": END, "max_order": 3,
-        "discounts": DISCOUNTS[:3], "strengths": STRENGTHS[:3], "threads": 1,
+        "discounts": DISCOUNTS[:3], "strengths": STRENGTHS[:3], "repeat_value": 1.0, "threads": 1,
     } | changes  # fmt: skip
     return NgramProxy.fit(STREAMS, TARGETS, ("a", "b", "c"), ("x", "y"), **settings)
 

@@ -3,8 +3,9 @@
 An interpolated n-gram model with absolute discounting and a strength (the Pitman-Yor predictive rule, Teh 2006; with
 strength 0 it is Ney's absolute discounting). A mixture reads w_b * budget tokens of bucket b: whole epochs of its
 stream, then the beginning of one more. Each stream is cut into slices whose ends halve (1/128, 1/64, ... 1): where
-the reading ends at a slice's end the model equals, to rounding, one counted on the written-out mixture; between two
-ends, counts and the number of distinct followers are interpolated, so the loss is piecewise smooth in the weights.
+the reading ends at a slice's end the model equals, to rounding, one counted on the written-out mixture (in which a
+token that is read again counts `repeat_value`); between two ends, counts and the number of distinct followers are
+interpolated, so the loss is piecewise smooth in the weights.
 """
 
 from collections.abc import Callable, Sequence
@@ -43,7 +44,7 @@ class NgramProxy:
     vocab: int
     discounts: tuple[float, ...]  # one per order, from 1 up
     strengths: tuple[float, ...]  # likewise, tokens
-    repeat_value: float  # what a token counts when it is read again; 1: as much as the first time
+    repeat_value: float  # what a token counts when it is read again
     threads: int
     orders: tuple[_Order, ...]
     gram: np.ndarray  # (m,) distinct longest grams of each target ...
@@ -66,13 +67,15 @@ class NgramProxy:
         slices: int = 8,
         discounts: tuple[float, ...] | None = None,
         strengths: tuple[float, ...] | None = None,
-        repeat_value: float = 1.0,
+        repeat_value: float = 0.1,
         threads: int = 2,
     ) -> "NgramProxy":
         """Counts once. Tokens: int ids in [0, vocab), documents in the order of their draw, each closed by end_id.
 
         History never crosses end_id; end_id itself is predicted. discounts and strengths, one per order, are tuned on
-        a held-out tail of the natural mixture where None (never on the targets). Raises DataError for an empty bucket
+        a held-out tail of the natural mixture where None (never on the targets). repeat_value: what a token counts
+        when it is read again; at 1 counts are those of the written-out text, and n-grams overrate what they saw twice:
+        0.1 ranks repeated buckets as trained models do (docs/decisions/proxies.md). Raises DataError for an empty bucket
         or target and for ids outside the vocabulary.
         """
         streams = [_checked(t, f"bucket {b!r}", vocab) for b, t in zip(buckets, bucket_tokens, strict=True)]
