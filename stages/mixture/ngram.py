@@ -75,8 +75,9 @@ class NgramProxy:
         History never crosses end_id; end_id itself is predicted. discounts and strengths, one per order, are tuned on
         a held-out tail of the natural mixture where None (never on the targets). repeat_value: what a token counts
         when it is read again; at 1 counts are those of the written-out text, and n-grams overrate what they saw twice:
-        0.1 ranks repeated buckets as trained models do (docs/decisions/proxies.md). Raises DataError for an empty bucket
-        or target and for ids outside the vocabulary.
+        0.1 ranks repeated buckets as trained models do (docs/decisions/proxies.md).
+
+        Raises DataError for an empty bucket or target and for ids outside the vocabulary.
         """
         streams = [_checked(t, f"bucket {b!r}", vocab) for b, t in zip(buckets, bucket_tokens, strict=True)]
         texts = [_checked(t, f"target {n!r}", vocab) for n, t in zip(targets, target_tokens, strict=True)]
@@ -85,7 +86,7 @@ class NgramProxy:
         if budget_tokens < 1 or max_order < 1 or slices < 1:
             raise DataError("budget_tokens, max_order and slices of the n-gram proxy must be at least 1")
         if discounts is None or strengths is None:
-            tuned = _tune(streams, budget_tokens, vocab, end_id, max_order, slices, threads)
+            tuned = _tune(streams, budget_tokens, vocab, end_id, max_order, slices, repeat_value, threads)
             discounts, strengths = discounts or tuned[0], strengths or tuned[1]
         if len(discounts) != max_order or len(strengths) != max_order:
             raise DataError(f"the n-gram proxy of order {max_order} takes {max_order} discounts and strengths")
@@ -283,6 +284,7 @@ def _tune(
     end_id: int,
     max_order: int,
     slices: int,
+    repeat_value: float,
     threads: int,
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Discounts and strengths with the lowest loss on the streams' tails, under the natural mixture of what is left."""
@@ -295,7 +297,7 @@ def _tune(
     names = [str(b) for b in range(len(kept))]
     proxy = NgramProxy.fit(
         kept, [tail], names, ["held out"], budget_tokens=budget_tokens, vocab=vocab, end_id=end_id,
-        max_order=max_order, slices=slices, discounts=tuple(discounts), strengths=tuple(strengths), threads=threads,
+        max_order=max_order, slices=slices, discounts=tuple(discounts), strengths=tuple(strengths), repeat_value=repeat_value, threads=threads,
     )  # fmt: skip
     natural = np.array([[k.size for k in kept]]) / sum(k.size for k in kept)
     rate = np.repeat(proxy._rates(natural), GRID, axis=1)
