@@ -110,8 +110,9 @@ def main() -> None:
                 print((out.parent / f"{out.name}.log").read_text())
                 sys.exit(f"exit status {status}")
             books = json.loads((out / "ledger.json").read_text())
-            print(f"{workers} workers: {seconds:.1f} s, peak {peak / 1e6:.0f} MB per worker, exit {status}, "
-                  f"{books[0]['docs_in']} records, {books[-1]['docs_out']} documents, {books[-1]['tokens']} tokens", flush=True)  # fmt: skip
+            corpus = f"{books[-1]['docs_out']} documents, {books[-1]['tokens']} tokens"
+            print(f"{workers} workers: {seconds:.1f} s, peak {peak / 1e6:.0f} MB per worker, exit {status}, ", end="")
+            print(f"{books[0]['docs_in']} records, {corpus}", flush=True)
             if base is not None and result(out) != base:
                 sys.exit(f"{workers} workers give other bytes: {set(result(out).items()) ^ set(base.items())}")
             base = base or result(out)
@@ -123,9 +124,8 @@ def main() -> None:
             hits = disturbed(out, chosen.kills, rng, seconds)
             _, _, status = watched(out, 2)
             same = result(out) == base
-            print(
-                f"{hits} kills, then a rerun: exit {status}, {'the same' if same else 'OTHER'} bytes in {len(base or {})} files"
-            )
+            bytes_are = "the same" if same else "OTHER"
+            print(f"{hits} kills, then a rerun: exit {status}, {bytes_are} bytes in {len(base or {})} files")
             if status or not same:
                 sys.exit(f"{set(result(out).items()) ^ set((base or {}).items())}")
 

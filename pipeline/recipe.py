@@ -2,8 +2,6 @@
 
 from dataclasses import fields
 
-from stages.license import License, LicenseGate
-
 from pipeline.config import Recipe, Tree, build, check_keys, plain, section
 from pipeline.errors import ConfigError
 from pipeline.fingerprint import load_class
@@ -19,6 +17,7 @@ from stages.export.parquet import ParquetCorpus
 from stages.gates import Gates
 from stages.ingest import Ingest
 from stages.language import Language, LanguageGate
+from stages.license import License, LicenseGate
 from stages.mixture.stage import Mixture
 from stages.quadmix import Quadmix, QuadmixTables
 from stages.quality.model import QualityModel
@@ -119,7 +118,7 @@ def insert(stages: list[Stage], item: object) -> None:
         raise ConfigError(f"extra: each item is {{stage: module:Class, after: step, with: {{fields}}}}; got {item!r}")
     cls = load_class(str(item["stage"]))
     values = item.get("with") or {}
-    unknown = set(values) - {f.name for f in fields(cls)}
+    unknown = set(values) - {f.name for f in fields(cls)}  # pyright: ignore[reportArgumentType] - load_class takes dataclasses only
     if unknown:
         raise ConfigError(f"extra: {item['stage']} has no {', '.join(sorted(unknown))}")
     places = [i for i, s in enumerate(stages) if s.name == item["after"]]

@@ -109,10 +109,8 @@ def cli_page() -> str:
                 label = ", ".join(action.option_strings) or action.metavar or action.dest
                 lines.append(f"| `{label}` | {action.help or ''} |")
         lines.append("")
-    lines += [
-        "Exit status: 0 done and balanced; 1 parts failed or the books do not balance; 2 usage or config; 130 interrupted.",
-        "",
-    ]
+    status = "0 done and balanced; 1 parts failed or the books do not balance; 2 usage or config; 130 interrupted."
+    lines += [f"Exit status: {status}", ""]
     return "\n".join(lines)
 
 

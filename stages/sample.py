@@ -99,8 +99,8 @@ def meet(
     while True:
         for b, frame in buckets.items():
             if b not in limited:
-                columns = (frame[c].to_numpy() for c in ("token_count", "sampling_value", "u"))
-                solved[b] = solve(*columns, quota[b], cap)
+                tokens, rate, u = (frame[c].to_numpy() for c in ("token_count", "sampling_value", "u"))
+                solved[b] = solve(tokens, rate, u, quota[b], cap)
         written = {b: float(solved[b].copies @ buckets[b]["token_count"].to_numpy()) for b in buckets}
         short = {b for b in buckets if b not in limited and abs(written[b] - quota[b]) > PROMISE / 5 * budget}
         limited |= short

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import build, check_keys, override, read_config, section
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, GristmillError
 from pipeline.recipe import known_keys, make_recipe
 
 
@@ -121,5 +121,5 @@ def test_recipe_errors_name_the_key():
         make_recipe({"gates": {"min_wordz": 3}}, "x")
     with pytest.raises(ConfigError, match=r"gates\.min_words.*got 'many'"):
         make_recipe({"gates": {"min_words": "many"}, "input": {"paths": "x"}}, "x")
-    with pytest.raises(ConfigError, match=r"input\.paths"):
-        make_recipe({}, "x")
+    with pytest.raises(GristmillError, match=r"input\.paths"):
+        make_recipe({}, "x").stages[0].parts()

@@ -8,6 +8,7 @@ import random
 import signal
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import toy
@@ -208,7 +209,7 @@ def test_worker_killed_once_changes_nothing(tmp_path: Path):
 def test_part_that_always_kills_its_worker_is_quarantined(tmp_path: Path):
     folder, out = toy.write_lines(tmp_path / "in", shards=3), tmp_path / "run"
     (folder / "shard1.txt").write_text("fine\nkill\n")
-    with pytest.raises(RunFailed, match="shard1.*killed three times"):
+    with pytest.raises(RunFailed, match=r"shard1.*killed three times"):
         go(folder, out, workers=2, words={"trouble": "kill"})
     assert read_books(Store(out))[-1]["docs_out"] == 40
 
@@ -279,7 +280,7 @@ def test_until_stops_after_the_stage(lines: Path, tmp_path: Path):
 
 def test_plan_step_that_reads_an_unwritten_column_is_refused(lines: Path):
     class Wants(toy.WordsGate):
-        reads = {"words": ("letters_n",)}
+        reads: ClassVar = {"words": ("letters_n",)}
 
     with pytest.raises(PlanError, match=r"words.gate reads words.letters_n, which no earlier step writes"):
         make_plan("x", "", [toy.Lines(str(lines)), toy.Words(), Wants()], [])

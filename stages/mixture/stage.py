@@ -6,8 +6,9 @@ repeated in the proxy as often as it would be in the corpus (specs: repetition m
 
 import json
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 import polars as pl
@@ -18,7 +19,7 @@ from pipeline.stage import Corpus, Reads
 from stages.mixture.constraints import Constraints, constraints_from
 from stages.mixture.ngram import NgramProxy
 from stages.mixture.objective import mean_of
-from stages.mixture.runs import write_parquet
+from stages.mixture.runs import Proxy, write_parquet
 from stages.mixture.search import METHODS, SearchResult, search
 
 END_OF_TEXT = "<|endoftext|>"
@@ -96,7 +97,13 @@ class Mixture:
             threads=self.threads,
         )  # fmt: skip
         objective = mean_of(tuple(targets), "losses")
-        result = search(proxy, natural, constraints, objective, self.method, self.seed)
+        # Named by content, so that runs of this clustering are never taken for another's.
+        content = blake2b(
+            "\n".join(map("/".join, narrow.select("bucket", "doc_id").iter_rows())).encode(), digest_size=16
+        )
+        result = search(
+            cast(Proxy, proxy), natural, constraints, objective, self.method, self.seed, content.hexdigest()
+        )
         write_parquet(result.runs, out / "runs.parquet")
         return result, "ngram"
 
