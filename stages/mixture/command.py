@@ -22,7 +22,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.errors import ConfigError, DataError, GristmillError
+from pipeline.errors import ConfigError, GristmillError
+from stages.mixture.asked import keep, mixtures
 from stages.mixture.runs import Fidelity
 
 LOG_LINES = 15  # of a failed attempt's output, quoted in the error
@@ -100,11 +101,7 @@ class CommandProxy:
         return result
 
     def _specs(self, weights: np.ndarray) -> list[dict[str, object]]:
-        rows = np.asarray(weights, dtype=np.float64)
-        if rows.ndim != 2 or rows.shape[1] != len(self.buckets):
-            raise DataError(f"weights have shape {rows.shape}, expected (n, {len(self.buckets)})")
-        if not np.isfinite(rows).all() or (rows < 0).any() or (np.abs(rows.sum(axis=1) - 1) > 0.01).any():
-            raise DataError("weights must be >= 0 and each row must sum to 1")
+        rows = mixtures(weights, len(self.buckets))
         common = {
             "data": {b: list(self.data[b]) for b in self.buckets},
             "buckets_digest": self.buckets_digest,
@@ -131,8 +128,7 @@ class CommandProxy:
         result = folder / "result.json"
         if result.exists():
             return
-        folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / "mixture.json", spec)
+        keep(folder / "mixture.json", spec)
         for attempt in range(self.settings.retries + 1):
             try:
                 metrics = self._attempt(folder, folder / f"attempt-{attempt}.log")
@@ -140,7 +136,7 @@ class CommandProxy:
                 if attempt == self.settings.retries:
                     raise
             else:
-                _write(result, metrics)
+                keep(result, metrics)
                 return
 
     def _attempt(self, folder: Path, log: Path) -> dict[str, object]:
@@ -202,12 +198,3 @@ def _caught(work: Callable[[dict[str, object]], None]) -> Callable[[dict[str, ob
 def _tail(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
     return f"\n  its output ends ({log}):\n" + "\n".join(f"  | {line}" for line in lines) if lines else ""
-
-
-def _write(path: Path, content: Mapping[str, object]) -> None:
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(content, file, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

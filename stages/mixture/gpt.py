@@ -6,7 +6,6 @@ follow RegMix's TinyLlama (RMSNorm, rotary positions, SwiGLU; arXiv:2407.01492, 
 """
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
@@ -17,6 +16,7 @@ import numpy as np
 
 from pipeline.draw import uniform
 from pipeline.errors import ConfigError, DataError
+from stages.mixture.asked import keep, mixtures
 from stages.mixture.runs import Fidelity
 
 
@@ -141,11 +141,7 @@ class GptProxy:
         `together` runs are trained at once and stored in one file when they are done; a killed call loses at most
         the group in work.
         """
-        rows = np.asarray(weights, dtype=np.float64)
-        if rows.ndim != 2 or rows.shape[1] != len(self.buckets):
-            raise DataError(f"weights have shape {rows.shape}, expected (n, {len(self.buckets)})")
-        if not np.isfinite(rows).all() or (rows < 0).any() or (np.abs(rows.sum(axis=1) - 1) > 0.01).any():
-            raise DataError("weights must be >= 0 and each row must sum to 1")
+        rows = mixtures(weights, len(self.buckets))
         digest = self.digest
         keys = [blake2b(f"{digest}{np.round(r, 9).tolist()}".encode(), digest_size=16).hexdigest() for r in rows]
         done = self._finished()
@@ -162,7 +158,7 @@ class GptProxy:
                     }
                     for (key, i), loss in zip(group, found, strict=True)
                 }
-                _write(self.folder / f"{group[0][0]}.json", entries)
+                keep(self.folder / f"{group[0][0]}.json", entries)
                 done |= entries
         return np.array([[done[key]["losses"][t] for t in self.targets] for key in keys]).reshape(len(rows), -1)
 
@@ -219,13 +215,3 @@ def _whole(row: np.ndarray, total: int) -> np.ndarray:
     short = total - int(counts.sum())
     counts[np.argsort(counts - exact, kind="stable")[:short]] += 1
     return counts
-
-
-def _write(path: Path, entries: dict[str, dict[str, dict[str, float]]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(entries, file, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

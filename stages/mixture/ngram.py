@@ -17,6 +17,7 @@ import numpy as np
 
 from pipeline.errors import DataError
 from pipeline.kernels import ngram as kernels
+from stages.mixture.asked import mixtures
 from stages.mixture.runs import Fidelity
 
 LANES = 32  # mixtures per pass: hides the gathers, and the rates of 20 buckets stay in cache (benchmarks/proxies.py)
@@ -119,12 +120,7 @@ class NgramProxy:
 
     def losses(self, weights: np.ndarray) -> np.ndarray:
         """(n, k) rows on the simplex -> (n, t) nats/token. A row depends on itself alone, bit for bit."""
-        rows = np.ascontiguousarray(weights, dtype=np.float64)
-        if rows.ndim != 2 or rows.shape[1] != len(self.buckets):
-            raise DataError(f"weights have shape {rows.shape}, expected (n, {len(self.buckets)})")
-        # 1%: rounded mixtures (RegMix's sampler) miss 1 by up to 0.0006, mixtures read from tables by 0.004
-        if not np.isfinite(rows).all() or (rows < 0).any() or (np.abs(rows.sum(axis=1) - 1) > 0.01).any():
-            raise DataError("weights must be >= 0 and each row must sum to 1")
+        rows = mixtures(weights, len(self.buckets))
         discount, strength = np.array(self.discounts), np.array(self.strengths)
 
         def block(start: int) -> np.ndarray:
@@ -297,7 +293,8 @@ def _tune(
     names = [str(b) for b in range(len(kept))]
     proxy = NgramProxy.fit(
         kept, [tail], names, ["held out"], budget_tokens=budget_tokens, vocab=vocab, end_id=end_id,
-        max_order=max_order, slices=slices, discounts=tuple(discounts), strengths=tuple(strengths), repeat_value=repeat_value, threads=threads,
+        max_order=max_order, slices=slices, discounts=tuple(discounts), strengths=tuple(strengths),
+        repeat_value=repeat_value, threads=threads,
     )  # fmt: skip
     natural = np.array([[k.size for k in kept]]) / sum(k.size for k in kept)
     rate = np.repeat(proxy._rates(natural), GRID, axis=1)
