@@ -101,6 +101,7 @@ def test_missing_inputs_are_named(tmp_path):
         (f"{tmp_path}/dead.paths", "nowhere.warc.gz"),
         (f"{tmp_path}/no.paths.gz", "does not exist"),
         (str(tmp_path), "is a folder"),
+        ("nonsense://a/b", "nonsense"),
     ):
         with pytest.raises(InputError, match=said):
             Ingest(paths=(pattern,)).parts()

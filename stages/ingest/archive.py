@@ -7,7 +7,7 @@ member that holds one record says how long its block is; anywhere else that reco
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from stages.ingest.grammar import BLANKS, MARK_BYTES, WARC, Grammar, declared_length, header_at
+from stages.ingest.grammar import BLANKS, MARK_BYTES, Grammar, declared_length, header_at
 from stages.ingest.members import ERRORS, Codec, RandomAccess, pieces
 from stages.ingest.window import Window
 
@@ -214,8 +214,6 @@ class _Reader:
         while True:
             found = self.grammar.mark_in(window.buffer, max(window.index(seen), 0))
             mark = None if found < 0 else found - window.index(0)
-            if mark == behind and not self.plain:
-                pass
             boundary = next(iter(window.boundaries_in(behind, window.end)), None)
             stops = [p for p in (mark, boundary) if p is not None]
             if stops:
@@ -286,6 +284,3 @@ class _Reader:
         record.size = window.end - start
         record.rule = _rule_of(window.fault.truncated) if window.fault is not None else "truncated"
         return record
-
-
-__all__ = ["WARC", "Record", "head_of", "next_start", "records"]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 from io import RawIOBase
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import fsspec
 
@@ -25,6 +25,16 @@ class Retry:
 
     attempts: int
     seconds: float
+
+
+class FileSystem(Protocol):
+    """What is used of fsspec's."""
+
+    def size(self, path: str) -> int | None: ...
+    def info(self, path: str) -> dict[str, object]: ...
+    def glob(self, path: str) -> list[str]: ...
+    def cat_file(self, path: str, start: int | None = None, end: int | None = None) -> bytes: ...
+    def unstrip_protocol(self, name: str) -> str: ...
 
 
 def is_url(path: str) -> bool:
@@ -57,11 +67,11 @@ class RemoteFile:
 
     def __init__(self, url: str, retry: Retry) -> None:
         self._url, self._retry = url, retry
-        self._fs, self._path = fsspec.core.url_to_fs(url)
-        self.size = int(_patiently(lambda: self._fs.size(self._path), url, retry) or -1)
+        self._fs, self._path = filesystem_of(url)
+        self.size = int(patiently(lambda: self._fs.size(self._path), url, retry) or -1)
         self._whole: bytes | None = None
         if self.size < 0:  # no Content-Length: nothing to aim at
-            whole: bytes = _patiently(lambda: self._fs.cat_file(self._path), url, retry)
+            whole: bytes = patiently(lambda: self._fs.cat_file(self._path), url, retry)
             self._whole, self.size = whole, len(whole)
         self._blocks: dict[int, bytes] = {}
 
@@ -82,7 +92,7 @@ class RemoteFile:
         if number not in self._blocks:
             begin, end = number * REMOTE_BYTES, min((number + 1) * REMOTE_BYTES, self.size)
             if self._whole is None:
-                data = _patiently(lambda: self._ranged(begin, end), self._url, self._retry)
+                data = patiently(lambda: self._ranged(begin, end), self._url, self._retry)
             else:
                 data = self._whole[begin:end]
             while len(self._blocks) > 1:
@@ -201,9 +211,9 @@ def archives_inside(path: str, retry: Retry) -> list[str]:
 def digest_of(path: str, retry: Retry) -> tuple[int, str]:
     """(size, digest) of an input: size with the etag, or with the time of change, head and tail. Raises InputError."""
     if is_url(path):
-        fs, inner = fsspec.core.url_to_fs(path)
-        info = _patiently(lambda: fs.info(inner), path, retry)
-        size = int(info.get("size") or 0)
+        fs, inner = filesystem_of(path)
+        info = patiently(lambda: fs.info(inner), path, retry)
+        size = int(str(info.get("size") or 0))
         etag = info.get("ETag") or info.get("etag") or info.get("md5Hash") or info.get("sha256")
         changed = info.get("LastModified") or info.get("mtime") or info.get("last_modified") or ""
         file = None if etag else open_file(path, retry)
@@ -229,7 +239,15 @@ def _ends(file: File) -> str:
     return blake2b(head + tail, digest_size=16).hexdigest()
 
 
-def _patiently(call: Callable[[], T], what: str, retry: Retry) -> T:
+def filesystem_of(url: str) -> tuple[FileSystem, str]:
+    """Raises InputError for a scheme that is unknown or whose package is missing."""
+    try:
+        return fsspec.core.url_to_fs(url)  # type: ignore[return-value]
+    except (ImportError, ValueError) as error:
+        raise InputError(f"input {url}: {error}; extras [s3] and [http] bring those packages") from error
+
+
+def patiently(call: Callable[[], T], what: str, retry: Retry) -> T:
     """Repeats a remote call that failed for a reason that may pass; raises InputError when it does not."""
     for attempt in range(1, retry.attempts + 1):
         try:

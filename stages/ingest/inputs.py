@@ -7,15 +7,14 @@ import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from glob import glob
 from hashlib import blake2b
 from itertools import pairwise
 from pathlib import PurePosixPath
 
-import fsspec
-
 from pipeline.errors import InputError
 from pipeline.stage import Part
-from stages.ingest.files import INSIDE, Retry, archives_inside, digest_of, is_url, read_whole
+from stages.ingest.files import INSIDE, Retry, archives_inside, digest_of, filesystem_of, is_url, patiently, read_whole
 
 _MAGIC = re.compile(r"[*?\[]")
 _LIST = re.compile(r"\.paths(?:\.gz)?$")
@@ -75,12 +74,10 @@ def _globbed(pattern: str, retry: Retry) -> Iterator[Input]:
     """Names are relative to the folder before the first wildcard."""
     prefix = pattern[: _MAGIC.search(pattern).start()].rpartition("/")[0]  # type: ignore[union-attr]
     if is_url(pattern):
-        fs, inner = fsspec.core.url_to_fs(pattern)
-        matches = [fs.unstrip_protocol(str(p)) for p in fs.glob(inner)]
-        root = fs.unstrip_protocol(fs._strip_protocol(prefix))
+        fs, inner = filesystem_of(pattern)
+        matches = [fs.unstrip_protocol(str(p)) for p in patiently(lambda: fs.glob(inner), pattern, retry)]
+        root = fs.unstrip_protocol(filesystem_of(prefix)[1])
     else:
-        from glob import glob
-
         matches = [p for p in glob(pattern, recursive=True, include_hidden=False) if os.path.isfile(p)]
         root = prefix
     if not matches:

@@ -122,7 +122,7 @@ def _from_body(
     if license_field := text_of(record.fields.get(b"warc-license")):
         evidence.declared = license_field
     return Document(
-        text, size, url_of(record), text_of(record.fields.get(b"warc-date")), None, title, clean(lang), decoded.charset,
+        text, size, url_of(record), text_of(record.fields.get(b"warc-date")), title, clean(lang), decoded.charset,
         decoded.source, mime, status, evidence,
     )  # fmt: skip
 
@@ -153,6 +153,6 @@ def _converted(record: Record, limits: Limits) -> Document:
         raise Rejected("no_text" if record.size else "empty_body", record.size)
     declared = text_of(record.fields.get(b"warc-license"))
     return Document(
-        text.strip(), record.size, url_of(record), text_of(record.fields.get(b"warc-date")), None, None, None,
+        text.strip(), record.size, url_of(record), text_of(record.fields.get(b"warc-date")), None, None,
         decoded.charset, decoded.source, mime, None, Evidence(declared=declared),
     )  # fmt: skip

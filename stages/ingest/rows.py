@@ -29,7 +29,6 @@ class Document:
     size: int
     url: str | None = None
     date: str | None = None
-    dump: str | None = None
     title: str | None = None
     lang: str | None = None
     charset: str | None = None
@@ -54,7 +53,7 @@ class Rows:
         links = [dict(zip(("href", "kind", "place", "text"), link, strict=True)) for link in evidence.links]
         row = (
             blake2b(place, digest_size=16).hexdigest(), document.text, document.url, document.date,
-            document.dump or self._dump, self._path, max(document.size, len(text)), len(text),
+            self._dump, self._path, max(document.size, len(text)), len(text),
             blake2b(text, digest_size=16).hexdigest(), document.title, document.lang, document.charset,
             document.charset_source, document.mime, document.status, evidence.declared, links, evidence.rights_text,
             evidence.opt_outs,

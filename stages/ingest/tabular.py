@@ -14,7 +14,6 @@ from stages.ingest.members import Codec, Fault, pieces
 from stages.ingest.rows import Document, Rows, clean
 
 BATCH_ROWS = 4096
-LINE_CAP_RULES = ("broken_line", "too_large", "no_text")
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def read_parquet(file: File, start: int, end: int, fields: Fields, text_bytes: i
         if start == 0:
             rows.reject("no_text_column", 0, None, None, file.size)
         return
-    wanted = [name for name in dict.fromkeys(vars_of(fields)) if name in names]
+    wanted = [name for name in dict.fromkeys(vars(fields).values()) if name and name in names]
     first_row = 0
     for i in range(table.metadata.num_row_groups):
         group = table.metadata.row_group(i)
@@ -73,10 +72,6 @@ def _read_group(
     except (pa.ArrowException, OSError, ValueError):
         for row in range(at, first_row + total):  # the pages that cannot be read are these rows
             rows.reject("broken_record", row, None, None, 0)
-
-
-def vars_of(fields: Fields) -> tuple[str, ...]:
-    return tuple(value for value in vars(fields).values() if value)
 
 
 def read_jsonl(
@@ -158,7 +153,7 @@ def _add(
         return
     evidence = Evidence(declared=string(fields.license))
     document = Document(
-        text, len(text.encode()), url, string(fields.date), None, string(fields.title), string(fields.language),
+        text, len(text.encode()), url, string(fields.date), string(fields.title), string(fields.language),
         "utf-8", "declared", evidence=evidence,
     )  # fmt: skip
     rows.add(document, at, inner, record_id)
