@@ -174,6 +174,14 @@ def test_wrong_length_elsewhere_costs_that_record_only(tmp_path, name, length):
     assert rejected["url"].to_list() == ["http://a.example/7"]
 
 
+def test_folded_header_lines_are_read_even_behind_a_nameless_one(tmp_path):
+    odd = response(1).replace(
+        b"WARC-Target-URI: http://a.example/1", b"WARC-Target-URI: http://\r\n a.example/1\r\nno name\r\n x"
+    )
+    documents, _ = read(write(tmp_path / "a.warc", odd))
+    assert documents["url"].to_list() == ["http:// a.example/1"]
+
+
 def test_garbage_between_records_is_one_broken_record(tmp_path):
     path = write(tmp_path / "a.warc", response(1) + b"rubbish rubbish\r\n" * 9 + response(2))
     assert fates(path) == (2, {"broken_record": 1})
