@@ -16,9 +16,9 @@ import polars as pl
 from pipeline.draw import uniform
 from pipeline.errors import ConfigError, DataError
 from pipeline.stage import Corpus, Reads
-from stages.mixture.constraints import Constraints, constraints_from
+from stages.mixture.constraints import Constraints, constraints_from, rounded
 from stages.mixture.ngram import NgramProxy
-from stages.mixture.objective import mean_of
+from stages.mixture.objective import Objective, mean_of
 from stages.mixture.runs import Proxy, write_parquet
 from stages.mixture.search import METHODS, SearchResult, search
 
@@ -29,7 +29,9 @@ END_OF_TEXT = "<|endoftext|>"
 class Mixture:
     """Searches the bucket weights that give the held-back texts the lowest predicted loss."""
 
-    method: str = "climb"  # climb | regmix | bayes | direct: see stages/mixture/search.py; natural: no search
+    # direct | bayes | climb | regmix (stages/mixture/search.py), or natural: no search. direct follows the proxy's
+    # exact gradient and found the lowest losses in the least time (docs/decisions/mixture.md).
+    method: str = "direct"
     budget_tokens: int | None = None  # size of the corpus; null: budget_share of what is available
     budget_share: float = 0.5  # of the tokens that reached the mixture
     max_epochs: float = 4.0  # per bucket at the budget ("To Repeat or Not To Repeat": up to 4 costs nothing)
@@ -77,16 +79,17 @@ class Mixture:
             maximum=self.maximum,
             fixed=self.fixed,
         )
-        result, kind = self._search(corpus, out, narrow, buckets, natural, constraints, budget, available)
-        weights = result.weights if result else natural_within(natural, constraints)
-        write_weights(out, self, sizes, weights, constraints, budget, available, result, kind)
+        found = self._search(corpus, out, narrow, buckets, natural, constraints, budget, available)
+        write_weights(out, self, sizes, found, constraints, budget, available)
 
     def _search(
         self, corpus: Corpus, out: Path, narrow: pl.DataFrame, buckets: list[str], natural: np.ndarray,
         constraints: Constraints, budget: int, available: int,
-    ) -> tuple[SearchResult | None, str]:  # fmt: skip
+    ) -> "Found":  # fmt: skip
         if self.method == "natural" or len(buckets) == 1:
-            return None, "none"
+            return Found(
+                rounded(natural, constraints), {"method": "natural", "proxy": "none", "runs": 0, "targets": []}
+            )
         fraction = min(1.0, self.proxy_tokens / available)
         encode, vocab, end = encoder(corpus.artifacts["ingest.tokenizer"] / "tokenizer.json")
         streams = bucket_streams(corpus, narrow, buckets, fraction, encode, end)
@@ -105,7 +108,7 @@ class Mixture:
             cast(Proxy, proxy), natural, constraints, objective, self.method, self.seed, content.hexdigest()
         )
         write_parquet(result.runs, out / "runs.parquet")
-        return result, "ngram"
+        return settle(proxy, objective, result, rounded(natural, constraints))
 
     def _targets(self, corpus: Corpus, encode: object, end: int) -> dict[str, np.ndarray]:
         texts: dict[str, list[str]] = {}
@@ -120,10 +123,42 @@ class Mixture:
         return {name: stream(encode, texts[name], end, self.target_tokens) for name in sorted(texts)}
 
 
-def natural_within(natural: np.ndarray, constraints: Constraints) -> np.ndarray:
-    from stages.mixture.constraints import rounded
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The weights (k,) and how they were found (for weights.json)."""
 
-    return rounded(natural, constraints)
+    weights: np.ndarray
+    search: dict[str, object]
+
+
+def settle(proxy: NgramProxy, objective: Objective, result: SearchResult, natural: np.ndarray) -> Found:
+    """Measures the chosen mixture, the best run and natural on the proxy and takes the lowest: no prediction decides.
+
+    The n-gram proxy has no noise, so a measured difference is a difference. Ties go to natural, then to the choice.
+    """
+    runs = objective.score(result.runs.losses, result.runs.targets)
+    best = result.runs.weights[int(np.argmin(np.round(runs, 9)))]
+    candidates = np.stack([natural, result.weights, best])
+    measured = np.round(objective.score(proxy.losses(candidates), proxy.targets), 9)
+    winner = int(np.argmin(measured))
+    gain = float(measured[0] - measured[winner])
+    if winner:
+        which = "the chosen mixture" if winner == 1 else "the best run"
+        verdict = f"{which} measures {gain:.4f} nats/token below natural on the proxy"
+    else:
+        verdict = "not better than natural: no mixture measures lower on the proxy; the natural mixture stands"
+    search = {
+        **result.summary(),
+        "method": result.method,
+        "proxy": "ngram",
+        "runs": len(result.runs),
+        "targets": list(result.runs.targets),
+        "found": winner > 0,
+        "verdict": verdict,
+        "measured_objective": round(float(measured[winner]), 6),
+        "natural_measured": round(float(measured[0]), 6),
+    }
+    return Found(candidates[winner], search)
 
 
 def encoder(path: Path) -> tuple[object, int, int]:
@@ -178,12 +213,11 @@ def read_texts(path: Path) -> list[str]:
 
 
 def write_weights(
-    out: Path, stage: Mixture, sizes: pl.DataFrame, weights: np.ndarray, constraints: Constraints, budget: int,
-    available: int, result: SearchResult | None, kind: str,
-) -> None:  # fmt: skip
+    out: Path, stage: Mixture, sizes: pl.DataFrame, found: Found, constraints: Constraints, budget: int, available: int
+) -> None:
     rows = []
     for i, (bucket, tokens, docs) in enumerate(sizes.iter_rows()):
-        weight = float(weights[i])
+        weight = float(found.weights[i])
         rows.append(
             {
                 "bucket": bucket,
@@ -196,18 +230,11 @@ def write_weights(
                 "quota": round(weight * budget),
             }
         )
-    searched = {
-        "method": stage.method,
-        "proxy": kind,
-        "runs": len(result.runs) if result else 0,
-        "targets": list(result.runs.targets) if result else [],
-        **(result.summary() if result else {}),
-    }
     document = {
         "budget_tokens": budget,
         "available_tokens": available,
         "max_epochs": stage.max_epochs,
-        "search": searched,
+        "search": found.search,
         "buckets": rows,
     }
     (out / "weights.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
