@@ -30,15 +30,20 @@ def field_notes(cls: type) -> dict[str, str]:
             comments[token.start[0]] = token.string.lstrip("# ").strip()
             if token.line.strip().startswith("#"):
                 alone.add(token.start[0])
-    notes = {}
+    notes: dict[str, str] = {}
+    group, last = "", 0  # the comment that stands above a run of fields, and the line on which that run has come to
     for node in body.body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            here = [comments[n] for n in range(node.lineno, (node.end_lineno or node.lineno) + 1) if n in comments]
+            end = node.end_lineno or node.lineno
+            here = [comments[n] for n in range(node.lineno, end + 1) if n in comments]
             above, line = [], node.lineno - 1
             while line in alone:
                 above.insert(0, comments[line])
                 line -= 1
-            notes[node.target.id] = " ".join([*above, *here])
+            if above or line != last:
+                group = " ".join(above)
+            last = end
+            notes[node.target.id] = " ".join([*above, *here]) or group
     return notes
 
 

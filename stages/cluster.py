@@ -59,8 +59,8 @@ class Cluster:
     prune_mean: Literal["docs", "tokens"] = "docs"  # Curator: mean over documents
     min_tokens_frac: float | None = 0.005  # a merged cluster with a smaller share of the tokens joins its nearest
     fit_docs: int = 100_000  # k-means is fitted on so many documents, drawn by doc_id
-    iterations: int = 20
-    restarts: int = 1
+    iterations: int = 20  # of k-means
+    restarts: int = 1  # of k-means; the best of them stays
     terms: int = 12  # named per merged cluster
     map_docs: int = 2_000  # points of the report's map
     threads: int = 1  # of k-means; part of the identity because sums depend on it

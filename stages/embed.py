@@ -46,7 +46,7 @@ class EmbedModel:
     trust_remote_code: bool = False  # stella needs it
     term_docs: int = 5_000  # sampled documents whose term counts are kept for the top terms of clusters
     threads: int = 1  # of the linear algebra; part of the identity because sums depend on it
-    seed: int = 0
+    seed: int = 0  # of the randomized SVD
 
     name: ClassVar[str] = "embed.model"
     version: ClassVar[int] = 1

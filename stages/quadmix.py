@@ -46,12 +46,13 @@ class QuadmixTables:
     scale_values.npy, scale_below.npy (criteria's tables one after another); rank_values.npy, rank_at_least.npy.
     """
 
+    # Columns that are merged into one quality, and their weights.
     criteria: tuple[Criterion, ...] = (Criterion("q_reference"), Criterion("q_importance"))
     normalise: Literal["rank", "zscore", "minmax"] = "rank"  # sigma; paper: not said. rank is free of scale
     sample_docs: int | None = 10_000  # per bucket, drawn (paper: 10,000); fewer are taken whole; None: all
     shape: Shape = DEFAULT_SHAPE  # S of every bucket without parameters of its own
-    buckets: tuple[BucketParameters, ...] = ()
-    eta_mode: EtaMode = "power"
+    buckets: tuple[BucketParameters, ...] = ()  # those with weights or a shape of their own
+    eta_mode: EtaMode = "power"  # of S: gain is an exponent, or a factor; the paper's typesetting leaves it open
 
     name: ClassVar[str] = "quadmix"
     version: ClassVar[int] = 1
@@ -157,6 +158,7 @@ class Quadmix:
     Without any score a document has neither quality nor rank and is taken as often as the middle of its bucket.
     """
 
+    # Those of the tables.
     criteria: tuple[Criterion, ...] = (Criterion("q_reference"), Criterion("q_importance"))
 
     name: ClassVar[str] = "quadmix"

@@ -51,7 +51,7 @@ class Scheme:
 class Signatures:
     """The packed MinHash signature of every text; null where a text has no word."""
 
-    scheme: Scheme = Scheme()
+    scheme: Scheme = Scheme()  # shingles, bands and rows: how a text becomes a signature
     name: ClassVar = "dedup.signatures"
     version: ClassVar = 1
     reads: ClassVar = {"ingest": ("text",)}

@@ -42,7 +42,7 @@ class QualityModel:
     min_examples: int = 16  # of each class
     max_chars: int = 2_000  # of a text: the first ones, in training and in the classifier's scoring
     folds: int = 3  # each model is trained on the other two thirds
-    classifier: Training = field(default_factory=Training)
+    classifier: Training = field(default_factory=Training)  # settings of fastText's training
     importance_buckets: int = 50_000  # DSIR: 10,000; measured better here (docs/decisions/quality.md)
     name: ClassVar = "quality.model"
     version: ClassVar = 1

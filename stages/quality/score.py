@@ -37,7 +37,7 @@ class Quality:
     A text without a word or symbol has null q_importance.
     """
 
-    models: tuple[Model, ...] = ()
+    models: tuple[Model, ...] = ()  # published fastText classifiers, each one more criterion
     name: ClassVar = "quality"
     version: ClassVar = 1
     files: ClassVar = ("model_paths",)
@@ -101,8 +101,8 @@ def _score(model: Model, loaded, texts: pl.Series) -> np.ndarray:
 class QualityGate:
     """Drops documents below a threshold; none by default, for the mixture samples by quality."""
 
-    min_reference: float | None = None
-    min_importance: float | None = None
+    min_reference: float | None = None  # least q_reference; null: none
+    min_importance: float | None = None  # least q_importance, in nats; null: none
     name: ClassVar = "quality.gate"
     version: ClassVar = 1
     reads: ClassVar = {"quality": ("q_reference", "q_importance")}
