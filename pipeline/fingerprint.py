@@ -18,9 +18,20 @@ CODE_VERSION = "0.1.0"
 
 
 def digest(value: object) -> str:
-    """blake2b-128 (hex) of a JSON value, independent of key order."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    """blake2b-128 (hex) of a JSON value, independent of key order; 3 and 3.0 are one number."""
+    text = json.dumps(_one_way_to_write(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _one_way_to_write(value: object) -> object:
+    """A config says 3 where a float field's default is 3.0, or the other way round: equal stages, so equal digests."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, Mapping):
+        return {key: _one_way_to_write(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_one_way_to_write(v) for v in value]
+    return value
 
 
 def digest_rows(doc_ids: Iterable[str]) -> str:
