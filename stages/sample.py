@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from pipeline.draw import uniform
-from pipeline.errors import InfeasibleError
+from pipeline.errors import DataError, InfeasibleError
 from pipeline.stage import Artifacts, Corpus, Reads, first_broken
 
 QUOTAS = "quotas.json"
@@ -45,7 +45,10 @@ class SamplePlan:
 
     def run(self, corpus: Corpus, out: Path) -> None:
         weights = json.loads((corpus.artifacts["mixture"] / WEIGHTS).read_text(encoding="utf-8"))
-        docs = pl.concat(list(corpus.batches())).sort("doc_id")
+        batches = [batch for batch in corpus.batches() if batch.height]
+        if not batches:
+            raise DataError("sample: no document has come this far; look at the ledger for what dropped them")
+        docs = pl.concat(batches).sort("doc_id")
         docs = docs.with_columns(pl.Series("u", uniform(docs["doc_id"], "sample")))
         budget = weights["budget_tokens"]
         rows = [r for r in weights["buckets"] if r["weight"] > 0]

@@ -59,10 +59,13 @@ class TokenizerModel:
 
     def _sample(self, corpus: Corpus) -> Iterator[str]:
         """Documents with the smallest draws until `train_bytes` are reached, in order of their draws."""
-        narrow = pl.concat(list(corpus.batches(("text_bytes",))), how="vertical")
+        sizes = list(corpus.batches(("text_bytes",)))
+        if not sizes:
+            return iter(())
+        narrow = pl.concat(sizes)
         drawn = narrow.with_columns(pl.Series("u", uniform(narrow["doc_id"], "tokenizer"))).sort("u", "doc_id")
-        sizes = drawn["text_bytes"].clip(upper_bound=self.train_doc_bytes).cum_sum()
-        chosen = drawn.filter(sizes.shift(1, fill_value=0) < self.train_bytes).select("doc_id", "u")
+        reach = drawn["text_bytes"].clip(upper_bound=self.train_doc_bytes).cum_sum()
+        chosen = drawn.filter(reach.shift(1, fill_value=0) < self.train_bytes).select("doc_id", "u")
         texts: dict[str, str] = {}
         for batch in corpus.batches(("text",)):
             picked = batch.filter(pl.col("doc_id").is_in(chosen["doc_id"].implode()))
@@ -86,7 +89,9 @@ class Tokens:
         encode_lengths = length_counter(artifacts["ingest.tokenizer"] / TOKENIZER)
 
         def annotate(batch: pl.DataFrame) -> pl.DataFrame:
-            return batch.select("doc_id", pl.Series("token_count", encode_lengths(batch["text"].to_list()), pl.Int64))
+            return batch.select(
+                "doc_id", pl.Series("token_count", encode_lengths(batch["text"].fill_null("").to_list()), pl.Int64)
+            )
 
         return annotate
 

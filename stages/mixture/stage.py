@@ -61,9 +61,10 @@ class Mixture:
             raise ConfigError("mixture.budget_tokens must be at least 1, or null for a share of what is available")
 
     def run(self, corpus: Corpus, out: Path) -> None:
-        narrow = pl.concat(list(corpus.batches(("bucket", "token_count")))).sort("doc_id")
-        if narrow.height == 0:
+        batches = [batch for batch in corpus.batches(("bucket", "token_count")) if batch.height]
+        if not batches:
             raise DataError("no documents reached the mixture: every one was dropped (gristmill ledger tells where)")
+        narrow = pl.concat(batches).sort("doc_id")
         sizes = narrow.group_by("bucket").agg(pl.col("token_count").sum(), pl.len().alias("docs")).sort("bucket")
         sizes = sizes.filter(pl.col("token_count") > 0)
         buckets, tokens = sizes["bucket"].to_list(), sizes["token_count"].to_numpy().astype(np.float64)
