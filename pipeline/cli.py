@@ -51,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument("stage")
     c.add_argument("--rule", help="only documents dropped by this rule")
     c.add_argument("-n", type=int, default=10, help="how many")
+    c.add_argument("--what-if", nargs="+", metavar="LIMIT=VALUE", help="what other limits of its gate would change")
     c = command("explain", "the whole way of one document")
     c.add_argument("run", type=Path)
     c.add_argument("document", help="doc_id or URL")
@@ -146,9 +147,13 @@ def ledger(a: argparse.Namespace) -> int:
 
 def inspect(a: argparse.Namespace) -> int:
     from pipeline.explain import inspect as look
+    from pipeline.explain import what_if
 
     if a.n < 1:
         raise ConfigError(f"-n {a.n}: at least 1")
+    if a.what_if:
+        print("\n".join(what_if(*opened(a.run), a.stage, a.what_if)))
+        return 0
     print("\n".join(look(*opened(a.run), a.stage, a.rule, a.n)))
     return 0
 

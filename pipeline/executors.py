@@ -94,6 +94,8 @@ def serve(pipe: Connection, parent: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: die with the parent
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+    # datatrove logs a rank's exception to stderr as well: it is in the rank's log, and the parent reports it once.
+    sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for the life of the process
     logger.remove()
     while True:
         try:

@@ -1,13 +1,18 @@
 """Answers about documents: why was this one dropped, and which ones does a rule drop."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import cast
 
 import polars as pl
 
-from pipeline.engine import REJECTED_DATASET
+from pipeline.config import build, override
+from pipeline.engine import REJECTED_DATASET, PartRun
 from pipeline.errors import ConfigError
+from pipeline.fingerprint import stage_fields
 from pipeline.ledger import read_fates
 from pipeline.plan import Plan, Step
+from pipeline.stage import Gate
 from pipeline.store import Store, read_parquet
 
 SHOWN_CHARS = 160
@@ -130,3 +135,36 @@ def rejected(store: Store, plan: Plan, rule: str, n: int) -> Iterator[str]:
         for row in frame.iter_rows(named=True):
             what = f"{row['rule']}, {row['record_bytes']:,} bytes"
             yield f"record {row['record']} of {part.path}  {row['url'] or ''}  {what}"
+
+
+def what_if(store: Store, plan: Plan, stage: str, changes: Sequence[str]) -> list[str]:
+    """What other limits of a gate would change, from the stored columns alone: documents by rule, before and after.
+
+    Only documents that reach the gate are judged. Raises ConfigError for a stage without a gate or an unknown limit.
+    """
+    gates = [s for s in plan.steps if s.kind == "gate" and stage in (s.name, s.label)]
+    if not gates:
+        raise ConfigError(
+            f"{stage!r} has no gate; there are {', '.join(s.label for s in plan.steps if s.kind == 'gate')}"
+        )
+    step = gates[-1]
+    fields = stage_fields(step.stage)
+    changed = override(fields, changes)
+    unknown = set(changed) - set(fields)
+    if unknown:
+        raise ConfigError(f"{step.name} has no limit {', '.join(sorted(unknown))}; it has {', '.join(fields)}")
+    other = cast(Gate, build(type(step.stage), changed, step.name))
+    moves: Counter[tuple[str, str]] = Counter()
+    for part in plan.parts:
+        if store.receipt(step.name, part.key) is None:
+            continue
+        run = PartRun(store, plan, part, {})
+        ids = run.ids(step)
+        before = run.load(step.name, ("rule",))["rule"].fill_null("kept")
+        after = other.decide(run.batch(step, ids)).fill_null("kept")
+        moves.update(zip(before, after, strict=True))
+    total = sum(moves.values())
+    kept = [sum(n for pair, n in moves.items() if pair[side] == "kept") for side in (0, 1)]
+    lines = [f"{step.label}: {kept[0]:,} of {total:,} documents kept, {kept[1]:,} with {' '.join(changes)}"]
+    lines += [f"{n:8,}  {a} -> {b}" for (a, b), n in moves.most_common() if a != b]
+    return lines

@@ -189,6 +189,41 @@ def test_verify_explain_inspect_status(finished: Path):
     assert "bad_status" in rejected
 
 
+def test_what_if_predicts_what_a_changed_limit_does(finished: Path):
+    said = gristmill("inspect", finished, "gates", "--what-if", "min_words=70").stdout
+    before = json.loads((finished / "ledger.json").read_text())
+    kept = next(e["docs_out"] for e in before if e["stage"] == "gates")
+    assert said.startswith(f"gates: {kept:,} of ")
+    words = pl.read_parquet(finished / "signals" / "*.parquet").join(
+        pl.read_parquet(finished / "gates" / "*.parquet").filter(pl.col("rule").is_null()), on="doc_id"
+    )
+    languages = pl.read_parquet(finished / "language" / "*.parquet")
+    english = words.join(languages.filter(pl.col("language") == "en"), on="doc_id")
+    few = english.filter(pl.col("words_n") < 70).height
+    assert few > 0
+    assert f"{few:,}  kept -> too_few_words" in said
+    assert gristmill("inspect", finished, "gates", "--what-if", "min_wordz=70").returncode == 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system takes root")
+def test_full_disk_is_a_clear_error_and_the_run_resumes(data: Path, finished: Path, tmp_path: Path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(disk)], check=False)
+    if mounted.returncode:
+        pytest.skip("no permission to mount a tmpfs")
+    try:
+        done = run(data, disk / "run", "--workers", 2)
+        assert done.returncode == 1
+        assert "No space left" in done.stderr
+        assert "Traceback" not in done.stderr
+        subprocess.run(["mount", "-o", "remount,size=400m", str(disk)], check=True)
+        assert run(data, disk / "run", "--workers", 2).returncode == 0
+        assert outputs(disk / "run") == outputs(finished)
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=False)
+
+
 def test_verify_notices_a_changed_file(finished: Path, tmp_path: Path):
     import shutil
 
