@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from pipeline.store import Store
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(whole: bool = True) -> argparse.ArgumentParser:
+    """`whole`: with the arguments of `search`, whose module is slow to import."""
     top = argparse.ArgumentParser(
         prog="gristmill", description="From crawl shards to a corpus with a searched mixture."
     )
@@ -55,6 +56,11 @@ def parser() -> argparse.ArgumentParser:
     c = command("explain", "the whole way of one document")
     c.add_argument("run", type=Path)
     c.add_argument("document", help="doc_id or URL")
+    c = command("search", "search a mixture from finished proxy runs")
+    if whole:
+        from pipeline.recipe import add_search_arguments
+
+        add_search_arguments(c)
     c = command("sample-data", "write WARC shards made of the texts of this Python installation")
     c.add_argument("out", type=Path)
     return top
@@ -62,7 +68,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 done and balanced, 1 parts failed or books do not balance, 2 usage or config, 130 interrupted."""
-    arguments = parser().parse_args(argv)
+    given = sys.argv[1:] if argv is None else argv
+    arguments = parser(whole=given[:1] == ["search"]).parse_args(given)
     try:
         return COMMANDS[arguments.command](arguments)
     except GristmillError as error:
@@ -194,6 +201,12 @@ def sample_data(a: argparse.Namespace) -> int:
     return 0
 
 
+def search(a: argparse.Namespace) -> int:
+    from pipeline.recipe import search_command
+
+    return search_command(a)
+
+
 COMMANDS = {
     "run": run,
     "plan": run,
@@ -203,6 +216,7 @@ COMMANDS = {
     "explain": explain,
     "verify": verify,
     "report": report,
+    "search": search,
     "sample-data": sample_data,
 }
 

@@ -19,12 +19,16 @@ from stages.ingest import Ingest
 from stages.language import Language, LanguageGate
 from stages.license import License, LicenseGate
 from stages.mixture.stage import Mixture
+from stages.mixture.standalone import add_arguments as add_search_arguments
+from stages.mixture.standalone import search_command
 from stages.quadmix import Quadmix, QuadmixTables
 from stages.quality.model import QualityModel
 from stages.quality.score import Quality, QualityGate
 from stages.sample import Sample, SampleGate, SamplePlan
 from stages.signals import Signals
 from stages.tokens import TokenizerModel, Tokens
+
+__all__ = ["STANDARD", "add_search_arguments", "known_keys", "make_recipe", "search_command"]
 
 # (config section, stage) in the order in which a document meets them.
 STANDARD: tuple[tuple[str, type], ...] = (
