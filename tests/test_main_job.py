@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -172,6 +173,23 @@ def test_rerun_does_nothing_and_a_changed_threshold_only_what_follows(data: Path
     fresh = tmp_path / "fresh"
     assert run(data, fresh, "gates.min_words=70").returncode == 0
     assert outputs(out) == outputs(fresh)
+
+
+def test_added_input_computes_only_its_own_part_before_the_first_reducer(data: Path, tmp_path: Path):
+    shards = sorted(map(str, data.glob("*.warc.gz")))
+    out, config = tmp_path / "run", ROOT / "configs" / "quickstart.yaml"
+    more = ["--until", "gates", "--out", out, "--workers", "2"]
+    assert gristmill("run", config, f"input.paths={json.dumps(shards[:2])}", *more).returncode == 0
+    before = {d: times(out, d) for d in ("ingest", "signals", "gates")}
+    dry = gristmill("run", config, f"input.paths={json.dumps(shards)}", *more, "--dry-run").stdout
+    assert re.search(r"run +signals +annotator 2 parts done, 1 new", dry), dry
+    assert gristmill("run", config, f"input.paths={json.dumps(shards)}", *more).returncode == 0
+    assert all(set(before[d]) < set(times(out, d)) for d in before)
+    done = gristmill("run", config, f"input.paths={json.dumps(shards[1:])}", *more)
+    assert done.returncode == 2
+    assert "gone from the config" in done.stderr
+    assert gristmill("run", config, f"input.paths={json.dumps(shards[1:])}", *more, "--yes").returncode == 0
+    assert len(times(out, "ingest")) == 2
 
 
 def test_verify_explain_inspect_status(finished: Path):

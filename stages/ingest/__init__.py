@@ -67,6 +67,8 @@ class Ingest:
     name: ClassVar[str] = "ingest"
     version: ClassVar[int] = 1
     writes: ClassVar[tuple[str, ...]] = WRITES
+    # Where the input lies and how it is fetched and cut; what matters of them is in each part's own identity.
+    outside_identity: ClassVar[tuple[str, ...]] = ("paths", "paths_base", "part_bytes", "retries", "retry_s")
     rules: ClassVar[tuple[str, ...]] = (
         "not_a_response", "revisit", "bad_status", "not_html", "empty_body", "undecodable", "no_text", "too_large",
         "too_nested", "timed_out", "parser_crashed", "broken_record", "truncated", "broken_line", "empty_file",
