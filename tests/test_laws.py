@@ -21,6 +21,7 @@ import pytest
 from frames import HOSTILE
 from lawrun import LawRun, chunks, corpus, execute, law_recipe, shuffled, table_of, thinned, values
 
+from pipeline.engine import failures
 from pipeline.errors import ConfigError, GristmillError
 from pipeline.fingerprint import digest_folder, fingerprint, freeze, thaw
 from pipeline.plan import kind_of, load_plan
@@ -28,6 +29,7 @@ from pipeline.reference import field_notes
 from pipeline.sampledata import write_sample_data
 from pipeline.schema import COLUMNS, REJECTED, arrow_schema
 from pipeline.stage import Annotator, Gate, Reducer, Sink, Source, Stage
+from pipeline.store import Store, read_parquet
 
 ROOT = Path(__file__).parents[1]
 STAGES = law_recipe("unused").stages
@@ -54,8 +56,8 @@ VARIANTS = {
     "domain.bucket": [{"by": by} for by in ("domain", "language", "dump", "source")],
     "domain": [{"min_prob": 0.5}],
 }
-# Every published search beside the run's own; each takes some seconds.
-SLOW_VARIANTS = {"mixture": [{"method": m} for m in ("climb", "regmix", "bayes", "ladder", "natural")]}
+# The published searches beside the run's own; each takes some seconds.
+SLOW_VARIANTS = {"mixture": [{"method": m} for m in ("climb", "regmix", "bayes", "natural")]}
 # A limit can be set only where its rule is in force.
 LOOSENED_WITH = {"gates": {"presets": ("gopher", "c4", "fineweb", "redpajama")}}
 
@@ -411,6 +413,27 @@ def test_reducer_of_no_or_one_document_makes_an_artifact_or_says_what_is_missing
     assert len(ends[0]) > 20
 
 
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (['{"text": ""}', "no json"], "every input record was rejected"),
+        (['{"text": "One document alone, of a few words."}'], "0 reference texts among"),
+    ],
+)
+def test_recipe_on_next_to_nothing_ends_with_what_is_missing(tmp_path: Path, lines: list[str], said: str):
+    (tmp_path / "in.jsonl").write_text("\n".join(lines))
+    recipe = law_recipe(str(tmp_path / "in.jsonl"))
+    with pytest.raises(GristmillError, match=said):
+        execute(recipe, tmp_path / "run")
+    (failure,) = failures(Store(tmp_path / "run"))
+    assert failure["error"] == "DataError"
+
+
+def test_mixture_method_that_a_run_has_no_proxies_for_is_refused_at_once():
+    with pytest.raises(ConfigError, match=r"mixture.method: 'ladder'; there are natural, bayes, climb, direct, regmix"):
+        replace(next(s for s in STAGES if s.name == "mixture"), method="ladder")  # pyright: ignore
+
+
 # --- source and sink -----------------------------------------------------------------------------------------------
 
 
@@ -494,8 +517,6 @@ def test_sink_same_shards_for_any_splitting(run: LawRun, sink: Sink, shards: int
 
 
 def test_sink_writes_what_the_run_wrote(run: LawRun, sink: Sink):
-    from pipeline.store import read_parquet
-
     rows = [sink.scatter(frame, 1).drop("shard") for frame in run.parts(sink)]
     (path,) = (run.store.root / "corpus" / "data").glob("*.parquet")
     frame = sink.gather(iter(rows))

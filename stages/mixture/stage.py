@@ -23,6 +23,8 @@ from stages.mixture.runs import Proxy, write_parquet
 from stages.mixture.search import METHODS, SearchResult, search
 
 END_OF_TEXT = "<|endoftext|>"
+# A ladder climbs from cheap proxies to a dear one; a run has one proxy.
+RUN_METHODS = ("natural", *sorted(set(METHODS) - {"ladder"}))
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,8 @@ class Mixture:
     files: ClassVar = ("validation",)
 
     def __post_init__(self) -> None:
-        if self.method != "natural" and self.method not in METHODS:
-            raise ConfigError(f"mixture.method: {self.method!r}; there are natural, {', '.join(sorted(METHODS))}")
+        if self.method not in RUN_METHODS:
+            raise ConfigError(f"mixture.method: {self.method!r}; there are {', '.join(RUN_METHODS)}")
         if self.budget_tokens is not None and self.budget_tokens < 1:
             raise ConfigError("mixture.budget_tokens must be at least 1, or null for a share of what is available")
 
