@@ -98,6 +98,15 @@ def test_archive_cut_anywhere_is_read_exactly_once(tmp_path, name):
         assert pl.concat([left[1], right[1]]).equals(whole[1]), cut
 
 
+def test_archive_inside_a_record_is_no_start_wherever_the_cut_is(tmp_path):
+    inner = response(7, "\r\n\r\n".join(["<p>A sentence.", response(8).decode(), "WARC/1.0", "WARC/1.0\r\n"]))
+    path = write(tmp_path / "a.warc", b"".join([response(1), inner, b"\r\n", response(2)]))
+    whole, size = read(path), path.stat().st_size
+    assert whole[0]["url"].to_list() == ["http://a.example/1", "http://a.example/7", "http://a.example/2"]
+    for cut in range(size + 1):
+        assert pl.concat([read(path, 0, cut)[0], read(path, cut, size)[0]]).equals(whole[0]), cut
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_damaged_archive_cut_anywhere_is_read_exactly_once(tmp_path_factory, data):

@@ -203,6 +203,7 @@ def test_scanner_names_the_region_of_a_hit():
         (b"<p>a<br><li>" * 500, "depth", 0),
         (b"<p a=1 b='2 > 3' c>", "attributes", 3),
         (b"<p " + b"a " * 500, "attributes", 500),
+        (b"</p " + b"a " * 500, "attributes", 500),
         (b"<b>x<p>" * 100, "formatting", 100 * 100),
         (b"<b>x</b><p>" * 100, "formatting", 0),
         (b"<!-- " + b"<div>" * 50 + b" -->", "depth", 0),

@@ -209,6 +209,7 @@ def _scan(page, lower, table, words, chain, hits):
         i += 1
         text = i
         bucket = (key * 2654435761 & 0xFFFFFFFF) >> 22
+        attributes = max(attributes, count)  # an end tag's are parsed as well
         if closing:
             if opened[bucket] > 0:
                 opened[bucket] -= 1
@@ -221,7 +222,6 @@ def _scan(page, lower, table, words, chain, hits):
         before = n
         if _among(_SEARCHED_KEYS, key):
             n = _find(page, lower, table, words, chain, start, stop, region, hits, n)
-        attributes = max(attributes, count)
         formatting += open_formatting
         if _among(_RAW_KEYS, key):
             # to the matching end tag; the content of ld+json is searched, any other is not

@@ -136,8 +136,8 @@ class Ingest:
 
     def _read_archive(self, file: File, codec: Codec | None, grammar: Grammar, part: Part, rows: Rows) -> None:
         limits = Limits(self.body_bytes, self.mimes, self.wild_as_text, self.extractor, self.page_s)
-        start, end = (next_start(file, codec, grammar, edge) for edge in (part.start, part.end))
         block_bytes = self.body_bytes + (1 << 16)  # the HTTP header comes before the body
+        start, end = (next_start(file, codec, grammar, edge, block_bytes) for edge in (part.start, part.end))
         for record in records(file, codec, grammar, start, end, block_bytes):
             self._book(record, limits, rows)
 

@@ -48,30 +48,70 @@ def head_of(file: RandomAccess, codec: Codec | None, offset: int) -> bytes:
     return b"".join(out)
 
 
-def next_start(file: RandomAccess, codec: Codec | None, grammar: Grammar, offset: int) -> int:
-    """The first offset >= `offset` where a member (uncompressed: a line) starts a record; the file's size if none.
+def next_start(file: RandomAccess, codec: Codec | None, grammar: Grammar, offset: int, block_bytes: int) -> int:
+    """The first offset >= `offset` at which a member (uncompressed: a record) starts; the file's size if none.
 
     A function of the file alone: two parts that meet at a cut agree on it, so that no record is read twice or never.
     """
     if offset <= 0:
         return 0
+    if offset >= file.size:
+        return file.size
+    if codec is None:
+        return _next_record(file, grammar, offset, block_bytes)
+    return _next_member(file, codec, grammar, offset)
+
+
+def _next_member(file: RandomAccess, codec: Codec, grammar: Grammar, offset: int) -> int:
+    """The first member at or behind `offset` that starts a record."""
     while offset < file.size:
-        if codec is None:
-            data = file.read_at(offset - 1, SEARCH_BYTES + MARK_BYTES)
-            at = grammar.mark_in(data, 1)
-            if at == 1 and data[0] not in BLANKS:
-                at = grammar.mark_in(data, 2)
-            if 0 <= at <= SEARCH_BYTES:
-                return offset - 1 + at
-        else:
-            data = file.read_at(offset, SEARCH_BYTES + len(codec.magic) - 1)
-            at = data.find(codec.magic)
-            while 0 <= at < SEARCH_BYTES:
-                if grammar.mark.match(head_of(file, codec, offset + at).lstrip(BLANKS)):
-                    return offset + at
-                at = data.find(codec.magic, at + 1)
+        data = file.read_at(offset, SEARCH_BYTES + len(codec.magic) - 1)
+        at = data.find(codec.magic)
+        while 0 <= at < SEARCH_BYTES:
+            if grammar.mark.match(head_of(file, codec, offset + at).lstrip(BLANKS)):
+                return offset + at
+            at = data.find(codec.magic, at + 1)
         offset += SEARCH_BYTES
     return file.size
+
+
+def _next_record(file: RandomAccess, grammar: Grammar, offset: int, block_bytes: int) -> int:
+    """The first record at or behind `offset` in an uncompressed file, from header to header (20 us each).
+
+    Only from the beginning is it sure what is a record: a block may hold a WARC. A search for marks would not know.
+    """
+    at = 0
+    while at < offset:
+        head = file.read_at(at, HEAD_BYTES)
+        if not head:
+            return file.size
+        start = at + len(head) - len(head.lstrip(BLANKS))
+        if start >= offset or start == at + len(head):
+            at = start
+            continue
+        at = _behind_record(file, grammar, start, head[start - at :], block_bytes)
+    while head := file.read_at(at, HEAD_BYTES):  # over the blank lines, to the record itself
+        blank = len(head) - len(head.lstrip(BLANKS))
+        at += blank
+        if blank < len(head):
+            break
+    return at
+
+
+def _behind_record(file: RandomAccess, grammar: Grammar, start: int, head: bytes, block_bytes: int) -> int:
+    """Where `_Reader` stands after the record at `start`: known from the header where it is right, else by reading."""
+    if grammar.mark.match(head) and (found := header_at(grammar, head, 0)):
+        declared = declared_length(found[0])
+        stop = start + found[1] + (declared or 0)
+        if (
+            declared is not None
+            and stop <= file.size
+            and (declared > block_bytes or file.read_at(stop, 4) == b"\r\n\r\n")
+        ):
+            return stop
+    window = Window(pieces(file, None, start), start)
+    next(_Reader(window, grammar, block_bytes, True, file.size - start).read(), None)
+    return start + max(window.position, 1)
 
 
 def records(
@@ -95,7 +135,8 @@ def records(
             continue
         if window.fault is None:
             return
-        start, inner, fault = next_start(file, codec, grammar, window.fault.member + 1), 0, window.fault
+        fault, inner = window.fault, 0
+        start = next_start(file, codec, grammar, fault.member + 1, block_bytes)
         if not reader.lost and fault.member < end:
             yield Record(fault.member, 0, {}, b"", start - fault.member, _rule_of(fault.truncated))
 

@@ -21,6 +21,7 @@ _LIST = re.compile(r"\.paths(?:\.gz)?$")
 _SPLIT = re.compile(
     r"\.(?:warc|wet|wat|arc|warcs)(?:\.gz|\.zst|\.lz4)?$|\.parquet$|\.(?:jsonl|ndjson|json)$|\.zst[dr]?$"
 )
+_PLAIN = re.compile(r"\.(?:warc|wet|wat|arc)$")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 REMOTE_THREADS = 16
 
@@ -125,7 +126,9 @@ def parts_of(inputs: list[Input], part_bytes: int, retry: Retry) -> list[Part]:
     def cut(item: Input) -> list[Part]:
         path, _, inner = item.path.partition(INSIDE)
         size, digest = digest_of(path, retry)
-        count = max(1, round(size / part_bytes)) if not inner and _SPLIT.search(item.path) else 1
+        # to find a record in an uncompressed archive one goes from header to header: too many requests where it is far
+        far = is_url(path) and _PLAIN.search(path)
+        count = max(1, round(size / part_bytes)) if not inner and not far and _SPLIT.search(path) else 1
         key = key_of(item.name)
         edges = [size * i // count for i in range(count)] + [size]
         return [Part(f"{key}-{start:013d}", item.path, item.name, start, end, digest) for start, end in pairwise(edges)]
