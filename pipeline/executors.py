@@ -51,6 +51,8 @@ class Job:
 
 
 class Engine(Protocol):
+    queues: bool  # run() returns when the job is queued, not when it is done
+
     def run(self, job: Job, tick: Callable[[], None]) -> list[int]:
         """Runs the job's ranks; calls `tick` now and then; returns the ranks that were given up."""
         ...
@@ -120,6 +122,8 @@ def _die_with(parent: int) -> None:
 
 class LocalEngine:
     """A pool of `workers` spawned processes that live as long as the run."""
+
+    queues = False
 
     def __init__(self, workers: int):
         if workers < 1:
@@ -203,6 +207,8 @@ class LocalEngine:
 class RayEngine:
     """datatrove's Ray executor; the run folder must lie on a file system that all nodes share."""
 
+    queues = False
+
     def __init__(self, workers: int, options: dict[str, object]):
         self.workers, self.options = workers, options
 
@@ -236,7 +242,7 @@ class RayEngine:
 class SlurmEngine:
     """datatrove's Slurm executor: a phase is an array job that waits for the one before; returns when queued."""
 
-    queued = True
+    queues = True
 
     def __init__(self, workers: int, options: dict[str, object]):
         for name in ("time", "partition"):
@@ -260,6 +266,7 @@ class SlurmEngine:
             **self.options,  # pyright: ignore
         )
         executor.run()
+        # Only its job id is needed of it, and it would be pickled into the next one.
         self.last = executor
         return []
 

@@ -1,7 +1,7 @@
 """A run from config to corpus: plan, say what will happen, run the phases, balance the books, write the papers."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import cast
 
@@ -16,13 +16,15 @@ from pipeline.engine import (
     shard_path,
     units,
 )
-from pipeline.errors import GristmillError, PlanError
-from pipeline.executors import Engine, job_for, limit_threads
+from pipeline.errors import DataError, GristmillError, PlanError
+from pipeline.executors import Engine, Job, job_for, limit_threads
 from pipeline.ledger import books
 from pipeline.plan import Intent, Phase, Plan, intents, load_plan, make_plan
 from pipeline.progress import Progress
 from pipeline.stage import Source
 from pipeline.store import Store, locked, write_json, write_text
+
+GATHER_RANKS = 32  # ranks of a queued engine that write output shards
 
 
 class RunFailed(GristmillError):
@@ -122,6 +124,8 @@ def launch(
         cut = plan.until(until)
         limit_threads(1)
         aside = 0
+        if engine.queues and submit(store, cut, engine):
+            return []
         for number, phase in enumerate(cut.phases):
             run_phase(store, cut, phase, number, engine, progress)
             failed = failures(store)
@@ -132,8 +136,6 @@ def launch(
                 aside = len(failed)
                 if aside >= len(plan.parts):
                     raise failed_step(failed[0])
-        if getattr(engine, "queued", False):
-            return []
         entries = books(store, cut)
         write_json(store.root / "ledger.json", entries)
         if until is None:
@@ -172,16 +174,13 @@ def prepare(recipe: Recipe, situation: Situation, store: Store) -> None:
 
 
 def run_phase(store: Store, plan: Plan, phase: Phase, number: int, engine: Engine, progress: Progress) -> None:
-    if phase.kind == "scatter" and corpus_done(store, plan, plan.phases[number + 1]):
+    if phase.kind == "scatter" and phase_done(store, plan, phase):
         return
     todo = pending(store, plan, phase)
     all_units = units(plan, phase, store)
     progress.start(phase, len(all_units), len(all_units) - len(todo), store, all_units)
     if todo:
-        pipeline = [RunStep(str(store.root.absolute()), number, len(plan.steps))]
-        wanted = [all_units.index(u) for u in todo]
-        logs = store.root / "logs" / f"{number:02d}-{phase.name.split('+')[0]}"
-        job = job_for(pipeline, len(all_units), wanted, logs)  # pyright: ignore
+        job = job_of(store, plan, phase, number, len(all_units), [all_units.index(u) for u in todo])
         for rank in engine.run(job, progress.tick):
             for unit in all_units[rank :: job.tasks]:
                 if unit in pending(store, plan, phase):
@@ -190,8 +189,32 @@ def run_phase(store: Store, plan: Plan, phase: Phase, number: int, engine: Engin
     progress.end()
 
 
-def corpus_done(store: Store, plan: Plan, gather: Phase) -> bool:
-    return not pending(store, plan, gather)
+def job_of(store: Store, plan: Plan, phase: Phase, number: int, n_units: int, wanted: Iterable[int]) -> Job:
+    step = RunStep(str(store.root.absolute()), number, len(plan.steps))
+    return job_for([step], n_units, wanted, store.root / "logs" / f"{number:02d}-{phase.name.split('+')[0]}")
+
+
+def submit(store: Store, plan: Plan, engine: Engine) -> bool:
+    """Queues all phases from the first that is not done, each behind the one before; False when all are done.
+
+    How many shards there will be is known only when the mixture is, so the gathering ranks share them out at run time.
+    """
+    queued = False
+    for number, phase in enumerate(plan.phases):
+        if queued or not phase_done(store, plan, phase):
+            queued = True
+            n = {"reducer": 1, "gather": GATHER_RANKS}.get(phase.kind, len(plan.parts))
+            engine.run(job_of(store, plan, phase, number, n, range(n)), lambda: None)
+    return queued
+
+
+def phase_done(store: Store, plan: Plan, phase: Phase) -> bool:
+    if phase.kind == "scatter":  # its files go when the corpus is gathered
+        return phase_done(store, plan, next(p for p in plan.phases if p.kind == "gather"))
+    try:
+        return not pending(store, plan, phase)
+    except (DataError, FileNotFoundError):  # something before it is not done
+        return False
 
 
 def finish_corpus(store: Store, plan: Plan) -> None:

@@ -144,7 +144,10 @@ def ledger_lines(entries: list[dict]) -> list[str]:
 def summary(store: Store, entries: list[dict], until: str | None) -> list[str]:
     """Ten lines at the end of a run."""
     if not entries:
-        return [f"queued; gristmill status {store.root} tells how far it is"]
+        return [
+            f"queued; gristmill status {store.root} tells how far it is; when the jobs are done, run the same command",
+            "again: it checks the books and writes the card and the report",
+        ]
     first, last = entries[0], entries[-1]
     if until is not None or last["stage"] != "corpus":
         return [f"{first['docs_in']:,} records in, {last['docs_out']:,} documents kept after {last['stage']}"]

@@ -93,6 +93,8 @@ def test_parts_in_any_order_and_any_world_size_same_bytes(lines: Path, undisturb
     situation = survey(made, store, None)
 
     class Shuffled:
+        queues = False
+
         def run(self, job: object, tick: object) -> list[int]:
             world = 3
             for rank in (2, 0, 1):
