@@ -292,9 +292,11 @@ _MIXTURE: list[Column] = [
     ),
 ]
 
-COLUMNS: dict[str, Column] = {
-    c.name: c for c in _DOCUMENT + _INGEST + _LANGUAGE + _LICENSE + _SIGNALS + _DEDUP + _QUALITY + _MIXTURE
-}
+DICTIONARY: tuple[Column, ...] = tuple(
+    _DOCUMENT + _INGEST + _LANGUAGE + _LICENSE + _SIGNALS + _DEDUP + _QUALITY + _MIXTURE
+)
+
+COLUMNS: dict[str, Column] = {c.name: c for c in DICTIONARY}  # and what stages of a user's own register
 
 # A rejected record: what the ledger knows of an input that never became a document.
 REJECTED = pa.schema(

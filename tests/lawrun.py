@@ -43,6 +43,8 @@ class Silent(Progress):
 class InProcess:
     """An engine without workers: the ranks of a phase one after another, here."""
 
+    queues = False
+
     def run(self, job: object, tick: Callable[[], None]) -> list[int]:
         step: RunStep = job.pipeline[0]  # pyright: ignore
         for rank in job.ranks:  # pyright: ignore
