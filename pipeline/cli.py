@@ -111,7 +111,8 @@ def run(a: argparse.Namespace) -> int:
     if dry:
         return 0
     refuse(situation, store, a.yes)
-    engine = make_engine(a.engine, a.workers or len(os.sched_getaffinity(0)), recipe.engine)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    engine = make_engine(a.engine, a.workers or cores, recipe.engine)
     try:
         entries = launch(recipe, situation, store, engine, a.until, make_progress(), write_papers)
     finally:
