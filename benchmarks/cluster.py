@@ -127,7 +127,7 @@ def compare_clusters(frame: pl.DataFrame, artifacts: dict[str, Path], base: Path
 
 
 def compare_domains(frame: pl.DataFrame, artifacts: dict[str, Path]) -> None:
-    found, rate = annotate(Domain(), frame, artifacts)
+    found, rate = annotate(Domain(min_prob=None), frame, artifacts)
     frame = frame.with_columns(found["domain"], found["domain_prob"])
     judged = []
     for name, right in RIGHT.items():

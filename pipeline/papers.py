@@ -61,7 +61,7 @@ def write_card(store: Store, plan: Plan) -> None:
     corpus = entries[-1]
     total = max(1, corpus["tokens"])
     data = DatasetCardData(
-        language=sorted(c for c, n in languages.items() if len(c) in (2, 3) and n * 1000 >= total) or None,
+        language=sorted(c for c, n in languages.items() if len(c) in (2, 3) and n * 100 >= total) or None,
         license="other",
         license_name="per-document",
         license_link="LICENSE",

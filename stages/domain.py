@@ -27,7 +27,7 @@ class Domain:
 
     model: str | None = None  # path of a supervised fastText .bin; None: prototypes in the space of the embeddings
     temperature: float = 0.1  # of the prototypes' softmax over cosine similarities (docs/decisions/cluster.md)
-    min_prob: float | None = None  # below it the domain is null (domain_prob stays)
+    min_prob: float | None = 0.2  # below it the domain is null (domain_prob stays): most such guesses are wrong
     max_chars: int = 2_000  # fastText reads so much of a document's beginning (NeMo Curator's classifier: 2000)
 
     name: ClassVar[str] = "domain"
