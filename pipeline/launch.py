@@ -230,10 +230,3 @@ def finish_corpus(store: Store, plan: Plan) -> None:
         if path not in receipts:
             path.unlink()
     shutil.rmtree(store.root / SCATTER, ignore_errors=True)
-
-
-def peak_memory() -> int:
-    """Largest resident set of any child so far, in bytes."""
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024

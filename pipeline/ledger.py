@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from pipeline.errors import BooksError
 from pipeline.plan import Plan
+from pipeline.stage import Part
 from pipeline.store import Store, read_parquet
 
 # One row per record. `stage`, `rule`: what dropped it; both null: it is in the corpus (or still kept, before sampling).
@@ -87,10 +88,8 @@ class Total:
 
 def read_fates(store: Store, plan: Plan) -> Iterator[tuple[str, pl.DataFrame]]:
     """(part key, LEDGER rows) of every part that has them."""
-    for part in plan.parts:
-        path = store.data("ledger", part.key)
-        if store.receipt("ledger", part.key) is not None:
-            yield part.key, read_parquet(path)
+    for part in finished_parts(store, plan):
+        yield part.key, read_parquet(store.data("ledger", part.key))
 
 
 def labels(plan: Plan) -> list[str]:
@@ -157,7 +156,7 @@ def books(store: Store, plan: Plan) -> list[dict[str, object]]:
 
 def check_receipts(store: Store, plan: Plan, label: str, docs_in: int, docs_out: int) -> None:
     """The counts that the stage itself wrote down must be those of the ledger."""
-    keys = [key for key, _ in read_keys(store, plan)]
+    keys = [part.key for part in finished_parts(store, plan)]
     for step in plan.steps:
         if step.label != label or step.all_rows or step.kind in ("reducer", "sink"):
             continue
@@ -176,10 +175,9 @@ def check_receipts(store: Store, plan: Plan, label: str, docs_in: int, docs_out:
             )
 
 
-def read_keys(store: Store, plan: Plan) -> Iterator[tuple[str, None]]:
-    for part in plan.parts:
-        if store.receipt("ledger", part.key) is not None:
-            yield part.key, None
+def finished_parts(store: Store, plan: Plan) -> list[Part]:
+    """Parts whose fates are written."""
+    return [part for part in plan.parts if store.receipt("ledger", part.key) is not None]
 
 
 def read_books(store: Store) -> list[dict[str, object]]:
