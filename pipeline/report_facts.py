@@ -4,7 +4,7 @@ A fact that a run does not have (no clusters, no search, no such column) is None
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,8 +61,8 @@ class Shard:
 
 @dataclass(frozen=True)
 class Runs:
-    """Proxy runs in the order in which they were made. scores: mean of the targets, in nats per token; they compare
-    within a proxy only."""
+    """Proxy runs in the order in which they were made. scores: the objective, in nats per token; they compare within a
+    proxy only."""
 
     scores: list[float]
     proxies: list[str]  # kind, and size where there are several
@@ -106,6 +106,8 @@ def read_facts(store: Store, plan: Plan) -> Facts:
             add_tallies(tallies, with_columns(store, plan, key, fates, (column,)), column)
         if scores:
             add_means(quality, with_columns(store, plan, key, fates, ("cluster_id", *scores)), scores)
+    weights = read_json(store.root / "mixture" / "weights.json")
+    objective = ((weights or {}).get("search") or {}).get("objective")
     return Facts(
         name=plan.name,
         config_digest=plan.config_digest,
@@ -120,8 +122,8 @@ def read_facts(store: Store, plan: Plan) -> Facts:
         quality=quality,
         clusters=read_json(store.artifact("cluster") / "clusters.json"),
         plane=read_json(store.artifact("cluster") / "map.json"),
-        weights=read_json(store.root / "mixture" / "weights.json"),
-        runs=read_runs(store.artifact("mixture") / "runs.parquet"),
+        weights=weights,
+        runs=read_runs(store.artifact("mixture") / "runs.parquet", objective),
         shards=list(read_shards(store)),
         samples=read_samples(store),
         config=read_text(store.root / "config.yaml"),
@@ -190,18 +192,20 @@ def add_means(quality: dict[int | None, Means], rows: pl.DataFrame | None, score
             means[name] = (total + row[f"{name}.sum"], n + row[f"{name}.n"])
 
 
-def read_runs(path: Path) -> Runs | None:
-    """Columns run_id, kind, size and loss/<target> of the search's runs."""
+def read_runs(path: Path, objective: Mapping[str, float] | None) -> Runs | None:
+    """Columns run_id, kind, size and loss/<target> of the search's runs. objective: target -> weight; none: equal."""
     if not path.is_file():
         return None
     table = pl.DataFrame(pq.read_table(path))
     losses = [c for c in table.columns if c.startswith("loss/")]
     if table.is_empty() or not losses:
         return None
+    a = {c: (objective or {}).get(c.removeprefix("loss/"), 0.0 if objective else 1.0) for c in losses}
+    weighed = [pl.col(c) * (weight / sum(a.values())) for c, weight in a.items()]
     kinds, sizes = table["kind"].to_list(), table["size"].to_list()
     several = len(set(zip(kinds, sizes, strict=True))) > len(set(kinds))
     return Runs(
-        scores=table.select(pl.mean_horizontal(losses)).to_series().to_list(),
+        scores=table.select(pl.sum_horizontal(weighed)).to_series().to_list(),
         proxies=[f"{kind} {size:g}" if several else kind for kind, size in zip(kinds, sizes, strict=True)],
         rounds=[round_of(i) for i in table["run_id"]],
         targets=[c.removeprefix("loss/") for c in losses],

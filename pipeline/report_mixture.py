@@ -249,10 +249,13 @@ def signed(value: float) -> str:
 
 
 def search_chart(runs: Runs, summary: Mapping[str, object]) -> Html:
+    weights = summary.get("objective")
+    weights = weights if isinstance(weights, dict) else dict.fromkeys(runs.targets, 1.0)
+    weighted = "weighted " if len(set(weights.values())) > 1 else ""
     caption = (
         tag("b", "How the search went. "),
-        f"{plural(len(runs.scores), 'proxy run')}; the score is the mean loss over "
-        f"{plural(len(runs.targets), 'target')} in nats per token, lower is better. ",
+        f"{plural(len(runs.scores), 'proxy run')}; the score is the {weighted}mean loss over "
+        f"{plural(len(weights), 'target')} in nats per token, lower is better. ",
         key("f-run", "a run, measured", ".round"),
         key("f-kept", "best so far", ".dash"),
         key("f-dashed", "predicted", ".dash"),

@@ -62,6 +62,25 @@ def test_pairs_cancel_what_a_seed_does_to_all_mixtures():
     assert result.better_than_natural
 
 
+class Traded(Noisy):
+    """What x gains, y pays a part of."""
+
+    def reseeded(self, seed: int) -> "Traded":
+        return Traded(seed, self.noise)
+
+    def losses(self, w: np.ndarray) -> np.ndarray:
+        return super().losses(w) + np.stack([np.zeros(len(w)), w[:, 0]], axis=1)
+
+
+def test_a_guarded_target_that_pays_for_the_others_makes_it_no_better():
+    goal, chosen = mean_of(("x", "y"), "losses"), np.array([0.6, 0.2, 0.2])
+    assert confirm(fresh(Traded(), range(5)), chosen, PLAIN, goal).better_than_natural
+    guarded = confirm(fresh(Traded(), range(5)), chosen, PLAIN, goal, guard=("y",))
+    assert not guarded.better_than_natural
+    assert guarded.verdict.startswith("not better than natural: guarded y is worse by 0.4")
+    assert confirm(fresh(Noisy(), range(5)), chosen, PLAIN, goal, guard=("y",)).better_than_natural
+
+
 def test_accuracies_turn_the_sign():
     goal = Objective((("x", 1.0),), "accuracies")
     result = confirm(fresh(Noisy(), range(5)), np.array([0.05, 0.5, 0.45]), PLAIN, goal)

@@ -193,6 +193,28 @@ def test_guard_keeps_every_guarded_target_at_natural_or_better():
     assert Slope().losses(guarded.weights[None])[0, 0] < home[0] - 0.1
 
 
+def test_direct_follows_the_slope_along_a_guard_to_the_best_that_it_allows():
+    """0.9 x + 0.1 y is lowest at (0.91, 0, 0.09, 0); with y kept as under natural, at (0.75, 0, 0.25, 0)."""
+    goal = Objective((("x", 0.9), ("y", 0.1)), "losses")
+    home = Slope().losses(np.full((1, 4), 0.25))[0]
+    free, kept = (
+        search(Slope(), np.full(4, 0.25), constraints_from(Slope.buckets, guard=guard), goal, "direct", 0)
+        for guard in ((), ("y",))
+    )
+    assert free.weights[2] < 0.12
+    assert kept.weights == pytest.approx([0.75, 0, 0.25, 0], abs=1e-3)
+    assert Slope().losses(kept.weights[None])[0, 1] <= home[1] + 1e-9
+    assert kept.found
+
+
+def test_direct_stays_at_natural_where_guards_allow_nothing_better():
+    goal = mean_of(("x", "y"), "losses")
+    pinned = constraints_from(Slope.buckets, guard=("x", "y"), maximum={"d": 0.0, "b": 0.0})
+    result = search(Slope(), np.array([0.5, 0.0, 0.5, 0.0]), pinned, goal, "direct", 0)
+    assert result.weights.tolist() == [0.5, 0.0, 0.5, 0.0]
+    assert not result.found
+
+
 def test_guard_on_an_unfitted_target_is_an_error():
     c = constraints_from(Slope.buckets, guard=("y",))
     with pytest.raises(ConfigError, match="must be targets of the objective"):

@@ -17,7 +17,15 @@ from pipeline.config import build
 from pipeline.errors import ConfigError, DataError, GristmillError, InfeasibleError
 from stages.mixture.material import divide, pieces, reading, validation_texts
 from stages.mixture.runs import read_parquet
-from stages.mixture.sections import Bound, CommandSection, ConfirmSection, GptSection, GroupBound, NgramSection
+from stages.mixture.sections import (
+    Bound,
+    CommandSection,
+    ConfirmSection,
+    GptSection,
+    GroupBound,
+    NgramSection,
+    TargetWeight,
+)
 from stages.mixture.stage import Mixture
 
 WORDS = {
@@ -153,9 +161,40 @@ def test_bounds_and_groups_hold(tmp_path):
     hash(stage)  # plain data all the way down
 
 
+def two_targets(folder: Path) -> tuple[str, ...]:
+    paths = []
+    for kind in ("code", "law"):
+        paths.append(folder / f"{kind}.jsonl")
+        lines = [json.dumps({"text": text(kind, 1000 + i)}) for i in range(30)]
+        paths[-1].write_text("\n".join(lines), encoding="utf-8")
+    return tuple(map(str, paths))
+
+
+def test_the_objective_weighs_targets_and_a_guarded_one_is_no_worse_than_under_natural(tmp_path):
+    given = corpus(tmp_path)
+    both = (TargetWeight("code", 0.95), TargetWeight("law", 0.05))
+    stage = replace(QUICK, validation=two_targets(tmp_path), objective=both)
+    free = run(stage, given, tmp_path / "free")
+    assert free["search"]["objective"] == {"code": 0.95, "law": 0.05}
+    assert weights(free)["code"] > 0.7 > weights(free)["law"]
+    kept = run(replace(stage, objective=(both[0], replace(both[1], guard=True))), given, tmp_path / "kept")
+    assert kept["search"]["guarded"] == ["law"]
+    law = next(b for b in kept["buckets"] if b["bucket"] == "law")
+    assert law["weight"] > weights(free)["law"]
+    runs = read_parquet(tmp_path / "kept" / "runs.parquet")
+    chosen = np.abs(runs.weights - [weights(kept)[b] for b in runs.buckets]).max(axis=1).argmin()
+    natural = np.abs(runs.weights - [b["natural_share"] for b in kept["buckets"]]).max(axis=1).argmin()
+    at = runs.targets.index("law")
+    assert runs.losses[chosen, at] <= runs.losses[natural, at] + 1e-9
+    assert kept["search"]["measured_objective"] < kept["search"]["natural_measured"]
+    alone = run(replace(stage, objective=(TargetWeight("law"),)), given, tmp_path / "alone")
+    assert max(weights(alone), key=weights(alone).get) == "law"
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "says"),
     [
+        ({"objective": (TargetWeight("nope"),)}, ConfigError, "no run measures nope; there are references"),
         ({"bounds": (Bound("nope", maximum=0.1),)}, ConfigError, "unknown buckets nope"),
         ({"bounds": (Bound("law"), Bound("law"))}, ConfigError, "names law twice"),
         ({"bounds": (Bound("law", minimum=0.6), Bound("code", minimum=0.6))}, InfeasibleError, "sum to 1.2"),
@@ -187,6 +226,8 @@ def test_what_the_corpus_cannot_hold_is_named(tmp_path, changes, error, says):
         ({"method": "magic"}, "magic"),
         ({"gpt": {"presett": "tiny"}}, r"unknown key 'mixture.gpt.presett'; did you mean mixture.gpt.preset\?"),
         ({"confirm": {"gpt": {"token": 1}}}, r"unknown key 'mixture.confirm.gpt.token'; did you mean .*tokens\?"),
+        ({"objective": [{"target": "a", "weight": 0}]}, "weight of target 'a' must be a number above 0"),
+        ({"objective": [{"target": "a"}, {"target": "a"}]}, "each once"),
         ({"bounds": [{"bucket": "a", "max": 1}]}, "unknown key 'mixture.bounds.max'"),
     ],
 )

@@ -70,11 +70,13 @@ def confirm(
     chosen: np.ndarray,
     plain: Mapping[str, np.ndarray],
     objective: Objective,
+    guard: Sequence[str] = (),
     level: float = 0.95,
 ) -> Confirmation:
     """Runs every mixture once on each of `proxies`, which differ by chance alone (`fresh`, or draws of the data that
     the search never saw), and compares in pairs. Proxies may be larger than the search's.
 
+    A guarded target that is worse than under natural, the whole interval above 0, makes the mixture no better.
     A single proxy without chance gives one difference and no interval; the verdict then rests on the sign and says so.
     Raises ConfigError without a natural baseline, or with a single seed of a proxy that has chance.
     """
@@ -107,6 +109,16 @@ def confirm(
         )
     against = comparisons[names.index("natural")]
     better, verdict = judged(against, level)
+    home = 1 + names.index("natural")
+    for name in guard:
+        worse = signed[:, 0, targets.index(name)] - signed[:, home, targets.index(name)]
+        low, high = interval(worse, level)
+        if low > 0:
+            better = False
+            verdict = (
+                f"not better than natural: guarded {name} is worse by {worse.mean():.4f}, {spread(low, high, level)}"
+            )
+            break
     fidelity = fidelity_of(proxy)
     return Confirmation(fidelity.kind, fidelity.size, tuple(comparisons), verdict, better)
 
@@ -125,8 +137,13 @@ def judged(c: Comparison, level: float) -> tuple[bool, str]:
         side = "better than" if c.difference < 0 else "not better than"
         how = f"difference {c.difference:+.4f} in one run of a proxy without chance, so no interval"
         return c.difference < 0, f"{side} natural: {how}"
-    span = f"{level:.0%} interval {c.low:+.4f} to {c.high:+.4f}"
-    where = f"difference {c.difference:+.4f}, {span}, better in {c.better_in} of {c.seeds} seeds"
+    where = (
+        f"difference {c.difference:+.4f}, {spread(c.low, c.high, level)}, better in {c.better_in} of {c.seeds} seeds"
+    )
     if c.high < 0:
         return True, f"better than natural: {where}"
     return False, f"not better than natural: {where}"
+
+
+def spread(low: float, high: float, level: float) -> str:
+    return f"{level:.0%} interval {low:+.4f} to {high:+.4f}"

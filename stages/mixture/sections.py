@@ -140,6 +140,15 @@ class Bound:
 
 
 @dataclass(frozen=True)
+class TargetWeight:
+    """A target's part in the objective."""
+
+    target: str  # name of the held-back texts' target, or stem of a validation file
+    weight: float = 1.0  # beside the other targets', in any scale
+    guard: bool = False  # it may not get worse than under the natural mixture
+
+
+@dataclass(frozen=True)
 class GroupBound:
     """Limits on the total share of several buckets; equal ones pin it. No bucket may stand in two groups."""
 
@@ -155,6 +164,7 @@ def rules(
     max_epochs: float,
     bounds: Sequence[Bound],
     groups: Sequence[GroupBound],
+    guard: Sequence[str] = (),
 ) -> Constraints:
     """Raises ConfigError for unknown or repeated buckets, InfeasibleError naming the bounds that cannot hold."""
     named = [b.bucket for b in bounds]
@@ -171,4 +181,5 @@ def rules(
         maximum={b.bucket: b.maximum for b in bounds if b.maximum is not None},
         fixed={b.bucket: b.fixed for b in bounds if b.fixed is not None},
         groups=[("+".join(g.buckets), g.buckets, g.minimum, g.maximum) for g in groups],
+        guard=guard,
     )

@@ -30,7 +30,7 @@ from stages.mixture.material import (
     validation_texts,
 )
 from stages.mixture.ngram import NgramProxy
-from stages.mixture.objective import mean_of
+from stages.mixture.objective import Objective, mean_of
 from stages.mixture.proxies import make
 from stages.mixture.runs import write_parquet
 from stages.mixture.search import Method, search
@@ -47,6 +47,7 @@ from stages.mixture.sections import (
     NgramSection,
     ProxyKind,
     ProxySection,
+    TargetWeight,
     rules,
 )
 from stages.mixture.sweeps import Climb, OneShot
@@ -72,6 +73,9 @@ class Mixture:
     max_epochs: float = 4.0  # per bucket at the budget ("To Repeat or Not To Repeat": up to 4 costs nothing)
     bounds: tuple[Bound, ...] = ()  # {bucket, minimum, maximum, fixed}: limits on a bucket's share
     groups: tuple[GroupBound, ...] = ()  # {buckets, minimum, maximum}: limits on the total of several
+    # {target, weight, guard}: what is minimised is their weighted mean loss, and a guarded one may not get worse than
+    # under the natural mixture; empty: every target counts the same
+    objective: tuple[TargetWeight, ...] = ()
     target_tokens: int = 100_000  # per target; more sharpen the loss, not the ranking
     validation: tuple[str, ...] = ()  # your own validation texts (.txt, .jsonl with "text"): a target per file
     ngram: NgramSection = NGRAM
@@ -81,7 +85,7 @@ class Mixture:
     seed: int = 0  # of the search
     threads: int = 2  # fixed, so that results do not depend on the machine's size
     name: ClassVar = "mixture"
-    version: ClassVar = 2
+    version: ClassVar = 3
     reads: ClassVar[Reads] = {
         "ingest": ("text",),
         "ingest.tokens": ("token_count",),
@@ -94,6 +98,8 @@ class Mixture:
         method = self.chosen_method
         if self.budget_tokens is not None and self.budget_tokens < 1:
             raise ConfigError("mixture.budget_tokens must be at least 1, or null for a share of what is available")
+        if self.objective:
+            Objective(tuple((t.target, t.weight) for t in self.objective), "losses")
         if method == "direct" and self.proxy != "ngram":
             raise ConfigError(
                 f"mixture.method: direct follows a gradient, and the {self.proxy} proxy has none; take ladder, bayes, "
@@ -117,6 +123,10 @@ class Mixture:
             for section in (self.section(self.proxy), self.judge):
                 if isinstance(section, CommandSection):
                     section.settings(1)
+
+    @property
+    def guard(self) -> tuple[str, ...]:
+        return tuple(t.target for t in self.objective if t.guard)
 
     @property
     def chosen_method(self) -> str:
@@ -162,7 +172,7 @@ class Mixture:
         available = int(sizes.sum())
         budget = self.budget_tokens or max(1, round(self.budget_share * available))
         known = dict(zip(buckets, sizes.tolist(), strict=True))
-        limits = rules(buckets, known, budget, self.max_epochs, self.bounds, self.groups)
+        limits = rules(buckets, known, budget, self.max_epochs, self.bounds, self.groups, self.guard)
         if self.chosen_method == "natural":
             found = unsearched(rounded(sizes / available, limits), "the config asks for the natural mixture")
         elif len(buckets) == 1:
@@ -194,7 +204,9 @@ class Mixture:
             make(s, given(s, r, targets), self.threads, self.seed, corpus.scratch)
             for s, r in zip(sections, read, strict=True)
         ]
-        objective = mean_of(tuple(targets), "losses")
+        given_weights = tuple((t.target, t.weight) for t in self.objective)
+        objective = Objective(given_weights, "losses") if given_weights else mean_of(tuple(targets), "losses")
+        objective.over(tuple(targets))
         result = search(main, natural, limits, objective, self.searcher, self.seed, digest(docs), tuple(cheaper))
         write_parquet(result.runs, out / "runs.parquet")
         checked: Confirmation | None = None
@@ -206,8 +218,8 @@ class Mixture:
                 make(judge, given(judge, r, on), self.threads, self.seed + 1 + s, corpus.scratch, like, exact)
                 for s, (r, on) in enumerate(zip(unread, held_back, strict=True))
             ]
-            checked = confirm(fresh, result.weights, plain, objective)
-        return found_by(result, self.proxy, checked)
+            checked = confirm(fresh, result.weights, plain, objective, self.guard)
+        return found_by(result, self.proxy, objective, self.guard, checked)
 
     def _targets(self, corpus: Corpus, tokens: Tokens) -> list[dict[str, list[Piece]]]:
         """Target -> pieces of its text: what the search sees, then what each seed of the confirmation sees."""

@@ -9,6 +9,7 @@ import polars as pl
 
 from stages.mixture.confirm import Confirmation
 from stages.mixture.constraints import Constraints
+from stages.mixture.objective import Objective
 from stages.mixture.search import SearchResult
 from stages.mixture.verdict import NearEqual
 
@@ -30,7 +31,9 @@ def unsearched(weights: np.ndarray, why: str) -> Found:
     return Found(weights, f"no search: {why}", {"method": "natural", "proxy": "none", "runs": 0, "targets": []})
 
 
-def found_by(result: SearchResult, proxy: str, checked: Confirmation | None) -> Found:
+def found_by(
+    result: SearchResult, proxy: str, objective: Objective, guard: tuple[str, ...], checked: Confirmation | None
+) -> Found:
     """The verdict is the confirmation's where there is one: what was chosen as best on some text and some runs looks
     better there than it is."""
     search = {
@@ -39,6 +42,8 @@ def found_by(result: SearchResult, proxy: str, checked: Confirmation | None) -> 
         "proxy": proxy,
         "runs": len(result.runs),
         "targets": list(result.runs.targets),
+        "objective": dict(objective.weights),
+        "guarded": list(guard),
         "cross_validated": {
             "measured": [m for m, _ in result.report.points],
             "predicted": [p for _, p in result.report.points],
