@@ -49,7 +49,7 @@ def speed(args: argparse.Namespace) -> None:
         budget_tokens=args.tokens, vocab=args.vocab, end_id=END, threads=args.threads,
     )  # fmt: skip
     print(f"fit {time.perf_counter() - started:.1f} s, discounts {proxy.discounts}, strengths {proxy.strengths}")
-    weights = np.random.default_rng(0).dirichlet(np.ones(len(TWENTY)), args.mixtures)
+    weights = np.random.default_rng(0).dirichlet(np.ones(len(TWENTY)), 640)  # blocks of 32 for every thread
     proxy.losses(weights[:64])
     wall, cpu = time.perf_counter(), time.process_time()
     proxy.losses(weights)
