@@ -14,10 +14,10 @@ from pipeline.kernels.c4_lines import (
     judge,
 )
 from pipeline.kernels.characters import BREAK, DENSE, SPACE, SYMBOL
-from pipeline.kernels.code_points import decode
+from pipeline.kernels.code_points import decode, put
 from pipeline.kernels.line_stats import stripped
 from pipeline.kernels.text_stats import note_sentences
-from pipeline.kernels.words import split_run
+from pipeline.kernels.words import run_end, split_run
 
 # Columns of the counts of `clean`: units looked at; units and bytes cut by rule; then bytes of spaces and line ends.
 RULES = ("long_word", "unended", "short", "javascript", "policy", "citation")
@@ -51,32 +51,6 @@ def byte_length(points, a, b):
 
 
 @njit(cache=True, nogil=True)
-def encode(points, a, b, out, o):
-    """Appends [a, b) as UTF-8 at `o`; returns the new end."""
-    for i in range(a, b):
-        c = points[i]
-        if c < 0x80:
-            out[o] = c
-            o += 1
-        elif c < 0x800:
-            out[o] = 0xC0 | (c >> np.uint32(6))
-            out[o + 1] = 0x80 | (c & np.uint32(0x3F))
-            o += 2
-        elif c < 0x10000:
-            out[o] = 0xE0 | (c >> np.uint32(12))
-            out[o + 1] = 0x80 | ((c >> np.uint32(6)) & np.uint32(0x3F))
-            out[o + 2] = 0x80 | (c & np.uint32(0x3F))
-            o += 3
-        else:
-            out[o] = 0xF0 | (c >> np.uint32(18))
-            out[o + 1] = 0x80 | ((c >> np.uint32(12)) & np.uint32(0x3F))
-            out[o + 2] = 0x80 | ((c >> np.uint32(6)) & np.uint32(0x3F))
-            out[o + 3] = 0x80 | (c & np.uint32(0x3F))
-            o += 4
-    return o
-
-
-@njit(cache=True, nogil=True)
 def find_sentences(points, kinds, n, abbreviations, starts, ends, sentence_starts):
     """Places where a sentence begins inside a line; returns how many. `starts`, `ends` are scratch."""
     found, seen = 0, False
@@ -87,11 +61,7 @@ def find_sentences(points, kinds, n, abbreviations, starts, ends, sentence_start
             i += 1
             continue
         a = i
-        union, symbols = np.uint32(0), 0
-        while i < n and not kinds[i] & SPACE:
-            union |= kinds[i]
-            symbols += (kinds[i] & SYMBOL) != 0
-            i += 1
+        i, union, symbols = run_end(kinds, i, n)
         if union & (SYMBOL | DENSE):
             pieces = split_run(points, kinds, a, i, union, symbols, abbreviations, starts, ends, 0)
             seen, found = note_sentences(points, kinds, starts, ends, 0, pieces, seen, sentence_starts, found)
@@ -197,7 +167,8 @@ def clean(data, offsets, chosen, classes, abbreviations, settings, by_sentence):
             first += 1
         while size > first and kept[size - 1] < len(classes) and classes[kept[size - 1]] & SPACE:
             size -= 1
-        o = encode(kept, first, size, out, o)
+        for i in range(first, size):
+            o = put(out, o, kept[i])
         bounds[r + 1] = o
         cut = 0
         for rule in range(len(RULES)):

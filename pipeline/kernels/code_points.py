@@ -49,6 +49,28 @@ def decode(data, start, end, classes, points, kinds):
 
 
 @njit(cache=True, nogil=True)
+def put(out, o, c):
+    """Writes a code point as UTF-8 at `o`; returns the new end."""
+    if c < 0x80:
+        out[o] = c
+        return o + 1
+    if c < 0x800:
+        out[o] = 0xC0 | (c >> np.uint32(6))
+        out[o + 1] = 0x80 | (c & np.uint32(0x3F))
+        return o + 2
+    if c < 0x10000:
+        out[o] = 0xE0 | (c >> np.uint32(12))
+        out[o + 1] = 0x80 | ((c >> np.uint32(6)) & np.uint32(0x3F))
+        out[o + 2] = 0x80 | (c & np.uint32(0x3F))
+        return o + 3
+    out[o] = 0xF0 | (c >> np.uint32(18))
+    out[o + 1] = 0x80 | ((c >> np.uint32(12)) & np.uint32(0x3F))
+    out[o + 2] = 0x80 | ((c >> np.uint32(6)) & np.uint32(0x3F))
+    out[o + 3] = 0x80 | (c & np.uint32(0x3F))
+    return o + 4
+
+
+@njit(cache=True, nogil=True)
 def mix(h):
     """Finalizer of splitmix64: every input bit moves every output bit."""
     h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numba import njit
 
+from pipeline.kernels.code_points import put
 from pipeline.kernels.hashing import code_points, entry_at, utf8
 
 
@@ -51,23 +52,6 @@ def _lines(data, offsets, table, max_chars):
                 out[o] = 32
                 o += 1
             pending = alone
-            if code < 0x80:
-                out[o] = code
-                o += 1
-            elif code < 0x800:
-                out[o] = 0xC0 | (code >> np.uint32(6))
-                out[o + 1] = 0x80 | (code & np.uint32(0x3F))
-                o += 2
-            elif code < 0x10000:
-                out[o] = 0xE0 | (code >> np.uint32(12))
-                out[o + 1] = 0x80 | ((code >> np.uint32(6)) & np.uint32(0x3F))
-                out[o + 2] = 0x80 | (code & np.uint32(0x3F))
-                o += 3
-            else:
-                out[o] = 0xF0 | (code >> np.uint32(18))
-                out[o + 1] = 0x80 | ((code >> np.uint32(12)) & np.uint32(0x3F))
-                out[o + 2] = 0x80 | ((code >> np.uint32(6)) & np.uint32(0x3F))
-                out[o + 3] = 0x80 | (code & np.uint32(0x3F))
-                o += 4
+            o = put(out, o, code)
         bounds[d + 1] = o
     return out[:o], bounds

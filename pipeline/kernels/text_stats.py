@@ -25,7 +25,7 @@ from pipeline.kernels.characters import (
 from pipeline.kernels.code_points import MULTIPLIER, decode, mix
 from pipeline.kernels.line_stats import ELLIPSIS, NEWLINE, count_lines, find_paragraphs
 from pipeline.kernels.repetition import count_hashes, entropy_sum, gram_repetition, repeated_spans, table_size
-from pipeline.kernels.words import cut_dense, is_plain_ending, push, split_run
+from pipeline.kernels.words import cut_dense, is_plain_ending, push, run_end, split_run
 
 # Columns of the result of `measure`.
 NAMES = (
@@ -243,11 +243,7 @@ def measure(data, offsets, languages, classes, folds, abbreviations, stop_keys, 
                 i += 1
                 continue
             a = i
-            union, symbols = np.uint32(0), 0
-            while i < n and not kinds[i] & SPACE:
-                union |= kinds[i]
-                symbols += (kinds[i] & SYMBOL) != 0
-                i += 1
+            i, union, symbols = run_end(kinds, i, n)
             before = found
             if not union & (SYMBOL | DENSE):
                 found = push(starts, ends, found, a, i)

@@ -25,6 +25,7 @@ from pipeline.kernels.characters import (
     LOWER,
     MARK,
     NUMERIC,
+    SPACE,
     SYLLABIC,
     SYMBOL,
     TERMINAL,
@@ -211,6 +212,17 @@ def is_plain_ending(points, kinds, a, b, union):
     # a full stop behind a longer word is no abbreviation's; behind a capital it may belong to an initial
     long_word = last == DOT and b - a > 7 and (kinds[b - 2] & (ALPHA | UPPER)) == ALPHA
     return long_word or last in ENDINGS
+
+
+@njit(cache=True, nogil=True, inline="always")
+def run_end(kinds, i, n):
+    """End of the run of non-space from `i`, all its classes, and how many symbols it holds."""
+    union, symbols = np.uint32(0), 0
+    while i < n and not kinds[i] & SPACE:
+        union |= kinds[i]
+        symbols += (kinds[i] & SYMBOL) != 0
+        i += 1
+    return i, union, symbols
 
 
 @njit(cache=True, nogil=True)
