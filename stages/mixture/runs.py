@@ -111,6 +111,7 @@ class Runs:
     seed: np.ndarray
     step: np.ndarray
     cost: np.ndarray
+    notes: tuple[str, ...] = ()  # what was made of the tables that they were read from, for the user
 
     def __post_init__(self) -> None:
         n, k, t = len(self.run_id), len(self.buckets), len(self.targets)
@@ -224,6 +225,41 @@ def runs_of(rows: Sequence[Run]) -> Runs:
 def join(*parts: Runs) -> Runs:
     """One table from several, in the order given. Raises DataError where they do not fit together."""
     return runs_of([row for part in parts for row in part.rows()])
+
+
+FAR, LARGE, FEW = 50.0, 10.0, 5  # see out_of_line
+
+
+def out_of_line(losses: np.ndarray) -> np.ndarray:
+    """(n, t) -> (n, t) bool: losses of runs that diverged, FAR times the quartiles' distance from the target's median
+    and LARGE times that median itself. Nearer ones may be what a mixture without a bucket costs; where more than one
+    run in FEW is so far out, the target is like that."""
+    low, middle, high = np.quantile(losses, (0.25, 0.5, 0.75), axis=0)
+    spread = high - low
+    far = (np.abs(losses - middle) > FAR * spread) & (np.abs(losses) > LARGE * np.abs(middle))
+    odd = far & (spread > 0) & (middle != 0)
+    return odd & (odd.sum(axis=0) * FEW <= len(losses))
+
+
+def last_checkpoints(runs: Runs) -> Runs:
+    """Of every run's checkpoints one, at the latest step that most runs have: losses of other steps have another
+    level. Runs that do not have that step are left out. Runs with one step each stay as they are."""
+    groups = np.unique(runs.run_id, return_inverse=True)[1]
+    kept, notes = np.ones(len(runs), dtype=bool), []
+    for fidelity in sorted(set(runs.fidelity)):
+        here = np.array([f == fidelity for f in runs.fidelity])
+        pairs = np.unique(np.stack([runs.step[here], groups[here]], axis=1), axis=0)
+        if len(np.unique(pairs[:, 1])) == len(pairs):
+            continue
+        steps, having = np.unique(pairs[:, 0], return_counts=True)
+        last = int(steps[having == having.max()].max())
+        kept[here] = runs.step[here] == last
+        lost = len(np.unique(pairs[:, 1])) - int(having.max())
+        notes.append(
+            f"of {int(here.sum())} checkpoints those of step {last} count, the latest that most runs have"
+            + (f"; {lost} runs without it are left out" if lost else "")
+        )
+    return replace(runs.take(kept), notes=(*runs.notes, *notes)) if notes else runs
 
 
 def write_parquet(runs: Runs, path: Path) -> None:

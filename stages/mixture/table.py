@@ -1,18 +1,24 @@
-"""Finished runs as a proxy: RegMix's CSVs, olmix's ratios.csv + metrics.csv, or any two tables with a run column."""
+"""Finished runs as a proxy: RegMix's CSVs, olmix's ratios.csv + metrics.csv, or any tables joined by run."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 
 from pipeline.errors import DataError, InputError
-from stages.mixture.runs import SUM_TOLERANCE, Fidelity, Runs
+from stages.mixture.joining import RUN_COLUMNS, SEED, STEP, joined, rows_of_one
+from stages.mixture.runs import SUM_TOLERANCE, Fidelity, Runs, last_checkpoints, out_of_line
+from stages.mixture.sheet import Sheet, read_sheet
 from stages.mixture.trials import keys
 
-RUN_COLUMNS = ("run_id", "run", "index", "config_name", "name")  # olmix: run, name, index; RegMix: index
-BUCKET_PREFIX, TARGET_PREFIX = "train_", "metric/"  # RegMix's; dropped where every column has it
+SIZE = ("model_size",)
+# Numbers about a run that are neither a share nor a measurement.
+ABOUT = frozenset((*RUN_COLUMNS, *SEED, *STEP, *SIZE, "train_time", "timestamp", "cost", "weight_decay"))
+BUCKET_PREFIXES = ("train_", "ratio_", "ratio/", "weight_", "weight/")  # RegMix and CLIMB, ADMIRE, Data Mixing Laws
+TARGET_PREFIXES = ("metric/", "metric_", "loss/")
+GAPS = 0.1  # a target that more than this share of the runs lack is left out; of the others, the runs that lack one
+COUNTS = 1000.0  # whole numbers that sum to this at least are tokens
 
 
 def read_tables(
@@ -22,62 +28,150 @@ def read_tables(
     targets: Sequence[str] | None = None,
     buckets_digest: str = "",
 ) -> Runs:
-    """Joins two CSVs on their run column. Run ids get the ratios file's name in front: two tables that both count
-    from 1 do not hold the same runs. Raises InputError or DataError naming the file, the column and the run."""
-    left, right = read_csv(ratios), read_csv(metrics)
-    run = next((c for c in RUN_COLUMNS if c in left.columns and c in right.columns), None)
-    if run is None:
-        raise InputError(f"{ratios} and {metrics} share none of the run columns {', '.join(RUN_COLUMNS)}")
-    left, right = (t.with_columns(pl.col(run).cast(pl.String)) for t in (left, right))
-    for path, table in ((ratios, left), (metrics, right)):
-        if table[run].n_unique() != table.height:
-            twice = table.filter(pl.col(run).is_duplicated())[run][0]
-            raise DataError(f"{path}: run {twice} stands in column {run!r} more than once")
-    missing = left.join(right, on=run, how="anti")
-    if missing.height:
-        raise DataError(f"{metrics} has no row for {missing.height} runs of {ratios}, first {missing[run][0]}")
-    table = left.join(right, on=run, how="inner", maintain_order="left", suffix="/metric")
-    buckets = numeric(left, buckets=True)
-    measured = numeric(right, buckets=False) if targets is None else list(targets)
-    absent = sorted(set(measured) - set(right.columns))
+    """Joins two CSVs on their run column; one that holds both, row by row. Run ids get the ratios file's name in front:
+    two tables that both count from 1 do not hold the same runs. What was left out or read otherwise than it stands is
+    told in `notes`. Raises InputError or DataError naming the file, the line and the column."""
+    left, right = read_sheet(ratios), read_sheet(metrics)
+    buckets = columns(left, BUCKET_PREFIXES)
+    one = ratios.resolve() == metrics.resolve()
+    if one and not buckets[0].startswith(BUCKET_PREFIXES):
+        raise InputError(
+            f"{ratios} is given for both tables and marks no weights; name their columns with one of "
+            f"{', '.join(BUCKET_PREFIXES)} in front, or give two tables"
+        )
+    taken = columns(right, TARGET_PREFIXES, without=set(buckets) if one else marked(right, BUCKET_PREFIXES))
+    measured = taken if targets is None else list(targets)
+    absent = sorted(set(measured) - set(right.numbers))
     if absent:
-        raise DataError(f"{metrics} has no column {', '.join(absent)}")
-    weights = table.select(buckets).to_numpy().astype(float)
-    columns = [t if t not in left.columns else t + "/metric" for t in measured]
-    losses = table.select(columns).to_numpy().astype(float)
-    return table_runs(
-        weights,
-        losses,
-        stripped(buckets, BUCKET_PREFIX),
-        stripped(measured, TARGET_PREFIX),
-        tuple(f"{ratios.stem}:{i}" for i in table[run].to_list()),
+        raise DataError(f"{metrics} has no column {', '.join(absent)} of numbers")
+    ids, i, j, notes = rows_of_one(left, buckets) if one else joined(left, right)
+    names = stripped(measured, TARGET_PREFIXES)
+    asked = np.stack([left.numbers[b] for b in buckets], axis=1)[i]
+    weights, said = shares(asked, buckets, [f"{left.place(a)}, run {n!r}" for a, n in zip(i, ids, strict=True)])
+    losses = np.stack([right.numbers[t] for t in measured], axis=1)[j]
+    rows, used, gaps = complete(losses, names, [f"run {n!r} ({right.place(b)})" for n, b in zip(ids, j, strict=True)])
+    runs = table_runs(
+        weights[rows],
+        losses[np.ix_(rows, used)],
+        stripped(buckets, BUCKET_PREFIXES),
+        tuple(names[t] for t in used),
+        tuple(f"{ratios.stem}:{ids[r]}" for r in rows),
         Fidelity() if fidelity is None else fidelity,
         buckets_digest,
     )
+    i, j = i[rows], j[rows]
+    sizes = about(SIZE, (right, j), (left, i))
+    if fidelity is None and sizes is not None:
+        runs = replace(runs, fidelity=tuple(Fidelity("table", s) for s in sizes.tolist()))
+    for name, names_ in (("seed", SEED), ("step", STEP)):
+        values = about(names_, (right, j), (left, i))
+        if values is not None:
+            runs = replace(runs, **{name: values.astype(np.int64)})
+    return last_checkpoints(replace(runs, notes=(*notes, *said, *gaps)))
 
 
-def read_csv(path: Path) -> pl.DataFrame:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    try:
-        return pl.read_csv(path, infer_schema_length=None)
-    except pl.exceptions.PolarsError as error:
-        raise InputError(f"{path} is no CSV table: {error}") from error
+def marked(sheet: Sheet, prefixes: Sequence[str]) -> set[str]:
+    """Columns of numbers with the first prefix that two at least have."""
+    for p in prefixes:
+        found = {c for c in sheet.numbers if c.startswith(p) and c.casefold() not in ABOUT}
+        if len(found) > 1:
+            return found
+    return set()
 
 
-def numeric(table: pl.DataFrame, buckets: bool) -> list[str]:
-    """Columns of numbers that are not about the run itself (nor an unnamed row counter). Where some are marked as
-    buckets (CLIMB's table holds weights beside accuracies), those are the buckets and the others the targets."""
-    own = {*RUN_COLUMNS, "", "Unnamed: 0", "seed", "step"}
-    numbers = [c for c, t in table.schema.items() if t.is_numeric() and c not in own]
-    marked = [c for c in numbers if c.startswith(BUCKET_PREFIX)]
-    if buckets:
-        return marked or numbers
-    return [c for c in numbers if c not in marked]
+def columns(sheet: Sheet, prefixes: Sequence[str], without: Collection[str] = ()) -> list[str]:
+    """Those that are marked with one of the prefixes, else all columns of numbers that are not about the run itself.
+    Raises DataError where there is none."""
+    free = [c for c in sheet.numbers if c.casefold() not in ABOUT and c not in without]
+    chosen = [c for c in free if c in marked(sheet, prefixes)] or free
+    if not chosen:
+        raise DataError(f"{sheet.path} has no column of numbers that could be weights or losses")
+    return chosen
 
 
-def stripped(names: Sequence[str], prefix: str) -> tuple[str, ...]:
-    return tuple(n.removeprefix(prefix) if all(m.startswith(prefix) for m in names) else n for n in names)
+def about(names: Sequence[str], *tables: tuple[Sheet, np.ndarray]) -> np.ndarray | None:
+    """The first table's column of that name, at these rows; sizes may be written as 70M or 1B."""
+    for sheet, rows in tables:
+        column = sheet.named(*names)
+        if column is not None:
+            return np.nan_to_num(sheet.sizes(column)[rows])
+    return None
+
+
+def stripped(names: Sequence[str], prefixes: Sequence[str]) -> tuple[str, ...]:
+    """Without the first prefix that all have."""
+    prefix = next((p for p in prefixes if all(n.startswith(p) for n in names)), "")
+    return tuple(n.removeprefix(prefix) for n in names)
+
+
+def complete(
+    losses: np.ndarray, targets: Sequence[str], places: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """(rows, columns, notes): without the targets that many runs lack, the runs that lack another, and the runs that
+    diverged. Raises DataError if nothing is left."""
+    notes, gap = [], np.isnan(losses)
+    for t in np.flatnonzero(gap.mean(axis=0) > GAPS).tolist():
+        notes.append(f"target {targets[t]} is left out: {int(gap[:, t].sum())} of {len(losses)} runs lack it")
+    used = np.flatnonzero(gap.mean(axis=0) <= GAPS)
+    rows = np.arange(len(losses))
+    for what, bad in (
+        ("lack a loss", np.isnan),
+        ("have a loss that is not finite", np.isinf),
+        ("diverged (of perplexities that are truly so far apart, give the logarithms)", out_of_line),
+    ):
+        if not len(rows) or not len(used):
+            break
+        wrong = bad(losses[np.ix_(rows, used)])
+        at = np.flatnonzero(wrong.any(axis=1))
+        if len(at):
+            t = int(used[np.argmax(wrong[at[0]])])
+            notes.append(
+                f"{len(at)} of {len(losses)} runs {what} and are left out, first {places[int(rows[at[0]])]}: "
+                f"{targets[t]} is {losses[rows[at[0]], t]:g}"
+            )
+            rows = np.delete(rows, at)
+    if not len(rows) or not len(used):
+        raise DataError(f"no run has a loss for every target: {'; '.join(notes)}")
+    same = np.ptp(losses[np.ix_(rows, used)], axis=0) == 0
+    for t in used[same].tolist() if len(rows) > 1 else []:
+        notes.append(f"target {targets[t]} is the same in all runs: it says nothing about weights")
+    return rows, used, notes
+
+
+def shares(weights: np.ndarray, buckets: Sequence[str], places: Sequence[str]) -> tuple[np.ndarray, list[str]]:
+    """(n, k) rows that sum to 1, and what was said otherwise: percentages, and tokens where all rows hold as many.
+
+    Raises DataError for rows that are no shares: a bucket's column missing, or the metrics in the place of the ratios.
+    """
+    notes, empty = [], np.isnan(weights)
+    w = np.where(empty, 0.0, weights)
+    total = w.sum(axis=1)
+    whole = bool((w == np.round(w)).all()) and len(w) > 0
+    unit = 1.0
+    if len(w) and near(total, 100.0):
+        unit, what = 100.0, "percentages"
+    elif whole and total.min() >= COUNTS and near(total, float(np.median(total))):
+        unit, what = float(np.median(total)), "numbers of tokens"
+    if unit != 1.0:
+        notes.append(f"weights are read as {what}: rows sum to {unit:g}, and are divided by their sum")
+    good = (np.abs(total / unit - 1) <= SUM_TOLERANCE) & (w >= 0).all(axis=1)
+    if not good.all():
+        i = int(np.argmin(good))
+        low = int(np.argmin(w[i]))
+        which = f"{buckets[low]!r} is {w[i, low]:g}" if w[i, low] < 0 else f"they sum to {total[i]:.4g}"
+        shown = ", ".join(buckets[:4]) + (", ..." if len(buckets) > 4 else "")
+        raise DataError(
+            f"{places[i]}: the {len(buckets)} columns taken for weights ({shown}) must be >= 0 and sum to 1, {which} "
+            f"({len(w) - int(good.sum())} of {len(w)} runs): are ratios and metrics swapped, is a bucket's column "
+            "missing, or are some of these percentages?"
+        )
+    if empty.any():
+        notes.append(f"{int(empty.sum())} empty weights are read as 0: the other weights of their rows sum to 1")
+    return w / total[:, None], notes
+
+
+def near(total: np.ndarray, unit: float) -> bool:
+    return bool((np.abs(total / unit - 1) <= SUM_TOLERANCE).all())
 
 
 def table_runs(
@@ -91,18 +185,10 @@ def table_runs(
 ) -> Runs:
     """Runs from bare arrays, one per row, each weights row normalised (published tables are rounded).
 
-    Raises DataError for rows that are no shares: percentages, counts, or the metrics in the place of the ratios.
+    Raises DataError for rows that are no shares.
     """
-    n, total = len(weights), weights.sum(axis=1)
-    good = (np.abs(total - 1) <= SUM_TOLERANCE) & (weights >= 0).all(axis=1)
-    if not good.all():
-        i = int(np.argmin(good))
-        raise DataError(
-            f"run {run_id[i]!r}: the {weights.shape[1]} columns taken for weights ({', '.join(buckets[:4])}, ...) must "
-            f"be >= 0 and sum to 1, they sum to {total[i]:.4g} ({n - int(good.sum())} of {n} runs): are ratios and "
-            "metrics swapped, is a bucket's column missing, or are these percentages?"
-        )
-    weights = weights / total[:, None]
+    n = len(weights)
+    weights, notes = shares(np.asarray(weights, dtype=float), buckets, [f"run {r!r}" for r in run_id])
     return Runs(
         buckets=buckets,
         targets=targets,
@@ -116,6 +202,7 @@ def table_runs(
         seed=np.zeros(n, dtype=np.int64),
         step=np.full(n, -1, dtype=np.int64),
         cost=np.ones(n),
+        notes=tuple(notes),
     )
 
 
