@@ -1,7 +1,9 @@
 """The command proxy with real child processes."""
 
+import multiprocessing
 import os
 import select
+import signal
 import sys
 import textwrap
 from pathlib import Path
@@ -121,6 +123,29 @@ def test_timeout_kills_the_whole_session(proxy, tmp_path):
     poll = select.poll()
     poll.register(reader, select.POLLHUP)
     assert poll.poll(10_000) == [(reader, select.POLLHUP)]
+    os.close(reader)
+
+
+def _ask(folder: Path, line: str) -> None:
+    settings = CommandSettings(command=line, retries=0)
+    CommandProxy(("books", "code"), ("news",), {}, "d", 1000, settings, 0, folder).losses(WEIGHTS[:1])
+
+
+def test_a_trainer_does_not_outlive_the_one_who_asked_for_it(tmp_path):
+    """A worker that is killed (Ctrl-C ends so, or the machine runs out of memory) leaves no trainer behind."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    line = f"(trap '' TERM; echo begun; sleep 60) > '{pipe}' & sleep 60 # {{mixture}} {{metrics}}"
+    child = multiprocessing.get_context("spawn").Process(target=_ask, args=(tmp_path, line))
+    child.start()
+    poll = select.poll()
+    poll.register(reader, select.POLLIN)
+    assert poll.poll(60_000)
+    assert os.read(reader, 100) == b"begun\n"
+    os.kill(child.pid, signal.SIGKILL)
+    child.join()
+    assert poll.poll(20_000) == [(reader, select.POLLHUP)]
     os.close(reader)
 
 

@@ -9,9 +9,7 @@ ends, with the job's exit status. The mixture file holds run_id, weights, data (
 
 import json
 import math
-import os
 import shlex
-import signal
 import subprocess
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +22,7 @@ import numpy as np
 
 from pipeline.errors import ConfigError, GristmillError
 from stages.mixture.asked import keep, mixtures
+from stages.mixture.attend import start
 from stages.mixture.runs import Fidelity
 
 LOG_LINES = 15  # of a failed attempt's output, quoted in the error
@@ -146,22 +145,15 @@ class CommandProxy:
         metrics.unlink(missing_ok=True)
         line = self.settings.command.replace("{mixture}", shlex.quote(str(mixture.resolve())))
         line = line.replace("{metrics}", shlex.quote(str(metrics.resolve())))
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                line, shell=True, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )  # fmt: skip
+        with log.open("wb") as output, start(line, output.fileno()) as process:
             try:
                 status = process.wait(self.settings.timeout_s)
-            except BaseException as error:
-                # also on Ctrl-C: a shell line may have started children, the session is theirs
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-                if not isinstance(error, subprocess.TimeoutExpired):
-                    raise
-                raise GristmillError(
-                    f"run {folder.name} was stopped after {self.settings.timeout_s} s (timeout_s): {line}{_tail(log)}"
-                ) from None
+            except subprocess.TimeoutExpired:
+                status = None
+        if status is None:
+            raise GristmillError(
+                f"run {folder.name} was stopped after {self.settings.timeout_s} s (timeout_s): {line}{_tail(log)}"
+            )
         if status:
             how = f"was killed by signal {-status}" if status < 0 else f"exited with status {status}"
             raise GristmillError(f"run {folder.name} {how}: {line}{_tail(log)}")
