@@ -98,6 +98,13 @@ def test_cross_validation_of_shuffled_losses_finds_no_signal():
     assert found == 0
 
 
+@pytest.mark.parametrize(("mixtures", "repeat"), [(1, 1), (1, 20), (2, 1), (2, 5)])
+def test_too_few_mixtures_are_refused_in_so_many_words(mixtures, repeat):
+    few = runs(mixtures, repeat=repeat)
+    with pytest.raises(DataError, match="different mixtures say nothing about weights; three mixtures at least"):
+        cross_validate(GaussianProcess(), few, mean_of(("x", "y"), "losses"), 5, 0)
+
+
 def test_averaging_first_fits_one_column():
     goal = Objective((("x", 1.0), ("y", 3.0)), "losses", "average")
     report = cross_validate(Ridge(), runs(40), goal, 5, 0)

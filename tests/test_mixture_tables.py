@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DataError, InputError
-from stages.mixture.runs import Fidelity, Run, last_checkpoints, out_of_line, runs_of
+from stages.mixture.runs import Fidelity, Run, last_checkpoints, runs_of
 from stages.mixture.sheet import read_sheet
 from stages.mixture.table import read_tables
 
@@ -65,6 +65,7 @@ def test_the_same_runs_however_they_are_written(tmp_path, ratios, metrics):
         ("run,web,code\na,250,750\nb,1000,0\nc,500,500\n", METRICS, "weights are read as numbers of tokens"),
         ("run,web,code\na,0.25,0.75\nb,1,\nc,0.5,0.5\n", METRICS, "1 empty weights are read as 0"),
         (RATIOS, METRICS + "d,9,9\n", "1 rows of .*m.csv have no weights and are left out, first run d"),
+        ("run,web,code,math\na,0.25,0.75,0\nb,1,0,0\nc,0.5,0.5,0\n", METRICS, "no run has any of math"),
         (RATIOS, METRICS.replace("2.5", "7").replace("2.25", "7").replace(",2\n", ",7\n"), "target y is the same"),
     ],
 )
@@ -94,6 +95,7 @@ def test_what_was_read_otherwise_than_it_stands_is_told(tmp_path, ratios, metric
         (RATIOS + "d,0,1\n", METRICS, DataError, r"m\.csv has no row for 1 runs of .*first d .*line 5.*take them out"),
         (RATIOS + "a,0,1\n", METRICS, DataError, r"line 5: run a stands in column 'run' more than once \(line 2\)"),
         (RATIOS, METRICS + "a,0,1\n", DataError, r"m\.csv, line 5: run a stands .* a column step"),
+        ("run,web\na,1\nb,1\nc,1\n", METRICS, DataError, "one column of weights, 'web': there is nothing to weigh"),
         ("run,name\na,b\n", METRICS, DataError, "r.csv has no column of numbers"),
         (RATIOS, "run,x\na,\nb,\nc,\n", DataError, "m.csv has no column of numbers"),
         (RATIOS, "run,x\na,inf\nb,inf\nc,inf\n", DataError, r"no run has a loss.*3 of 3 runs have a loss that is not"),
@@ -126,23 +128,6 @@ def test_a_target_that_many_runs_lack_goes_before_the_runs(tmp_path):
     runs = read(tmp_path, *lines(40, lambda i: "" if i % 3 else 3.0))
     assert (len(runs), runs.targets) == (40, ("y",))
     assert runs.notes == ("target x is left out: 26 of 40 runs lack it",)
-
-
-def test_losses_without_a_bucket_are_no_divergence():
-    """Leave-one-out designs: the one run without a bucket costs thirty times the others' spread, and is what counts."""
-    y = 2 + 0.05 * np.random.default_rng(0).random((24, 1))
-    y[3] = 6.5
-    assert not out_of_line(y).any()
-    y[3] = 1e3
-    assert out_of_line(y).sum() == 1
-    flat = np.zeros((24, 1))
-    flat[3] = 0.1  # an accuracy that only one run has above 0
-    assert not out_of_line(flat).any()
-
-
-def test_perplexities_of_many_runs_far_apart_are_no_divergence():
-    y = np.concatenate([10 + np.random.default_rng(0).random(30), np.full(12, 1e4)])[:, None]
-    assert not out_of_line(y).any()
 
 
 @pytest.mark.parametrize(("stopped", "last", "n"), [(200, 200, 3), (50, 300, 2)])

@@ -11,6 +11,7 @@ from scipy.linalg import get_lapack_funcs, solve_triangular
 from scipy.optimize import minimize
 
 from pipeline.errors import DataError
+from stages.mixture.outliers import steady
 from stages.mixture.predict import features
 
 ROOT5 = 5**0.5
@@ -35,6 +36,7 @@ class GaussianProcess:
     def fit(self, weights: np.ndarray, losses: np.ndarray, groups: np.ndarray, seed: int) -> "FittedGaussian":
         if len(weights) < 2:
             raise DataError(f"{self.name}: a Gaussian process needs two runs at least")
+        weights, losses, groups = steady(weights, losses, groups)
         x = features(weights, self.transform)
         centre, scale = x.mean(axis=0), x.std(axis=0)
         # A bucket that hardly moves says nothing; without the floor, noise in it would count like a real step.

@@ -10,6 +10,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from pipeline.errors import DataError
+from stages.mixture.outliers import steady
 from stages.mixture.runs import Runs
 
 FLOOR = 1e-3  # log(w + FLOOR): loss falls steeply as a bucket's share leaves zero (and RegMix's tables have 3 decimals)
@@ -117,9 +118,16 @@ def objective_sd(fitted: Fitted, weights: np.ndarray, mix: np.ndarray, noise: bo
 
 
 def fit_runs(predictor: Predictor, runs: Runs, columns: np.ndarray, seed: int) -> Fitted:
-    """Fits on what the proxies really saw (the realised weights), on one BLAS thread so that sums have one order."""
+    """Fits on what the proxies really saw (the realised weights), without runs that diverged; on one BLAS thread, so
+    that sums have one order."""
+    mixtures = len(np.unique(runs.groups()))
+    if mixtures < 2:
+        raise DataError(
+            f"{len(runs)} runs of {mixtures} different mixtures say nothing about weights; three mixtures at least, for "
+            "one is left out to judge by"
+        )
     with threadpool_limits(1):
-        return predictor.fit(normalised(runs.realised), columns, runs.groups(), seed)
+        return predictor.fit(*steady(normalised(runs.realised), columns, runs.groups()), seed)
 
 
 def normalised(weights: np.ndarray) -> np.ndarray:

@@ -227,20 +227,6 @@ def join(*parts: Runs) -> Runs:
     return runs_of([row for part in parts for row in part.rows()])
 
 
-FAR, LARGE, FEW = 50.0, 10.0, 5  # see out_of_line
-
-
-def out_of_line(losses: np.ndarray) -> np.ndarray:
-    """(n, t) -> (n, t) bool: losses of runs that diverged, FAR times the quartiles' distance from the target's median
-    and LARGE times that median itself. Nearer ones may be what a mixture without a bucket costs; where more than one
-    run in FEW is so far out, the target is like that."""
-    low, middle, high = np.quantile(losses, (0.25, 0.5, 0.75), axis=0)
-    spread = high - low
-    far = (np.abs(losses - middle) > FAR * spread) & (np.abs(losses) > LARGE * np.abs(middle))
-    odd = far & (spread > 0) & (middle != 0)
-    return odd & (odd.sum(axis=0) * FEW <= len(losses))
-
-
 def last_checkpoints(runs: Runs) -> Runs:
     """Of every run's checkpoints one, at the latest step that most runs have: losses of other steps have another
     level. Runs that do not have that step are left out. Runs with one step each stay as they are."""

@@ -8,7 +8,8 @@ import numpy as np
 
 from pipeline.errors import DataError, InputError
 from stages.mixture.joining import RUN_COLUMNS, SEED, STEP, joined, rows_of_one
-from stages.mixture.runs import SUM_TOLERANCE, Fidelity, Runs, last_checkpoints, out_of_line
+from stages.mixture.outliers import beyond, diverged
+from stages.mixture.runs import SUM_TOLERANCE, Fidelity, Runs, last_checkpoints
 from stages.mixture.sheet import Sheet, read_sheet
 from stages.mixture.trials import keys
 
@@ -45,11 +46,14 @@ def read_tables(
     if absent:
         raise DataError(f"{metrics} has no column {', '.join(absent)} of numbers")
     ids, i, j, notes = rows_of_one(left, buckets) if one else joined(left, right)
+    if len(buckets) < 2:
+        raise DataError(f"{ratios} has one column of weights, {buckets[0]!r}: there is nothing to weigh")
     names = stripped(measured, TARGET_PREFIXES)
     asked = np.stack([left.numbers[b] for b in buckets], axis=1)[i]
     weights, said = shares(asked, buckets, [f"{left.place(a)}, run {n!r}" for a, n in zip(i, ids, strict=True)])
     losses = np.stack([right.numbers[t] for t in measured], axis=1)[j]
-    rows, used, gaps = complete(losses, names, [f"run {n!r} ({right.place(b)})" for n, b in zip(ids, j, strict=True)])
+    told = [f"run {n!r} ({right.place(b)})" for n, b in zip(ids, j, strict=True)]
+    rows, used, gaps = complete(weights, losses, names, told)
     runs = table_runs(
         weights[rows],
         losses[np.ix_(rows, used)],
@@ -67,6 +71,9 @@ def read_tables(
         values = about(names_, (right, j), (left, i))
         if values is not None:
             runs = replace(runs, **{name: values.astype(np.int64)})
+    idle = [b for b, w in zip(runs.buckets, runs.weights.T, strict=True) if not w.any()]
+    if idle:
+        gaps.append(f"no run has any of {', '.join(idle)}: nothing is known of what they are worth")
     return last_checkpoints(replace(runs, notes=(*notes, *said, *gaps)))
 
 
@@ -105,7 +112,7 @@ def stripped(names: Sequence[str], prefixes: Sequence[str]) -> tuple[str, ...]:
 
 
 def complete(
-    losses: np.ndarray, targets: Sequence[str], places: Sequence[str]
+    weights: np.ndarray, losses: np.ndarray, targets: Sequence[str], places: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """(rows, columns, notes): without the targets that many runs lack, the runs that lack another, and the runs that
     diverged. Raises DataError if nothing is left."""
@@ -115,13 +122,16 @@ def complete(
     used = np.flatnonzero(gap.mean(axis=0) <= GAPS)
     rows = np.arange(len(losses))
     for what, bad in (
-        ("lack a loss", np.isnan),
-        ("have a loss that is not finite", np.isinf),
-        ("diverged (of perplexities that are truly so far apart, give the logarithms)", out_of_line),
+        ("lack a loss", lambda w, y: np.isnan(y)),
+        ("have a loss that is not finite", lambda w, y: np.isinf(y)),
+        (
+            "diverged (of perplexities that are truly so far apart, give the logarithms)",
+            lambda w, y: diverged(w, y)[:, None] * (1.0 + beyond(y)),
+        ),
     ):
         if not len(rows) or not len(used):
             break
-        wrong = bad(losses[np.ix_(rows, used)])
+        wrong = bad(weights[rows], losses[np.ix_(rows, used)])
         at = np.flatnonzero(wrong.any(axis=1))
         if len(at):
             t = int(used[np.argmax(wrong[at[0]])])
