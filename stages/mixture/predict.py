@@ -123,8 +123,8 @@ def fit_runs(predictor: Predictor, runs: Runs, columns: np.ndarray, seed: int) -
     mixtures = len(np.unique(runs.groups()))
     if mixtures < 2:
         raise DataError(
-            f"{len(runs)} runs of {mixtures} different mixtures say nothing about weights; three mixtures at least, for "
-            "one is left out to judge by"
+            f"{len(runs)} runs of {mixtures} different mixtures say nothing about weights; three mixtures at least, "
+            "for one is left out to judge by"
         )
     with threadpool_limits(1):
         return predictor.fit(*steady(normalised(runs.realised), columns, runs.groups()), seed)
