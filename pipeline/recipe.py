@@ -1,7 +1,8 @@
 """The standard recipe: config sections to stages in order. The only module that knows the stages."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from typing import get_type_hints
 
 import polars as pl
 
@@ -35,7 +36,15 @@ from stages.sample import Sample, SampleGate, SamplePlan
 from stages.signals import Signals
 from stages.tokens import TokenizerModel, Tokens
 
-__all__ = ["STANDARD", "add_search_arguments", "known_keys", "language_statistics", "make_recipe", "search_command"]
+__all__ = [
+    "STANDARD",
+    "add_search_arguments",
+    "borrowed_fields",
+    "known_keys",
+    "language_statistics",
+    "make_recipe",
+    "search_command",
+]
 
 # (config section, stage) in the order in which a document meets them. One whose `enabled` is false is left out.
 STANDARD: tuple[tuple[str, type], ...] = (
@@ -71,9 +80,9 @@ STANDARD: tuple[tuple[str, type], ...] = (
     ("cluster", ClusterGate),
     ("domain", Domain),
     ("domain.bucket", Bucket),
+    ("mixture", Mixture),
     ("quadmix", QuadmixTables),
     ("quadmix", Quadmix),
-    ("mixture", Mixture),
     ("sample", SamplePlan),
     ("sample", Sample),
     ("sample", SampleGate),
@@ -88,7 +97,7 @@ def known_keys() -> dict[str, list[str]]:
     known: dict[str, list[str]] = {"": ["name", "extra", "engine"], "engine": list(ENGINE_KEYS)}
     for path, cls in STANDARD:
         keys = known.setdefault(path, [])
-        keys += [f.name for f in fields(cls) if f.name not in keys]
+        keys += [f.name for f in fields(cls) if f.name not in keys and f.name not in borrowed_fields(cls)]
     return known
 
 
@@ -103,13 +112,13 @@ def make_recipe(tree: Tree, default_name: str) -> Recipe:
     stages: list[Stage] = []
     resolved: Tree = {"name": name}
     for path, cls in STANDARD:
-        stage = build(cls, section(tree, path), path)
+        stage = build(cls, {**section(tree, path), **borrowed(cls, tree)}, path)
         if getattr(stage, "enabled", True):
             stages.append(stage)  # pyright: ignore[reportArgumentType]
         node = resolved
         for part in path.split("."):
             node = node.setdefault(part, {})  # pyright: ignore
-        node.update(plain(stage))  # pyright: ignore
+        node.update({k: v for k, v in plain(stage).items() if k not in borrowed_fields(cls)})  # pyright: ignore
     extra = tree.get("extra") or []
     if not isinstance(extra, list):
         raise ConfigError("extra: a list of {stage: module:Class, after: step, with: {fields}}")
@@ -124,6 +133,25 @@ def make_recipe(tree: Tree, default_name: str) -> Recipe:
     if engine:
         resolved["engine"] = engine
     return Recipe(name, tuple(stages), resolved, engine)  # pyright: ignore[reportArgumentType]
+
+
+def borrowed_fields(cls: type) -> Mapping[str, tuple[str, ...]]:
+    """Fields of a stage that hold what other sections say, and those sections: stages do not see each other."""
+    return getattr(cls, "borrowed", {})
+
+
+def borrowed(cls: type, tree: Tree) -> Tree:
+    """The values of `borrowed_fields`: the keys of the other sections that the field's class has."""
+    values: Tree = {}
+    for name, paths in borrowed_fields(cls).items():
+        inner = get_type_hints(cls)[name]
+        given: Tree = {}
+        for path in paths:
+            mine = section(tree, path)
+            made = plain(build(inner, mine, path))  # for errors that name that section
+            given |= {key: made[key] for key in made if key in mine}
+        values[name] = given
+    return values
 
 
 def language_statistics(store: Store, plan: Plan, min_docs: int, tail: float | None) -> tuple[str, list[str]]:

@@ -12,7 +12,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 
 from pipeline.cli import parser
-from pipeline.recipe import STANDARD, make_recipe
+from pipeline.recipe import STANDARD, borrowed_fields, make_recipe
 from pipeline.schema import DICTIONARY
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -84,7 +84,7 @@ def config_page() -> str:
         classes = [c for p, c in STANDARD if p == path]
         seen: set[str] = set()
         for cls in classes:
-            own = [f for f in fields(cls) if f.name not in seen]
+            own = [f for f in fields(cls) if f.name not in seen and f.name not in borrowed_fields(cls)]
             about = inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0].replace("\n", " ")
             lines += [f"`{cls.__name__}`: {about}", ""]
             if not own:

@@ -7,56 +7,49 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import polars as pl
 
 from pipeline.errors import ConfigError, DataError, PlanError
+from pipeline.kernels.criteria import BucketParameters, Criterion, Normalise, Scale, fit_scale, merged_quality, scaled
 from pipeline.kernels.drawing import drawn_sample
-from pipeline.kernels.quadmix import DEFAULT_SHAPE, EtaMode, Shape, kept_ratio, rank_table, ranks_in, sampling_value
+from pipeline.kernels.quadmix import (
+    DEFAULT_SHAPE,
+    UNKNOWN_RANK,
+    EtaMode,
+    Shape,
+    kept_ratio,
+    rank_table,
+    ranks_in,
+    sampling_value,
+)
 from pipeline.stage import Artifacts, Corpus, Reads
 
-# A document without any quality score is taken as often as the middle of its bucket.
-_UNKNOWN_RANK = 0.5
-
-
-@dataclass(frozen=True)
-class Criterion:
-    """A column of the quality stage, larger is better, and its share in the merged quality."""
-
-    column: str
-    weight: float = 1.0
-
-
-@dataclass(frozen=True)
-class BucketParameters:
-    """What one bucket does differently: weights in the order of the criteria (empty: theirs), and its shape."""
-
-    bucket: str
-    shape: Shape = DEFAULT_SHAPE
-    weights: tuple[float, ...] = ()
+SEARCHED = "parameters.json"  # the mixture's
 
 
 @dataclass(frozen=True)
 class QuadmixTables:
     """Scale of each criterion over the corpus, and the table from merged quality to rank of each bucket.
 
+    Weights of criteria and shapes per bucket are those that the mixture has searched, where it has, else the config's.
     Files: quadmix.json (criteria, scales, parameters and sizes per bucket, slices of the tables);
     scale_values.npy, scale_below.npy (criteria's tables one after another); rank_values.npy, rank_at_least.npy.
     """
 
     # Columns that are merged into one quality, and their weights.
     criteria: tuple[Criterion, ...] = (Criterion("q_reference"), Criterion("q_importance"))
-    normalise: Literal["rank", "zscore", "minmax"] = "rank"  # sigma; paper: not said. rank is free of scale
+    normalise: Normalise = "rank"  # sigma; paper: not said. rank is free of scale
     sample_docs: int | None = 10_000  # per bucket, drawn (paper: 10,000); fewer are taken whole; None: all
     shape: Shape = DEFAULT_SHAPE  # S of every bucket without parameters of its own
     buckets: tuple[BucketParameters, ...] = ()  # those with weights or a shape of their own
     eta_mode: EtaMode = "power"  # of S: gain is an exponent, or a factor; the paper's typesetting leaves it open
 
     name: ClassVar[str] = "quadmix"
-    version: ClassVar[int] = 1
-    needs: ClassVar[tuple[str, ...]] = ()
+    version: ClassVar[int] = 2
+    needs: ClassVar[tuple[str, ...]] = ("mixture",)
 
     def __post_init__(self) -> None:
         columns = [c.column for c in self.criteria]
@@ -98,14 +91,15 @@ class QuadmixTables:
         drawn = np.zeros(len(names))
         np.add.at(drawn, bucket, tokens)
         share = np.array([totals[n][1] for n in names]) / np.where(drawn > 0, drawn, 1)
-        scales = [self._scale(sample[c.column], tokens * share[bucket]) for c in self.criteria]
-        settings = {b.bucket: b for b in self.buckets}
+        scales = [fit_scale(sample[c.column], tokens * share[bucket], self.normalise) for c in self.criteria]
+        searched = self._searched(corpus.artifacts["mixture"])
+        settings = {b.bucket: b for b in (self.buckets if searched is None else searched)}
         rank_values, rank_at_least, facts = [np.empty(0, np.float32)], [np.empty(0)], {}
         for i, name in enumerate(names):
             chosen = settings.get(name, BucketParameters(name, self.shape))
             weights = chosen.weights or tuple(c.weight for c in self.criteria)
             rows = sample.filter(bucket == i)
-            merged = merged_quality([rows[c.column] for c in self.criteria], scales, weights)
+            merged = merged_quality(scaled([rows[c.column] for c in self.criteria], scales), weights)
             known = ~np.isnan(merged)
             start = sum(map(len, rank_values))
             if known.any():
@@ -133,22 +127,20 @@ class QuadmixTables:
         }
         (out / "quadmix.json").write_text(json.dumps(summary, ensure_ascii=False, sort_keys=True), encoding="utf-8")
 
-    def _scale(self, scores: pl.Series, tokens: np.ndarray) -> "Scale":
-        values = scores.cast(pl.Float64).to_numpy()
-        known = np.isfinite(values)
-        if not known.any():
-            raise DataError(f"quadmix: {scores.name} is null in every document; take it out of quadmix.criteria")
-        values, tokens = values[known], np.maximum(tokens[known], 0)
-        if self.normalise == "rank":
-            table, at_least = rank_table(-values, tokens)
-            return Scale(-table[::-1], at_least[::-1], 0.0, 1.0)
-        if self.normalise == "zscore":
-            weights = tokens if tokens.sum() > 0 else np.ones(len(tokens))
-            mean = float(np.average(values, weights=weights))
-            spread = float(np.sqrt(np.average((values - mean) ** 2, weights=weights)))
-            return Scale(np.empty(0), np.empty(0), round(mean, 9), round(spread, 9) or 1.0)
-        low, high = float(values.min()), float(values.max())
-        return Scale(np.empty(0), np.empty(0), low, (high - low) or 1.0)
+    def _searched(self, mixture: Path) -> list[BucketParameters] | None:
+        """What the mixture's modes quadmix and both have found, or None. Raises ConfigError where it would not fit."""
+        path = mixture / SEARCHED
+        if not path.is_file():
+            return None
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if self.buckets or found["criteria"] != [c.column for c in self.criteria]:
+            raise ConfigError(
+                f"quadmix: the mixture searched the parameters of {found['criteria']}; leave quadmix.buckets out and "
+                "give the same quadmix.criteria, or set mixture.mode: climb"
+            )
+        return [
+            BucketParameters(name, Shape(**b["shape"]), tuple(b["weights"])) for name, b in found["buckets"].items()
+        ]
 
 
 @dataclass(frozen=True)
@@ -188,12 +180,12 @@ class Quadmix:
                 if name not in facts["buckets"]:
                     raise DataError(f"quadmix: bucket {name!r} is not in the tables; recompute quadmix")
                 bucket, at = facts["buckets"][name], rows["row"].to_numpy()
-                merged = merged_quality([rows[c] for c in columns], scales, bucket["weights"])
+                merged = merged_quality(scaled([rows[c] for c in columns], scales), bucket["weights"])
                 known = ~np.isnan(merged)
                 table = slice(*bucket["table"])
                 quality[at] = merged
                 rank[at[known]] = ranks_in(values[table], at_least[table], merged[known])
-                ranks = np.where(known, rank[at], _UNKNOWN_RANK)
+                ranks = np.where(known, rank[at], UNKNOWN_RANK)
                 rate[at] = sampling_value(ranks, Shape(**bucket["shape"]), facts["eta_mode"])
             return batch.select(
                 "doc_id",
@@ -203,39 +195,6 @@ class Quadmix:
             )
 
         return annotate
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Aligns one criterion with the others: its share of tokens at or below (rank), or (x - centre) / width.
-
-    values ascending and below (both (n,), empty unless rank): share of the corpus's tokens at most that value.
-    """
-
-    values: np.ndarray
-    below: np.ndarray
-    centre: float
-    width: float
-
-    def apply(self, scores: np.ndarray) -> np.ndarray:
-        if not len(self.values):
-            return (scores - self.centre) / self.width
-        position = np.searchsorted(self.values, scores, side="right")
-        return np.where(np.isnan(scores), np.nan, np.concatenate([[0.0], self.below])[position])
-
-    def facts(self) -> dict:
-        return {"centre": self.centre, "width": self.width, "entries": len(self.values)}
-
-
-def merged_quality(scores: list[pl.Series], scales: list[Scale], weights: tuple[float, ...]) -> np.ndarray:
-    """(n,) float32 weighted mean of the scaled criteria that a document has (eq. 1); NaN where it has none."""
-    total, mass = np.zeros(len(scores[0])), np.zeros(len(scores[0]))
-    for column, scale, weight in zip(scores, scales, weights, strict=True):
-        values = column.cast(pl.Float64).fill_null(np.nan).to_numpy()
-        known = np.isfinite(values)
-        total += np.where(known, weight * scale.apply(np.where(known, values, np.nan)), 0.0)
-        mass += np.where(known, weight, 0.0)
-    return np.where(mass > 0, total / np.where(mass > 0, mass, 1.0), np.nan).astype(np.float32)
 
 
 def _counted(batch: pl.DataFrame, totals: dict[str, list[int]]) -> pl.DataFrame:

@@ -81,7 +81,7 @@ def test_ledger_balances_from_records_to_corpus(finished: Path):
         assert before["tokens_out"] == after["tokens_in"]
         assert before["bytes_out"] == after["bytes_in"]
     stages = [e["stage"].split(".")[0] for e in entries]
-    order = "ingest language license signals gates dedup quality embed cluster domain quadmix mixture sample corpus"
+    order = "ingest language license signals gates dedup quality embed cluster domain mixture quadmix sample corpus"
     assert list(dict.fromkeys(stages)) == order.split()
     rules = {(e["stage"], rule) for e in entries for rule in e["dropped"]}
     assert {("license", "opted_out"), ("dedup.exact", "exact_duplicate"), ("dedup.minhash", "near_duplicate")} <= rules

@@ -40,9 +40,10 @@ def docs(n: int = 300, seed: int = 0, **columns) -> pl.DataFrame:
     return pl.DataFrame(own).cast(types)
 
 
-def fit(out: Path, rows: pl.DataFrame, batch: int = 64, **fields) -> Path:
+def fit(out: Path, rows: pl.DataFrame, batch: int = 64, mixture: Path | None = None, **fields) -> Path:
     out.mkdir()
-    QuadmixTables(**fields).run(Corpus([rows[i : i + batch] for i in range(0, rows.height, batch)], {}), out)
+    artifacts = {"mixture": mixture or out}
+    QuadmixTables(**fields).run(Corpus([rows[i : i + batch] for i in range(0, rows.height, batch)], artifacts), out)
     return out
 
 

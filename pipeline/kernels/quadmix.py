@@ -12,6 +12,8 @@ import numpy as np
 EtaMode = Literal["power", "factor"]
 LambdaScale = Literal["log10", "linear"]
 
+UNKNOWN_RANK = 0.5  # of a document without any quality score: it is taken as often as the middle of its bucket
+
 
 @dataclass(frozen=True)
 class Shape:

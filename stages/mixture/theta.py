@@ -100,11 +100,18 @@ class ThetaSearch:
     predictor: Predictor = THETA_TREES
 
     def run(
-        self, space: Space, evaluate: Evaluate, objective: Objective, targets: tuple[str, ...], seed: int
+        self,
+        space: Space,
+        evaluate: Evaluate,
+        objective: Objective,
+        targets: tuple[str, ...],
+        seed: int,
+        start: np.ndarray | None = None,
     ) -> ThetaResult:
+        """start (m, inputs): uniform numbers of the first runs, where something is known to be good."""
         rng = np.random.default_rng(seed)
         with threadpool_limits(1):
-            thetas = space.theta(rng.random((self.n, space.inputs)))
+            thetas = space.theta(begun(rng.random((self.n, space.inputs)), start))
             losses = evaluate(thetas)
             fitted, mix = fit_thetas(self.predictor, thetas, losses, objective, targets, seed)
             draws = space.theta(rng.random((self.pool, space.inputs)))
@@ -128,13 +135,20 @@ class TrustRegion:
     predictor: Predictor = THETA_GP
 
     def run(
-        self, space: Space, evaluate: Evaluate, objective: Objective, targets: tuple[str, ...], seed: int
+        self,
+        space: Space,
+        evaluate: Evaluate,
+        objective: Objective,
+        targets: tuple[str, ...],
+        seed: int,
+        start: np.ndarray | None = None,
     ) -> ThetaResult:
+        """start (m, inputs): uniform numbers of the first runs, where something is known to be good."""
         if self.first < 2:
             raise ConfigError("trust region: two runs at least before the first box")
         rng = np.random.default_rng(seed)
         with threadpool_limits(1):
-            u = rng.random((self.first, space.inputs))
+            u = begun(rng.random((self.first, space.inputs)), start)
             losses = evaluate(space.theta(u))
             length = self.length
             for _ in range(self.rounds):
@@ -153,6 +167,10 @@ class TrustRegion:
             scores = objective.score(losses, targets)
             theta = np.round(space.theta(u[best_rows(scores, 1)])[0], 6)
             return ThetaResult(theta, float(scores.min()), space.theta(u), losses)
+
+
+def begun(u: np.ndarray, start: np.ndarray | None) -> np.ndarray:
+    return u if start is None else np.concatenate([start, u])[: len(u)]
 
 
 def fit_thetas(
