@@ -29,11 +29,11 @@ from stages.mixture.bayes import Bayes
 from stages.mixture.constraints import unconstrained
 from stages.mixture.gaussian import GaussianProcess
 from stages.mixture.harness import spearman
-from stages.mixture.ladder import DIFFERENCE, climb_one, fit_rungs
 from stages.mixture.law import Law
 from stages.mixture.linear import Ridge
 from stages.mixture.objective import Objective, mean_of
 from stages.mixture.predict import Fitted, Predictor, fit_runs, group_folds
+from stages.mixture.rungs import STEP, fit_rungs
 from stages.mixture.runs import Runs
 from stages.mixture.sweeps import fit_trials, predictor_view
 from stages.mixture.table import TableProxy
@@ -253,7 +253,7 @@ def rungs(repeats: int) -> None:
             for table, n in ((train, n1), (test60, n60))
             if n
         ]
-        return fit_rungs(predictor, parts, seed) if parts else None
+        return fit_rungs(predictor, STEP, parts, seed) if parts else None
 
     for n1, n60 in ((0, 0), (128, 0), (512, 0), (0, 128), (0, 256), (128, 128), (512, 256)):
         whole = n1 in (0, len(train)) and n60 in (0, len(test60))  # then every seed takes the same runs
@@ -270,7 +270,7 @@ def rungs(repeats: int) -> None:
                     fitted = fit_runs(predictor, top, top.losses, s)
                 elif n:
                     with threadpool_limits(1):
-                        fitted = climb_one(DIFFERENCE, fitted, top.weights, top.losses, top.groups(), s)
+                        fitted = STEP.fit(fitted, top.weights, top.losses, top.groups(), s)
                 assert fitted is not None
                 p = fitted.mean(rest.weights)
                 rows.append([per_target(p, rest.losses), spearman(p.mean(axis=1), rest.losses.mean(axis=1))])

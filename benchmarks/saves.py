@@ -23,10 +23,11 @@ from stages.mixture.constraints import unconstrained
 from stages.mixture.gaussian import GaussianProcess
 from stages.mixture.gpt import PRESETS, GptProxy
 from stages.mixture.harness import spearman
-from stages.mixture.ladder import DIFFERENCE, Ladder, climb_one
+from stages.mixture.ladder import Ladder
 from stages.mixture.ngram import NgramProxy
 from stages.mixture.objective import mean_of
 from stages.mixture.predict import fit_runs
+from stages.mixture.rungs import STEP
 from stages.mixture.runs import Proxy, Runs
 from stages.mixture.swarm import RegMixSampler
 from stages.mixture.table import TableProxy, table_runs
@@ -96,7 +97,7 @@ def prediction(trained: Runs, ngram: NgramProxy, splits: int) -> None:
             some, rest = trained.take(order[:n]), trained.take(order[n:])
             alone = fit_runs(GaussianProcess(), some, some.losses, s)
             with threadpool_limits(1):
-                both = climb_one(DIFFERENCE, below, some.weights, some.losses, some.groups(), s)
+                both = STEP.fit(below, some.weights, some.losses, some.groups(), s)
             a, b = alone.mean(rest.weights), both.mean(rest.weights)
             truth = rest.losses.mean(axis=1)
             rows.append(

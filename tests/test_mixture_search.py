@@ -9,8 +9,9 @@ from stages.mixture.choose import FinalRule
 from stages.mixture.constraints import constraints_from, unconstrained
 from stages.mixture.direct import Direct
 from stages.mixture.gaussian import GaussianProcess
-from stages.mixture.ladder import Ladder, fit_rungs
+from stages.mixture.ladder import Ladder
 from stages.mixture.objective import Objective, mean_of
+from stages.mixture.rungs import STEP, fit_rungs
 from stages.mixture.runs import Fidelity
 from stages.mixture.search import METHODS, search, search_runs
 from stages.mixture.sweeps import Climb, OneShot
@@ -282,7 +283,8 @@ def test_rungs_correct_a_cheap_proxy_that_misleads():
             return table_runs(w, -proxy.losses(w), proxy.buckets, proxy.targets, ids, proxy.fidelity)
 
         a, b = runs(cheap, low), runs(dear, high)
-        fitted = [fit_rungs(GaussianProcess(), [(r, r.losses) for r in rungs], 0) for rungs in ((a, b), (a,), (b,))]
+        each = ([(r, r.losses) for r in rungs] for rungs in ((a, b), (a,), (b,)))
+        fitted = [fit_rungs(GaussianProcess(), STEP, rungs, 0) for rungs in each]
         errors.append([float(np.sqrt(((f.mean(test)[:, 0] + dear.true(test)) ** 2).mean())) for f in fitted])
     both, cheap_only, dear_only = np.mean(errors, axis=0)
     assert both < min(cheap_only, dear_only)
@@ -312,9 +314,8 @@ def test_ladder_with_a_rung_that_costs_nothing_ends_and_asks_it_side_by_side():
     ranks = result.report.fidelities[0]
     assert (ranks.cheap.size, ranks.dear.size) == (1.0, 9.0)
     assert ranks.predicted > 0.5
-    assert "planted runs of other mixtures predict the order of the planted runs at" in markdown(
-        result, top.natural, -1.0
-    )
+    says = "Runs of planted of 1 parameters predict the order of other mixtures' runs of planted of 9 parameters at"
+    assert says in markdown(result, top.natural, -1.0)
     assert max(cheap[1:]) > 1
     # The last unit is spent on what the cheap runs cost of it.
     assert sum(r.runs_n for r in result.trace if r.fidelity.size == 9.0) == 7

@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 
 from pipeline.errors import ConfigError, DataError, InfeasibleError, InputError
-from stages.mixture.runs import Fidelity, write_jsonl, write_parquet
+from stages.mixture.runs import read_parquet, write_jsonl, write_parquet
 from stages.mixture.standalone import add_arguments, search_command
-from stages.mixture.table import TableProxy, read_tables, table_runs
+from stages.mixture.table import TableProxy, read_tables
 
 
 def tables(folder: Path, n: int = 60, extra: dict[str, list] | None = None) -> None:
@@ -134,7 +134,7 @@ def test_two_tables_that_count_from_one_share_no_run_id(tmp_path):
     assert not set(other.run_id) & set(read_tables(tmp_path / "ratios.csv", tmp_path / "metrics.csv").run_id)
 
 
-def test_folders_of_parquet_and_jsonl_are_joined_and_fidelities_kept_apart(tmp_path):
+def test_folders_of_parquet_and_jsonl_are_joined(tmp_path):
     tables(tmp_path)
     runs = read_tables(tmp_path / "ratios.csv", tmp_path / "metrics.csv")
     folder = tmp_path / "runs"
@@ -142,10 +142,7 @@ def test_folders_of_parquet_and_jsonl_are_joined_and_fidelities_kept_apart(tmp_p
     write_parquet(runs.take(range(30)), folder / "a.parquet")
     write_jsonl(runs.take(range(30, 60)), folder / "b.jsonl")
     assert run(folder, tmp_path / "o") == 0
-    big = table_runs(runs.weights, runs.losses, runs.buckets, runs.targets, runs.run_id, Fidelity("gpt", 1e9))
-    write_parquet(big, folder / "c.parquet")
-    with pytest.raises(ConfigError, match="mixes fidelities"):
-        run(folder, tmp_path / "o2")
+    assert len(read_parquet(tmp_path / "o" / "runs.parquet")) == 60
 
 
 def test_empty_folder_is_named(tmp_path):

@@ -57,8 +57,9 @@ def weights_plot(
     return svg(body, "Weights (line: range among mixtures that the predictor cannot tell apart)", height)
 
 
-def fit_plot(points: Sequence[tuple[float, float]], spearman: float) -> str:
-    """Cross-validated predictions over measurements, each run once, on one scale."""
+def fit_plot(points: Sequence[tuple[float, float]], spearman: float, of: str = "") -> str:
+    """Cross-validated predictions over measurements, each run once, on one scale. `of`: the fidelity, where there are
+    several."""
     xy = np.array(points)
     both = scale(np.concatenate([xy[:, 0], xy[:, 1]]), 0.0, 1.0)
     n = len(xy)
@@ -71,11 +72,11 @@ def fit_plot(points: Sequence[tuple[float, float]], spearman: float) -> str:
         f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2.5" fill="{CHOSEN}" fill-opacity="0.6"/>'
         for a, b in zip(x, y, strict=True)
     ]
-    return svg(body, f"Predictor on {n} unseen runs, Spearman {spearman:.3f}")
+    return svg(body, f"Predictor on {n} unseen runs{of and f' of {of}'}, Spearman {spearman:.3f}")
 
 
-def trace_plot(scores: np.ndarray, natural: float | None) -> str:
-    """Measured objective of each run in order, and the best so far."""
+def trace_plot(scores: np.ndarray, natural: float | None, of: str = "") -> str:
+    """Measured objective of each run in order, and the best so far. `of`: the fidelity, where there are several."""
     n = len(scores)
     every = np.append(scores, natural) if natural is not None else scores
     y = HEIGHT - MARGIN - scale(every, 0.0, 1.0) * (HEIGHT - 2 * MARGIN)
@@ -95,7 +96,7 @@ def trace_plot(scores: np.ndarray, natural: float | None) -> str:
     ]
     line = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, best, strict=True))
     body.append(f'<polyline points="{line}" fill="none" stroke="{INK}" stroke-width="1.5"/>')
-    return svg(body, "Runs and the best so far")
+    return svg(body, f"Runs{of and f' of {of}'} and the best so far")
 
 
 def axes(x_label: str, y_label: str, x_low: float, x_high: float, y_low: float, y_high: float) -> list[str]:

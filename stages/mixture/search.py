@@ -12,9 +12,10 @@ from stages.mixture.choose import FinalRule, View, choose, view
 from stages.mixture.constraints import Constraints, project, rounded
 from stages.mixture.direct import Direct
 from stages.mixture.harness import PredictorReport, across, cross_validate
-from stages.mixture.ladder import Ladder, Rungs
+from stages.mixture.ladder import Ladder
 from stages.mixture.objective import Objective, fit_table
 from stages.mixture.predict import Predictor, fit_runs
+from stages.mixture.rungs import Rungs, by_fidelity
 from stages.mixture.runs import Differentiable, Proxy, Runs
 from stages.mixture.sweeps import Climb, OneShot
 from stages.mixture.trials import Round, Trials
@@ -130,16 +131,21 @@ def search_runs(
     rule: FinalRule,
     seed: int,
 ) -> SearchResult:
-    """The best mixture as far as finished runs tell; nothing is trained."""
+    """The best mixture as far as finished runs tell; nothing is trained. Of several fidelities the dearest is what is
+    predicted, with the cheaper ones as rungs below it."""
     objective.over(runs.targets)
     natural = natural / natural.sum()
     trials = Trials(Finished(runs.buckets, runs.targets), constraints, objective, natural, runs.buckets_digest)
     rng = np.random.default_rng(seed)
+    *below, top = by_fidelity(runs)
     with threadpool_limits(1):
-        columns, _ = fit_table(objective, runs.losses, runs.targets)
-        fitted = fit_runs(predictor, runs, columns, seed)
-        seen = view(fitted, objective, runs.targets, constraints, natural)
-        return conclude(choose(seen, natural, constraints, rule, rng), runs, trials, "runs", predictor, seed, seen)
+        if below:
+            predictor = Rungs(predictor, tuple((r, fit_table(objective, r.losses, r.targets)[0]) for r in below))
+        columns, _ = fit_table(objective, top.losses, top.targets)
+        fitted = fit_runs(predictor, top, columns, seed)
+        seen = view(fitted, objective, top.targets, constraints, natural)
+        weights = choose(seen, natural, constraints, rule, rng)
+        return replace(conclude(weights, top, trials, "runs", predictor, seed, seen), runs=runs)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import ConfigError, InputError
+from pipeline.errors import ConfigError, DataError, InputError
 from stages.mixture.average import Average
 from stages.mixture.choose import FinalRule
 from stages.mixture.constraints import Constraints, constraints_from
@@ -16,11 +16,12 @@ from stages.mixture.law import Law
 from stages.mixture.linear import Ridge
 from stages.mixture.objective import Objective, mean_of, weights_of
 from stages.mixture.predict import Predictor
+from stages.mixture.rungs import by_fidelity
 from stages.mixture.runs import Runs, join, read_jsonl, read_parquet
 from stages.mixture.search import search_runs
 from stages.mixture.table import read_tables
 from stages.mixture.trees import CLIMB_TREES, REGMIX_TREES
-from stages.mixture.write_up import UNCONFIRMED, write_result
+from stages.mixture.write_up import UNCONFIRMED, of_rungs, write_result
 
 PREDICTORS: dict[str, Predictor] = {
     "average": Average(),
@@ -39,7 +40,12 @@ FINAL = FinalRule("argmin", pool=20_000, local_rounds=4)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_argument_group("runs (one of)")
-    source.add_argument("--runs", type=Path, help="folder with *.parquet or *.jsonl runs, or ratios.csv + metrics.csv")
+    source.add_argument(
+        "--runs",
+        type=Path,
+        help="folder with *.parquet or *.jsonl runs, or ratios.csv + metrics.csv; of several fidelities the dearest is "
+        "predicted, with the help of the cheaper ones",
+    )
     source.add_argument("--ratios", type=Path, help="CSV of weights, a row per run (olmix, RegMix); with --metrics")
     source.add_argument("--metrics", type=Path, help="CSV of losses or metrics, a row per run")
     parser.add_argument("--objective", default="mean", help="'mean' of all targets, or target=weight,target=weight")
@@ -68,10 +74,12 @@ def search_command(args: argparse.Namespace) -> int:
     constraints = parse_constraints(args, runs.buckets, tokens)
     rule = FINAL if not args.predictor.startswith("lightgbm") else FinalRule("mean_top")
     result = search_runs(runs, natural, constraints, objective, PREDICTORS[args.predictor], rule, args.seed)
-    scores = objective.score(result.runs.losses, result.runs.targets)
-    write_result(result, natural, objective.sign, scores, args.out)
+    *below, top = by_fidelity(runs)
+    write_result(result, natural, objective.sign, objective.score(top.losses, top.targets), args.out)
     print(f"natural weights: {whence}")
     print(f"{len(runs)} runs, {len(runs.buckets)} buckets, {len(runs.targets)} targets")
+    if below:
+        print(f"predicted: {of_rungs(top, below)}")
     for i in np.argsort(-result.weights, kind="stable"):
         print(f"  {result.buckets[i]:<32} {result.weights[i]:.4f}  (natural {natural[i]:.4f})")
     print(
@@ -94,15 +102,28 @@ def read_runs(folder: Path | None, ratios: Path | None, metrics: Path | None) ->
         raise InputError(f"--runs {folder}: no such folder")
     if (folder / "ratios.csv").is_file():
         return read_tables(folder / "ratios.csv", folder / "metrics.csv")
-    parts = [read_parquet(p) for p in sorted(folder.glob("*.parquet"))]
-    parts += [read_jsonl(p) for p in sorted(folder.glob("*.jsonl"))]
+    tables, lines = sorted(folder.glob("*.parquet")), sorted(folder.glob("*.jsonl"))
+    paths, parts = [*tables, *lines], [*map(read_parquet, tables), *map(read_jsonl, lines)]
     if not parts:
         raise InputError(f"--runs {folder}: holds no *.parquet, no *.jsonl and no ratios.csv")
-    runs = join(*parts)
-    if len(set(runs.fidelity)) > 1:
-        kinds = ", ".join(f"{f.kind} of {f.size:g} parameters" for f in sorted(set(runs.fidelity)))
-        raise ConfigError(f"--runs {folder} mixes fidelities ({kinds}); their losses have no common scale: give one")
-    return runs
+    for path, part in zip(paths[1:], parts[1:], strict=True):
+        refuse_others(f"{path}", part, f"{paths[0]}", parts[0])
+    return join(*parts)
+
+
+def refuse_others(path: str, part: Runs, first_path: str, first: Runs) -> None:
+    """Raises DataError if two files do not speak of the same buckets and targets, naming those of one file only."""
+    for what, mine, others in (
+        ("buckets", part.buckets, first.buckets),
+        ("targets", part.targets, first.targets),
+    ):
+        if set(mine) != set(others):
+            only = [
+                f"only {p} has {', '.join(sorted(extra))}"
+                for p, extra in ((path, set(mine) - set(others)), (first_path, set(others) - set(mine)))
+                if extra
+            ]
+            raise DataError(f"{path} and {first_path} have other {what}: {'; '.join(only)}")
 
 
 def parse_objective(text: str, direction: str, fit: str, targets: tuple[str, ...]) -> Objective:

@@ -8,8 +8,8 @@ import numpy as np
 from stages.mixture.choose import View, perturb
 from stages.mixture.constraints import project, rounded
 from stages.mixture.harness import PredictorReport, cross_validate
-from stages.mixture.ladder import Rungs
 from stages.mixture.predict import Predictor
+from stages.mixture.rungs import Rungs
 from stages.mixture.runs import Differentiable, Runs
 from stages.mixture.trials import Trials, best_rows
 

@@ -1,6 +1,7 @@
 """What a search leaves behind: weights.json, the predictor's report (JSON and Markdown), the runs and the plots."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import numpy as np
 
 from stages.mixture import plots
 from stages.mixture.harness import Across, Score
-from stages.mixture.runs import write_parquet
+from stages.mixture.rungs import by_fidelity, label
+from stages.mixture.runs import Runs, write_parquet
 from stages.mixture.search import SearchResult
 
 # Tables hold finished runs: nothing can be run again, and the predictor's word is all there is.
@@ -19,13 +21,17 @@ UNCONFIRMED = (
 
 
 def write_result(result: SearchResult, natural: np.ndarray, sign: float, scores: np.ndarray, out: Path) -> None:
-    """Files under `out`, the same bytes for the same result. `scores` (n,) is the objective of result.runs in order,
-    `sign` +1 for losses and -1 for accuracies (the objective is shown with lower better in either case)."""
+    """Files under `out`, the same bytes for the same result. `scores` (n,) is the objective of the runs of the dearest
+    fidelity in order, `sign` +1 for losses and -1 for accuracies (the objective is shown with lower better in either
+    case)."""
     out.mkdir(parents=True, exist_ok=True)
+    rungs = by_fidelity(result.runs)
+    which = label(rungs[-1].fidelity[0]) if len(rungs) > 1 else ""
     weights = {
         "weights": dict(zip(result.buckets, result.weights.tolist(), strict=True)),
         "natural": dict(zip(result.buckets, np.round(natural, 6).tolist(), strict=True)),
         **result.summary(),
+        "rungs": [{**asdict(r.fidelity[0]), "runs": len(r)} for r in rungs],
         "confirm": None,
         "confirm_note": UNCONFIRMED,
         "near_equal_range": {
@@ -43,8 +49,8 @@ def write_result(result: SearchResult, natural: np.ndarray, sign: float, scores:
     near = result.near_equal
     for name, picture in {
         "weights": plots.weights_plot(result.buckets, result.weights, natural, near.low, near.high),
-        "predictor": plots.fit_plot(result.report.points, result.report.objective.spearman),
-        "runs": plots.trace_plot(scores, result.natural),
+        "predictor": plots.fit_plot(result.report.points, result.report.objective.spearman, which),
+        "runs": plots.trace_plot(scores, result.natural, which),
     }.items():
         (out / f"{name}.svg").write_text(picture, encoding="utf-8")
 
@@ -56,6 +62,8 @@ def write_json(path: Path, content: object) -> None:
 def markdown(result: SearchResult, natural: np.ndarray, sign: float) -> str:
     r, near = result.report, result.near_equal
     better = "lower" if sign > 0 else "higher"
+    *below, top = by_fidelity(result.runs)
+    whose = f" of {label(top.fidelity[0])}" if below else ""
     lines = [
         "# Mixture search",
         "",
@@ -63,7 +71,7 @@ def markdown(result: SearchResult, natural: np.ndarray, sign: float) -> str:
         "",
         f"Objective: {sign * result.predicted:.4f} ± {result.predicted_sd:.4f} predicted, "
         f"{sign * result.natural:.4f} under the natural mixture ({better} is better), "
-        f"from {len(result.runs)} runs by {result.method}.",
+        f"from {of_rungs(top, below) if below else f'{len(top)} runs'} by {result.method}.",
         "",
         f"{UNCONFIRMED[0].upper()}{UNCONFIRMED[1:]}. Train this mixture and natural again, with fresh seeds, to know.",
         "",
@@ -83,7 +91,7 @@ def markdown(result: SearchResult, natural: np.ndarray, sign: float) -> str:
         "",
         "## Predictor",
         "",
-        f"{r.predictor}, {r.folds}-fold cross-validation by whole runs. Calibrated: 0.68 within 1 sd, 0.95 in 2.",
+        f"{r.predictor}, {r.folds}-fold cross-validation by whole runs{whose}. Calibrated: 0.68 in 1 sd, 0.95 in 2.",
         "",
         "| target | runs | Spearman | 95% interval | RMSE | within 1 sd | within 2 sd |",
         "|---|--:|--:|--:|--:|--:|--:|",
@@ -96,6 +104,11 @@ def markdown(result: SearchResult, natural: np.ndarray, sign: float) -> str:
     return "\n".join(lines)
 
 
+def of_rungs(top: Runs, below: Sequence[Runs]) -> str:
+    cheaper = ", ".join(f"{len(r)} of {label(r.fidelity[0])}" for r in below)
+    return f"{len(top)} runs of {label(top.fidelity[0])} (and below them {cheaper})"
+
+
 def score_line(s: Score) -> str:
     return (
         f"| {s.target} | {s.n} | {s.spearman:.3f} | {s.low:.3f} to {s.high:.3f} | {s.rmse:.4f} | "
@@ -106,6 +119,6 @@ def score_line(s: Score) -> str:
 def across_line(a: Across) -> str:
     paired = f"; {a.shared} mixtures run at both rank alike at {a.paired:.2f}" if a.shared >= 3 else ""
     return (
-        f"{a.cheap.kind} runs of other mixtures predict the order of the {a.dear.kind} runs at {a.predicted:.2f} "
+        f"Runs of {label(a.cheap)} predict the order of other mixtures' runs of {label(a.dear)} at {a.predicted:.2f} "
         f"(mean over targets {a.predicted_targets:.2f}){paired}.\n"
     )

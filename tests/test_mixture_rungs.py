@@ -1,0 +1,145 @@
+"""Several fidelities: told apart and ordered, fitted on top of each other, searched from finished runs."""
+
+import argparse
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.errors import DataError
+from stages.mixture.rungs import by_fidelity, label
+from stages.mixture.runs import Fidelity, Runs, join, read_parquet, write_jsonl, write_parquet
+from stages.mixture.standalone import add_arguments, search_command
+from stages.mixture.table import read_tables, table_runs
+
+SHARED = Path(os.environ.get("GRISTMILL_SHARED", Path(__file__).parents[2] / "shared"))
+REGMIX = SHARED / "data" / "runs" / "regmix"
+SMALL, LARGE = Fidelity("table", 1e6, 1e9), Fidelity("table", 1e9, 25e9)
+
+
+def true(w: np.ndarray) -> np.ndarray:
+    return np.stack([3 - np.log(w[:, 0] + 0.05), 2 - np.log(w[:, 1] + w[:, 2] + 0.05)], axis=1)
+
+
+def made(n: int, fidelity: Fidelity, seed: int = 0, scale: float = 1.0, noise: float = 0.02) -> Runs:
+    """Losses 4 + scale * true + noise on mixtures of their own."""
+    rng = np.random.default_rng((seed, int(fidelity.size)))
+    w = rng.dirichlet(np.full(5, 0.7), n)
+    y = 4 + scale * true(w) + rng.normal(0, noise, (n, 2))
+    ids = tuple(f"{fidelity.size:g}-{i}" for i in range(n))
+    return table_runs(w, y, tuple("abcde"), ("x", "y"), ids, fidelity)
+
+
+def run(folder: Path, out: Path, *more: str) -> int:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return search_command(parser.parse_args(["--runs", str(folder), "--out", str(out), "--predictor", "gp", *more]))
+
+
+def test_fidelities_stand_from_cheap_to_dear():
+    ngram, short, long = Fidelity("ngram", 0, 1e12), Fidelity("gpt", 1e6, 1e8), Fidelity("gpt", 1e6, 1e9)
+    large = Fidelity("command", 7e6, 2e8)
+    runs = join(*(made(3, f, i) for i, f in enumerate((long, ngram, large, short))))
+    assert [r.fidelity[0] for r in by_fidelity(runs)] == [ngram, short, long, large]
+
+
+def test_fidelities_without_tokens_stand_by_size():
+    small, large = Fidelity("gpt", 1e6, 1e12), Fidelity("gpt", 1e9)
+    assert [r.fidelity[0] for r in by_fidelity(join(made(3, large), made(3, small)))] == [small, large]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "says"),
+    [
+        (Fidelity(), LARGE, "nothing tells how dear table is"),
+        (Fidelity("ngram", 0, 1e6), Fidelity("command", 0, 1e6), "nothing tells how dear command of 1M tokens is"),
+        (Fidelity("gpt", 1e6, 1e9), Fidelity("table", 1e6, 1e9), "as dear as each other"),
+    ],
+)
+def test_fidelities_that_nothing_tells_apart_are_named(one, other, says):
+    with pytest.raises(DataError, match=says):
+        by_fidelity(join(made(3, one), made(3, other, 1)))
+
+
+def test_a_rung_of_one_mixture_is_named():
+    top = made(1, LARGE)
+    twice = join(top, replace(top, run_id=("again",)))
+    for few in (top, twice):
+        with pytest.raises(
+            DataError, match=rf"table of 1B parameters, 25B tokens has runs of one mixture only \({len(few)}\)"
+        ):
+            by_fidelity(join(made(5, SMALL), few))
+
+
+def test_label_says_kind_size_and_tokens():
+    assert label(Fidelity("gpt", 231_744, 2e5)) == "gpt of 232K parameters, 200K tokens"
+    assert label(Fidelity("table", 999_999)) == "table of 1M parameters"
+    assert label(Fidelity()) == "table"
+
+
+def test_runs_of_two_fidelities_choose_by_the_dearest(tmp_path, capsys):
+    """The dear runs alone are too few to rank anything; the cheap ones have another level and spread."""
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    write_parquet(made(60, SMALL, scale=0.5), folder / "small.parquet")
+    write_jsonl(made(8, LARGE), folder / "large.jsonl")
+    for out in ("1", "2"):
+        assert run(folder, tmp_path / out) == 0
+    for path in (tmp_path / "1").iterdir():
+        assert path.read_bytes() == (tmp_path / "2" / path.name).read_bytes(), path.name
+    out = tmp_path / "1"
+    content = json.loads((out / "weights.json").read_text())
+    assert content["found"] is True
+    assert content["weights"]["a"] > 0.3
+    assert content["predictor"] == "gp on 2 rungs"
+    assert [(r["size"], r["runs"]) for r in content["rungs"]] == [(1e6, 60), (1e9, 8)]
+    best = true(np.array([[0.55, 0.45, 0, 0, 0]])).mean() + 4
+    assert abs(content["predicted_objective"] - best) < 0.15
+    report = json.loads((out / "predictor.json").read_text())
+    assert report["objective"]["n"] == 8
+    assert report["fidelities"][0]["predicted"] > 0.8
+    assert len(read_parquet(out / "runs.parquet")) == 68
+    for name in ("report.md", "predictor.svg", "runs.svg"):
+        assert "table of 1B parameters, 25B tokens" in (out / name).read_text()
+    assert "60 of table of 1M parameters, 1B tokens" in capsys.readouterr().out
+
+
+def test_files_of_other_buckets_or_targets_are_named(tmp_path):
+    small, large = made(6, SMALL), made(6, LARGE)
+    write_parquet(small, tmp_path / "a.parquet")
+    write_parquet(replace(large, targets=("x", "z")), tmp_path / "b.parquet")
+    with pytest.raises(DataError, match=r"b\.parquet.*other targets: only .*b\.parquet has z; only .*a\.parquet has y"):
+        run(tmp_path, tmp_path / "o")
+    write_parquet(replace(large, buckets=("a", "b", "c", "d", "E")), tmp_path / "b.parquet")
+    with pytest.raises(DataError, match=r"other buckets: only .*b\.parquet has E; only .*a\.parquet has e"):
+        run(tmp_path, tmp_path / "o")
+    write_parquet(replace(large, buckets_digest="new"), tmp_path / "b.parquet")
+    with pytest.raises(DataError, match="other buckets \\(new\\)"):
+        run(tmp_path, tmp_path / "o")
+
+
+@pytest.mark.skipif(not REGMIX.is_dir(), reason="needs the shared tables of RegMix")
+def test_regmix_rungs_rank_the_1b_runs_better_than_the_1b_runs_alone(tmp_path):
+    rows = {}
+    for split, name, size, tokens in (("train", "1m", 1e6, 1e9), ("test", "60m", 6e7, 1e9), ("test", "1B", 1e9, 25e9)):
+        paths = (REGMIX / f"{split}_mixture_{name}.csv", REGMIX / f"{split}_pile_loss_{name}.csv")
+        rows[name] = read_tables(*paths, Fidelity("table", size, tokens))
+    top = rows["1B"].take(range(10))
+    reports = {}
+    for label_, parts in (("alone", (top,)), ("rungs", (rows["1m"].take(range(64)), rows["60m"].take(range(64)), top))):
+        folder = tmp_path / label_
+        folder.mkdir()
+        for i, part in enumerate(parts):
+            write_parquet(part, folder / f"{i}.parquet")
+        run(
+            folder,
+            tmp_path / f"{label_}.out",
+            "--objective",
+            "the_pile_pile_cc_val_loss,the_pile_wikipedia_en_val_loss",
+        )
+        reports[label_] = json.loads((tmp_path / f"{label_}.out" / "predictor.json").read_text())
+    assert reports["rungs"]["objective"]["spearman"] > reports["alone"]["objective"]["spearman"]
+    assert [f["dear"]["size"] for f in reports["rungs"]["fidelities"]] == [1e9, 1e9]
