@@ -1,6 +1,6 @@
 """Which predictor and which search is best, on real published runs: the figures behind the defaults.
 
-    python benchmarks/arena.py [golden|prediction|cv|climb|outside|fit|search|rungs ...] [--quick] [--subsets N]
+    python benchmarks/arena.py [golden|prediction|cv|climb|outside|fit|search|rungs|pairs ...] [--quick] [--subsets N]
 
 Reads RegMix's, CLIMB's and Data Mixing Laws' tables from ../shared/data/runs (or $GRISTMILL_SHARED). Every figure is a
 mean (or median) over random subsets or seeds with a 95% interval of that mean.
@@ -8,15 +8,16 @@ mean (or median) over random subsets or seeds with a 95% interval of that mean.
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
+from fidelities import pairs, rungs
 from tables import (
     NOTEBOOK,
     NOTEBOOK_OPTIMUM,
     PILE,
+    cells,
     climb_table,
-    mean_interval,
     mixing_law_tables,
     per_target,
     published_weights,
@@ -32,8 +33,7 @@ from stages.mixture.harness import spearman
 from stages.mixture.law import Law
 from stages.mixture.linear import Ridge
 from stages.mixture.objective import Objective, mean_of
-from stages.mixture.predict import Fitted, Predictor, fit_runs, group_folds
-from stages.mixture.rungs import STEP, fit_rungs
+from stages.mixture.predict import Predictor, fit_runs, group_folds
 from stages.mixture.runs import Runs
 from stages.mixture.sweeps import fit_trials, predictor_view
 from stages.mixture.table import TableProxy
@@ -163,10 +163,6 @@ def fit_time() -> None:
         print(f"{name} | {time.process_time() - started:.1f}", flush=True)
 
 
-def cells(rows: Sequence[Sequence[float]]) -> str:
-    return " | ".join(mean_interval(c) for c in zip(*rows, strict=True))
-
-
 Player = Callable[[Trials, int, int], None]
 AT = (16, 24, 32, 48)
 
@@ -238,49 +234,12 @@ def search_arena(seeds: int) -> None:
             print(f"{name} | " + " | ".join(cells) + f" | {(time.perf_counter() - started) / seeds:.1f}", flush=True)
 
 
-def rungs(repeats: int) -> None:
-    """What cheap runs buy for the 64 runs at 1B: their mixtures are shared with no other table, so all goes through
-    the surrogate."""
-    train, _, test60, test1b = regmix_tables()
-    predictor = GaussianProcess()
-    print("\n## Fidelities: Spearman on the 1B runs that were not fitted (per target, mean loss)")
-    print("1B runs fitted | runs of 1M | runs of 60M | per target | mean loss")
-
-    def below(n1: int, n60: int, seed: int) -> Fitted | None:
-        rng = np.random.default_rng(seed)
-        parts = [
-            (t := table.take(np.sort(rng.permutation(len(table))[:n])), t.losses)
-            for table, n in ((train, n1), (test60, n60))
-            if n
-        ]
-        return fit_rungs(predictor, STEP, parts, seed) if parts else None
-
-    for n1, n60 in ((0, 0), (128, 0), (512, 0), (0, 128), (0, 256), (128, 128), (512, 256)):
-        whole = n1 in (0, len(train)) and n60 in (0, len(test60))  # then every seed takes the same runs
-        fits = [below(n1, n60, s) for s in range(1 if whole else repeats)]
-        for n in (0, 8, 16, 32):
-            if n == 0 and n1 == n60 == 0:
-                continue
-            rows = []
-            for s in range(repeats):
-                order = np.random.default_rng(1000 + s).permutation(len(test1b))
-                top, rest = test1b.take(order[:n]), test1b.take(order[n:])
-                fitted = fits[s % len(fits)]
-                if fitted is None:
-                    fitted = fit_runs(predictor, top, top.losses, s)
-                elif n:
-                    with threadpool_limits(1):
-                        fitted = STEP.fit(fitted, top.weights, top.losses, top.groups(), s)
-                assert fitted is not None
-                p = fitted.mean(rest.weights)
-                rows.append([per_target(p, rest.losses), spearman(p.mean(axis=1), rest.losses.mean(axis=1))])
-            print(f"{n} | {n1} | {n60} | " + cells(rows), flush=True)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "parts", nargs="*", default=["golden", "prediction", "cv", "climb", "outside", "fit", "search", "rungs"]
+        "parts",
+        nargs="*",
+        default=["golden", "prediction", "cv", "climb", "outside", "fit", "search", "rungs", "pairs"],
     )
     parser.add_argument("--quick", action="store_true", help="fewer subsets and seeds, no table of 256 and 512 runs")
     parser.add_argument("--subsets", type=int, default=20)
@@ -295,6 +254,7 @@ def main() -> None:
         "fit": fit_time,
         "search": lambda: search_arena(n),
         "rungs": lambda: rungs(n),
+        "pairs": lambda: pairs(n),
     }
     unknown = sorted(set(args.parts) - set(parts))
     if unknown:

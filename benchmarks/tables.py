@@ -57,6 +57,11 @@ def mean_interval(values: Sequence[float]) -> str:
     return f"{a.mean():.4f} ± {half:.4f}"
 
 
+def cells(rows: Sequence[Sequence[float]]) -> str:
+    """A mean with its interval per column."""
+    return " | ".join(mean_interval(c) for c in zip(*rows, strict=True))
+
+
 def per_target(predicted: np.ndarray, measured: np.ndarray) -> float:
     return float(np.mean([spearman(predicted[:, j], measured[:, j]) for j in range(measured.shape[1])]))
 

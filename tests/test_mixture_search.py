@@ -317,8 +317,18 @@ def test_ladder_with_a_rung_that_costs_nothing_ends_and_asks_it_side_by_side():
     says = "Runs of planted of 1 parameters predict the order of other mixtures' runs of planted of 9 parameters at"
     assert says in markdown(result, top.natural, -1.0)
     assert max(cheap[1:]) > 1
-    # The last unit is spent on what the cheap runs cost of it.
-    assert sum(r.runs_n for r in result.trace if r.fidelity.size == 9.0) == 7
+    assert sum(r.runs_n for r in result.trace if r.fidelity.size == 9.0) == 8
+
+
+def test_ladder_asks_the_dear_proxy_as_many_at_once_as_it_makes():
+    top, below = Planted(6, 0, size=9.0), Planted(6, 0, size=1.0, tilt=0.5)
+    below.cost = 1e-7
+    settings = Ladder(budget=14.0, first=16, most=16, pool=128, batch=5)
+    result = search(top, top.natural, unconstrained(top.buckets), UTILITY, settings, 0, cheaper=(below,))
+    assert [r.runs_n for r in result.trace if r.fidelity.size == 9.0] == [5, 5, 4]
+    asked = result.runs.weights[[f.size == 9.0 for f in result.runs.fidelity]]
+    assert len({row.tobytes() for row in asked}) == 14
+    assert np.allclose(asked[0], top.natural, atol=1e-6)
 
 
 def test_near_equal_tells_weights_that_matter():

@@ -24,7 +24,8 @@ class Difference:
 
     transform: str = "cbrt"  # of the weights
     slope_sd: float = 0.3  # around 1: losses of two sizes of a model fall alike
-    amplitudes: tuple[float, ...] = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6)
+    none: float = 0.5  # that there is no difference, before any run speaks
+    amplitudes: tuple[float, ...] = (0.1, 0.2, 0.4, 0.8, 1.6)
     lengths: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0)  # times the root of the number of buckets
     noises: tuple[float, ...] = (0.03, 0.06, 0.12, 0.25, 0.5)
     # The spread of a few dear runs is luck: the rung below's spread on the same mixtures counts as so many runs.
@@ -47,9 +48,10 @@ class Difference:
         prior = np.exp(-0.5 * ((np.log(self.lengths) - LENGTH_MEAN) / LENGTH_SD) ** 2)
         planes = []
         for i, (length, belief) in enumerate(zip(self.lengths, prior / prior.sum(), strict=True)):
-            # Nothing reaches nowhere: one length has the cells of amplitude 0 for all.
-            cells = [(a, s) for a in self.amplitudes for s in self.noises if a > 0 or i == 0]
-            log_prior = np.log([belief if a > 0 else 1.0 for a, _ in cells])
+            # Nothing has no length: the first one's cells of amplitude 0 stand for all.
+            cells = [(a, s) for a in (*[0.0][i:], *self.amplitudes) for s in self.noises]
+            some = belief * (1 - self.none) / len(self.amplitudes)
+            log_prior = np.log([some if a > 0 else self.none for a, _ in cells])
             planes.append(
                 plane((raw - centre) / width, length * k**0.5, np.array(cells), log_prior, along, y, precision)
             )

@@ -17,6 +17,7 @@ from stages.mixture.runs import Measured, Proxy
 from stages.mixture.trials import Tabled, Trials, best_rows, fidelity_of
 
 RUNG_GP = GaussianProcess()
+FREE = 1e-3  # of a run at the top: what costs less is not counted
 
 
 @dataclass(frozen=True)
@@ -44,14 +45,15 @@ class Ladder:
             raise ConfigError("ladder: batch >= 1, first >= 2 and first_above >= 2")
         cost = np.array([p.cost if isinstance(p, Measured) else 1.0 for p in rungs])
         cost = cost / cost[-1]
+        bill = np.where(cost < FREE, 0.0, cost)
         number, spent, seed = 1, 0.0, int(rng.integers(2**31))
         memo: Memo = {}
-        spent += cost[0] * self.ask(trials, rungs[0], design(trials, self.first, rng, rungs[0]), number)
+        spent += bill[0] * self.ask(trials, rungs[0], design(trials, self.first, rng, rungs[0]), number)
         for level in range(1, len(rungs)):
             number += 1
             seen = self.seen(trials, rungs[:level], seed, memo)
-            rows = self.start(trials, rungs[level], seen, self.first_of(level, rungs, cost, spent), rng)
-            spent += cost[level] * self.ask(trials, rungs[level], rows, number)
+            rows = self.start(trials, rungs[level], seen, self.first_of(level, len(rungs), spent), rng)
+            spent += bill[level] * self.ask(trials, rungs[level], rows, number)
         while True:
             seen = self.seen(trials, rungs, seed, memo)
             choice = self.next(trials, rungs, cost, seen, self.budget - spent, rng)
@@ -59,19 +61,19 @@ class Ladder:
                 break
             level, rows = choice
             number += 1
-            spent += cost[level] * self.ask(trials, rungs[level], rows, number)
+            spent += bill[level] * self.ask(trials, rungs[level], rows, number)
         return choose(self.seen(trials, rungs, seed, memo), trials.natural, trials.constraints, self.final, rng)
 
     def ask(self, trials: Trials, proxy: Proxy, weights: np.ndarray, number: int) -> int:
         trials.evaluate(weights, number, proxy)
         return len(weights)
 
-    def first_of(self, level: int, rungs: Sequence[Proxy], cost: np.ndarray, spent: float) -> int:
-        """Runs to begin a rung with. A batch costs no more time than a part of it; half of what is left is kept for
+    def first_of(self, level: int, rungs: int, spent: float) -> int:
+        """Runs to begin a rung with. A batch takes no more time than a part of it; half of what is left is kept for
         runs that know more."""
-        if level < len(rungs) - 1:
+        if level < rungs - 1:
             return self.first_above
-        return max(self.first_above, min(self.batch, int((self.budget - spent) / cost[level] / 2)))
+        return max(self.first_above, min(self.batch, int(self.budget - spent) // 2))
 
     def start(self, trials: Trials, proxy: Proxy, seen: View, n: int, rng: np.random.Generator) -> np.ndarray:
         """(<= n, k) natural, and the best of every random share of the candidates as the rungs below see them."""
@@ -122,7 +124,8 @@ class Ladder:
         for level, proxy in enumerate(rungs):
             below = level < len(rungs) - 1
             room = self.most - len(trials.runs(fidelity_of(proxy))) if below else self.batch
-            if cost[level] > left + 1e-9 or room < 1:
+            # What is free is worth asking only while a dear run can follow.
+            if (cost[level] if cost[level] >= FREE else 1.0) > left + 1e-9 or room < 1:
                 continue
             rows = self.candidates(trials, proxy, rng)
             rows = rows[seen.allowed(rows)] if len(rows) else rows

@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from pipeline.errors import DataError
-from stages.mixture.difference import Difference
+from stages.mixture.doubt import Doubted
 from stages.mixture.predict import Fitted, Predictor, fit_runs
 from stages.mixture.runs import Fidelity, Runs
 
@@ -81,7 +81,7 @@ def short(number: float) -> str:
     return f"{number:.3g}"
 
 
-STEP = Difference()
+STEP = Doubted()
 Memo = dict[tuple[int, ...], Fitted]  # runs on each rung up to the one that is fitted
 
 
