@@ -1,6 +1,7 @@
 """Which predictor and which search is best, on real published runs: the figures behind the defaults.
 
-    python benchmarks/arena.py [golden|prediction|cv|climb|outside|fit|search|rungs|pairs ...] [--quick] [--subsets N]
+    python benchmarks/arena.py [golden|prediction|cv|climb|outside|fit|search|outside-search|rungs|pairs ...]
+                               [--quick] [--subsets N] [--tables DIR ...]
 
 Reads RegMix's, CLIMB's and Data Mixing Laws' tables from ../shared/data/runs (or $GRISTMILL_SHARED). Every figure is a
 mean (or median) over random subsets or seeds with a 95% interval of that mean.
@@ -9,16 +10,17 @@ mean (or median) over random subsets or seeds with a 95% interval of that mean.
 import argparse
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from fidelities import pairs, rungs
+from outside import outside_tables, predict_outside, search_outside
 from tables import (
     NOTEBOOK,
     NOTEBOOK_OPTIMUM,
     PILE,
     cells,
     climb_table,
-    mixing_law_tables,
     per_target,
     published_weights,
     regmix_tables,
@@ -72,6 +74,10 @@ PREDICTORS: dict[str, Predictor] = {
     "lightgbm climb": CLIMB_TREES,
     "lightgbm regmix": REGMIX_TREES,
 }
+
+
+DEFAULT, DEFAULT_SEARCH = "average (default)", "gp-ei per target, cbrt (default)"
+RIVALS = {n: PREDICTORS[n] for n in (DEFAULT, "gp cbrt", "law", "ridge log", "lightgbm climb", "lightgbm regmix")}
 
 
 def prediction(subsets: int, quick: bool) -> None:
@@ -135,22 +141,6 @@ def climb_prediction(repeats: int) -> None:
             rows.append([spearman(out[:, j], y[:, 0]) for j in (0, 1)])
         whole = whole or [a for a, _ in rows]
         print(f"{name} | " + cells([[a, b, b - w] for (a, b), w in zip(rows, whole, strict=True)]), flush=True)
-
-
-def outside(repeats: int) -> None:
-    """Tables that nothing was chosen on: few runs, other domains, 22 targets."""
-    print(f"\n## Outside check, Data Mixing Laws' tables: 5-fold by run, {repeats} repeats")
-    print("table | runs x buckets x targets | predictor | Spearman per target | mean loss | RMSE / sd of the losses")
-    for label, runs in mixing_law_tables().items():
-        for name, predictor in PREDICTORS.items():
-            rows = []
-            for s in range(repeats):
-                out = left_out(predictor, runs, runs.losses, 5, s)
-                error = np.sqrt(((out - runs.losses) ** 2).mean(axis=0) / runs.losses.var(axis=0)).mean()
-                means = spearman(out.mean(axis=1), runs.losses.mean(axis=1))
-                rows.append([per_target(out, runs.losses), means, float(error)])
-            shape = f"{len(runs)} x {len(runs.buckets)} x {len(runs.targets)}"
-            print(f"{label} | {shape} | {name} | " + cells(rows), flush=True)
 
 
 def fit_time() -> None:
@@ -239,10 +229,11 @@ def main() -> None:
     parser.add_argument(
         "parts",
         nargs="*",
-        default=["golden", "prediction", "cv", "climb", "outside", "fit", "search", "rungs", "pairs"],
+        default=["golden", "prediction", "cv", "climb", "outside", "fit", "search", "outside-search", "rungs", "pairs"],
     )
     parser.add_argument("--quick", action="store_true", help="fewer subsets and seeds, no table of 256 and 512 runs")
     parser.add_argument("--subsets", type=int, default=20)
+    parser.add_argument("--tables", type=Path, nargs="*", default=[], help="folders of outside tables (see outside.py)")
     args = parser.parse_args()
     n = min(args.subsets, 4) if args.quick else args.subsets
     parts = {
@@ -250,9 +241,10 @@ def main() -> None:
         "prediction": lambda: prediction(n, args.quick),
         "cv": lambda: own_ranking(n),
         "climb": lambda: climb_prediction(n),
-        "outside": lambda: outside(n),
+        "outside": lambda: predict_outside(outside_tables(args.tables), RIVALS, DEFAULT, n),
         "fit": fit_time,
         "search": lambda: search_arena(n),
+        "outside-search": lambda: search_outside(outside_tables(args.tables), PLAYERS, DEFAULT_SEARCH, n, AT),
         "rungs": lambda: rungs(n),
         "pairs": lambda: pairs(n),
     }
