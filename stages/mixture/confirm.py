@@ -136,13 +136,13 @@ def judged(c: Comparison, level: float) -> tuple[bool, str]:
     if c.seeds == 1:
         side = "better than" if c.difference < 0 else "not better than"
         how = f"difference {c.difference:+.4f} in one run of a proxy without chance, so no interval"
-        return c.difference < 0, f"{side} natural: {how}"
+        return c.difference < 0, f"{side} {c.baseline}: {how}"
     where = (
         f"difference {c.difference:+.4f}, {spread(c.low, c.high, level)}, better in {c.better_in} of {c.seeds} seeds"
     )
     if c.high < 0:
-        return True, f"better than natural: {where}"
-    return False, f"not better than natural: {where}"
+        return True, f"better than {c.baseline}: {where}"
+    return False, f"not better than {c.baseline}: {where}"
 
 
 def spread(low: float, high: float, level: float) -> str:

@@ -6,7 +6,7 @@ so that a bucket is repeated in the proxy as often as it would be in the corpus 
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
@@ -35,6 +35,17 @@ class Tokens:
     encode: Encoder
     vocab: int
     end: int
+
+    def remembering(self) -> "Tokens":
+        """The same, but a text that is asked for again is not encoded again."""
+        known: dict[str, np.ndarray] = {}
+
+        def encode(text: str) -> np.ndarray:
+            if text not in known:
+                known[text] = self.encode(text)
+            return known[text]
+
+        return replace(self, encode=encode)
 
 
 def tokens_of(path: Path) -> Tokens:

@@ -29,8 +29,10 @@ from stages.mixture.material import (
     tokens_of,
     validation_texts,
 )
+from stages.mixture.modes import Mode, search_copies
 from stages.mixture.ngram import NgramProxy
 from stages.mixture.objective import Objective, mean_of
+from stages.mixture.parameters import COPYING, PARAMETERS, Copying, ParameterSection
 from stages.mixture.proxies import make
 from stages.mixture.runs import write_parquet
 from stages.mixture.search import Method, search
@@ -51,6 +53,7 @@ from stages.mixture.sections import (
     rules,
 )
 from stages.mixture.sweeps import Climb, OneShot
+from stages.mixture.views import Task
 from stages.mixture.weights import Found, found_by, unsearched, write_weights
 
 # What a proxy is searched with unless the config says otherwise: the gradient where there is one, else few runs.
@@ -62,6 +65,9 @@ FEWEST_RUNS = 6  # that a predictor can be cross-validated on
 class Mixture:
     """Searches the bucket weights that give the held-back texts the lowest loss, and confirms them on fresh ones."""
 
+    # climb: weights of the buckets are searched, and S has quadmix.shape inside them; both: then QuaDMix's parameters
+    # of S are searched inside those weights; quadmix: its parameters, and the shares are what they make of them
+    mode: Mode = "climb"
     # ngram: counts, no training (minutes on a laptop); gpt: decoders trained from scratch; command: your own trainer
     proxy: ProxyKind = "ngram"
     # direct (follows the gradient; ngram), ladder (n-gram runs tell which of the dear ones are worth it; gpt, command),
@@ -82,20 +88,24 @@ class Mixture:
     gpt: GptSection = GPT
     command: CommandSection = COMMAND
     confirm: ConfirmSection | None = CONFIRM  # the check after the search; null: none
+    parameters: ParameterSection = PARAMETERS
+    copying: Copying = COPYING
     seed: int = 0  # of the search
     threads: int = 2  # fixed, so that results do not depend on the machine's size
     name: ClassVar = "mixture"
-    version: ClassVar = 3
-    reads: ClassVar[Reads] = {
-        "ingest": ("text",),
-        "ingest.tokens": ("token_count",),
-        "domain.bucket": ("bucket",),
-    }
+    version: ClassVar = 4
+    borrowed: ClassVar = {"copying": ("quadmix", "sample")}
     needs: ClassVar = ("ingest.tokenizer", "dedup.held_out")
     files: ClassVar = ("validation",)
 
     def __post_init__(self) -> None:
         method = self.chosen_method
+        if self.mode == "climb":  # uses none of it, so a change there redoes nothing here
+            object.__setattr__(self, "copying", COPYING)
+        elif self.copying.buckets:
+            raise ConfigError(
+                f"mixture.mode: {self.mode} searches what quadmix.buckets sets; leave that out, or take mode climb"
+            )
         if self.budget_tokens is not None and self.budget_tokens < 1:
             raise ConfigError("mixture.budget_tokens must be at least 1, or null for a share of what is available")
         if self.objective:
@@ -119,10 +129,20 @@ class Mixture:
             raise ConfigError(f"mixture.runs: {self.runs}, but {method} takes no number of runs; leave it null")
         if self.runs is not None and self.runs < FEWEST_RUNS:
             raise ConfigError(f"mixture.runs: {self.runs}; at least {FEWEST_RUNS}, or nothing can be cross-validated")
-        if method != "natural":
+        if method != "natural" or self.mode != "climb":
             for section in (self.section(self.proxy), self.judge):
                 if isinstance(section, CommandSection):
                     section.settings(1)
+
+    @property
+    def reads(self) -> Reads:
+        criteria = {} if self.mode == "climb" else {"quality": tuple(c.column for c in self.copying.criteria)}
+        return {
+            "ingest": ("text",),
+            "ingest.tokens": ("token_count",),
+            "domain.bucket": ("bucket",),
+            **criteria,
+        }
 
     @property
     def guard(self) -> tuple[str, ...]:
@@ -147,13 +167,14 @@ class Mixture:
     @property
     def searcher(self) -> Method:
         """The method with as many runs as asked, and as many at once as the proxy makes."""
-        n = self.runs
+        n, at_once = self.runs, {"ngram": 1, "gpt": self.gpt.together, "command": self.command.at_once}[self.proxy]
         if self.chosen_method == "direct":
             return Direct()
         if self.chosen_method == "ladder":
-            return Ladder() if n is None else Ladder(budget=float(n))
+            ladder = Ladder(batch=at_once)
+            return ladder if n is None else replace(ladder, budget=float(n))
         if self.chosen_method == "bayes":
-            bayes = Bayes(batch={"ngram": 1, "gpt": self.gpt.together, "command": self.command.at_once}[self.proxy])
+            bayes = Bayes(batch=at_once)
             return bayes if n is None else replace(bayes, first=min(bayes.first, n // 2), evaluations=n)
         if self.chosen_method == "climb":
             # 4:2:1, as the paper's 64, 32, 16
@@ -161,7 +182,8 @@ class Mixture:
         return OneShot() if n is None else OneShot(n)
 
     def run(self, corpus: Corpus, out: Path) -> None:
-        batches = [batch for batch in corpus.batches(("bucket", "token_count")) if batch.height]
+        columns = ("bucket", "token_count", *self.reads.get("quality", ()))
+        batches = [batch for batch in corpus.batches(columns) if batch.height]
         if not batches:
             raise DataError("no documents reached the mixture: every one was dropped (gristmill ledger tells where)")
         docs = pl.concat(batches).sort("doc_id")
@@ -173,20 +195,37 @@ class Mixture:
         budget = self.budget_tokens or max(1, round(self.budget_share * available))
         known = dict(zip(buckets, sizes.tolist(), strict=True))
         limits = rules(buckets, known, budget, self.max_epochs, self.bounds, self.groups, self.guard)
+        tokens = tokens_of(corpus.artifacts["ingest.tokenizer"] / "tokenizer.json")
+        if self.mode != "climb":
+            tokens = tokens.remembering()
         if self.chosen_method == "natural":
             found = unsearched(rounded(sizes / available, limits), "the config asks for the natural mixture")
         elif len(buckets) == 1:
             found = unsearched(rounded(sizes / available, limits), "there is nothing to choose between: one bucket")
         else:
-            found = self._search(corpus, docs, sizes, limits, budget, out)
+            found = self._search(corpus, docs, sizes, limits, budget, out, tokens)
+        if self.mode != "climb":
+            targets, *held_back = self._targets(corpus, tokens)
+            section = self.section(self.proxy)
+            task = Task(
+                self.mode, self.parameters, self.copying, corpus, docs, found, limits, budget, targets, held_back,
+                tokens, self._objective(targets), section, self.judge or section, self.seed, self.threads,
+            )  # fmt: skip
+            found = search_copies(task, out)
         write_weights(out, table, found, limits, budget, self.max_epochs)
 
     def _search(
-        self, corpus: Corpus, docs: pl.DataFrame, sizes: np.ndarray, limits: Constraints, budget: int, out: Path
+        self,
+        corpus: Corpus,
+        docs: pl.DataFrame,
+        sizes: np.ndarray,
+        limits: Constraints,
+        budget: int,
+        out: Path,
+        tokens: Tokens,
     ) -> Found:
         """docs: doc_id, bucket, token_count, sorted by doc_id; sizes (k,) tokens."""
         available, natural = int(sizes.sum()), sizes / sizes.sum()
-        tokens = tokens_of(corpus.artifacts["ingest.tokenizer"] / "tokenizer.json")
         targets, *held_back = self._targets(corpus, tokens)
         sections = [*([self.ngram] if self.chosen_method == "ladder" else []), self.section(self.proxy)]
         read = [reading(docs, s.share(available, budget), "proxy") for s in sections]
@@ -204,9 +243,7 @@ class Mixture:
             make(s, given(s, r, targets), self.threads, self.seed, corpus.scratch)
             for s, r in zip(sections, read, strict=True)
         ]
-        given_weights = tuple((t.target, t.weight) for t in self.objective)
-        objective = Objective(given_weights, "losses") if given_weights else mean_of(tuple(targets), "losses")
-        objective.over(tuple(targets))
+        objective = self._objective(targets)
         result = search(main, natural, limits, objective, self.searcher, self.seed, digest(docs), tuple(cheaper))
         write_parquet(result.runs, out / "runs.parquet")
         checked: Confirmation | None = None
@@ -220,6 +257,12 @@ class Mixture:
             ]
             checked = confirm(fresh, result.weights, plain, objective, self.guard)
         return found_by(result, self.proxy, objective, self.guard, checked)
+
+    def _objective(self, targets: dict[str, list[Piece]]) -> Objective:
+        given = tuple((t.target, t.weight) for t in self.objective)
+        objective = Objective(given, "losses") if given else mean_of(tuple(targets), "losses")
+        objective.over(tuple(targets))
+        return objective
 
     def _targets(self, corpus: Corpus, tokens: Tokens) -> list[dict[str, list[Piece]]]:
         """Target -> pieces of its text: what the search sees, then what each seed of the confirmation sees."""

@@ -1,0 +1,141 @@
+"""Modes quadmix and both: QuaDMix's parameters searched in a run, and compared with mode climb on unseen text.
+
+climb: weights are searched, S has the default shape. both: the parameters of S are searched inside climb's weights.
+quadmix: the parameters are searched, and the buckets' shares are what they make of them (arXiv:2504.16511).
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from stages.mixture.confirm import Confirmation, confirm, judged
+from stages.mixture.constraints import project, rounded
+from stages.mixture.material import reading
+from stages.mixture.ngram import NgramProxy
+from stages.mixture.parameters import Documents, Rule, default_rule, groups_of, relative, rule_of, start_of
+from stages.mixture.runs import Differentiable, Proxy
+from stages.mixture.theta import QuadmixSpace
+from stages.mixture.trials import best_rows
+from stages.mixture.views import Corpora, Task, View, given, proxy_of, shelf_of, tuned, view
+from stages.mixture.weights import Found
+
+Mode = Literal["climb", "quadmix", "both"]
+
+SEARCHED = "parameters.json"
+LEVEL = 0.95
+FINALISTS = 20  # best runs of a proxy without noise that are looked at for guarded targets
+
+
+def search_copies(task: Task, out: Path) -> Found:
+    """Climb's result with better copies, or climb's result where no parameters measure better. Writes SEARCHED."""
+    docs = task.documents()
+    sizes = np.bincount(docs.bucket, weights=docs.tokens)
+    group = groups_of(sizes, task.settings.shared_below)
+    space = QuadmixSpace(
+        len(task.copying.criteria), int(group.max()) + 1, task.settings.lambda_scale, task.settings.omega_max,
+        task.settings.epsilon_max,
+    )  # fmt: skip
+    default = default_rule(task.copying, len(sizes))
+    natural = project((sizes / sizes.sum())[None], task.limits)[0]
+    seen = view(task, docs, task.section, "proxy", docs.scaled, frozenset())
+    m = given(task, seen, task.section, task.targets, shelf_of(task, [seen]))
+    proxy = proxy_of(task, seen, task.section, m, task.seed, tuned(task, seen, task.section, m))
+
+    def of(rule: Rule, weights: np.ndarray | None = None) -> np.ndarray:
+        return seen.shares(task.copies(seen.docs, rule, weights))
+
+    def evaluate(thetas: np.ndarray) -> np.ndarray:
+        return np.asarray(proxy.losses(np.stack([of(rule_of(space, t, group)) for t in thetas])))
+
+    targets, start = proxy.targets, start_of(space, task.copying)
+    result = task.settings.searcher(proxy.kind).run(space, evaluate, task.objective, targets, task.seed, start)
+    # A proxy without noise knows its best runs; for any other the best of many is partly luck.
+    thetas = [result.theta]
+    if isinstance(proxy, Differentiable):
+        best = best_rows(task.objective.score(result.losses, targets), FINALISTS)
+        thetas += [np.round(t, 6) for t in result.thetas[best]]
+    rules = [default, *(rule_of(space, t, group) for t in thetas)]
+    plain = [seen.shares(task.even(seen.docs, natural)), of(default, task.climb.weights)]
+    measured = np.asarray(proxy.losses(np.stack([*plain, *(of(r) for r in rules[1:])])))
+    guarded = [targets.index(t) for t in task.limits.guard]
+    worse = task.objective.sign * (measured - measured[0])[:, guarded] > task.limits.guard_tolerance + 1e-9
+    scores = np.round(task.objective.score(measured, targets), 9)
+    allowed = np.where(worse.any(axis=1), np.inf, scores)[1:]
+    allowed[0] = scores[1]  # climb's own search has seen to its guards
+    winner = int(np.argmin(allowed))
+    gain = float(scores[1] - allowed[winner])
+    rule, found = rules[winner], gain > 0
+    said = (
+        f"the searched parameters measure {gain:.4f} better than climb's"
+        if found
+        else "no parameters measure better than climb's, which stand"
+    )
+    rate = relative(docs, rule, task.copying.eta_mode)
+    weights = rounded(task.weights(docs, rate), task.limits) if found else task.climb.weights
+    summary = {
+        "method": task.settings.method,
+        "runs": len(result.losses),
+        "parameters": int(result.thetas.shape[1]),
+        "found": found,
+        "verdict": said,
+        "measured_objective": float(allowed[winner]),
+        "climb_measured": float(scores[1]),
+        "natural_measured": float(scores[0]),
+        "cells": len(seen.names),
+        "misplaced": round(seen.misplaced(task.copies(seen.docs, rule, weights)), 4),
+        "criteria": [c.column for c in task.copying.criteria],
+        "buckets": rule.by_bucket(task.limits.buckets),
+    }
+    search = {**task.climb.search, "mode": task.mode, "climb_verdict": task.climb.verdict, "parameters": summary}
+    if not found:
+        return replace(task.climb, search=search, verdict=f"mode {task.mode}: {said}; climb's is {task.climb.verdict}")
+    stored = {k: summary[k] for k in ("criteria", "buckets")}
+    (out / SEARCHED).write_text(
+        json.dumps(stored, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8"
+    )
+    checked = confirmed(task, docs, seen, rule, weights, default, natural)
+    near = task.climb.near_equal if task.mode == "both" else None
+    return Found(weights, verdict_of(said, checked), {**search, "found": True}, near, checked)
+
+
+def confirmed(
+    task: Task, docs: Documents, searched: View, rule: Rule, weights: np.ndarray, default: Rule, natural: np.ndarray
+) -> Confirmation | None:
+    """The corpus with the searched parameters against natural and climb's, on draws and text that no search saw.
+    Cells of like copies under both rules are next to the documents' own sampling."""
+    if not task.held_back:
+        return None
+    both = [task.copies(docs, rule, weights), task.copies(docs, default, task.climb.weights)]
+    before = reading(task.docs, task.section.share(task.available, task.budget), "proxy")  # climb's
+    known = before.ids | searched.reading.ids
+    views = [
+        view(task, docs, task.judge, f"confirm/{s}", np.stack(both, axis=1), known) for s in range(len(task.held_back))
+    ]
+    shelf = shelf_of(task, views)
+    like: NgramProxy | None = None
+    fresh: list[Proxy] = []
+    names = ("searched", "natural", "climb")
+    for s, (seen, on) in enumerate(zip(views, task.held_back, strict=True)):
+        m = given(task, seen, task.judge, on, shelf)
+        like = like or tuned(task, seen, task.judge, m)
+        made = proxy_of(task, seen, task.judge, m, task.seed + 1 + s, like)
+        corpora = [
+            task.copies(seen.docs, rule, weights), task.even(seen.docs, natural),
+            task.copies(seen.docs, default, task.climb.weights),
+        ]  # fmt: skip
+        fresh.append(Corpora(made, names, np.stack([seen.shares(v) for v in corpora])))
+    chosen, *plain = np.eye(3)
+    return confirm(fresh, chosen, dict(zip(names[1:], plain, strict=True)), task.objective, task.limits.guard, LEVEL)
+
+
+def verdict_of(said: str, checked: Confirmation | None) -> str:
+    """First how the corpus compares with natural, then with climb's."""
+    if checked is None:
+        return f"{said}; not confirmed"
+    climb = next(c for c in checked.comparisons if c.baseline == "climb")
+    _, against = judged(climb, LEVEL)
+    unit = f"nats/token of the {checked.proxy} proxy, on text and draws that the search never saw"
+    return f"{checked.verdict}; {against} ({unit})"
