@@ -121,8 +121,51 @@ def test_jsonl_with_a_broken_line_names_the_line(tmp_path):
         read_jsonl(path)
 
 
+@pytest.mark.parametrize(
+    ("line", "error", "says"),
+    [
+        ({"run_id": "q", "weights": {"a": 40, "b": 60}, "losses": {"x": 1}}, DataError, "line 2: .*no percentages"),
+        ({"run_id": "q", "weights": {"a": 1.0}, "losses": {"x": float("nan")}}, DataError, r"line 2: .*not a number"),
+        ({"run_id": "q", "weights": {"a": "much"}, "losses": {"x": 1}}, InputError, r"line 2: not a run \(could not"),
+        ({"run_id": "q", "weights": {"a": 1.0}, "losses": {"x": None}}, DataError, r"line 2: .*not a number"),
+    ],
+)
+def test_jsonl_names_the_line_of_a_run_that_cannot_be(tmp_path, line, error, says):
+    good = {"run_id": "r", "weights": {"a": 1.0}, "losses": {"x": 1.0}}
+    (tmp_path / "runs.jsonl").write_text(json.dumps(good) + "\n" + json.dumps(line) + "\n")
+    with pytest.raises(error, match=rf"runs\.jsonl, {says}"):
+        read_jsonl(tmp_path / "runs.jsonl")
+
+
+def test_jsonl_with_a_mark_is_read_and_other_bytes_are_named(tmp_path):
+    path = tmp_path / "runs.jsonl"
+    good = json.dumps({"run_id": "r", "weights": {"a": 1.0}, "losses": {"x": 1.0}}).encode()
+    path.write_bytes(b"\xef\xbb\xbf" + good + b"\r\n")
+    assert len(read_jsonl(path)) == 1
+    path.write_bytes(good + b"\xff")
+    with pytest.raises(InputError, match="no UTF-8 text"):
+        read_jsonl(path)
+
+
+def test_the_same_run_in_two_files_counts_once():
+    """--out may be the folder of --runs: its runs.parquet holds them again."""
+    runs = runs_of([run("r0", 0.2), run("r1", 0.7)])
+    again = runs_of([Run("r1", {"b": 1 - 0.7, "a": 0.7}, {"y": 2.0, "x": 3.0}), run("r2", 0.9)])
+    both = join(runs, again)
+    assert both.run_id == ("r0", "r1", "r2")
+    assert both.notes == ("1 runs stand in more than one file and count once",)
+    assert join(runs, runs_of([run("r2", 0.9)])).notes == ()
+
+
 def test_parquet_of_something_else_is_named(tmp_path):
     import polars as pl
+
+    (tmp_path / "junk.parquet").write_bytes(b"junk")
+    with pytest.raises(InputError, match=r"junk\.parquet is no Parquet file"):
+        read_parquet(tmp_path / "junk.parquet")
+    pl.DataFrame({"weight/a": [1.0], "loss/x": [1.0]}).write_parquet(tmp_path / "bare.parquet")
+    with pytest.raises(InputError, match="no column asked_tokens, cost, kind, run_id"):
+        read_parquet(tmp_path / "bare.parquet")
 
     pl.DataFrame({"a": [1]}).write_parquet(tmp_path / "x.parquet")
     with pytest.raises(InputError, match="not a table of proxy runs"):

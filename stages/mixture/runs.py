@@ -137,7 +137,8 @@ class Runs:
             if not good.all():
                 i = int(np.argmin(good))
                 raise DataError(
-                    f"run {self.run_id[i]!r}: {what} must be >= 0 and sum to 1, they sum to {w[i].sum():.4f}"
+                    f"run {self.run_id[i]!r}: {what} must be >= 0 and sum to 1, they sum to {w[i].sum():.4f}; give "
+                    "shares of the tokens, no percentages"
                 )
 
     def __len__(self) -> int:
@@ -223,8 +224,16 @@ def runs_of(rows: Sequence[Run]) -> Runs:
 
 
 def join(*parts: Runs) -> Runs:
-    """One table from several, in the order given. Raises DataError where they do not fit together."""
-    return runs_of([row for part in parts for row in part.rows()])
+    """One table from several, in the order given; the same run in two of them counts once. Raises DataError where they
+    do not fit together."""
+    rows = {
+        (r.run_id, r.seed, r.step, r.fidelity, *sorted(r.weights.items()), *sorted(r.losses.items())): r
+        for part in parts
+        for r in part.rows()
+    }
+    lost = sum(map(len, parts)) - len(rows)
+    notes = (f"{lost} runs stand in more than one file and count once",) if lost else ()
+    return replace(runs_of(list(rows.values())), notes=(*(n for p in parts for n in p.notes), *notes))
 
 
 def last_checkpoints(runs: Runs) -> Runs:
@@ -246,6 +255,9 @@ def last_checkpoints(runs: Runs) -> Runs:
             + (f"; {lost} runs without it are left out" if lost else "")
         )
     return replace(runs.take(kept), notes=(*runs.notes, *notes)) if notes else runs
+
+
+OWN = ("run_id", "kind", "size", "asked_tokens", "tokens", "seed", "step", "cost")  # columns beside weights and losses
 
 
 def write_parquet(runs: Runs, path: Path) -> None:
@@ -274,8 +286,14 @@ def read_parquet(path: Path) -> Runs:
     """Raises InputError if the file is missing or was not written by `write_parquet`."""
     if not path.is_file():
         raise InputError(f"{path}: no such runs file")
-    table = pq.read_table(path)
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{path} is no Parquet file: {error}") from error
     metadata = table.schema.metadata or {}
+    lacking = sorted(set(OWN) - set(table.column_names))
+    if lacking:
+        raise InputError(f"{path}: no column {', '.join(lacking)}; this is not a table of proxy runs")
 
     def block(prefix: str) -> tuple[tuple[str, ...], np.ndarray]:
         names = tuple(n.removeprefix(prefix) for n in table.column_names if n.startswith(prefix))
@@ -312,13 +330,20 @@ def read_jsonl(path: Path) -> Runs:
     """Raises InputError naming the line that is not a run. Only run_id, weights and losses are required."""
     if not path.is_file():
         raise InputError(f"{path}: no such runs file")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no UTF-8 text (byte {error.start})") from error
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
             record = json.loads(line)
             rows.append(Run(**{**record, "fidelity": Fidelity(**record.get("fidelity", {}))}))
+            runs_of(rows[-1:])
         except (ValueError, TypeError, AttributeError) as error:
             raise InputError(f"{path}, line {number}: not a run ({error})") from error
+        except DataError as error:
+            raise DataError(f"{path}, line {number}: {error}") from error
     return runs_of(rows)
