@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pipeline import charts
 from pipeline.hypertext import Html, tag, tag_with, together
 from pipeline.report_facts import Facts, Means, Runs
+from pipeline.report_parameters import parameters
 from pipeline.report_style import CLUSTER_COLOURS
 from pipeline.report_tables import (
     bar,
@@ -207,15 +208,19 @@ def search(facts: Facts) -> Html:
             if natural
             else "there was nothing to choose between"
         )
-        return nothing(f"No mixture was searched: {why}.")
+        unsearched = nothing(f"No mixture was searched: {why}.")
+        alone = parameters(summary)
+        if alone is None:
+            return unsearched
+        return together(unsearched, confirmation((facts.weights or {}).get("confirm")), alone)
     verdict = (facts.weights or {}).get("verdict") or summary.get("verdict")
     lead = tag("p.lead", upper(str(verdict))) if verdict else None
     check = confirmation((facts.weights or {}).get("confirm"))
     numbers = table(tag("b", "What the search says of itself."), head("what", "value"), summary_rows(summary))
     chart, rounds, measured = search_chart(facts.runs, summary), search_rounds(facts.runs), measured_chart(summary)
     if measured is None:
-        return together(lead, check, tag("div.two", tag("div.rest", chart, rounds), numbers))
-    return together(lead, check, tag("div.two", chart, measured), tag("div.two", rounds, numbers))
+        return together(lead, check, parameters(summary), tag("div.two", tag("div.rest", chart, rounds), numbers))
+    return together(lead, check, parameters(summary), tag("div.two", chart, measured), tag("div.two", rounds, numbers))
 
 
 def confirmation(check: Mapping | None) -> Html | None:

@@ -107,6 +107,8 @@ def search(facts: Facts, plan: Plan) -> Iterator[Content]:
     check = weights.get("confirm")
     if check and not check["better_than_natural"]:
         yield (tag("b", "The chosen mixture is not confirmed: "), verdict)
+    elif check and any(c["baseline"] == "climb" and c["high"] >= 0 for c in check["comparisons"]):
+        yield (tag("b", "The searched parameters are not confirmed to be better than mode climb: "), verdict)
     if summary.get("measured_objective") is not None:
         return  # a proxy without noise has measured what the lines below predict
     natural, chosen, sd = (summary.get(n) for n in ("natural_objective", "predicted_objective", "predicted_sd"))

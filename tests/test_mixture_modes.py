@@ -10,7 +10,7 @@ import pytest
 from frames import FakeCorpus
 from hypothesis import given
 from hypothesis import strategies as st
-from test_mixture_stage import QUICK, WORDS, corpus, files, run, weights
+from test_mixture_stage import QUICK, WORDS, corpus, files, run, trainer, weights
 
 from pipeline.config import build
 from pipeline.errors import ConfigError, DataError
@@ -32,7 +32,7 @@ from stages.mixture.parameters import (
     rule_of,
     start_of,
 )
-from stages.mixture.sections import Bound, ConfirmSection
+from stages.mixture.sections import Bound, ConfirmSection, GptSection, TargetWeight
 from stages.mixture.stage import Mixture
 from stages.mixture.theta import QuadmixSpace
 from stages.quadmix import Quadmix, QuadmixTables
@@ -281,6 +281,56 @@ def test_the_stages_that_follow_sample_by_what_was_searched(tmp_path):
         written = dict(copied.group_by("bucket").agg((pl.col("token_count") * pl.col("copies_n")).sum()).iter_rows())
         for b in found["buckets"]:
             assert abs(written[b["bucket"]] / sum(written.values()) - b["weight"]) <= 0.005, (name, b["bucket"])
+
+
+def test_gpt_and_command_weigh_cells_of_like_documents(tmp_path):
+    """Few runs find little; every mixture of cells that is asked for is one that the documents' copies make."""
+    pytest.importorskip("torch")
+    given = planted(tmp_path, docs=20)
+    few = ParameterSection(runs=40, cells=9)
+    gpt = GptSection(tokens=1500, together=8, device="cpu")
+    stage = mode("both", method="natural", proxy="gpt", gpt=gpt, confirm=ConfirmSection(seeds=2))
+    stage = replace(stage, parameters=few)
+    found = run(stage, given, tmp_path / "gpt")
+    parameters = found["search"]["parameters"]
+    assert parameters["runs"] == 40
+    assert 6 <= parameters["cells"] <= 9
+    assert 0 < parameters["misplaced"] < 0.5
+    if parameters["found"]:
+        assert found["confirm"]["proxy"] == "gpt"
+        assert found["confirm"]["size"] > 100_000
+    trained = len(list((tmp_path / "scratch" / "gpt").glob("*.json")))
+    run(stage, given, tmp_path / "again")
+    assert files(tmp_path / "again") == files(tmp_path / "gpt")
+    assert len(list((tmp_path / "scratch" / "gpt").glob("*.json"))) == trained  # finished runs are read, not trained
+
+    trains = replace(trainer(tmp_path), mode="both", method="natural", runs=None, confirm=None, parameters=few)
+    found = run(replace(trains, copying=Copying(criteria=CRITERIA)), given, tmp_path / "command")
+    assert found["search"]["parameters"]["runs"] == 40
+    assert "; not confirmed" in found["verdict"] or "which stand" in found["verdict"]
+
+
+def test_an_ngram_search_may_be_judged_by_a_gpt(tmp_path):
+    pytest.importorskip("torch")
+    judge = ConfirmSection(proxy="gpt", seeds=2, gpt=GptSection(tokens=1500, device="cpu"))
+    found = run(mode("quadmix", confirm=judge), planted(tmp_path, docs=20), tmp_path / "out")
+    assert found["confirm"]["proxy"] == "gpt"
+    assert [c["baseline"] for c in found["confirm"]["comparisons"]] == ["natural", "climb"]
+
+
+def test_a_guarded_target_is_not_worse_than_under_natural(tmp_path):
+    given = planted(tmp_path)
+    for name in ("code", "prose"):
+        (tmp_path / f"{name}.txt").write_text(" ".join(mixed_text(float(name == "code"), i) for i in range(0, 60, 2)))
+    paths = (str(tmp_path / "code.txt"), str(tmp_path / "prose.txt"))
+    goal = (TargetWeight("code"), TargetWeight("prose", weight=0.001, guard=True))
+    for name in ("both", "quadmix"):
+        found = run(mode(name, validation=paths, objective=goal), given, tmp_path / name)
+        parameters = found["search"]["parameters"]
+        if parameters["found"]:
+            assert parameters["worse_than_natural"]["prose"] <= 1e-9
+    free = run(mode("both", validation=paths), given, tmp_path / "free")
+    assert free["search"]["parameters"]["measured_objective"] < free["search"]["parameters"]["climb_measured"]
 
 
 # --- settings --------------------------------------------------------------------------------------------------------

@@ -268,6 +268,35 @@ def test_warnings_name_a_mixture_that_was_not_confirmed(tmp_path: Path):
     assert "The chosen mixture is not confirmed: not better than natural: difference +0.0100" in said(store, plan)
 
 
+@pytest.mark.parametrize("look", [Look(), Look(searched=False), Look(hostile=True)])
+def test_report_shows_searched_parameters_and_whether_they_are_better_than_climb_s(tmp_path: Path, look: Look):
+    store, plan = make_run(tmp_path / "run", look)
+    weights = json.loads((store.root / "mixture" / "weights.json").read_text())
+    own = {"weights": [0.25, 0.75], "shape": {"slope": 31.6, "cut": 0.4, "gain": 1.0, "floor": 0.001}}
+    weights["search"] |= {
+        "mode": "both",
+        "parameters": {
+            "method": "trust_region", "runs": 400, "parameters": 12, "found": True,
+            "verdict": look.name("the searched parameters measure 0.0300 better than climb's"),
+            "measured_objective": 4.97, "climb_measured": 5.0, "natural_measured": 5.2, "cells": 90, "misplaced": 0.0,
+            "criteria": ["q_reference", "q_importance"], "buckets": {look.name("c00"): own},
+        },
+    }  # fmt: skip
+    climb = {"baseline": "climb", "difference": -0.01, "low": -0.03, "high": 0.01, "better_in": 3, "seeds": 5}
+    if weights["confirm"]:
+        targets = weights["confirm"]["comparisons"][0]["targets"]
+        weights["confirm"]["comparisons"].append({**climb, "targets": dict.fromkeys(targets, -0.01)})
+    write_json(store.root / "mixture" / "weights.json", weights)
+    write_report(store, plan)
+    words = Elements(page_of(store)).words()
+    assert look.name("the searched parameters measure 0.0300 better than climb's").split("<")[0] in words
+    assert "searched 4.9700, climb's 5.0000, natural 5.2000" in words
+    assert "0.2500.75031.60.410.001" in words
+    if weights["confirm"]:
+        assert "The searched parameters are not confirmed to be better than mode climb" in said(store, plan)
+        assert "| climb | all | -0.0100 | -0.0300 to +0.0100 | 3 of 5 |" in "\n".join(confirmed(weights))
+
+
 def test_limits_follow_the_names_of_fields_and_columns():
     columns = ("words_n", "mean_word_len", "dup_lines_frac", "q_reference", "top_lines_n", "end_lines_n")
     names = ("words", "mean_word_len", "dup_lines_frac", "reference", "lines", "words_redpajama")

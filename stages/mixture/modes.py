@@ -5,7 +5,7 @@ quadmix: the parameters are searched, and the buckets' shares are what they make
 """
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -26,79 +26,107 @@ Mode = Literal["climb", "quadmix", "both"]
 
 SEARCHED = "parameters.json"
 LEVEL = 0.95
-FINALISTS = 20  # best runs of a proxy without noise that are looked at for guarded targets
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """The rule that measures lowest, and the losses (3, targets) of natural, climb's and its own corpus."""
+
+    rule: Rule
+    found: bool  # False: it is climb's own
+    losses: np.ndarray
+    runs: int
+    parameters: int
 
 
 def search_copies(task: Task, out: Path) -> Found:
     """Climb's result with better copies, or climb's result where no parameters measure better. Writes SEARCHED."""
     docs = task.documents()
     sizes = np.bincount(docs.bucket, weights=docs.tokens)
-    group = groups_of(sizes, task.settings.shared_below)
-    space = QuadmixSpace(
-        len(task.copying.criteria), int(group.max()) + 1, task.settings.lambda_scale, task.settings.omega_max,
-        task.settings.epsilon_max,
-    )  # fmt: skip
-    default = default_rule(task.copying, len(sizes))
     natural = project((sizes / sizes.sum())[None], task.limits)[0]
+    default = default_rule(task.copying, len(sizes))
     seen = view(task, docs, task.section, "proxy", docs.scaled, frozenset())
     m = given(task, seen, task.section, task.targets, shelf_of(task, [seen]))
     proxy = proxy_of(task, seen, task.section, m, task.seed, tuned(task, seen, task.section, m))
-
-    def of(rule: Rule, weights: np.ndarray | None = None) -> np.ndarray:
-        return seen.shares(task.copies(seen.docs, rule, weights))
-
-    def evaluate(thetas: np.ndarray) -> np.ndarray:
-        return np.asarray(proxy.losses(np.stack([of(rule_of(space, t, group)) for t in thetas])))
-
-    targets, start = proxy.targets, start_of(space, task.copying)
-    result = task.settings.searcher(proxy.kind).run(space, evaluate, task.objective, targets, task.seed, start)
-    # A proxy without noise knows its best runs; for any other the best of many is partly luck.
-    thetas = [result.theta]
-    if isinstance(proxy, Differentiable):
-        best = best_rows(task.objective.score(result.losses, targets), FINALISTS)
-        thetas += [np.round(t, 6) for t in result.thetas[best]]
-    rules = [default, *(rule_of(space, t, group) for t in thetas)]
-    plain = [seen.shares(task.even(seen.docs, natural)), of(default, task.climb.weights)]
-    measured = np.asarray(proxy.losses(np.stack([*plain, *(of(r) for r in rules[1:])])))
-    guarded = [targets.index(t) for t in task.limits.guard]
-    worse = task.objective.sign * (measured - measured[0])[:, guarded] > task.limits.guard_tolerance + 1e-9
-    scores = np.round(task.objective.score(measured, targets), 9)
-    allowed = np.where(worse.any(axis=1), np.inf, scores)[1:]
-    allowed[0] = scores[1]  # climb's own search has seen to its guards
-    winner = int(np.argmin(allowed))
-    gain = float(scores[1] - allowed[winner])
-    rule, found = rules[winner], gain > 0
-    said = (
-        f"the searched parameters measure {gain:.4f} better than climb's"
-        if found
-        else "no parameters measure better than climb's, which stand"
-    )
-    rate = relative(docs, rule, task.copying.eta_mode)
-    weights = rounded(task.weights(docs, rate), task.limits) if found else task.climb.weights
-    summary = {
-        "method": task.settings.method,
-        "runs": len(result.losses),
-        "parameters": int(result.thetas.shape[1]),
-        "found": found,
-        "verdict": said,
-        "measured_objective": float(allowed[winner]),
-        "climb_measured": float(scores[1]),
-        "natural_measured": float(scores[0]),
+    chosen = choose(task, seen, proxy, default, natural, groups_of(sizes, task.settings.shared_below))
+    rule, weights = chosen.rule, task.climb.weights
+    if chosen.found:
+        weights = rounded(task.weights(docs, relative(docs, rule, task.copying.eta_mode)), task.limits)
+    said, summary = account(task, chosen, proxy.targets)
+    summary |= {
         "cells": len(seen.names),
         "misplaced": round(seen.misplaced(task.copies(seen.docs, rule, weights)), 4),
         "criteria": [c.column for c in task.copying.criteria],
         "buckets": rule.by_bucket(task.limits.buckets),
     }
     search = {**task.climb.search, "mode": task.mode, "climb_verdict": task.climb.verdict, "parameters": summary}
-    if not found:
+    if not chosen.found:
         return replace(task.climb, search=search, verdict=f"mode {task.mode}: {said}; climb's is {task.climb.verdict}")
     stored = {k: summary[k] for k in ("criteria", "buckets")}
-    (out / SEARCHED).write_text(
-        json.dumps(stored, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8"
-    )
+    text = json.dumps(stored, indent=1, ensure_ascii=False, sort_keys=True)
+    (out / SEARCHED).write_text(text + "\n", encoding="utf-8")
     checked = confirmed(task, docs, seen, rule, weights, default, natural)
     near = task.climb.near_equal if task.mode == "both" else None
     return Found(weights, verdict_of(said, checked), {**search, "found": True}, near, checked)
+
+
+def choose(task: Task, seen: View, proxy: Proxy, default: Rule, natural: np.ndarray, group: np.ndarray) -> Choice:
+    """group (k,): which set of parameters each bucket has."""
+    space = QuadmixSpace(
+        len(task.copying.criteria), int(group.max()) + 1, task.settings.lambda_scale, task.settings.omega_max,
+        task.settings.epsilon_max,
+    )  # fmt: skip
+
+    def of(rule: Rule) -> np.ndarray:
+        return seen.shares(task.copies(seen.docs, rule))
+
+    def evaluate(thetas: np.ndarray) -> np.ndarray:
+        return np.asarray(proxy.losses(np.stack([of(rule_of(space, t, group)) for t in thetas])))
+
+    climb = seen.shares(task.copies(seen.docs, default, task.climb.weights))
+    plain = np.asarray(proxy.losses(np.stack([seen.shares(task.even(seen.docs, natural)), climb])))
+    guarded = [proxy.targets.index(t) for t in task.limits.guard]
+
+    def score(losses: np.ndarray) -> np.ndarray:
+        worse = (losses - plain[0])[:, guarded] > task.limits.guard_tolerance + 1e-9
+        return np.where(worse.any(axis=1), np.inf, task.objective.score(losses, proxy.targets))
+
+    searcher, start = task.settings.searcher(proxy.kind), start_of(space, task.copying)
+    result = searcher.run(space, evaluate, task.objective, proxy.targets, task.seed, start)
+    # A proxy without noise knows its best run; for any other the best of many is partly luck.
+    thetas = [result.theta]
+    if isinstance(proxy, Differentiable):
+        thetas.append(np.round(result.thetas[best_rows(score(result.losses), 1)[0]], 6))
+    losses = evaluate(np.stack(thetas))
+    scores = np.round(score(losses), 9)
+    winner = int(np.argmin(scores))
+    # Climb's own search has seen to the guards.
+    found = bool(scores[winner] < round(float(task.objective.score(plain, proxy.targets)[1]), 9))
+    rule = rule_of(space, thetas[winner], group) if found else default
+    own = losses[winner] if found else plain[1]
+    return Choice(rule, found, np.stack([*plain, own]), len(result.losses), len(result.theta))
+
+
+def account(task: Task, chosen: Choice, targets: tuple[str, ...]) -> tuple[str, dict[str, object]]:
+    """(what the search says of itself, its summary)."""
+    natural, climb, own = (float(s) for s in np.round(task.objective.score(chosen.losses, targets), 6))
+    said = (
+        f"the searched parameters measure {climb - own:.4f} better than climb's"
+        if chosen.found
+        else "no parameters measure better than climb's, which stand"
+    )
+    worse = {t: chosen.losses[2, targets.index(t)] - chosen.losses[0, targets.index(t)] for t in task.limits.guard}
+    return said, {
+        "method": task.settings.method,
+        "runs": chosen.runs,
+        "parameters": chosen.parameters,
+        "found": chosen.found,
+        "verdict": said,
+        "measured_objective": own,
+        "climb_measured": climb,
+        "natural_measured": natural,
+        "worse_than_natural": {t: round(float(d), 6) for t, d in worse.items()},  # guarded targets
+    }
 
 
 def confirmed(
