@@ -1,13 +1,13 @@
 """cluster: CLIMB's synthetic check, pruning, merging, folding, names, and order of documents."""
 
 import json
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from frames import FakeCorpus
 from sklearn.metrics import adjusted_rand_score
 
 from pipeline.errors import ConfigError, DataError
@@ -23,15 +23,6 @@ from pipeline.kernels.clustering import (
 from pipeline.kernels.embedding import nearest, vectors_to_series
 from stages.cluster import AssignCluster, Cluster, ClusterGate, PruneRule, fine_clusters
 from stages.embed import EmbedModel
-
-
-@dataclass
-class Corpus:
-    frames: list[pl.DataFrame]
-    artifacts: dict[str, Path]
-
-    def batches(self):
-        return iter(self.frames)
 
 
 def planted(seed: int = 0, per_blob: int = 60) -> pl.DataFrame:
@@ -65,7 +56,7 @@ def planted(seed: int = 0, per_blob: int = 60) -> pl.DataFrame:
 @pytest.fixture(scope="module")
 def embed_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("embed.model")
-    EmbedModel(dims=8, min_df=1, max_df_frac=1.0).run(Corpus([planted()], {}), out)
+    EmbedModel(dims=8, min_df=1, max_df_frac=1.0).run(FakeCorpus([planted()]), out)
     return out
 
 
@@ -74,7 +65,7 @@ def fit(out: Path, embed_model: Path, docs: pl.DataFrame, batch: int = 500, **fi
     stage = Cluster(**({"k_init": 60, "k_final": 8} | fields))
     columns = ["doc_id", *(c for names in stage.reads.values() for c in names)]
     frames = [docs[i : i + batch].select(columns) for i in range(0, docs.height, batch)]
-    stage.run(Corpus(frames, {"embed.model": embed_model}), out)
+    stage.run(FakeCorpus(frames, {"embed.model": embed_model}), out)
     return out
 
 

@@ -1,11 +1,11 @@
 """domain and domain.bucket: labels by prototype or fastText, and the unit of the mixture a document belongs to."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from frames import FakeCorpus
 
 from classifiers.domain import LABELS, Prototypes
 from classifiers.domain_labels import DOMAIN_WORDS
@@ -13,15 +13,6 @@ from pipeline.errors import ConfigError, InputError
 from pipeline.kernels.embedding import vectors_to_series
 from stages.domain import Bucket, Domain
 from stages.embed import Embed, EmbedModel
-
-
-@dataclass
-class Corpus:
-    frames: list[pl.DataFrame]
-    artifacts: dict[str, Path]
-
-    def batches(self):
-        return iter(self.frames)
 
 
 def word_docs(copies: int = 12) -> pl.DataFrame:
@@ -38,7 +29,7 @@ def word_docs(copies: int = 12) -> pl.DataFrame:
 @pytest.fixture(scope="module")
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Path], pl.DataFrame]:
     docs, out = word_docs(), tmp_path_factory.mktemp("embed.model")
-    EmbedModel(min_df=1, dims=64).run(Corpus([docs], {}), out)
+    EmbedModel(min_df=1, dims=64).run(FakeCorpus([docs]), out)
     artifacts = {"embed.model": out}
     return artifacts, docs.with_columns(Embed().open(artifacts)(docs)["embedding"])
 

@@ -4,12 +4,12 @@ import json
 import shutil
 import unicodedata
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from frames import FakeCorpus
 
 from classifiers.embedder import fit_tfidf_svd
 from classifiers.vocabulary import fit_vocabulary
@@ -43,15 +43,6 @@ TOPICS = {
 }
 
 
-@dataclass
-class Corpus:
-    frames: list[pl.DataFrame]
-    artifacts: dict[str, Path]
-
-    def batches(self):
-        return iter(self.frames)
-
-
 def topic_docs(copies: int = 20) -> pl.DataFrame:
     rng = np.random.default_rng(0)
     texts = [" ".join(rng.permutation(t.split())[:9]) for t in TOPICS.values() for _ in range(copies)]
@@ -61,7 +52,7 @@ def topic_docs(copies: int = 20) -> pl.DataFrame:
 def fit(out: Path, docs: pl.DataFrame, batch: int = 7, **fields) -> Path:
     out.mkdir(parents=True)
     frames = [docs[i : i + batch] for i in range(0, docs.height, batch)]
-    EmbedModel(**({"dims": 8, "max_df_frac": 0.5} | fields)).run(Corpus(frames, {}), out)
+    EmbedModel(**({"dims": 8, "max_df_frac": 0.5} | fields)).run(FakeCorpus(frames), out)
     return out
 
 

@@ -1,12 +1,12 @@
 """quadmix: equations 1 to 3 and Algorithm 1 of arXiv:2504.16511, the tables, and their laws."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from frames import FakeCorpus
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,15 +16,6 @@ from pipeline.kernels.quadmix import Shape, kept_ratio, sample_parameters, sampl
 from stages.quadmix import BucketParameters, Criterion, Quadmix, QuadmixTables
 
 PAPER = Shape(slope=31.6, cut=0.05, gain=0.5, floor=0.0005)  # the middle of Algorithm 1's ranges
-
-
-@dataclass
-class Corpus:
-    frames: list[pl.DataFrame]
-    artifacts: dict[str, Path]
-
-    def batches(self):
-        return iter(self.frames)
 
 
 def docs(n: int = 300, seed: int = 0, **columns) -> pl.DataFrame:
@@ -43,7 +34,7 @@ def docs(n: int = 300, seed: int = 0, **columns) -> pl.DataFrame:
 def fit(out: Path, rows: pl.DataFrame, batch: int = 64, mixture: Path | None = None, **fields) -> Path:
     out.mkdir()
     artifacts = {"mixture": mixture or out}
-    QuadmixTables(**fields).run(Corpus([rows[i : i + batch] for i in range(0, rows.height, batch)], artifacts), out)
+    QuadmixTables(**fields).run(FakeCorpus([rows[i : i + batch] for i in range(0, rows.height, batch)], artifacts), out)
     return out
 
 
