@@ -14,6 +14,7 @@ from typing import cast
 
 import numpy as np
 from domains import END, domains_and_targets
+from fidelities import scaled
 from proxies import TEN
 from tables import mean_interval, per_target
 from threadpoolctl import threadpool_limits
@@ -23,19 +24,18 @@ from stages.mixture.constraints import unconstrained
 from stages.mixture.gaussian import GaussianProcess
 from stages.mixture.gpt import PRESETS, GptProxy
 from stages.mixture.harness import spearman
-from stages.mixture.ladder import Ladder
+from stages.mixture.ladder import RUNG_GP, Ladder
 from stages.mixture.ngram import NgramProxy
 from stages.mixture.objective import mean_of
 from stages.mixture.predict import fit_runs
 from stages.mixture.rungs import STEP
 from stages.mixture.runs import Proxy, Runs
-from stages.mixture.swarm import RegMixSampler
+from stages.mixture.swarm import RegMixSampler, cover
 from stages.mixture.table import TableProxy, table_runs
 from stages.mixture.trials import Trials
 
 AT = (1, 2, 4, 8, 12, 16, 24, 32)
 FITTED = (4, 8, 12, 16, 24, 32, 48)
-BELOW = 128  # n-gram runs below, for prediction; the ladder's own limit
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,14 +82,18 @@ def main() -> None:
 
 
 def prediction(trained: Runs, ngram: NgramProxy, splits: int) -> None:
-    asked = np.random.default_rng(0).dirichlet(np.full(len(TEN), 0.5), BELOW)
-    cheap = table_runs(asked, ngram.losses(asked), TEN, TEN, tuple(map(str, range(BELOW))), ngram.fidelity)
-    below = fit_runs(GaussianProcess(), cheap, cheap.losses, 0)
-    counted = ngram.losses(trained.weights)
-    means = [x.mean(axis=1) for x in (counted, trained.losses)]
+    # The design that the ladder begins with.
+    asked = cover(np.full(len(TEN), 1 / len(TEN)), Ladder().first_free, unconstrained(TEN), np.random.default_rng(0))
+    cheap = table_runs(asked, ngram.losses(asked), TEN, TEN, tuple(map(str, range(len(asked)))), ngram.fidelity)
+    below = fit_runs(RUNG_GP, cheap, cheap.losses, 0)
     print(f"\n## Spearman on unseen gpt runs, {splits} splits (per target, mean loss)")
-    print("gpt runs | gpt alone, per target | with n-grams | gpt alone, mean loss | with n-grams")
-    print(f"0 | | {per_target(counted, trained.losses):.4f} | | {spearman(*means):.4f}")
+    print(
+        "gpt runs | gpt alone, per target | n-grams below | scaled only | gpt alone, mean loss | n-grams below | scaled"
+    )
+    for name, known in (("counted", ngram.losses), (f"by {len(asked)} n-gram runs", below.mean)):
+        p = known(trained.weights)
+        ranks = per_target(p, trained.losses), spearman(p.mean(axis=1), trained.losses.mean(axis=1))
+        print(f"0, {name} | | {ranks[0]:.4f} | | | {ranks[1]:.4f} | ")
     for n in FITTED:
         rows = []
         for s in range(splits):
@@ -98,11 +102,10 @@ def prediction(trained: Runs, ngram: NgramProxy, splits: int) -> None:
             alone = fit_runs(GaussianProcess(), some, some.losses, s)
             with threadpool_limits(1):
                 both = STEP.fit(below, some.weights, some.losses, some.groups(), s)
-            a, b = alone.mean(rest.weights), both.mean(rest.weights)
+            predicted = alone.mean(rest.weights), both.mean(rest.weights), scaled(below, some, rest.weights)
             truth = rest.losses.mean(axis=1)
             rows.append(
-                [per_target(a, rest.losses), per_target(b, rest.losses)]
-                + [spearman(p.mean(axis=1), truth) for p in (a, b)]
+                [per_target(p, rest.losses) for p in predicted] + [spearman(p.mean(axis=1), truth) for p in predicted]
             )
         print(f"{n} | " + " | ".join(mean_interval(c) for c in zip(*rows, strict=True)), flush=True)
 

@@ -54,8 +54,8 @@ def test_fidelities_without_tokens_stand_by_size():
 @pytest.mark.parametrize(
     ("one", "other", "says"),
     [
-        (Fidelity(), LARGE, "nothing tells how dear table is"),
-        (Fidelity("ngram", 0, 1e6), Fidelity("command", 0, 1e6), "nothing tells how dear command of 1M tokens is"),
+        (Fidelity(), LARGE, "nothing tells how dear one of table is"),
+        (Fidelity("ngram", 0, 1e6), Fidelity("command", 0, 1e6), "nothing tells how dear one of command, 1M tokens is"),
         (Fidelity("gpt", 1e6, 1e9), Fidelity("table", 1e6, 1e9), "as dear as each other"),
     ],
 )
@@ -69,14 +69,14 @@ def test_a_rung_of_one_mixture_is_named():
     twice = join(top, replace(top, run_id=("again",)))
     for few in (top, twice):
         with pytest.raises(
-            DataError, match=rf"table of 1B parameters, 25B tokens has runs of one mixture only \({len(few)}\)"
+            DataError, match=rf"\(table, 1B parameters, 25B tokens\) has runs of one mixture .*{len(few)}"
         ):
             by_fidelity(join(made(5, SMALL), few))
 
 
 def test_label_says_kind_size_and_tokens():
-    assert label(Fidelity("gpt", 231_744, 2e5)) == "gpt of 232K parameters, 200K tokens"
-    assert label(Fidelity("table", 999_999)) == "table of 1M parameters"
+    assert label(Fidelity("gpt", 231_744, 2e5)) == "gpt, 232K parameters, 200K tokens"
+    assert label(Fidelity("table", 999_999)) == "table, 1M parameters"
     assert label(Fidelity()) == "table"
 
 
@@ -103,8 +103,11 @@ def test_runs_of_two_fidelities_choose_by_the_dearest(tmp_path, capsys):
     assert report["fidelities"][0]["predicted"] > 0.8
     assert len(read_parquet(out / "runs.parquet")) == 68
     for name in ("report.md", "predictor.svg", "runs.svg"):
-        assert "table of 1B parameters, 25B tokens" in (out / name).read_text()
-    assert "60 of table of 1M parameters, 1B tokens" in capsys.readouterr().out
+        assert "table, 1B parameters, 25B tokens" in (out / name).read_text()
+    assert (
+        "8 runs (table, 1B parameters, 25B tokens) with 60 (table, 1M parameters, 1B tokens) below them"
+        in capsys.readouterr().out
+    )
 
 
 def test_files_of_other_buckets_or_targets_are_named(tmp_path):

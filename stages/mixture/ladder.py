@@ -16,8 +16,8 @@ from stages.mixture.rungs import STEP, Memo, Rungs, Step, Stepped, fit_rungs
 from stages.mixture.runs import Measured, Proxy
 from stages.mixture.trials import Tabled, Trials, best_rows, fidelity_of
 
-RUNG_GP = GaussianProcess()
-FREE = 1e-3  # of a run at the top: what costs less is not counted
+RUNG_GP = GaussianProcess(hyper_rows=128)
+FREE = 1e-3  # of a run at the top: what costs less is not counted, and asked once for all
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,11 @@ class Ladder:
     """Settings of the search. Spends `budget` in units of the dearest proxy's cost."""
 
     budget: float = 24.0
-    first: int = 32  # runs of the cheapest rung in a space-filling design
+    first: int = 32  # runs of the cheapest rung in a space-filling design,
+    first_free: int = 512  # and where they cost next to nothing: then no more are asked
     first_above: int = 4  # on every dearer rung: natural, and those that look best below
     batch: int = 1  # runs of the dearest proxy side by side, for trainers that make several at once
-    most: int = 128  # runs of a cheaper rung: by then it is known, and fits on more of them cost more than they tell
+    most: int = 128  # runs of a cheaper rung: by then it is known
     # Cheap runs are asked side by side, as many as cost this share of a run at the top (16 at most, 1 at least).
     side_by_side: float = 0.1
     pool: int = 2048
@@ -48,7 +49,10 @@ class Ladder:
         bill = np.where(cost < FREE, 0.0, cost)
         number, spent, seed = 1, 0.0, int(rng.integers(2**31))
         memo: Memo = {}
-        spent += bill[0] * self.ask(trials, rungs[0], design(trials, self.first, rng, rungs[0]), number)
+        first = self.first_free if bill[0] == 0 else self.first
+        if isinstance(rungs[0], Tabled):
+            first = min(first, len(trials.candidates(first, rng, rungs[0])))
+        spent += bill[0] * self.ask(trials, rungs[0], design(trials, first, rng, rungs[0]), number)
         for level in range(1, len(rungs)):
             number += 1
             seen = self.seen(trials, rungs[:level], seed, memo)
@@ -124,8 +128,7 @@ class Ladder:
         for level, proxy in enumerate(rungs):
             below = level < len(rungs) - 1
             room = self.most - len(trials.runs(fidelity_of(proxy))) if below else self.batch
-            # What is free is worth asking only while a dear run can follow.
-            if (cost[level] if cost[level] >= FREE else 1.0) > left + 1e-9 or room < 1:
+            if cost[level] < FREE or cost[level] > left + 1e-9 or room < 1:
                 continue
             rows = self.candidates(trials, proxy, rng)
             rows = rows[seen.allowed(rows)] if len(rows) else rows

@@ -72,7 +72,7 @@ def fit_plot(points: Sequence[tuple[float, float]], spearman: float, of: str = "
         f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2.5" fill="{CHOSEN}" fill-opacity="0.6"/>'
         for a, b in zip(x, y, strict=True)
     ]
-    return svg(body, f"Predictor on {n} unseen runs{of and f' of {of}'}, Spearman {spearman:.3f}")
+    return svg(body, f"Predictor on {n} unseen runs{of and f' ({of})'}, Spearman {spearman:.3f}")
 
 
 def trace_plot(scores: np.ndarray, natural: float | None, of: str = "") -> str:
@@ -96,7 +96,7 @@ def trace_plot(scores: np.ndarray, natural: float | None, of: str = "") -> str:
     ]
     line = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, best, strict=True))
     body.append(f'<polyline points="{line}" fill="none" stroke="{INK}" stroke-width="1.5"/>')
-    return svg(body, f"Runs{of and f' of {of}'} and the best so far")
+    return svg(body, f"Runs{of and f' ({of})'} and the best so far")
 
 
 def axes(x_label: str, y_label: str, x_low: float, x_high: float, y_low: float, y_high: float) -> list[str]:

@@ -47,30 +47,32 @@ def by_fidelity(runs: Runs) -> tuple[Runs, ...]:
     unsized = [f for f in kinds if f.size <= 0 and f.kind != "ngram"]
     if unsized and (len({f.kind for f in kinds}) > 1 or min(f.tokens for f in kinds) <= 0 < len(kinds) - 1):
         raise DataError(
-            f"there are runs of {' and '.join(map(label, kinds))}, and nothing tells how dear {label(unsized[0])} is: "
-            "give the fidelity of those runs a size (parameters) and tokens, or leave them out"
+            f"there are runs of several fidelities ({'; '.join(map(label, kinds))}), and nothing tells how dear one of "
+            f"{label(unsized[0])} is: give the fidelity of those runs a size (parameters) and tokens, or leave them out"
         )
     known = all(f.tokens > 0 for f in kinds if f.size > 0)
     price = {f: (f.size * (f.tokens if known else 1.0), f.tokens) for f in kinds}
     kinds.sort(key=price.__getitem__)
     for low, high in pairwise(kinds):
         if price[low] == price[high]:
-            raise DataError(f"{label(low)} and {label(high)} are as dear as each other: leave the runs of one out")
+            raise DataError(
+                f"two fidelities ({label(low)}; {label(high)}) are as dear as each other: leave one of them out"
+            )
     rungs = tuple(runs.take(np.array([f == kind for f in runs.fidelity])) for kind in kinds)
     for rung in rungs if len(rungs) > 1 else ():
         if len(np.unique(rung.groups())) < 2:
             raise DataError(
-                f"{label(rung.fidelity[0])} has runs of one mixture only ({len(rung)}); a rung needs two mixtures at "
-                "least: add runs, or leave this fidelity out"
+                f"one fidelity ({label(rung.fidelity[0])}) has runs of one mixture only ({len(rung)}); among several, "
+                "each needs two mixtures at least: add runs, or leave this fidelity out"
             )
     return rungs
 
 
 def label(fidelity: Fidelity) -> str:
-    """table of 60M parameters, 1B tokens"""
+    """table, 60M parameters, 1B tokens"""
     parts = [f"{short(fidelity.size)} parameters"] if fidelity.size > 0 else []
     parts += [f"{short(fidelity.tokens)} tokens"] if fidelity.tokens > 0 else []
-    return fidelity.kind + (f" of {', '.join(parts)}" if parts else "")
+    return ", ".join([fidelity.kind, *parts])
 
 
 def short(number: float) -> str:

@@ -63,7 +63,7 @@ def markdown(result: SearchResult, natural: np.ndarray, sign: float) -> str:
     r, near = result.report, result.near_equal
     better = "lower" if sign > 0 else "higher"
     *below, top = by_fidelity(result.runs)
-    whose = f" of {label(top.fidelity[0])}" if below else ""
+    whose = f" ({label(top.fidelity[0])})" if below else ""
     lines = [
         "# Mixture search",
         "",
@@ -105,8 +105,8 @@ def markdown(result: SearchResult, natural: np.ndarray, sign: float) -> str:
 
 
 def of_rungs(top: Runs, below: Sequence[Runs]) -> str:
-    cheaper = ", ".join(f"{len(r)} of {label(r.fidelity[0])}" for r in below)
-    return f"{len(top)} runs of {label(top.fidelity[0])} (and below them {cheaper})"
+    cheaper = " and ".join(f"{len(r)} ({label(r.fidelity[0])})" for r in below)
+    return f"{len(top)} runs ({label(top.fidelity[0])}) with {cheaper} below them"
 
 
 def score_line(s: Score) -> str:
@@ -119,6 +119,6 @@ def score_line(s: Score) -> str:
 def across_line(a: Across) -> str:
     paired = f"; {a.shared} mixtures run at both rank alike at {a.paired:.2f}" if a.shared >= 3 else ""
     return (
-        f"Runs of {label(a.cheap)} predict the order of other mixtures' runs of {label(a.dear)} at {a.predicted:.2f} "
+        f"Cheap runs ({label(a.cheap)}) predict the order of other mixtures' dear ones at {a.predicted:.2f} "
         f"(mean over targets {a.predicted_targets:.2f}){paired}.\n"
     )
