@@ -15,7 +15,7 @@ from stages.mixture.confirm import Confirmation, confirm, judged
 from stages.mixture.constraints import project, rounded
 from stages.mixture.material import reading
 from stages.mixture.ngram import NgramProxy
-from stages.mixture.parameters import Documents, Rule, default_rule, groups_of, relative, rule_of, start_of
+from stages.mixture.parameters import Documents, Rule, default_rule, groups_of, leaning, relative, rule_of, start_of
 from stages.mixture.runs import Differentiable, Proxy
 from stages.mixture.theta import QuadmixSpace
 from stages.mixture.trials import best_rows
@@ -92,6 +92,9 @@ def choose(task: Task, seen: View, proxy: Proxy, default: Rule, natural: np.ndar
         return np.where(worse.any(axis=1), np.inf, task.objective.score(losses, proxy.targets))
 
     searcher, start = task.settings.searcher(proxy.kind), start_of(space, task.copying)
+    if task.mode == "quadmix":
+        cuts = leaning(task.climb.weights, natural, group, task.copying)
+        start = np.concatenate([start, start_of(space, task.copying, cuts)])
     result = searcher.run(space, evaluate, task.objective, proxy.targets, task.seed, start)
     # A proxy without noise knows its best run; for any other the best of many is partly luck.
     thetas = [result.theta]

@@ -1,7 +1,7 @@
 """QuaDMix's parameters in a run: from a parameter vector to every document's copies (arXiv:2504.16511, 3.1)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -9,7 +9,15 @@ import numpy as np
 
 from pipeline.errors import ConfigError
 from pipeline.kernels.criteria import BucketParameters, Criterion, Normalise, merged_quality
-from pipeline.kernels.quadmix import DEFAULT_SHAPE, UNKNOWN_RANK, EtaMode, Shape, sampling_value, token_ranks
+from pipeline.kernels.quadmix import (
+    DEFAULT_SHAPE,
+    UNKNOWN_RANK,
+    EtaMode,
+    Shape,
+    kept_ratio,
+    sampling_value,
+    token_ranks,
+)
 from stages.mixture.constraints import Constraints, project
 from stages.mixture.theta import QuadmixSpace, ThetaSearch, TrustRegion
 
@@ -22,7 +30,7 @@ class ParameterSection:
     """The search for QuaDMix's parameters (modes quadmix and both)."""
 
     method: Literal["trust_region", "random"] = "trust_region"  # random: the paper's (draws, LightGBM, ten best)
-    runs: int | None = None  # proxy runs; null: ngram 400 (random: 3000, the paper's), gpt and command 64
+    runs: int | None = None  # proxy runs; null: ngram 1200 (random: 3000, the paper's), gpt and command 64
     lambda_scale: Literal["log10", "linear"] = "log10"  # the paper's "10 3 lambda": 10^(3 lambda), or 1000 lambda
     # Greatest omega. Paper: 0.1, as it picks 30B tokens of a huge pool; here a bucket's quota may be most of it
     omega_max: float = 1.0
@@ -43,11 +51,11 @@ class ParameterSection:
             raise ConfigError(f"mixture.parameters.cells: {self.cells}; at least 1")
 
     def searcher(self, proxy: str) -> ThetaSearch | TrustRegion:
-        n = self.runs or (64 if proxy != "ngram" else 400 if self.method == "trust_region" else 3000)
+        n = self.runs or (64 if proxy != "ngram" else 1200 if self.method == "trust_region" else 3000)
         if self.method == "random":
             return ThetaSearch(n)
-        batch = max(4, n // 20)
-        rounds = n // 2 // batch
+        batch = max(4, n // 60)
+        rounds = (n - max(24, n // 6)) // batch
         return TrustRegion(n - rounds * batch, rounds, batch)
 
 
@@ -134,14 +142,29 @@ def rule_of(space: QuadmixSpace, theta: np.ndarray, group: np.ndarray) -> Rule:
     return Rule(np.round(parts["alpha"], 6)[group], tuple(shapes[g] for g in group))
 
 
-def start_of(space: QuadmixSpace, copying: Copying) -> np.ndarray:
+def start_of(space: QuadmixSpace, copying: Copying, cuts: np.ndarray | None = None) -> np.ndarray:
     """(1, inputs) uniform numbers that give every set of parameters the default's criteria and shape, as far as the
-    space's ranges reach."""
+    space's ranges reach; cuts (sets,): their omegas instead of the default's."""
     alpha, shape, m = np.array([c.weight for c in copying.criteria]), copying.shape, space.domains
     steep = np.log10(max(shape.slope, 1.0)) / 3 if space.lambda_scale == "log10" else shape.slope / 1000
-    numbers = [steep, shape.cut / space.omega_max, shape.gain, shape.floor / space.epsilon_max]
-    u = np.concatenate([alpha / alpha.max(), np.ones(len(alpha) * m), np.repeat(numbers, m)])
+    omega = np.full(m, shape.cut) if cuts is None else cuts
+    numbers = [np.full(m, steep), omega / space.omega_max, np.full(m, shape.gain)]
+    numbers += [np.full(m, shape.floor / space.epsilon_max)]
+    u = np.concatenate([alpha / alpha.max(), np.ones(len(alpha) * m), *numbers])
     return np.clip(u, MARGIN, 1 - MARGIN)[None]
+
+
+def leaning(weights: np.ndarray, sizes: np.ndarray, group: np.ndarray, copying: Copying) -> np.ndarray:
+    """(sets,) omegas by which shares near `weights` (k,) emerge from buckets of `sizes` (k,): a start for mode quadmix.
+    The most favoured set takes all of its buckets."""
+    ratio = np.bincount(group, weights=weights) / np.bincount(group, weights=sizes)
+    wanted = ratio / ratio.max() * kept_ratio(replace(copying.shape, cut=1.0), copying.eta_mode)
+    low, high = np.zeros(len(ratio)), np.ones(len(ratio))
+    for _ in range(20):
+        middle = (low + high) / 2
+        kept = np.array([kept_ratio(replace(copying.shape, cut=float(c)), copying.eta_mode) for c in middle])
+        low, high = np.where(kept < wanted, middle, low), np.where(kept < wanted, high, middle)
+    return high
 
 
 def relative(docs: Documents, rule: Rule, eta_mode: EtaMode) -> np.ndarray:
