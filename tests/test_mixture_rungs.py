@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DataError
-from stages.mixture.rungs import by_fidelity, label
+from stages.mixture.gaussian import GaussianProcess
+from stages.mixture.predict import fit_runs
+from stages.mixture.rungs import Rungs, by_fidelity, label
 from stages.mixture.runs import Fidelity, Runs, join, read_parquet, write_jsonl, write_parquet
 from stages.mixture.standalone import add_arguments, search_command
 from stages.mixture.table import read_tables, table_runs
+from stages.mixture.trials import keys
 
 SHARED = Path(os.environ.get("GRISTMILL_SHARED", Path(__file__).parents[2] / "shared"))
 REGMIX = SHARED / "data" / "runs" / "regmix"
@@ -146,3 +149,26 @@ def test_regmix_rungs_rank_the_1b_runs_better_than_the_1b_runs_alone(tmp_path):
         reports[label_] = json.loads((tmp_path / f"{label_}.out" / "predictor.json").read_text())
     assert reports["rungs"]["objective"]["spearman"] > reports["alone"]["objective"]["spearman"]
     assert [f["dear"]["size"] for f in reports["rungs"]["fidelities"]] == [1e9, 1e9]
+
+
+def test_a_left_out_mixture_is_left_out_on_every_rung(monkeypatch):
+    """Cheap and dear runs of the same mixtures: what predicts a dear run must not have seen its mixture at all."""
+    cheap = made(20, SMALL)
+    dear = replace(made(20, LARGE), weights=cheap.weights, realised=cheap.realised)
+    seen: list[set[bytes]] = []
+    plain = GaussianProcess.fit
+
+    def watched(self, weights, losses, groups, seed):
+        seen.append(set(keys(weights)))
+        return plain(self, weights, losses, groups, seed)
+
+    monkeypatch.setattr(GaussianProcess, "fit", watched)
+    rungs = Rungs(GaussianProcess(), ((cheap, cheap.losses),), dear)
+    part = dear.take(range(15))
+    fit_runs(rungs, part, part.losses, 0)
+    left = set(keys(dear.weights[15:]))
+    assert seen
+    assert all(not left & mixtures for mixtures in seen)
+    seen.clear()
+    fit_runs(rungs, dear, dear.losses, 0)
+    assert any(left <= mixtures for mixtures in seen)

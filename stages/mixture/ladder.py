@@ -97,7 +97,7 @@ class Ladder:
         """The predictor that the search's report is about: of the dearest rung, with the cheaper runs in hand."""
         tables = [trials.runs(fidelity_of(p)) for p in trials.cheaper]
         below = tuple((r, fit_table(trials.objective, r.losses, r.targets)[0]) for r in tables)
-        return Rungs(self.predictor, below, self.step)
+        return Rungs(self.predictor, below, trials.runs(), self.step)
 
     def candidates(self, trials: Trials, proxy: Proxy, rng: np.random.Generator) -> np.ndarray:
         far = trials.candidates(self.pool, rng, proxy)

@@ -13,8 +13,9 @@ import numpy as np
 
 from pipeline.errors import DataError
 from stages.mixture.doubt import Doubted
-from stages.mixture.predict import Fitted, Predictor, fit_runs
+from stages.mixture.predict import Fitted, Predictor, fit_runs, normalised
 from stages.mixture.runs import Fidelity, Runs
+from stages.mixture.trials import keys
 
 
 class Step(Protocol):
@@ -121,12 +122,18 @@ class Above:
 
 @dataclass(frozen=True)
 class Rungs:
-    """A predictor of the dearest rung that knows the runs of the cheaper ones: (runs, fit columns (n, m))."""
+    """A predictor of the dearest rung that knows the runs of the cheaper ones: (runs, fit columns (n, m)).
+
+    Fitted on a part of `top`, it forgets the cheap runs of the other mixtures: what is to be judged on a mixture must
+    not have seen it at any fidelity, as the mixture that is chosen in the end has not been.
+    """
 
     base: Predictor  # of the cheapest rung
     below: tuple[tuple[Runs, np.ndarray], ...]
+    top: Runs
     step: Step = STEP  # from each rung to the next
-    memo: dict[int, Memo] = field(default_factory=dict, compare=False, repr=False)  # by seed: fits of `below`
+    # Fits of `below` by seed and what was forgotten.
+    memo: dict[tuple[int, frozenset[bytes]], Memo] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -135,5 +142,17 @@ class Rungs:
     def fit(self, weights: np.ndarray, losses: np.ndarray, groups: np.ndarray, seed: int) -> Fitted:
         if not self.below:
             return self.base.fit(weights, losses, groups, seed)
-        fitted = fit_rungs(self.base, self.step, self.below, seed, self.memo.setdefault(seed, {}))
+        fitted_on = set(keys(weights))
+        realised = keys(normalised(self.top.realised))
+        left = [k for k, r in zip(keys(self.top.weights), realised, strict=True) if r not in fitted_on]
+        forgotten = frozenset(left).intersection(k for r, _ in self.below for k in keys(r.weights))
+        below = [without(runs, columns, forgotten) for runs, columns in self.below]
+        fitted = fit_rungs(self.base, self.step, below, seed, self.memo.setdefault((seed, forgotten), {}))
         return self.step.fit(fitted, weights, losses, groups, seed)
+
+
+def without(runs: Runs, columns: np.ndarray, mixtures: frozenset[bytes]) -> tuple[Runs, np.ndarray]:
+    """The runs of other mixtures; all, where fewer than two mixtures would be left."""
+    kept = np.array([k not in mixtures for k in keys(runs.weights)])
+    few = kept.all() or len(np.unique(runs.groups()[kept])) < 2
+    return (runs, columns) if few else (runs.take(kept), columns[kept])

@@ -140,7 +140,8 @@ def search_runs(
     *below, top = by_fidelity(runs)
     with threadpool_limits(1):
         if below:
-            predictor = Rungs(predictor, tuple((r, fit_table(objective, r.losses, r.targets)[0]) for r in below))
+            cheaper = tuple((r, fit_table(objective, r.losses, r.targets)[0]) for r in below)
+            predictor = Rungs(predictor, cheaper, top)
         columns, _ = fit_table(objective, top.losses, top.targets)
         fitted = fit_runs(predictor, top, columns, seed)
         seen = view(fitted, objective, top.targets, constraints, natural)
