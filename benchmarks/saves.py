@@ -116,7 +116,8 @@ def search(trained: Runs, ngram: NgramProxy, price: float) -> None:
     methods = {
         "random": None,
         "bayes on gpt runs": Bayes(first=4, evaluations=max(AT)),
-        "ladder: n-grams below": Ladder(budget=max(AT) + 1.0),
+        "ladder: n-grams below": Ladder(budget=max(AT)),
+        "ladder by 8: n-grams below": Ladder(budget=max(AT), batch=8),
     }
     print("\n## Regret of the best gpt run evaluated, nats (median [mean]); n-gram runs are not counted")
     print("objective | method | " + " | ".join(f"{n} runs" for n in AT) + " | gpt runs until the best is found")
