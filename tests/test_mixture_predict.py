@@ -112,6 +112,22 @@ def test_fit_hyper_is_isotropic_with_one_length():
     assert fit_hyper(z, z[:, 0], 5, 40).shape == (7,)
 
 
+@needs_regmix
+def test_a_length_per_bucket_ranks_better_from_the_first_runs_on():
+    folder = SHARED / "regmix"
+    train = read_tables(folder / "train_mixture_1m.csv", folder / "train_pile_loss_1m.csv")
+    test = read_tables(folder / "test_mixture_1m.csv", folder / "test_pile_loss_1m.csv")
+    rho = {0.0: [], 1e9: []}
+    for s in range(4):
+        part = train.take(np.random.default_rng(s).permutation(512)[:8])
+        for ard_from, found in rho.items():
+            p = fit_runs(GaussianProcess(ard_from=ard_from), part, part.losses, s).mean(test.weights)
+            found.append(np.mean([spearman(a, b) for a, b in zip(p.T, test.losses.T, strict=True)]))
+    assert GaussianProcess() == GaussianProcess(ard_from=0.0)
+    assert np.mean(rho[0.0]) > 0.7
+    assert np.mean(rho[0.0]) > np.mean(rho[1e9]) + 0.2
+
+
 @pytest.mark.parametrize("curve", [laws.effective_share, laws.exponential])
 def test_law_jacobian_equals_differences(curve):
     w = mixtures(9, 4)

@@ -25,10 +25,10 @@ LENGTH_SD, NOISE_MEAN, NOISE_SD, SIGNAL_SD = 3**0.5, -3.0, 2.0, 1.5
 
 @dataclass(frozen=True)
 class GaussianProcess:
-    """Settings. Isotropic while runs are few, then one length per bucket."""
+    """Settings. A length per bucket from the first run on: the prior holds those that the runs say nothing about."""
 
     transform: str = "cbrt"  # of the weights: log(w + 1e-3), cbrt, sqrt, raw
-    ard_from: float = 0.5  # runs per bucket from which every bucket has its own length (docs/decisions/mixture.md)
+    ard_from: float = 0.0  # runs per bucket from which every bucket has its own length (docs/decisions/mixture.md)
     steps: int = 80  # of L-BFGS
     hyper_rows: int = 512  # runs that the hyper-parameters are fitted on; all runs make the prediction
     name: str = "gp"

@@ -93,7 +93,7 @@ class Mixture:
     seed: int = 0  # of the search
     threads: int = 2  # fixed, so that results do not depend on the machine's size
     name: ClassVar = "mixture"
-    version: ClassVar = 4
+    version: ClassVar = 5
     borrowed: ClassVar = {"copying": ("quadmix", "sample")}
     needs: ClassVar = ("ingest.tokenizer", "dedup.held_out")
     files: ClassVar = ("validation",)
