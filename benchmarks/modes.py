@@ -65,6 +65,7 @@ def main() -> None:
     parser.add_argument("--held-chars", type=int, default=150_000, help="of each target; as many are references")
     parser.add_argument("--share", type=float, default=0.25, help="of the tokens that the corpus holds")
     parser.add_argument("--judge", choices=["ngram", "gpt"], default="ngram")
+    parser.add_argument("--judge-tokens", type=int, default=300_000, help="that a decoder trains on")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--settings", nargs="*", default=[], help="further section.key=value")
     parser.add_argument("--modes", nargs="*", default=["climb", "both", "quadmix"])
@@ -73,7 +74,9 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     prepare(folder, args.targets, args.chars, args.held_chars)
     validation = json.dumps([str(folder / f"{t}.jsonl") for t in args.targets])
-    confirm = json.dumps({"proxy": args.judge, "seeds": args.seeds, "gpt": {"tokens": 300_000, "together": 3}})
+    confirm = json.dumps(
+        {"proxy": args.judge, "seeds": args.seeds, "gpt": {"tokens": args.judge_tokens, "together": 3}}
+    )
     settings = [
         f"input.paths={folder}/input/*.jsonl", f'dedup.references.paths=["{folder}/references.jsonl"]',
         "gates.presets=[]", "tokenizer.vocab_size=4096", f"mixture.validation={validation}",

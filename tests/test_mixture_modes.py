@@ -17,8 +17,11 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.kernels.criteria import Criterion
 from pipeline.kernels.quadmix import Shape
 from pipeline.recipe import make_recipe
+from stages.mixture import views
 from stages.mixture.cells import cells, misplaced, names_of, shares
 from stages.mixture.constraints import unconstrained
+from stages.mixture.material import Reading
+from stages.mixture.ngram import NgramProxy
 from stages.mixture.parameters import (
     Copying,
     Documents,
@@ -35,6 +38,7 @@ from stages.mixture.parameters import (
 from stages.mixture.sections import Bound, ConfirmSection, GptSection, TargetWeight
 from stages.mixture.stage import Mixture
 from stages.mixture.theta import QuadmixSpace
+from stages.mixture.views import View
 from stages.quadmix import Quadmix, QuadmixTables
 from stages.sample import Sample, SamplePlan
 
@@ -133,6 +137,38 @@ def test_a_draw_of_the_documents_gives_the_cells_shares_of_all():
     quota = np.array([0.4, 0.3]) * docs.tokens.sum()
     whole, part = (shares(copies(d, relative(d, rule, "power"), quota, 4), d.tokens, d.cell) for d in (docs, probe))
     assert 0.5 * np.abs(whole - part).sum() < 0.02
+
+
+def test_documents_that_are_read_whole_or_not_at_all_need_no_slices():
+    """The n-gram proxy over documents gives the loss of the corpus that holds the chosen ones."""
+    rng = np.random.default_rng(0)
+    texts = [np.append(rng.zipf(1.6, int(n)) % 49 + 1, 0).astype(np.int32) for n in rng.integers(5, 60, 40)]
+    aim = np.append(rng.zipf(1.6, 400) % 49 + 1, 0).astype(np.int32)
+    chosen = rng.random(40) < 0.4
+    fixed = {"vocab": 50, "end_id": 0, "discounts": (0.6, 0.7, 0.8), "strengths": (1.0, 0.5, 0.3), "threads": 1}
+    size = int(sum(len(t) for t, c in zip(texts, chosen, strict=True) if c))
+    names = [str(i) for i in range(40)]
+    exact = np.empty((0, 40))
+    parts = NgramProxy.fit(texts, [aim], names, ["aim"], budget_tokens=size, exact=exact, **fixed)
+    whole = np.concatenate([t for t, c in zip(texts, chosen, strict=True) if c])
+    one = NgramProxy.fit([whole], [aim], ["all"], ["aim"], budget_tokens=size, **fixed)
+    shares = np.array([len(t) * c for t, c in zip(texts, chosen, strict=True)]) / size
+    assert parts.losses(shares[None]) == pytest.approx(one.losses(np.ones((1, 1))), abs=1e-9)
+
+
+def test_a_view_copies_whole_documents_as_often_as_the_run_would_on_average():
+    docs = documents(2000)
+    docs = replace(docs, cell=np.argsort(np.argsort(docs.bucket, kind="stable"), kind="stable"))
+    names = tuple(map(str, range(2000)))
+    seen = View(docs, names, Reading({}, {}), np.random.default_rng(0).random(2000))
+    wanted = np.where(docs.scaled[:, 0] > 0.8, 2.3, 0.1)
+    share = seen.shares(wanted)
+    copied = share[docs.cell] / docs.tokens
+    copied = np.rint(copied / copied[copied > 0].min()).astype(int)
+    assert set(copied[wanted > 2]) == {2, 3}
+    assert set(copied[wanted < 1]) == {0, 1}
+    assert copied[wanted > 2].mean() == pytest.approx(2.3, abs=0.1)
+    assert seen.shares(np.full(2000, 1e-9)).sum() == pytest.approx(1.0)  # nothing drawn: as expected, not nothing
 
 
 # --- the modes on planted texts --------------------------------------------------------------------------------------
@@ -308,6 +344,13 @@ def test_gpt_and_command_weigh_cells_of_like_documents(tmp_path):
     found = run(replace(trains, copying=Copying(criteria=CRITERIA)), given, tmp_path / "command")
     assert found["search"]["parameters"]["runs"] == 40
     assert "; not confirmed" in found["verdict"] or "which stand" in found["verdict"]
+
+
+def test_more_documents_than_the_ngram_proxy_tells_apart_are_copied_in_units(tmp_path, monkeypatch):
+    monkeypatch.setattr(views, "MOST_UNITS", 50)
+    found = run(mode("both"), planted(tmp_path), tmp_path / "out")
+    assert 40 <= found["search"]["parameters"]["cells"] <= 50
+    assert found["search"]["parameters"]["found"] is True
 
 
 def test_an_ngram_search_may_be_judged_by_a_gpt(tmp_path):

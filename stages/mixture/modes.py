@@ -5,7 +5,7 @@ quadmix: the parameters are searched, and the buckets' shares are what they make
 """
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -59,15 +59,15 @@ def search_copies(task: Task, out: Path) -> Found:
         "criteria": [c.column for c in task.copying.criteria],
         "buckets": rule.by_bucket(task.limits.buckets),
     }
-    search = {**task.climb.search, "mode": task.mode, "climb_verdict": task.climb.verdict, "parameters": summary}
-    if not chosen.found:
-        return replace(task.climb, search=search, verdict=f"mode {task.mode}: {said}; climb's is {task.climb.verdict}")
-    stored = {k: summary[k] for k in ("criteria", "buckets")}
-    text = json.dumps(stored, indent=1, ensure_ascii=False, sort_keys=True)
-    (out / SEARCHED).write_text(text + "\n", encoding="utf-8")
-    checked = confirmed(task, docs, seen, rule, weights, default, natural)
-    near = task.climb.near_equal if task.mode == "both" else None
-    return Found(weights, verdict_of(said, checked), {**search, "found": True}, near, checked)
+    search = {**task.climb.search, "mode": task.mode, "parameters": summary}
+    if chosen.found:
+        stored = {k: summary[k] for k in ("criteria", "buckets")}
+        text = json.dumps(stored, indent=1, ensure_ascii=False, sort_keys=True)
+        (out / SEARCHED).write_text(text + "\n", encoding="utf-8")
+        search["found"] = True
+    checked = confirmed(task, docs, seen, chosen, weights, default, natural)
+    near = task.climb.near_equal if task.mode == "both" or not chosen.found else None
+    return Found(weights, verdict_of(said, checked), search, near, checked)
 
 
 def choose(task: Task, seen: View, proxy: Proxy, default: Rule, natural: np.ndarray, group: np.ndarray) -> Choice:
@@ -133,13 +133,13 @@ def account(task: Task, chosen: Choice, targets: tuple[str, ...]) -> tuple[str, 
 
 
 def confirmed(
-    task: Task, docs: Documents, searched: View, rule: Rule, weights: np.ndarray, default: Rule, natural: np.ndarray
+    task: Task, docs: Documents, searched: View, chosen: Choice, weights: np.ndarray, default: Rule, natural: np.ndarray
 ) -> Confirmation | None:
-    """The corpus with the searched parameters against natural and climb's, on draws and text that no search saw.
-    Cells of like copies under both rules are next to the documents' own sampling."""
+    """The corpus against natural and, where it is another, climb's, on draws and text that no search saw. Cells of like
+    copies under both rules are next to the documents' own sampling."""
     if not task.held_back:
         return None
-    both = [task.copies(docs, rule, weights), task.copies(docs, default, task.climb.weights)]
+    both = [task.copies(docs, chosen.rule, weights), task.copies(docs, default, task.climb.weights)]
     before = reading(task.docs, task.section.share(task.available, task.budget), "proxy")  # climb's
     known = before.ids | searched.reading.ids
     views = [
@@ -148,25 +148,24 @@ def confirmed(
     shelf = shelf_of(task, views)
     like: NgramProxy | None = None
     fresh: list[Proxy] = []
-    names = ("searched", "natural", "climb")
+    names = ("searched", "natural", "climb") if chosen.found else ("searched", "natural")
     for s, (seen, on) in enumerate(zip(views, task.held_back, strict=True)):
         m = given(task, seen, task.judge, on, shelf)
         like = like or tuned(task, seen, task.judge, m)
         made = proxy_of(task, seen, task.judge, m, task.seed + 1 + s, like)
         corpora = [
-            task.copies(seen.docs, rule, weights), task.even(seen.docs, natural),
+            task.copies(seen.docs, chosen.rule, weights), task.even(seen.docs, natural),
             task.copies(seen.docs, default, task.climb.weights),
         ]  # fmt: skip
-        fresh.append(Corpora(made, names, np.stack([seen.shares(v) for v in corpora])))
-    chosen, *plain = np.eye(3)
-    return confirm(fresh, chosen, dict(zip(names[1:], plain, strict=True)), task.objective, task.limits.guard, LEVEL)
+        fresh.append(Corpora(made, names, np.stack([seen.shares(v) for v in corpora[: len(names)]])))
+    mine, *plain = np.eye(len(names))
+    return confirm(fresh, mine, dict(zip(names[1:], plain, strict=True)), task.objective, task.limits.guard, LEVEL)
 
 
 def verdict_of(said: str, checked: Confirmation | None) -> str:
     """First how the corpus compares with natural, then with climb's."""
     if checked is None:
         return f"{said}; not confirmed"
-    climb = next(c for c in checked.comparisons if c.baseline == "climb")
-    _, against = judged(climb, LEVEL)
+    against = [judged(c, LEVEL)[1] for c in checked.comparisons if c.baseline == "climb"] or [said]
     unit = f"nats/token of the {checked.proxy} proxy, on text and draws that the search never saw"
-    return f"{checked.verdict}; {against} ({unit})"
+    return f"{checked.verdict}; {against[0]} ({unit})"

@@ -37,7 +37,7 @@ class ParameterSection:
     epsilon_max: float = 0.001  # paper: 0.001
     # Buckets with a smaller share of the tokens have one set of parameters together; 1: all have one
     shared_below: float = 0.02
-    cells: int = 128  # groups of like documents that gpt and command weigh; ngram weighs documents
+    cells: int = 256  # groups of like documents that gpt and command weigh; ngram weighs documents
 
     def __post_init__(self) -> None:
         if self.runs is not None and self.runs < 40:

@@ -247,7 +247,7 @@ class Mixture:
         result = search(main, natural, limits, objective, self.searcher, self.seed, digest(docs), tuple(cheaper))
         write_parquet(result.runs, out / "runs.parquet")
         checked: Confirmation | None = None
-        if held_back and result.found:
+        if held_back and result.found and self.mode == "climb":  # the other modes confirm what they make of it
             plain = baselines(natural, limits, sizes, budget, self.max_epochs)
             like = next((p for p in (main, *cheaper) if isinstance(p, NgramProxy)), None)
             exact = np.stack([result.weights, *plain.values()])
