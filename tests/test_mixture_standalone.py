@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -10,8 +11,8 @@ import polars as pl
 import pytest
 
 from pipeline.errors import ConfigError, DataError, InfeasibleError, InputError
-from stages.mixture.runs import read_parquet, write_jsonl, write_parquet
-from stages.mixture.standalone import add_arguments, search_command
+from stages.mixture.runs import read_parquet, runs_of, write_jsonl, write_parquet
+from stages.mixture.standalone import add_arguments, pieces, search_command
 from stages.mixture.table import TableProxy, read_tables
 
 
@@ -93,13 +94,20 @@ def test_objective_weighs_targets(tmp_path):
         (["--floor", "web=0.9", "--floor", "code=0.9"], InfeasibleError, "minimum weights sum to 1.8"),
         (["--tokens", "nowhere.json"], InputError, "no such file"),
         (["--ratios", "a.csv"], ConfigError, "either as --runs"),
+        (["--cap", "web=nan"], ConfigError, "--cap 'web=nan': nan is no share"),
+        (
+            ["--max-epochs", "nan", "--budget", "100", "--tokens", "TOKENS"],
+            ConfigError,
+            "--max-epochs must be a number",
+        ),
         (["--guard", "eval/c"], ConfigError, "eval/c must be targets"),
     ],
 )
 def test_arguments_that_cannot_be_meant_are_named(tmp_path, more, error, says):
     tables(tmp_path)
+    (tmp_path / "t.json").write_text('{"web": 1, "code": 1, "wiki:en": 1, "books": 1}')
     with pytest.raises(error, match=says):
-        run(tmp_path, tmp_path / "o", *more)
+        run(tmp_path, tmp_path / "o", *(str(tmp_path / "t.json") if m == "TOKENS" else m for m in more))
 
 
 def test_tables_that_do_not_fit_are_named(tmp_path):
@@ -156,3 +164,88 @@ def test_table_proxy_answers_for_its_mixtures_only(tmp_path):
     assert np.array_equal(proxy.losses(proxy.mixtures[[3, 1]]), proxy.runs.losses[[3, 1]])
     with pytest.raises(DataError, match="holds no mixture"):
         proxy.losses(np.full((1, 4), 0.25))
+
+
+def test_what_was_left_out_is_printed(tmp_path, capsys):
+    tables(tmp_path)
+    text = (tmp_path / "metrics.csv").read_text().split("\n")
+    run_id, name, index, _, b = text[7].split(",")
+    text[7] = f"{run_id},{name},{index},inf,{b}"
+    (tmp_path / "metrics.csv").write_text("\n".join(text))
+    run(tmp_path, tmp_path / "o")
+    printed = capsys.readouterr().out
+    assert f"note: 1 of 60 runs have a loss that is not finite and are left out, first run '{run_id}'" in printed
+    assert "59 runs, 4 buckets" in printed
+
+
+def test_diverged_runs_and_checkpoints_of_other_files_are_left_out_too(tmp_path, capsys):
+    tables(tmp_path)
+    runs = read_tables(tmp_path / "ratios.csv", tmp_path / "metrics.csv")
+    losses = runs.losses.copy()
+    losses[3] = 1e3
+    rows = list(replace(runs, losses=losses, step=np.full(60, 200)).rows())
+    rows += [replace(row, step=100, losses={t: v + 5 for t, v in row.losses.items()}) for row in rows]
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    write_jsonl(runs_of(rows), folder / "a.jsonl")
+    run(folder, tmp_path / "o")
+    printed = capsys.readouterr().out
+    assert "of 120 checkpoints those of step 200 count" in printed
+    assert "1 of 60 runs diverged and are left out, first 'ratios:id3'" in printed
+
+
+def test_an_objective_that_is_one_target_alone_is_told(tmp_path, capsys):
+    tables(tmp_path)
+    pl.read_csv(tmp_path / "metrics.csv").with_columns(pl.col("eval/b") * 1000).write_csv(tmp_path / "metrics.csv")
+    run(tmp_path, tmp_path / "o")
+    assert "note: the objective is nearly eval/b alone" in capsys.readouterr().out
+    run(tmp_path, tmp_path / "o", "--objective", "eval/a=1000,eval/b=1")
+    assert "nearly" not in capsys.readouterr().out
+
+
+def test_names_may_hold_the_marks_that_part_them():
+    assert pieces("a,b=1,c", ",", ("a,b", "c")) == ["a,b=1", "c"]
+    assert pieces("x+y+z", "+", ("x+y", "z")) == ["x+y", "z"]
+    assert pieces("no,such", ",", ("a",)) == ["no", "such"]
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_the_search(tmp_path):
+    tables(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"--out .*file cannot be written: File exists; name another folder"):
+        run(tmp_path, tmp_path / "file")
+    with pytest.raises(InputError, match="cannot be written: Not a directory"):
+        run(tmp_path, tmp_path / "file" / "below")
+
+
+def test_out_may_be_the_folder_of_the_runs(tmp_path, capsys):
+    tables(tmp_path)
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    write_jsonl(read_tables(tmp_path / "ratios.csv", tmp_path / "metrics.csv"), folder / "a.jsonl")
+    run(folder, folder)
+    first = (folder / "weights.json").read_bytes()
+    run(folder, folder)
+    assert "60 runs stand in more than one file and count once" in capsys.readouterr().out
+    assert (folder / "weights.json").read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"web": 0, "code": 0, "wiki:en": 0, "books": 0}',
+        '{"web": -1, "code": 1, "wiki:en": 1, "books": 1}',
+        '{"web": NaN, "code": 1, "wiki:en": 1, "books": 1}',
+    ],
+)
+def test_sizes_that_are_none_are_refused(tmp_path, content):
+    tables(tmp_path)
+    (tmp_path / "t.json").write_text(content)
+    with pytest.raises(InputError, match=r"t\.json: sizes must be numbers >= 0 and not all 0 \((all are 0|web: )"):
+        run(tmp_path, tmp_path / "o", "--tokens", str(tmp_path / "t.json"))
+
+
+def test_a_seed_below_zero_is_refused_by_the_parser(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        run(tmp_path, tmp_path / "o", "--seed", "-1")
+    assert "'-1' is no whole number >= 0" in capsys.readouterr().err

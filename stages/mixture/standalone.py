@@ -2,7 +2,9 @@
 
 import argparse
 import json
+import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +17,10 @@ from stages.mixture.gaussian import GaussianProcess
 from stages.mixture.law import Law
 from stages.mixture.linear import Ridge
 from stages.mixture.objective import Objective, mean_of, weights_of
+from stages.mixture.outliers import diverged
 from stages.mixture.predict import Predictor
 from stages.mixture.rungs import by_fidelity
-from stages.mixture.runs import Runs, join, read_jsonl, read_parquet
+from stages.mixture.runs import Runs, join, last_checkpoints, read_jsonl, read_parquet
 from stages.mixture.search import search_runs
 from stages.mixture.table import read_tables
 from stages.mixture.trees import CLIMB_TREES, REGMIX_TREES
@@ -36,6 +39,7 @@ PREDICTORS: dict[str, Predictor] = {
 # The papers' pool is 100,000 plain draws; a smaller one refined around its best finds lower predictions (measured:
 # docs/decisions/mixture.md).
 FINAL = FinalRule("argmin", pool=20_000, local_rounds=4)
+MOST = 0.9  # of the objective's variance, by one target of several
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,15 +64,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--group", action="append", default=[], metavar="A+B=SHARE", help="total of several buckets")
     parser.add_argument("--guard", action="append", default=[], metavar="TARGET", help="may not get worse than natural")
     parser.add_argument("--predictor", choices=sorted(PREDICTORS), default="average")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=seed_of, default=0)
     parser.add_argument("--out", type=Path, required=True)
+
+
+def seed_of(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number >= 0")
+    return int(text)
 
 
 def search_command(args: argparse.Namespace) -> int:
     """Writes weights.json, predictor.json, report.md, runs.parquet and plots under --out. Returns 0; raises
     GristmillError subclasses that name what is wrong with the arguments or the runs."""
     runs = read_runs(args.runs, args.ratios, args.metrics)
+    for note in runs.notes:
+        print(f"note: {note}")
+    writable(args.out)
     objective = parse_objective(args.objective, args.direction, args.fit, runs.targets)
+    for note in outweighed(objective, runs):
+        print(f"note: {note}")
     tokens = read_tokens(args.tokens, runs.buckets)
     natural, whence = natural_weights(tokens, runs)
     constraints = parse_constraints(args, runs.buckets, tokens)
@@ -108,7 +123,36 @@ def read_runs(folder: Path | None, ratios: Path | None, metrics: Path | None) ->
         raise InputError(f"--runs {folder}: holds no *.parquet, no *.jsonl and no ratios.csv")
     for path, part in zip(paths[1:], parts[1:], strict=True):
         refuse_others(f"{path}", part, f"{paths[0]}", parts[0])
-    return join(*parts)
+    return without_diverged(last_checkpoints(join(*parts)))
+
+
+def without_diverged(runs: Runs) -> Runs:
+    out = diverged(runs.weights, runs.losses)
+    if not out.any():
+        return runs
+    note = f"{int(out.sum())} of {len(runs)} runs diverged and are left out, first {runs.run_id[int(np.argmax(out))]!r}"
+    return replace(runs.take(~out), notes=(*runs.notes, note))
+
+
+def outweighed(objective: Objective, runs: Runs) -> list[str]:
+    """Where one target varies so much more than the others that their mean is that target."""
+    share = (objective.over(runs.targets) * runs.losses.std(axis=0)) ** 2
+    if np.count_nonzero(share) < 2 or share.max() < MOST * share.sum():
+        return []
+    target = runs.targets[int(np.argmax(share))]
+    return [
+        f"the objective is nearly {target} alone, which varies far more than the others; --objective can weigh them"
+    ]
+
+
+def writable(out: Path) -> None:
+    """Raises InputError before the search, not after it."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise InputError(f"--out {out} cannot be written: {error.strerror}; name another folder") from error
 
 
 def refuse_others(path: str, part: Runs, first_path: str, first: Runs) -> None:
@@ -130,12 +174,28 @@ def parse_objective(text: str, direction: str, fit: str, targets: tuple[str, ...
     if text == "mean":
         pairs = mean_of(targets, "losses").weights
     else:
-        pairs = tuple(parse_pairs(text.split(","), "--objective", default=1.0).items())
+        pairs = tuple(parse_pairs(pieces(text, ",", targets), "--objective", default=1.0).items())
     objective = Objective(
         pairs, "losses" if direction == "losses" else "accuracies", "average" if fit == "average" else "per_target"
     )
     objective.over(targets)
     return objective
+
+
+def pieces(text: str, mark: str, names: Sequence[str]) -> list[str]:
+    """Split at the mark, but not inside one of the names."""
+
+    def named(item: str) -> bool:
+        name, _, number = item.rpartition("=")
+        return item in names or (name in names and mark not in number)
+
+    parts, out = text.split(mark), []
+    while parts:
+        joined = [mark.join(parts[: n + 1]) for n in range(len(parts))]
+        n = max((n for n, item in enumerate(joined) if named(item.strip())), default=0)
+        out.append(joined[n])
+        parts = parts[n + 1 :]
+    return out
 
 
 def parse_pairs(items: Sequence[str], flag: str, default: float | None = None) -> dict[str, float]:
@@ -149,6 +209,8 @@ def parse_pairs(items: Sequence[str], flag: str, default: float | None = None) -
             value = float(number)
         except ValueError:
             raise ConfigError(f"{flag} {item!r}: expected NAME=NUMBER") from None
+        if not np.isfinite(value):
+            raise ConfigError(f"{flag} {item!r}: {number} is no share and no weight")
         if not name or name in out:
             raise ConfigError(f"{flag} {item!r}: the name is {'given twice' if name else 'missing'}")
         out[name] = value
@@ -166,6 +228,11 @@ def read_tokens(path: Path | None, buckets: tuple[str, ...]) -> dict[str, float]
     except (ValueError, AttributeError, TypeError) as error:
         raise InputError(f'--tokens {path}: expected JSON {{"bucket": tokens}} ({error})') from error
     weights_of(tokens, buckets)
+    wrong = [f"{b}: {v:g}" for b, v in tokens.items() if not (np.isfinite(v) and v >= 0)]
+    if wrong or not sum(tokens.values()) > 0:
+        raise InputError(
+            f"--tokens {path}: sizes must be numbers >= 0 and not all 0 ({', '.join(wrong) or 'all are 0'})"
+        )
     missing = sorted(set(buckets) - set(tokens))
     if missing:
         raise InputError(f"--tokens {path} has no size for {', '.join(missing)}")
@@ -185,6 +252,8 @@ def parse_constraints(
 ) -> Constraints:
     if args.budget is not None and tokens is None:
         raise ConfigError("--budget needs --tokens: a cap is tokens x max epochs / budget")
+    if not (np.isfinite(args.max_epochs) and args.max_epochs > 0):
+        raise ConfigError(f"--max-epochs must be a number above 0, not {args.max_epochs}")
     return constraints_from(
         buckets,
         tokens=tokens if args.budget is not None else None,
@@ -194,7 +263,8 @@ def parse_constraints(
         maximum=parse_pairs(args.cap, "--cap"),
         fixed=parse_pairs(args.fix, "--fix"),
         groups=[
-            (name, tuple(name.split("+")), share, share) for name, share in parse_pairs(args.group, "--group").items()
+            (name, tuple(pieces(name, "+", buckets)), share, share)
+            for name, share in parse_pairs(args.group, "--group").items()
         ],
         guard=tuple(args.guard),
     )
