@@ -45,7 +45,7 @@ def ranks(predicted: np.ndarray, truth: np.ndarray) -> float:
     return float(np.mean([spearman(predicted[:, j], truth[:, j]) for j in range(T)]))
 
 
-ONE_CELL = Difference(none=1e-300, amplitudes=(0.4,), lengths=(1.0,), noises=(0.1,))
+ONE_CELL = Difference(slopes=((1.0, 1.0),), none=1e-300, amplitudes=(0.4,), lengths=(1.0,), noises=(0.1,))
 
 
 def covariances(fitted, w: np.ndarray, new: np.ndarray, j: int):
@@ -62,10 +62,10 @@ def test_one_cell_equals_a_gaussian_process_with_offset_and_slope_in_its_covaria
     fitted = ONE_CELL.fit(known(cheap), w, y, np.arange(12), 0)
     for j in range(T):
         c, across, own = covariances(fitted, w, new, j)
-        standard = ((y - fitted.level - cheap(w)) / fitted.scale)[:, j]
+        standard = ((y - fitted.level - cheap(w) + fitted.x_mean) / fitted.scale)[:, j]
         mean = across @ np.linalg.solve(c, standard)
         sd = np.sqrt(own - np.einsum("ij,ji->i", across, np.linalg.solve(c, across.T)))
-        expected = cheap(new)[:, j] + fitted.level[j] + fitted.scale[j] * mean
+        expected = (cheap(new) - fitted.x_mean + fitted.level)[:, j] + fitted.scale[j] * mean
         assert np.allclose(fitted.mean(new)[:, j], expected, atol=1e-9)
         assert np.allclose(fitted.sd(new)[:, j], fitted.scale[j] * sd, atol=1e-9)
         precise = np.linalg.inv(c)
@@ -79,7 +79,7 @@ def test_repeats_of_a_mixture_are_left_out_together():
     groups = np.repeat(np.arange(8), 2)
     fitted = ONE_CELL.fit(known(cheap), w, y, groups, 0)
     c = covariances(fitted, w, w, 0)[0]
-    standard = ((y - fitted.level - cheap(w)) / fitted.scale)[:, 0]
+    standard = ((y - fitted.level - cheap(w) + fitted.x_mean) / fitted.scale)[:, 0]
     precise, at = np.linalg.inv(c), np.array([4, 5])
     left_out = fitted.scale[0] * np.linalg.solve(precise[np.ix_(at, at)], (precise @ standard)[at])
     assert np.allclose(fitted.residuals[at, 0], left_out, atol=1e-9)
@@ -95,6 +95,16 @@ def test_dear_runs_that_only_add_noise_leave_the_order_of_the_rung_below(n):
         y = 0.8 * cheap(w) + 1 + rng.normal(0, 0.3 * cheap(truth).std(), (n, T))
         kept.append(ranks(Doubted().fit(known(cheap), w, y, np.arange(n), 0).mean(truth), cheap(truth)))
     assert np.mean(kept) > 0.98
+
+
+@pytest.mark.parametrize("slope", [0.25, 1.0, 5.0])
+def test_a_rung_of_other_spread_is_scaled(slope):
+    """An early checkpoint's losses differ less between mixtures than the last one's."""
+    truth, w = mixtures(300, 99), mixtures(8, 0)
+    y = slope * cheap(w) + np.random.default_rng(0).normal(0, 0.02 * slope, (8, T))
+    fitted = Doubted().fit(known(cheap), w, y, np.arange(8), 0)
+    error = (fitted.mean(truth) - slope * cheap(truth)).std(axis=0) / (slope * cheap(truth)).std(axis=0)
+    assert error.max() < 0.1
 
 
 def test_a_difference_that_is_there_is_learned():

@@ -11,6 +11,8 @@ import pytest
 
 from pipeline.errors import DataError
 from stages.mixture.gaussian import GaussianProcess
+from stages.mixture.harness import evaluate_split
+from stages.mixture.objective import Objective, fit_table
 from stages.mixture.predict import fit_runs
 from stages.mixture.rungs import Rungs, by_fidelity, label
 from stages.mixture.runs import Fidelity, Runs, join, read_parquet, write_jsonl, write_parquet
@@ -128,27 +130,28 @@ def test_files_of_other_buckets_or_targets_are_named(tmp_path):
 
 
 @pytest.mark.skipif(not REGMIX.is_dir(), reason="needs the shared tables of RegMix")
-def test_regmix_rungs_rank_the_1b_runs_better_than_the_1b_runs_alone(tmp_path):
-    rows = {}
+def test_regmix_rungs_rank_unseen_1b_runs_where_8_alone_cannot(tmp_path):
+    rows = []
     for split, name, size, tokens in (("train", "1m", 1e6, 1e9), ("test", "60m", 6e7, 1e9), ("test", "1B", 1e9, 25e9)):
         paths = (REGMIX / f"{split}_mixture_{name}.csv", REGMIX / f"{split}_pile_loss_{name}.csv")
-        rows[name] = read_tables(*paths, Fidelity("table", size, tokens))
-    top = rows["1B"].take(range(10))
-    reports = {}
-    for label_, parts in (("alone", (top,)), ("rungs", (rows["1m"].take(range(64)), rows["60m"].take(range(64)), top))):
-        folder = tmp_path / label_
-        folder.mkdir()
-        for i, part in enumerate(parts):
-            write_parquet(part, folder / f"{i}.parquet")
-        run(
-            folder,
-            tmp_path / f"{label_}.out",
-            "--objective",
-            "the_pile_pile_cc_val_loss,the_pile_wikipedia_en_val_loss",
-        )
-        reports[label_] = json.loads((tmp_path / f"{label_}.out" / "predictor.json").read_text())
-    assert reports["rungs"]["objective"]["spearman"] > reports["alone"]["objective"]["spearman"]
-    assert [f["dear"]["size"] for f in reports["rungs"]["fidelities"]] == [1e9, 1e9]
+        rows.append(read_tables(*paths, Fidelity("table", size, tokens)))
+    small, middle, large = rows[0].take(range(64)), rows[1].take(range(64)), rows[2]
+    goal = Objective(tuple((f"the_pile_{t}_val_loss", 1.0) for t in ("pile_cc", "github", "arxiv")), "losses")
+    top, rest = large.take(range(8)), large.take(range(8, 64))
+    below = tuple((r, fit_table(goal, r.losses, r.targets)[0]) for r in (small, middle))
+    alone, rungs = (
+        evaluate_split(p, top, rest, goal, 0) for p in (GaussianProcess(), Rungs(GaussianProcess(), below, top))
+    )
+    assert alone.objective.spearman < 0.85 < 0.9 < rungs.objective.spearman
+    assert rungs.objective.rmse < 0.6 * alone.objective.rmse
+    for i, part in enumerate((top, small, middle)):
+        write_parquet(part, tmp_path / f"{i}.parquet")
+    asked = ",".join(name for name, _ in goal.weights)
+    assert run(tmp_path, tmp_path / "o", "--objective", asked) == 0
+    content = json.loads((tmp_path / "o" / "weights.json").read_text())
+    assert [r["size"] for r in content["rungs"]] == [1e6, 6e7, 1e9]
+    report = json.loads((tmp_path / "o" / "predictor.json").read_text())
+    assert [(f["cheap"]["size"], f["shared"]) for f in report["fidelities"]] == [(1e6, 0), (6e7, 0)]
 
 
 def test_a_left_out_mixture_is_left_out_on_every_rung(monkeypatch):

@@ -23,7 +23,9 @@ class Difference:
     """Settings. Amplitudes and noises are in units of the upper rung's spread of losses."""
 
     transform: str = "cbrt"  # of the weights
-    slope_sd: float = 0.3  # around 1: losses of two sizes of a model fall alike
+    # Of this rung's losses on those below, and their odds: losses of two sizes of a model fall about alike.
+    slopes: tuple[tuple[float, float], ...] = ((0.25, 0.05), (0.5, 0.15), (1.0, 0.6), (2.0, 0.15), (4.0, 0.05))
+    slope_sd: float = 0.3  # of a slope, around each of them
     none: float = 0.5  # that there is no difference, before any run speaks
     amplitudes: tuple[float, ...] = (0.1, 0.2, 0.4, 0.8, 1.6)
     lengths: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0)  # times the root of the number of buckets
@@ -42,9 +44,8 @@ class Difference:
         centre, width = raw.mean(axis=0), raw.std(axis=0)
         # A bucket that hardly moves says nothing; without the floor, noise in it would count like a real step.
         width = np.maximum(width, 1e-3 * max(float(width.max()), 1e-9))
-        level = losses.mean(axis=0) - x.mean(axis=0)
-        along, y = (x - x.mean(axis=0)) / scale, (losses - level - x) / scale
-        precision = np.array([OFFSET_SD**-2, self.slope_sd**-2])
+        level, z = losses.mean(axis=0), (raw - centre) / width
+        along, y = (x - x.mean(axis=0)) / scale, (losses - level) / scale
         prior = np.exp(-0.5 * ((np.log(self.lengths) - LENGTH_MEAN) / LENGTH_SD) ** 2)
         planes = []
         for i, (length, belief) in enumerate(zip(self.lengths, prior / prior.sum(), strict=True)):
@@ -52,9 +53,11 @@ class Difference:
             cells = [(a, s) for a in (*[0.0][i:], *self.amplitudes) for s in self.noises]
             some = belief * (1 - self.none) / len(self.amplitudes)
             log_prior = np.log([some if a > 0 else self.none for a, _ in cells])
-            planes.append(
-                plane((raw - centre) / width, length * k**0.5, np.array(cells), log_prior, along, y, precision)
-            )
+            reach = length * k**0.5
+            turned = np.linalg.eigh(matern(z, z, reach))
+            for slope, odds in self.slopes:
+                basis = Basis(slope, np.array([OFFSET_SD, self.slope_sd * slope]) ** -2.0, along)
+                planes.append(plane(z, reach, turned, np.array(cells), log_prior + np.log(odds), basis, y))
         shares = posterior(np.concatenate([p.evidence for p in planes]))
         parts = np.split(shares, np.cumsum([len(p.cells) for p in planes])[:-1])
         kept = tuple(p.weighed(s) for p, s in zip(planes, parts, strict=True) if (s > 0).any())
@@ -71,8 +74,17 @@ def posterior(evidence: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
+class Basis:
+    """What every cell has beside its difference: an offset around 0 and a slope on `along` around `slope`."""
+
+    slope: float
+    precision: np.ndarray  # (2,) of the offset and the slope
+    along: np.ndarray  # (n, t) the rung below, scaled
+
+
+@dataclass(frozen=True, eq=False)
 class Plane:
-    """All cells (c) of one length: K = U diag(values) U^T, C = amplitude^2 K + noise^2 I, plus the basis [1, along]
+    """All cells (c) of one length and slope: K = U diag(values) U^T, C = amplitude^2 K + noise^2 I, plus the basis
     with its prior, integrated out."""
 
     z: np.ndarray  # (n, k)
@@ -83,7 +95,7 @@ class Plane:
     one: np.ndarray  # (n,) U^T 1
     along: np.ndarray  # (n, t) U^T of the rung below, scaled
     gram: np.ndarray  # (c, t, 2, 2) B^T C^-1 B + prior, inverted
-    beta: np.ndarray  # (c, t, 2) mean of offset and slope - 1
+    beta: np.ndarray  # (c, t, 2) mean of offset and slope
     alpha: np.ndarray  # (c, n, t) C^-1 (y - B beta)
     evidence: np.ndarray  # (c, t) log, with the prior of the cell
     shares: np.ndarray  # (c, t)
@@ -136,26 +148,27 @@ class Plane:
 def plane(
     z: np.ndarray,
     length: float,
+    eigen: tuple[np.ndarray, np.ndarray],
     cells: np.ndarray,
     log_prior: np.ndarray,
-    along: np.ndarray,
+    basis: Basis,
     y: np.ndarray,
-    precision: np.ndarray,
 ) -> Plane:
-    """y, along (n, t); precision (2,) of offset and slope."""
-    values, vectors = np.linalg.eigh(matern(z, z, length))
+    """eigen: values (n,) and vectors (n, n) of the kernel; y (n, t)."""
+    values, vectors = eigen
     variance = cells[:, :1] ** 2 * np.maximum(values, 0.0) + cells[:, 1:] ** 2  # (c, n)
     inverse = 1.0 / variance
-    one, second, turned = vectors.sum(axis=0), vectors.T @ along, vectors.T @ y
+    one, second, turned = vectors.sum(axis=0), vectors.T @ basis.along, vectors.T @ (y - basis.slope * basis.along)
     rows = np.stack([np.broadcast_to(one[:, None], second.shape), second])  # (2, n, t)
-    gram = np.einsum("cn,pnt,qnt->ctpq", inverse, rows, rows, optimize=True) + np.diag(precision)
+    gram = np.einsum("cn,pnt,qnt->ctpq", inverse, rows, rows, optimize=True) + np.diag(basis.precision)
     right = np.einsum("cn,pnt,nt->ctp", inverse, rows, turned, optimize=True)
     solved = np.linalg.inv(gram)
     beta = np.einsum("ctpq,ctq->ctp", solved, right)
     quadratic = inverse @ turned**2 - (right * beta).sum(axis=2)
-    log_det = np.log(variance).sum(axis=1)[:, None] + np.linalg.slogdet(gram)[1] - np.log(precision).sum()
+    log_det = np.log(variance).sum(axis=1)[:, None] + np.linalg.slogdet(gram)[1] - np.log(basis.precision).sum()
     alpha = vectors @ (inverse[:, :, None] * (turned - np.einsum("pnt,ctp->cnt", rows, beta)))
     evidence = log_prior[:, None] - 0.5 * (quadratic + log_det)
+    beta = beta + np.array([0.0, basis.slope])
     return Plane(z, length, cells, vectors, inverse, one, second, solved, beta, alpha, evidence, np.empty(0))
 
 
@@ -171,7 +184,7 @@ class FittedDifference:
     centre: np.ndarray  # (k,) and
     width: np.ndarray  # (k,) of the transformed weights
     x_mean: np.ndarray  # (t,) of the rung below
-    level: np.ndarray  # (t,) this rung's mean minus the one below's
+    level: np.ndarray  # (t,) this rung's mean
     scale: np.ndarray  # (t,)
     planes: tuple[Plane, ...]
     residuals: np.ndarray  # (n, t) leave-one-run-out
@@ -179,7 +192,7 @@ class FittedDifference:
     @property
     def slope(self) -> np.ndarray:
         """(t,) of this rung's losses on those below."""
-        return 1.0 + np.add.reduce([(p.shares * p.beta[:, :, 1]).sum(axis=0) for p in self.planes])
+        return np.add.reduce([(p.shares * p.beta[:, :, 1]).sum(axis=0) for p in self.planes])
 
     @property
     def noise(self) -> np.ndarray:
@@ -195,7 +208,7 @@ class FittedDifference:
         for p in self.planes:
             out += (p.shares * p.beta[:, :, 0]).sum(axis=0) + along * (p.shares * p.beta[:, :, 1]).sum(axis=0)
             out += p.kernel(z) @ np.einsum("ct,cnt->nt", p.shares * p.cells[:, :1] ** 2, p.alpha)
-        return x + self.level + self.scale * out
+        return self.level + self.scale * out
 
     def own_sd(self, weights: np.ndarray) -> np.ndarray:
         """(n, t) without what is unknown of the rung below."""
