@@ -42,7 +42,7 @@ def by_fidelity(runs: Runs) -> tuple[Runs, ...]:
     """The runs of each fidelity, from cheap to dear: by parameters times training tokens (by parameters alone where a
     model's tokens are not known), then by tokens; n-grams are cheapest.
 
-    Raises DataError for two fidelities that nothing tells apart, or for a rung of fewer than two mixtures.
+    Raises DataError for two fidelities that nothing tells apart, or for a rung with too few mixtures.
     """
     kinds = sorted(set(runs.fidelity))
     unsized = [f for f in kinds if f.size <= 0 and f.kind != "ngram"]
@@ -60,11 +60,12 @@ def by_fidelity(runs: Runs) -> tuple[Runs, ...]:
                 f"two fidelities ({label(low)}; {label(high)}) are as dear as each other: leave one of them out"
             )
     rungs = tuple(runs.take(np.array([f == kind for f in runs.fidelity])) for kind in kinds)
-    for rung in rungs if len(rungs) > 1 else ():
-        if len(np.unique(rung.groups())) < 2:
+    for least, rung in zip((*[2] * (len(rungs) - 1), 3), rungs, strict=True) if len(rungs) > 1 else ():
+        mixtures = len(np.unique(rung.groups()))
+        if mixtures < least:
             raise DataError(
-                f"one fidelity ({label(rung.fidelity[0])}) has runs of one mixture only ({len(rung)}); among several, "
-                "each needs two mixtures at least: add runs, or leave this fidelity out"
+                f"one fidelity ({label(rung.fidelity[0])}) has runs of {mixtures} different mixtures ({len(rung)} runs); "
+                "two at least where it helps, three where it is predicted: add runs, or leave this fidelity out"
             )
     return rungs
 
