@@ -101,7 +101,8 @@ def test_cross_validation_of_shuffled_losses_finds_no_signal():
 @pytest.mark.parametrize(("mixtures", "repeat"), [(1, 1), (1, 20), (2, 1), (2, 5)])
 def test_too_few_mixtures_are_refused_in_so_many_words(mixtures, repeat):
     few = runs(mixtures, repeat=repeat)
-    with pytest.raises(DataError, match="different mixtures say nothing about weights; three mixtures at least"):
+    says = f"{mixtures * repeat} runs of {mixtures} different mixtures say nothing about weights; three mixtures"
+    with pytest.raises(DataError, match=says):
         cross_validate(GaussianProcess(), few, mean_of(("x", "y"), "losses"), 5, 0)
 
 

@@ -15,6 +15,7 @@ from stages.mixture.predict import (
     normalised,
     objective_mean,
     objective_sd,
+    refuse_few,
     refuse_leak,
 )
 from stages.mixture.runs import Fidelity, Runs
@@ -101,6 +102,7 @@ def score_of(target: str, measured: np.ndarray, mean: np.ndarray, sd: np.ndarray
 
 def cross_validate(predictor: Predictor, runs: Runs, objective: Objective, folds: int, seed: int) -> PredictorReport:
     """Grouped by run: checkpoints and repeats of a run never stand on both sides."""
+    refuse_few(runs, 3)
     columns, mix = fit_table(objective, runs.losses, runs.targets)
     groups = runs.groups()
     mean, sd = np.empty_like(columns), np.empty_like(columns)

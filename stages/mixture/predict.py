@@ -120,14 +120,18 @@ def objective_sd(fitted: Fitted, weights: np.ndarray, mix: np.ndarray, noise: bo
 def fit_runs(predictor: Predictor, runs: Runs, columns: np.ndarray, seed: int) -> Fitted:
     """Fits on what the proxies really saw (the realised weights), without runs that diverged; on one BLAS thread, so
     that sums have one order."""
+    refuse_few(runs, 2)
+    with threadpool_limits(1):
+        return predictor.fit(*steady(normalised(runs.realised), columns, runs.groups()), seed)
+
+
+def refuse_few(runs: Runs, least: int) -> None:
     mixtures = len(np.unique(runs.groups()))
-    if mixtures < 2:
+    if mixtures < least:
         raise DataError(
             f"{len(runs)} runs of {mixtures} different mixtures say nothing about weights; three mixtures at least, "
             "for one is left out to judge by"
         )
-    with threadpool_limits(1):
-        return predictor.fit(*steady(normalised(runs.realised), columns, runs.groups()), seed)
 
 
 def normalised(weights: np.ndarray) -> np.ndarray:
