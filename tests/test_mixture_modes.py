@@ -268,6 +268,24 @@ def test_batches_in_any_order_give_the_same_bytes(tmp_path):
     assert files(tmp_path / "a") == files(tmp_path / "b")
 
 
+def test_a_single_bucket_and_few_documents_are_searched_too(tmp_path):
+    given = planted(tmp_path, docs=20)
+    one = FakeCorpus([given.frames[0].with_columns(bucket=pl.lit("all"))], given.artifacts, given.scratch)
+    found = run(mode("both"), one, tmp_path / "one")
+    assert weights(found) == {"all": 1.0}
+    assert found["search"]["parameters"]["found"] is True
+    few = FakeCorpus([given.frames[0].head(2)], given.artifacts, given.scratch)
+    assert weights(run(mode("quadmix"), few, tmp_path / "few")) == {"poor": 1.0}
+
+
+def test_the_papers_search_draws_fits_trees_and_averages(tmp_path):
+    pytest.importorskip("lightgbm")
+    stage = replace(mode("quadmix"), parameters=ParameterSection(method="random", runs=300))
+    parameters = run(stage, planted(tmp_path), tmp_path / "out")["search"]["parameters"]
+    assert (parameters["method"], parameters["runs"]) == ("random", 300)
+    assert parameters["measured_objective"] <= parameters["climb_measured"]
+
+
 def test_climb_writes_no_parameters_and_reads_no_quality(tmp_path):
     run(QUICK, corpus(tmp_path), tmp_path / "out")
     assert not (tmp_path / "out" / "parameters.json").exists()

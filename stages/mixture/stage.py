@@ -89,7 +89,7 @@ class Mixture:
     command: CommandSection = COMMAND
     confirm: ConfirmSection | None = CONFIRM  # the check after the search; null: none
     parameters: ParameterSection = PARAMETERS
-    copying: Copying = COPYING
+    copying: Copying = COPYING  # not a key of this section: what quadmix and sample say (modes quadmix and both)
     seed: int = 0  # of the search
     threads: int = 2  # fixed, so that results do not depend on the machine's size
     name: ClassVar = "mixture"
