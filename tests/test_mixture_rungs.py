@@ -73,12 +73,18 @@ def test_a_rung_of_too_few_mixtures_is_named():
     one, two = made(1, SMALL), made(2, LARGE)
     again = join(one, replace(one, run_id=("again",)))
     for few, other, says in (
-        (again, made(5, LARGE), r"\(table, 1M parameters, 1B tokens\) has runs of 1 different mixtures \(2 runs\)"),
-        (two, made(5, SMALL), r"\(table, 1B parameters, 25B tokens\) has runs of 2 different mixtures \(2 runs\)"),
+        (again, made(5, LARGE), r"\(table, 1M parameters, 1B tokens\) has 2 runs of 1 different"),
+        (two, made(5, SMALL), r"\(table, 1B parameters, 25B tokens\) has 2 runs of 2 different"),
     ):
         with pytest.raises(DataError, match=says):
             by_fidelity(join(few, other))
     assert len(by_fidelity(join(made(2, SMALL), made(3, LARGE)))) == 2
+
+
+def test_label_says_kind_size_and_tokens():
+    assert label(Fidelity("gpt", 231_744, 2e5)) == "gpt, 232K parameters, 200K tokens"
+    assert label(Fidelity("table", 999_999)) == "table, 1M parameters"
+    assert label(Fidelity()) == "table"
 
 
 def test_runs_of_two_fidelities_choose_by_the_dearest(tmp_path, capsys):

@@ -64,8 +64,8 @@ def by_fidelity(runs: Runs) -> tuple[Runs, ...]:
         mixtures = len(np.unique(rung.groups()))
         if mixtures < least:
             raise DataError(
-                f"one fidelity ({label(rung.fidelity[0])}) has runs of {mixtures} different mixtures ({len(rung)} runs); "
-                "two at least where it helps, three where it is predicted: add runs, or leave this fidelity out"
+                f"one fidelity ({label(rung.fidelity[0])}) has {len(rung)} runs of {mixtures} different mixtures: "
+                "two at least where it helps, three where it is predicted; add runs, or leave this fidelity out"
             )
     return rungs
 
