@@ -147,7 +147,9 @@ def search_outside(
                 rows.append([(scores[:n].min() - tabled.min()) / middle for n in steps])
             if rows:
                 regret[name] = np.array(rows)
-                cells = [f"{np.median(c):.3f} [{c.mean():.3f}]" for c in regret[name].T]
+                cells = [f"{np.median(c):.3f} [{c.mean():.3f}]" for c in regret[name].T] + ["-"] * (
+                    len(at) - len(steps)
+                )
                 ahead = [mean_interval(c) for c in (regret[name] - regret[default]).T]
                 spent = (time.process_time() - started) / seeds
                 print(f"{label} | {name} | {' | '.join(cells)} | {', '.join(ahead)} | {spent:.1f}", flush=True)
