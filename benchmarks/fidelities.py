@@ -31,7 +31,7 @@ def rungs(repeats: int) -> None:
     for n1, n60 in ((0, 0), (128, 0), (512, 0), (0, 128), (0, 256), (128, 128), (512, 256)):
         whole = n1 in (0, len(train)) and n60 in (0, len(test60))  # then every seed takes the same runs
         fits = [below(n1, n60, s) for s in range(1 if whole else repeats)]
-        for n in (0, 4, 8, 16, 32):
+        for n in (0, 8, 16, 32):
             if n == 0 and n1 == n60 == 0:
                 continue
             rows = []
@@ -61,7 +61,7 @@ def pairs(repeats: int) -> None:
             continue
         for label, columns in ((cheap, low.losses), (f"{cheap}, wrong targets", np.roll(low.losses, 1, axis=1))):
             fitted = fit_runs(PREDICTOR, low, columns, 0)
-            for n in (4, 8, 12):
+            for n in (8, 12):
                 compare(f"{label} | {dear}", fitted, high, n, repeats)
 
 

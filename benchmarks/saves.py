@@ -35,7 +35,7 @@ from stages.mixture.table import TableProxy, table_runs
 from stages.mixture.trials import Trials
 
 AT = (1, 2, 4, 8, 12, 16, 24, 32)
-FITTED = (4, 8, 12, 16, 24, 32, 48)
+FITTED = (8, 12, 16, 24, 32, 48)
 
 
 @dataclass(frozen=True, eq=False)
