@@ -100,9 +100,9 @@ class View:
         expected = shares(copies, self.docs.tokens, self.docs.cell)
         if self.draws is None:
             return expected
-        size = np.bincount(self.docs.cell, weights=self.docs.tokens)
-        mass = np.bincount(self.docs.cell, weights=copies * self.docs.tokens)
-        whole = np.floor(mass / np.maximum(size, 1e-9) + 1 - self.draws) * size
+        size = np.bincount(self.docs.cell, weights=self.docs.tokens + 1)  # and the end, which the proxy reads, too
+        mass = np.bincount(self.docs.cell, weights=copies * (self.docs.tokens + 1))
+        whole = np.floor(mass / size + 1 - self.draws) * size
         return whole / whole.sum() if whole.sum() > 0 else expected
 
     def misplaced(self, copies: np.ndarray) -> float:
@@ -140,8 +140,10 @@ def view(
 
 
 def given(task: Task, seen: View, section: ProxySection, on: Targets, shelf: Shelf) -> Material:
-    spent = max(1, round(task.budget * section.share(task.available, task.budget)))
-    return material(seen.reading, seen.names, on, spent, shelf, task.tokens)
+    spent = task.budget * section.share(task.available, task.budget)
+    if seen.draws is not None:  # all of these documents at the rate of the corpus
+        spent = task.budget / task.available * (seen.docs.tokens + 1).sum()
+    return material(seen.reading, seen.names, on, max(1, round(spent)), shelf, task.tokens)
 
 
 def proxy_of(task: Task, seen: View, section: ProxySection, m: Material, seed: int, like: NgramProxy | None) -> Proxy:
