@@ -82,11 +82,16 @@ def load_class(reference: str) -> type[Stage]:
 
 
 def thaw(frozen: Mapping[str, object]) -> Stage:
-    from pydantic import TypeAdapter
+    """Raises ConfigError where the class is gone or has other fields."""
+    from pydantic import TypeAdapter, ValidationError
 
     cls = load_class(str(frozen["class"]))
     adapter: TypeAdapter[Stage] = TypeAdapter(cls)
-    return adapter.validate_json(json.dumps(frozen["fields"]), strict=True)
+    try:
+        return adapter.validate_json(json.dumps(frozen["fields"]), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(f"{frozen['class']}, {'.'.join(map(str, first['loc']))}: {first['msg'].lower()}") from None
 
 
 def fingerprint(stage: Stage) -> str:

@@ -49,7 +49,7 @@ def survey(recipe: Recipe, store: Store, until: str | None) -> Situation:
     path = store.root / "plan.json"
     old = None
     if path.is_file():
-        old = load_plan(path)
+        old = load_plan(path, past=True)
     elif store.root.is_dir() and any(
         p.name not in (".lock", ".workers.lock", "failures", "logs") for p in store.root.iterdir()
     ):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from pipeline import schema
-from pipeline.errors import PlanError
+from pipeline.errors import ConfigError, PlanError
 from pipeline.fingerprint import digest, fingerprint, freeze, stage_fields, thaw
 from pipeline.stage import Annotator, Gate, Part, Reads, Reducer, Sink, Source, Stage
 from pipeline.store import Store
@@ -211,16 +211,31 @@ def chain(stages: Sequence[Stage], fingerprints: Sequence[str]) -> tuple[Step, .
     return tuple(steps)
 
 
-def load_plan(path: Path) -> Plan:
-    """The saved plan, with its fingerprints as saved: what a worker computes is what the parent planned."""
+def load_plan(path: Path, past: bool = False) -> Plan:
+    """The saved plan, with its fingerprints as saved: what a worker computes is what the parent planned.
+
+    Raises PlanError where a stage is another version's; a plan of the `past` is without such stages.
+    """
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise PlanError(f"{path.parent} is not a run folder (no plan.json); start one with gristmill run") from None
-    stages = [thaw(s) for s in saved["steps"]]
+    stages: list[Stage] = []
+    marks: list[str] = []
+    for frozen in saved["steps"]:
+        try:
+            stages.append(thaw(frozen))
+        except ConfigError as error:
+            if past:
+                continue
+            raise PlanError(
+                f"{path.parent} was planned by another version of Gristmill or of a stage ({error}); "
+                "gristmill run goes on from it, anything else needs that version"
+            ) from error
+        marks.append(frozen["fingerprint"])
     for stage in stages:
         schema.register(getattr(stage, "columns", ()))
-    steps = chain(stages, [s["fingerprint"] for s in saved["steps"]])
+    steps = chain(stages, marks)
     return Plan(saved["name"], saved["config_digest"], steps, tuple(Part(**p) for p in saved["parts"]))
 
 

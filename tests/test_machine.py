@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -18,7 +19,7 @@ from pipeline.errors import DataError, PlanError
 from pipeline.executors import LocalEngine
 from pipeline.launch import RunFailed, describe, launch, refuse, survey
 from pipeline.ledger import read_books
-from pipeline.plan import check, make_plan
+from pipeline.plan import check, load_plan, make_plan
 from pipeline.progress import Progress
 from pipeline.store import Store
 
@@ -86,6 +87,25 @@ def test_books_every_record_has_one_fate(undisturbed: Path):
 def test_any_number_of_workers_same_bytes(lines: Path, undisturbed: Path, tmp_path: Path, workers: int):
     go(lines, tmp_path / "run", workers, gate={"min_words": 3})
     assert corpus_digest(tmp_path / "run") == corpus_digest(undisturbed)
+
+
+@pytest.mark.parametrize("change", [{"fields": {"min_words": "three"}}, {"class": "toy:WordsGateOfOld"}])
+def test_a_plan_of_another_version_is_named_and_a_run_goes_on_from_its_files(
+    undisturbed: Path, lines: Path, tmp_path: Path, change: dict
+):
+    out = tmp_path / "run"
+    shutil.copytree(undisturbed, out)
+    saved = json.loads((out / "plan.json").read_text())
+    gate = next(s for s in saved["steps"] if s["class"] == "toy:WordsGate")
+    gate |= change
+    (out / "plan.json").write_text(json.dumps(saved))
+    with pytest.raises(PlanError, match=r"another version .*toy:WordsGate.*gristmill run goes on from it"):
+        load_plan(out / "plan.json")
+    times = dataset_times(out, "ingest")
+    go(lines, out, gate={"min_words": 3})
+    assert corpus_digest(out) == corpus_digest(undisturbed)
+    assert dataset_times(out, "ingest") == times
+    load_plan(out / "plan.json")
 
 
 def test_parts_in_any_order_and_any_world_size_same_bytes(lines: Path, undisturbed: Path, tmp_path: Path):
