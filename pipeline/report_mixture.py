@@ -329,6 +329,7 @@ def summary_rows(summary: Mapping[str, object]) -> list[Html]:
     for name, value in summary.items():
         if (
             name == "verdict"
+            or value == []
             or isinstance(value, dict)
             or (isinstance(value, list) and value and isinstance(value[0], dict))
         ):
