@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# By file: fixtures that run the main job are made once. Two, for tests start workers of their own.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .PHONY: quickstart test test-fast check clean
 
@@ -19,10 +21,10 @@ quickstart: $(VENV)/.installed
 	$(BIN)/gristmill run configs/quickstart.yaml --out quickstart/run
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-fast: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
