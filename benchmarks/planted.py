@@ -12,6 +12,7 @@ import time
 import numpy as np
 from tables import mean_interval, regmix_tables
 
+from pipeline.kernels.quadmix import Shape, sampling_value
 from stages.mixture.average import Average
 from stages.mixture.bayes import REFINED, Bayes
 from stages.mixture.choose import ARGMIN
@@ -19,7 +20,7 @@ from stages.mixture.constraints import unconstrained
 from stages.mixture.objective import Objective, mean_of
 from stages.mixture.search import Method, SearchResult, search, search_runs
 from stages.mixture.sweeps import Climb, OneShot
-from stages.mixture.theta import Evaluate, QuadmixSpace, ThetaSearch, TrustRegion, sampling_value
+from stages.mixture.theta import Evaluate, QuadmixSpace, ThetaSearch, TrustRegion
 from stages.mixture.trees import CLIMB_TREES
 
 UTILITY = Objective((("utility", 1.0),), "accuracies")
@@ -152,7 +153,7 @@ def theta_world(space: QuadmixSpace, seed: int) -> Evaluate:
         p, kept, good = space.unpack(values), np.zeros(len(NEED)), 0.0
         for m in range(len(NEED)):
             rank = ((ranks[m] @ p["alpha"][m]).argsort().argsort() + 1) / DOCS
-            s = sampling_value(rank, p["lambda"][m], p["omega"][m], p["eta"][m], p["epsilon"][m])
+            s = sampling_value(rank, Shape(p["lambda"][m], p["omega"][m], p["eta"][m], p["epsilon"][m]))
             kept[m] = s.sum()
             good += NEED[m] * (s * quality[m]).sum() / s.sum()
         return float((NEED * np.log(NEED / kept * kept.sum())).sum() + 0.5 * (2.2 - good))

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from pipeline.kernels.quadmix import Shape, kept_ratio, sampling_value
 from stages.mixture.objective import Objective
-from stages.mixture.theta import QuadmixSpace, ThetaSearch, TrustRegion, sampling_value
+from stages.mixture.theta import QuadmixSpace, ThetaSearch, TrustRegion
 
 DOMAINS, CRITERIA, DOCS = 4, 3, 400
 NEED = np.array([0.5, 0.3, 0.15, 0.05])
@@ -41,29 +42,21 @@ def test_ranges_are_the_papers(scale, median):
     assert max(p["epsilon"].max() for p in parts) <= 1e-3
 
 
-def test_sampling_value_steps_down_at_omega():
-    rank = np.array([0.0, 0.04, 0.05, 0.0501, 1.0])
-    s = sampling_value(rank, 50.0, 0.05, 0.7, 0.001)
-    assert s[2] == pytest.approx(1.001)
-    assert s[3] == s[4] == 0.001
-    assert (np.diff(s) <= 0).all()
-    assert (sampling_value(rank, 1000.0, 0.1, 1.0, 0.001) <= 2.001).all()
+@pytest.mark.parametrize(("scale", "expected"), [("log10", 0.061), ("linear", 0.070)])
+def test_drawn_shapes_keep_the_share_of_the_specification(scale, expected):
+    space = QuadmixSpace(1, 8_000, lambda_scale=scale)
+    p = space.unpack(thetas(space, 1)[0])
+    shapes = zip(p["lambda"], p["omega"], p["eta"], p["epsilon"], strict=True)
+    assert np.mean([kept_ratio(Shape(*map(float, s))) for s in shapes]) == pytest.approx(expected, abs=0.001)
 
 
-def test_sampling_value_keeps_the_share_of_the_closed_form():
-    rank = (np.arange(2_000_000) + 0.5) / 2_000_000
-    for steep, omega, eps in ((30.0, 0.08, 0.0005), (300.0, 0.05, 0.0)):
-        closed = 2 / steep * (np.log1p(np.exp(steep * omega)) - np.log(2)) + eps
-        assert sampling_value(rank, steep, omega, 1.0, eps).mean() == pytest.approx(closed, abs=1e-5)
-
-
-def world(seed: int):
+def world(seed: int, scale: str = "log10"):
     """Three criteria see a latent quality through noise 0.3, 1 and 3; the loss wants NEED's shares and good texts."""
     rng = np.random.default_rng(seed)
     quality = rng.normal(size=(DOMAINS, DOCS))
     seen = np.stack([quality + rng.normal(size=quality.shape) * sd for sd in (0.3, 1.0, 3.0)], axis=2)
     ranks = (-seen).argsort(axis=1).argsort(axis=1) / DOCS
-    space = QuadmixSpace(CRITERIA, DOMAINS)
+    space = QuadmixSpace(CRITERIA, DOMAINS, lambda_scale=scale)
 
     def evaluate(batch: np.ndarray) -> np.ndarray:
         out = np.empty((len(batch), 1))
@@ -72,7 +65,7 @@ def world(seed: int):
             for m in range(DOMAINS):
                 merged = ranks[m] @ p["alpha"][m]
                 rank = (merged.argsort().argsort() + 1) / DOCS
-                s = sampling_value(rank, p["lambda"][m], p["omega"][m], p["eta"][m], p["epsilon"][m])
+                s = sampling_value(rank, Shape(p["lambda"][m], p["omega"][m], p["eta"][m], p["epsilon"][m]))
                 kept[m] = s.sum()
                 good += NEED[m] * (s * quality[m]).sum() / s.sum()
             share = kept / kept.sum()
@@ -82,8 +75,9 @@ def world(seed: int):
     return space, evaluate
 
 
-def test_planted_parameters_are_recovered():
-    space, evaluate = world(0)
+@pytest.mark.parametrize("scale", ["log10", "linear"])
+def test_planted_parameters_are_recovered(scale):
+    space, evaluate = world(0, scale)
     found = ThetaSearch(600, 20_000).run(space, evaluate, LOSS, ("loss",), 0)
     loss, ran = float(evaluate(found.theta[None])[0, 0]), found.losses[:, 0]
     assert loss < 0.4 * np.median(ran)

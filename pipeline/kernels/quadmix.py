@@ -10,7 +10,6 @@ from typing import Literal
 import numpy as np
 
 EtaMode = Literal["power", "factor"]
-LambdaScale = Literal["log10", "linear"]
 
 UNKNOWN_RANK = 0.5  # of a document without any quality score: it is taken as often as the middle of its bucket
 
@@ -87,36 +86,3 @@ def kept_ratio(shape: Shape, eta_mode: EtaMode = "power") -> float:
         points = middle + half * nodes
         total += half * float(weights @ (sampling_value(points, shape, eta_mode) - shape.floor))
     return total + shape.floor
-
-
-@dataclass(frozen=True)
-class Parameters:
-    """One draw of Algorithm 1. alphas (buckets, criteria), rows sum to 1; shapes, one per bucket."""
-
-    alphas: np.ndarray
-    shapes: tuple[Shape, ...]
-
-
-def sample_parameters(
-    rng: np.random.Generator,
-    n_criteria: int,
-    n_domains: int,
-    lambda_scale: LambdaScale = "log10",
-    max_cut: float = 0.1,
-    max_floor: float = 0.001,
-    global_weight: bool = True,
-) -> Parameters:
-    """Algorithm 1. The paper's text prints "103 lambda": 10^(3 lambda) by default, or 1000 lambda.
-
-    Without the global weight every criterion's mean weight over the domains would be about 1 / n_criteria.
-    """
-    shared = rng.uniform(size=n_criteria)
-    shared = shared / shared.sum() if global_weight else np.full(n_criteria, 1.0 / n_criteria)
-    alphas = shared * rng.uniform(size=(n_domains, n_criteria))
-    draws = rng.uniform(size=(n_domains, 4))
-    slopes = 10.0 ** (3.0 * draws[:, 0]) if lambda_scale == "log10" else 1000.0 * draws[:, 0]
-    shapes = tuple(
-        Shape(float(s), float(max_cut * d[1]), float(d[2]), float(max_floor * d[3]))
-        for s, d in zip(slopes, draws, strict=True)
-    )
-    return Parameters(alphas / alphas.sum(axis=1, keepdims=True), shapes)

@@ -72,12 +72,6 @@ class QuadmixSpace:
         }
 
 
-def sampling_value(rank: np.ndarray, steep: float, omega: float, eta: float, epsilon: float) -> np.ndarray:
-    """S(rank), equation 3: expected copies of a document whose quality rank (0 best) is `rank`."""
-    inside = (2.0 / (1.0 + np.exp(-np.clip(steep * (omega - rank), -700, 700)))) ** eta
-    return np.where(rank <= omega, inside, 0.0) + epsilon
-
-
 @dataclass(frozen=True, eq=False)
 class ThetaResult:
     theta: np.ndarray  # (p,)
