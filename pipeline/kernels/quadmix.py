@@ -1,4 +1,4 @@
-"""QuaDMix's formulas: ranks measured in tokens, the sampling value, Algorithm 1 (arXiv:2504.16511, 3.1-3.2).
+"""QuaDMix's formulas: ranks measured in tokens, the sampling value, what it keeps (arXiv:2504.16511, 3.1).
 
 The paper's criteria are better when smaller; ours when larger. Ranks keep the paper's sense: small is good.
 """
