@@ -88,6 +88,18 @@ def test_cross_validation_of_a_good_predictor_is_high_and_calibrated():
     assert [s.target for s in report.targets] == ["x", "y"]
 
 
+def test_runs_that_a_good_search_made_near_the_optimum_are_a_signal():
+    """Six runs of a design and 42 near the optimum, where noise is all that orders them."""
+    rng = np.random.default_rng(0)
+    w = np.concatenate([rng.dirichlet(np.ones(5), 6), rng.dirichlet([900, 20, 40, 20, 20], 42)])
+    y = 3 - 4 * np.log(w[:, :1] + 0.03) + rng.normal(0, 0.3, (48, 1))
+    table = table_runs(w, y, tuple("abcde"), ("x",), tuple(map(str, range(48))), Fidelity())
+    report = cross_validate(GaussianProcess(), table, mean_of(("x",), "losses"), 5, 0)
+    assert spearman_interval(report.objective.spearman, 48, 0.99)[0] <= 0
+    assert report.correlation > 0.95
+    assert report.found_signal
+
+
 def test_cross_validation_of_shuffled_losses_finds_no_signal():
     table, found = runs(60), 0
     for seed in range(20):

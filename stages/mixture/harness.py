@@ -73,10 +73,19 @@ class PredictorReport:
     fidelities: "tuple[Across, ...]" = ()  # of a search over several: how far the cheap ones rank like the dear ones
 
     @property
+    def correlation(self) -> float:
+        """Pearson's, of measured and predicted objective; 0 where one side does not vary."""
+        measured, predicted = np.array(self.points).T
+        spread = float(measured.std() * predicted.std())
+        return float(np.mean((measured - measured.mean()) * (predicted - predicted.mean()))) / spread if spread else 0.0
+
+    @property
     def found_signal(self) -> bool:
-        """False if the losses' order cannot be told from chance: then nothing was learned about weights. At 99%, for a
-        search that finds something in noise once in 20 times is no evidence."""
-        return spearman_interval(self.objective.spearman, self.objective.n, 0.99)[0] > 0
+        """False if neither ranks nor values of unseen runs can be told from chance: then nothing was learned about
+        weights. Values, for most runs of a good search lie near its optimum, where noise alone ranks them. At 99%, for
+        a search that finds something in noise once in 20 times is no evidence."""
+        n = self.objective.n
+        return any(spearman_interval(r, n, 0.99)[0] > 0 for r in (self.objective.spearman, self.correlation))
 
 
 @dataclass(frozen=True)
