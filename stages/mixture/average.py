@@ -8,7 +8,7 @@ from scipy.optimize import nnls
 from stages.mixture.gaussian import GaussianProcess
 from stages.mixture.law import Law
 from stages.mixture.outliers import steady
-from stages.mixture.predict import Fitted, Predictor, group_folds
+from stages.mixture.predict import Fitted, Predictor, left_out
 from stages.mixture.trees import Trees
 
 MEMBERS: tuple[Predictor, ...] = (
@@ -43,11 +43,7 @@ class Average:
         """(n, t) residuals of runs that were not fitted: the member's own where it has them for every row."""
         if not isinstance(member, Trees) and fitted.residuals.shape == y.shape:
             return fitted.residuals
-        out = np.empty_like(y)
-        count = min(self.folds, len(np.unique(groups)))
-        for test in group_folds(groups, count, np.random.default_rng(seed)):
-            out[test] = y[test] - member.fit(w[~test], y[~test], groups[~test], seed).mean(w[test])
-        return out
+        return left_out(member, w, y, groups, self.folds, seed)
 
 
 def stack(errors: np.ndarray, equal: float) -> np.ndarray:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from stages.mixture.gaussian import LENGTH_SD, ROOT5, squared_distance
-from stages.mixture.predict import Fitted, features
+from stages.mixture.predict import Fitted, features, spans
 
 LENGTH_MEAN = 2**0.5  # of log lengths per root of the number of buckets, as in stages/mixture/gaussian.py
 OFFSET_SD = 10.0  # of the scaled losses: unknown
@@ -41,9 +41,7 @@ class Difference:
         variance = (n * losses.var(axis=0) + self.spread_runs * x.var(axis=0)) / (n + self.spread_runs)
         scale = np.where(variance > 0, np.sqrt(variance), 1.0)
         raw = features(weights, self.transform)
-        centre, width = raw.mean(axis=0), raw.std(axis=0)
-        # A bucket that hardly moves says nothing; without the floor, noise in it would count like a real step.
-        width = np.maximum(width, 1e-3 * max(float(width.max()), 1e-9))
+        centre, width = spans(raw)
         level, z = losses.mean(axis=0), (raw - centre) / width
         along, y = (x - x.mean(axis=0)) / scale, (losses - level) / scale
         prior = np.exp(-0.5 * ((np.log(self.lengths) - LENGTH_MEAN) / LENGTH_SD) ** 2)

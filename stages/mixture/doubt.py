@@ -14,7 +14,7 @@ from scipy.special import expit
 from stages.mixture.average import FittedAverage
 from stages.mixture.difference import Difference, FittedDifference
 from stages.mixture.gaussian import GaussianProcess
-from stages.mixture.predict import Fitted, Predictor, group_folds
+from stages.mixture.predict import Fitted, Predictor, left_out
 
 DIFFERENCE = Difference()
 ALONE = GaussianProcess(hyper_rows=128)
@@ -39,16 +39,12 @@ class Doubted:
         above = self.step.fit(below, weights, losses, groups, seed)
         if len(np.unique(groups)) < LEAST:
             return above
-        left_out = np.empty_like(losses)
-        folds = min(self.folds, len(np.unique(groups)))
-        for test in group_folds(groups, folds, np.random.default_rng(seed)):
-            part = self.alone.fit(weights[~test], losses[~test], groups[~test], seed)
-            left_out[test] = losses[test] - part.mean(weights[test])
-        share = self.share(above.residuals, left_out)
+        unseen = left_out(self.alone, weights, losses, groups, self.folds, seed)
+        share = self.share(above.residuals, unseen)
         alone = self.alone.fit(weights, losses, groups, seed)
         shares = np.stack([1 - share, share])
         return FittedDoubted(
-            above, FittedAverage((above, alone), shares, (1 - share) * above.residuals + share * left_out)
+            above, FittedAverage((above, alone), shares, (1 - share) * above.residuals + share * unseen)
         )
 
     def share(self, above: np.ndarray, alone: np.ndarray) -> np.ndarray:

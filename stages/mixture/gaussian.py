@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 
 from pipeline.errors import DataError
 from stages.mixture.outliers import steady
-from stages.mixture.predict import features
+from stages.mixture.predict import features, spans
 
 ROOT5 = 5**0.5
 potrf, potri, potrs = get_lapack_funcs(("potrf", "potri", "potrs"), dtype=np.float64)
@@ -38,9 +38,7 @@ class GaussianProcess:
             raise DataError(f"{self.name}: a Gaussian process needs two runs at least")
         weights, losses, groups = steady(weights, losses, groups)
         x = features(weights, self.transform)
-        centre, scale = x.mean(axis=0), x.std(axis=0)
-        # A bucket that hardly moves says nothing; without the floor, noise in it would count like a real step.
-        scale = np.maximum(scale, 1e-3 * max(float(scale.max()), 1e-9))
+        centre, scale = spans(x)
         z = (x - centre) / scale
         rows = np.arange(len(z))
         if len(z) > self.hyper_rows:

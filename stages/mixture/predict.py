@@ -62,6 +62,13 @@ def features(weights: np.ndarray, transform: str) -> np.ndarray:
     raise DataError(f"unknown transform of weights {transform!r}; log, cbrt, sqrt or raw")
 
 
+def spans(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(k,) centres and (k,) widths of (n, k) transformed weights. A bucket that hardly moves says nothing; without the
+    floor, noise in it would count like a real step."""
+    width = x.std(axis=0)
+    return x.mean(axis=0), np.maximum(width, 1e-3 * max(float(width.max()), 1e-9))
+
+
 def group_folds(groups: np.ndarray, folds: int, rng: np.random.Generator) -> list[np.ndarray]:
     """(test mask (n,)) per fold; whole groups, as even as they go. Raises DataError with fewer groups than folds."""
     ids = np.unique(groups)
@@ -70,6 +77,17 @@ def group_folds(groups: np.ndarray, folds: int, rng: np.random.Generator) -> lis
     fold_of = dict(zip(rng.permutation(ids).tolist(), (np.arange(len(ids)) % folds).tolist(), strict=True))
     fold = np.array([fold_of[g] for g in groups.tolist()])
     return [fold == f for f in range(folds)]
+
+
+def left_out(
+    predictor: Predictor, weights: np.ndarray, losses: np.ndarray, groups: np.ndarray, folds: int, seed: int
+) -> np.ndarray:
+    """(n, t) residuals by refits without each fold; no more folds than groups."""
+    out = np.empty_like(losses)
+    for test in group_folds(groups, min(folds, len(np.unique(groups))), np.random.default_rng(seed)):
+        fitted = predictor.fit(weights[~test], losses[~test], groups[~test], seed)
+        out[test] = losses[test] - fitted.mean(weights[test])
+    return out
 
 
 def refuse_leak(train_groups: np.ndarray, test_groups: np.ndarray) -> None:
