@@ -7,7 +7,6 @@ from scipy.optimize import nnls
 
 from stages.mixture.gaussian import GaussianProcess
 from stages.mixture.law import Law
-from stages.mixture.outliers import steady
 from stages.mixture.predict import Fitted, Predictor, left_out
 from stages.mixture.trees import Trees
 
@@ -29,7 +28,6 @@ class Average:
     name: str = "average"
 
     def fit(self, weights: np.ndarray, losses: np.ndarray, groups: np.ndarray, seed: int) -> "FittedAverage":
-        weights, losses, groups = steady(weights, losses, groups)
         fitted = tuple(m.fit(weights, losses, groups, seed) for m in self.members)
         errors = np.stack(
             [self.left_out(m, f, weights, losses, groups, seed) for m, f in zip(self.members, fitted, strict=True)]

@@ -17,7 +17,6 @@ from stages.mixture.direct import Direct
 from stages.mixture.ladder import Ladder
 from stages.mixture.material import (
     Material,
-    Piece,
     Reading,
     Tokens,
     divide,
@@ -53,7 +52,7 @@ from stages.mixture.sections import (
     rules,
 )
 from stages.mixture.sweeps import Climb, OneShot
-from stages.mixture.views import Task
+from stages.mixture.views import Targets, Task
 from stages.mixture.weights import Found, found_by, unsearched, write_weights
 
 # What a proxy is searched with unless the config says otherwise: the gradient where there is one, else few runs.
@@ -198,14 +197,16 @@ class Mixture:
         tokens = tokens_of(corpus.artifacts["ingest.tokenizer"] / "tokenizer.json")
         if self.mode != "climb":
             tokens = tokens.remembering()
+        searched = self.chosen_method != "natural" and len(buckets) > 1
+        parts = self._targets(corpus, tokens) if searched or self.mode != "climb" else []
         if self.chosen_method == "natural":
             found = unsearched(rounded(sizes / available, limits), "the config asks for the natural mixture")
-        elif len(buckets) == 1:
+        elif not searched:
             found = unsearched(rounded(sizes / available, limits), "there is nothing to choose between: one bucket")
         else:
-            found = self._search(corpus, docs, sizes, limits, budget, out, tokens)
+            found = self._search(corpus, docs, sizes, limits, budget, out, tokens, parts)
         if self.mode != "climb":
-            targets, *held_back = self._targets(corpus, tokens)
+            targets, *held_back = parts
             section = self.section(self.proxy)
             task = Task(
                 self.mode, self.parameters, self.copying, corpus, docs, found, limits, budget, targets, held_back,
@@ -223,10 +224,11 @@ class Mixture:
         budget: int,
         out: Path,
         tokens: Tokens,
+        parts: list[Targets],
     ) -> Found:
-        """docs: doc_id, bucket, token_count, sorted by doc_id; sizes (k,) tokens."""
+        """docs: doc_id, bucket, token_count, sorted by doc_id; sizes (k,) tokens; parts: of `_targets`."""
         available, natural = int(sizes.sum()), sizes / sizes.sum()
-        targets, *held_back = self._targets(corpus, tokens)
+        targets, *held_back = parts
         sections = [*([self.ngram] if self.chosen_method == "ladder" else []), self.section(self.proxy)]
         read = [reading(docs, s.share(available, budget), "proxy") for s in sections]
         seen = frozenset[str]().union(*(r.ids for r in read))
@@ -235,7 +237,7 @@ class Mixture:
         unread = [reading(docs, share, f"confirm/{s}", seen) for s in range(len(held_back))]
         shelf = fetch(corpus, seen.union(*(r.ids for r in unread)), tokens.encode)
 
-        def given(section: ProxySection, read: Reading, on: dict[str, list[Piece]]) -> Material:
+        def given(section: ProxySection, read: Reading, on: Targets) -> Material:
             spent = max(1, round(budget * section.share(available, budget)))
             return material(read, limits.buckets, on, spent, shelf, tokens)
 
@@ -258,13 +260,13 @@ class Mixture:
             checked = confirm(fresh, result.weights, plain, objective, self.guard)
         return found_by(result, self.proxy, objective, self.guard, checked)
 
-    def _objective(self, targets: dict[str, list[Piece]]) -> Objective:
+    def _objective(self, targets: Targets) -> Objective:
         given = tuple((t.target, t.weight) for t in self.objective)
         objective = Objective(given, "losses") if given else mean_of(tuple(targets), "losses")
         objective.over(tuple(targets))
         return objective
 
-    def _targets(self, corpus: Corpus, tokens: Tokens) -> list[dict[str, list[Piece]]]:
+    def _targets(self, corpus: Corpus, tokens: Tokens) -> list[Targets]:
         """Target -> pieces of its text: what the search sees, then what each seed of the confirmation sees."""
         texts = (
             validation_texts(self.validation)
