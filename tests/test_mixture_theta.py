@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.kernels.quadmix import Shape, kept_ratio, sampling_value
+from pipeline.kernels.quadmix import Shape, kept_ratio, sampling_value, token_ranks
 from stages.mixture.objective import Objective
 from stages.mixture.theta import QuadmixSpace, ThetaSearch, TrustRegion
 
@@ -40,6 +40,9 @@ def test_ranges_are_the_papers(scale, median):
     assert np.median(steep) == pytest.approx(median, rel=0.1)
     assert max(p["omega"].max() for p in parts) <= 0.1
     assert max(p["epsilon"].max() for p in parts) <= 1e-3
+    assert (0 if scale == "linear" else 1) <= steep.min() <= steep.max() <= 1000
+    assert all((p[name] >= 0).all() for p in parts for name in ("omega", "eta", "epsilon"))
+    assert max(p["eta"].max() for p in parts) <= 1
 
 
 @pytest.mark.parametrize(("scale", "expected"), [("log10", 0.061), ("linear", 0.070)])
@@ -84,6 +87,46 @@ def test_planted_parameters_are_recovered(scale):
     assert loss < ran.min() + 0.2
     alpha = space.unpack(found.theta)["alpha"].mean(axis=0)
     assert alpha[0] > 0.5 > alpha[1] > alpha[2]
+
+
+@pytest.mark.parametrize("scale", ["log10", "linear"])
+def test_planted_needs_and_criterion_are_recovered(scale):
+    """4 domains, 3 criteria (noise .3, 1, 3 on a latent quality), 600 proxies with an analytic loss, 20,000 draws.
+
+    The loss is the divergence of the domains' token shares from the need, and a reward for latent quality.
+    """
+    import lightgbm
+    from scipy.stats import spearmanr
+
+    rng, n = np.random.default_rng(7), 1500
+    latent = rng.normal(size=(4, n))
+    criteria = latent[..., None] + rng.normal(size=(4, n, 3)) * np.array([0.3, 1.0, 3.0])
+    scaled = criteria.argsort(axis=1).argsort(axis=1) / n  # one document, one token: ranks are counts
+    space = QuadmixSpace(3, 4, lambda_scale=scale)
+
+    def loss(theta: np.ndarray) -> float:
+        p, mass, good = space.unpack(theta), np.zeros(4), np.zeros(4)
+        for m in range(4):
+            merged = scaled[m] @ p["alpha"][m]
+            shape = Shape(p["lambda"][m], p["omega"][m], p["eta"][m], p["epsilon"][m])
+            rate = sampling_value(token_ranks(merged, np.ones(n)), shape)
+            mass[m], good[m] = rate.sum(), (rate * latent[m]).sum() / rate.sum()
+        share = mass / mass.sum()
+        return float(NEED @ np.log(NEED / share) + 0.5 * np.mean((2.0 - np.minimum(good, 2.0)) ** 2))
+
+    x = space.theta(rng.random((600, space.inputs)))
+    y = np.array([loss(t) for t in x])
+    settings = {"n_estimators": 600, "learning_rate": 0.03, "num_leaves": 15, "n_jobs": 1, "verbose": -1, "seed": 1}
+    model = lightgbm.LGBMRegressor(**settings).fit(x[:500], y[:500])
+    assert spearmanr(model.predict(x[500:]), y[500:])[0] > 0.85
+
+    pool = space.theta(rng.random((20_000, space.inputs)))
+    star = pool[np.argsort(model.predict(pool))[:10]].mean(axis=0)
+    assert loss(star) < 0.4 * np.median(y)
+    assert loss(star) < 1.5 * y.min()
+    alpha = space.unpack(star)["alpha"].mean(axis=0)
+    assert alpha[0] > 0.5
+    assert alpha[2] < 0.15
 
 
 def test_trust_region_beats_random_draws_with_the_same_runs():

@@ -65,6 +65,14 @@ def test_sampling_value_jumps_at_the_cut(shape: Shape):
     assert sampling_value(np.array([shape.cut, beyond]), shape) == pytest.approx([1 + shape.floor, shape.floor])
 
 
+def test_sampling_value_stays_below_three_copies_and_has_the_closed_form_as_mean():
+    rank = (np.arange(2_000_000) + 0.5) / 2_000_000
+    assert (sampling_value(rank, Shape(1000.0, 0.1, 1.0, 0.001)) <= 2.001).all()
+    for slope, cut, floor in ((30.0, 0.08, 0.0005), (300.0, 0.05, 0.0)):
+        closed = 2 / slope * (np.log1p(np.exp(slope * cut)) - np.log(2)) + floor
+        assert sampling_value(rank, Shape(slope, cut, 1.0, floor)).mean() == pytest.approx(closed, abs=1e-5)
+
+
 @pytest.mark.parametrize("shape", [Shape(), PAPER, Shape(0.0, 0.5, 1, 0.1), Shape(1000, 0.1, 1.0, 0.001)])
 @pytest.mark.parametrize("mode", ["power", "factor"])
 def test_sampling_value_never_rises_and_stays_above_the_floor(shape: Shape, mode):
