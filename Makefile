@@ -29,6 +29,7 @@ test-fast: $(VENV)/.installed-dev
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	mkdir -p build/checked && ln -sfn ../../pipeline ../../stages ../../classifiers build/checked/
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from classifiers.domain_labels import DOMAIN_WORDS
-from classifiers.embedder import Embedder
-from pipeline.kernels.embedding import similarities
+from gristmill.classifiers.domain_labels import DOMAIN_WORDS
+from gristmill.classifiers.embedder import Embedder
+from gristmill.pipeline.kernels.numbers.embedding import similarities
 
 LABELS: tuple[str, ...] = tuple(DOMAIN_WORDS)
 

@@ -15,10 +15,10 @@ from typing import Protocol, cast
 import numpy as np
 import polars as pl
 
-from classifiers.vocabulary import Vocabulary
-from pipeline.errors import ConfigError, InputError
-from pipeline.kernels.embedding import embed_rows
-from pipeline.kernels.terms import character_tables, hash_table, text_buffers
+from gristmill.classifiers.vocabulary import Vocabulary
+from gristmill.pipeline.contract.errors import ConfigError, InputError
+from gristmill.pipeline.kernels.numbers.embedding import embed_rows
+from gristmill.pipeline.kernels.text.terms import character_tables, hash_table, text_buffers
 
 TFIDF_SVD = "tfidf-svd"
 

@@ -9,7 +9,7 @@ from tempfile import NamedTemporaryFile
 import numpy as np
 import polars as pl
 
-from pipeline.errors import InputError
+from gristmill.pipeline.contract.errors import InputError
 
 POSITIVE, NEGATIVE = "__label__reference", "__label__crawl"
 DECIMALS = 4  # stored weights are rounded, so that last-bit differences of another CPU do not show
@@ -35,7 +35,7 @@ class Training:
 
 
 def train(positives: Sequence[str], negatives: Sequence[str], settings: Training, path: Path) -> None:
-    """Trains on lines (see `pipeline.kernels.lines.one_line`) and saves the model.
+    """Trains on lines (see `gristmill.pipeline.kernels.text.lines.one_line`) and saves the model.
 
     One thread, so that the same lines in order give the same bytes. Lines alternate between the classes: the learning
     rate falls, and the last lines weigh less than the first.

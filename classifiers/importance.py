@@ -7,7 +7,7 @@ decide. Counts are smoothed by one each: reference sets are small here, and an u
 import numpy as np
 import polars as pl
 
-from pipeline.kernels.hashing import code_points, ngram_counts, ngram_means, utf8
+from gristmill.pipeline.kernels.text.hashing import code_points, ngram_counts, ngram_means, utf8
 
 DECIMALS = 4  # stored ratios are rounded, so that another CPU's logarithm does not show
 

@@ -16,8 +16,8 @@ from typing import Protocol
 
 import numpy as np
 
-from pipeline.errors import ConfigError, InputError
-from pipeline.kernels.language import language_probs
+from gristmill.pipeline.contract.errors import ConfigError, InputError
+from gristmill.pipeline.kernels.text.language import language_probs
 
 NO_LANGUAGE = "zxx"  # ISO 639-2: no linguistic content (code, numbers, markup)
 

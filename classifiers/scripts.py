@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 
-from pipeline.kernels.language import script_counts
+from gristmill.pipeline.kernels.text.language import script_counts
 
 # Unicode 17 Scripts.txt, scripts that living languages or common quotations use; unassigned code points between two
 # ranges of a script are counted in.

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 import numpy as np
 import polars as pl
 
-from pipeline.errors import ConfigError
+from gristmill.pipeline.contract.errors import ConfigError
 
 # ICU has dictionaries for these; Tibetan's syllable marks need none.
 DICTIONARY_SCRIPTS = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"

@@ -7,8 +7,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pipeline.errors import DataError
-from pipeline.kernels.terms import character_tables, count_terms, distinct_terms, hash_table, text_buffers
+from gristmill.pipeline.contract.errors import DataError
+from gristmill.pipeline.kernels.text.terms import (
+    character_tables,
+    count_terms,
+    distinct_terms,
+    hash_table,
+    text_buffers,
+)
 
 # Vocabulary fitting merges term counts of this many texts at a time, to bound memory.
 _SLICE = 4096

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import ConfigError, GristmillError
+from gristmill.pipeline.contract.errors import ConfigError, GristmillError
 
 if TYPE_CHECKING:
-    from pipeline.plan import Plan
-    from pipeline.store import Store
+    from gristmill.pipeline.plan.plan import Plan
+    from gristmill.pipeline.run.store import Store
 
 
 def parser(whole: bool = True) -> argparse.ArgumentParser:
@@ -65,7 +65,7 @@ def parser(whole: bool = True) -> argparse.ArgumentParser:
     )
     c = command("search", "search a mixture from finished proxy runs")
     if whole:
-        from pipeline.recipe import add_search_arguments
+        from gristmill.pipeline.recipe import add_search_arguments
 
         add_search_arguments(c)
     c = command("sample-data", "write WARC shards made of the texts of this Python installation")
@@ -107,13 +107,13 @@ def main(argv: list[str] | None = None) -> int:
 def run(a: argparse.Namespace) -> int:
     import os
 
-    from pipeline.config import override, read_config
-    from pipeline.executors import make_engine
-    from pipeline.launch import describe, launch, refuse, survey
-    from pipeline.papers import summary, write_papers
-    from pipeline.progress import make_progress
-    from pipeline.recipe import make_recipe
-    from pipeline.store import Store
+    from gristmill.pipeline.books.summary import summary, write_papers
+    from gristmill.pipeline.launch import describe, launch, refuse, survey
+    from gristmill.pipeline.plan.config import override, read_config
+    from gristmill.pipeline.recipe import make_recipe
+    from gristmill.pipeline.run.executors import make_engine
+    from gristmill.pipeline.run.progress import make_progress
+    from gristmill.pipeline.run.store import Store
 
     if a.command == "run" and a.workers is not None and a.workers < 1:
         raise ConfigError(f"--workers {a.workers}: at least 1")
@@ -141,8 +141,8 @@ def run(a: argparse.Namespace) -> int:
 
 
 def opened(folder: Path) -> tuple[Store, Plan]:
-    from pipeline.plan import load_plan
-    from pipeline.store import Store
+    from gristmill.pipeline.plan.plan import load_plan
+    from gristmill.pipeline.run.store import Store
 
     if not folder.is_dir():
         raise ConfigError(f"no run folder {folder}")
@@ -151,7 +151,7 @@ def opened(folder: Path) -> tuple[Store, Plan]:
 
 
 def status(a: argparse.Namespace) -> int:
-    from pipeline.papers import status_lines
+    from gristmill.pipeline.books.summary import status_lines
 
     store, plan = opened(a.run)
     lines, complete = status_lines(store, plan)
@@ -160,8 +160,8 @@ def status(a: argparse.Namespace) -> int:
 
 
 def ledger(a: argparse.Namespace) -> int:
-    from pipeline.ledger import read_books
-    from pipeline.papers import ledger_lines
+    from gristmill.pipeline.books.ledger import read_books
+    from gristmill.pipeline.books.summary import ledger_lines
 
     store, _ = opened(a.run)
     if not (store.root / "ledger.json").is_file():
@@ -172,8 +172,8 @@ def ledger(a: argparse.Namespace) -> int:
 
 
 def inspect(a: argparse.Namespace) -> int:
-    from pipeline.explain import inspect as look
-    from pipeline.explain import what_if
+    from gristmill.pipeline.books.explain import inspect as look
+    from gristmill.pipeline.books.explain import what_if
 
     if a.n < 1:
         raise ConfigError(f"-n {a.n}: at least 1")
@@ -185,21 +185,21 @@ def inspect(a: argparse.Namespace) -> int:
 
 
 def explain(a: argparse.Namespace) -> int:
-    from pipeline.explain import explain as way
+    from gristmill.pipeline.books.explain import explain as way
 
     print("\n".join(way(*opened(a.run), a.document)))
     return 0
 
 
 def verify(a: argparse.Namespace) -> int:
-    from pipeline.verify import verify as recount
+    from gristmill.pipeline.books.verify import verify as recount
 
     print("\n".join(recount(*opened(a.run))))
     return 0
 
 
 def report(a: argparse.Namespace) -> int:
-    from pipeline.report import write_report
+    from gristmill.pipeline.report.page import write_report
 
     store, plan = opened(a.run)
     write_report(store, plan)
@@ -208,7 +208,7 @@ def report(a: argparse.Namespace) -> int:
 
 
 def sample_data(a: argparse.Namespace) -> int:
-    from pipeline.sampledata import write_sample_data
+    from gristmill.pipeline.demo.shards import write_sample_data
 
     if a.out.exists() and not a.out.is_dir():
         raise ConfigError(f"{a.out} is a file; name a folder")
@@ -221,8 +221,8 @@ def sample_data(a: argparse.Namespace) -> int:
 
 
 def thresholds(a: argparse.Namespace) -> int:
-    from pipeline.recipe import language_statistics
-    from pipeline.store import write_text
+    from gristmill.pipeline.recipe import language_statistics
+    from gristmill.pipeline.run.store import write_text
 
     if a.min_docs < 1:
         raise ConfigError(f"--min-docs {a.min_docs}: at least 1")
@@ -235,7 +235,7 @@ def thresholds(a: argparse.Namespace) -> int:
 
 
 def search(a: argparse.Namespace) -> int:
-    from pipeline.recipe import search_command
+    from gristmill.pipeline.recipe import search_command
 
     return search_command(a)
 

@@ -5,8 +5,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import cast
 
-from pipeline.config import Recipe
-from pipeline.engine import (
+from gristmill.pipeline.books.ledger import books
+from gristmill.pipeline.contract.errors import DataError, GristmillError, PlanError
+from gristmill.pipeline.contract.shapes import Source
+from gristmill.pipeline.plan.config import Recipe
+from gristmill.pipeline.plan.plan import Intent, Phase, Plan, intents, load_plan, make_plan
+from gristmill.pipeline.run.executors import Engine, Job, job_for, limit_threads
+from gristmill.pipeline.run.progress import Progress
+from gristmill.pipeline.run.store import Store, locked, write_json, write_text
+from gristmill.pipeline.run.units import (
     SCATTER,
     RunStep,
     failures,
@@ -16,13 +23,6 @@ from pipeline.engine import (
     shard_path,
     units,
 )
-from pipeline.errors import DataError, GristmillError, PlanError
-from pipeline.executors import Engine, Job, job_for, limit_threads
-from pipeline.ledger import books
-from pipeline.plan import Intent, Phase, Plan, intents, load_plan, make_plan
-from pipeline.progress import Progress
-from pipeline.stage import Source
-from pipeline.store import Store, locked, write_json, write_text
 
 GATHER_RANKS = 32  # ranks of a queued engine that write output shards
 
@@ -159,7 +159,7 @@ def failed_step(failure: dict[str, object]) -> GristmillError:
 
 def prepare(recipe: Recipe, situation: Situation, store: Store) -> None:
     """Clears what a killed run left, forgets obsolete parts, saves plan and config."""
-    from pipeline.config import to_yaml
+    from gristmill.pipeline.plan.config import to_yaml
 
     store.remove_leftovers()
     shutil.rmtree(store.root / "failures", ignore_errors=True)

@@ -6,35 +6,35 @@ from typing import get_type_hints
 
 import polars as pl
 
-from pipeline.config import Recipe, Tree, build, check_keys, plain, section
-from pipeline.errors import ConfigError
-from pipeline.fingerprint import load_class
-from pipeline.plan import Plan
-from pipeline.stage import Stage
-from pipeline.store import Store
-from stages.clean import Clean, CleanGate
-from stages.cluster import AssignCluster, Cluster, ClusterGate
-from stages.dedup.exact import ExactDuplicates, ExactGate, ExactGroups
-from stages.dedup.held_out import HeldOutGate, HeldOutTexts
-from stages.dedup.minhash import MinhashGroups, NearDuplicates, NearGate, Signatures
-from stages.dedup.references import ReferenceFlags, References
-from stages.domain import Bucket, Domain
-from stages.embed import Embed, EmbedModel
-from stages.export.parquet import ParquetCorpus
-from stages.gates import Gates
-from stages.ingest import Ingest
-from stages.language import Language, LanguageGate
-from stages.language_statistics import LIMITS, estimate_limits, estimate_stop_words, to_yaml
-from stages.license import License, LicenseGate
-from stages.mixture.stage import Mixture
-from stages.mixture.standalone import add_arguments as add_search_arguments
-from stages.mixture.standalone import search_command
-from stages.quadmix import Quadmix, QuadmixTables
-from stages.quality.model import QualityModel
-from stages.quality.score import Quality, QualityGate
-from stages.sample import Sample, SampleGate, SamplePlan
-from stages.signals import Signals
-from stages.tokens import TokenizerModel, Tokens
+from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.contract.shapes import Stage
+from gristmill.pipeline.plan.config import Recipe, Tree, build, check_keys, plain, section
+from gristmill.pipeline.plan.identity import load_class
+from gristmill.pipeline.plan.plan import Plan
+from gristmill.pipeline.run.store import Store
+from gristmill.stages.clean import Clean, CleanGate
+from gristmill.stages.cluster import AssignCluster, Cluster, ClusterGate
+from gristmill.stages.dedup.exact import ExactDuplicates, ExactGate, ExactGroups
+from gristmill.stages.dedup.held_out import HeldOutGate, HeldOutTexts
+from gristmill.stages.dedup.minhash import MinhashGroups, NearDuplicates, NearGate, Signatures
+from gristmill.stages.dedup.references import ReferenceFlags, References
+from gristmill.stages.domain import Bucket, Domain
+from gristmill.stages.embed import Embed, EmbedModel
+from gristmill.stages.export.parquet import ParquetCorpus
+from gristmill.stages.gates import Gates
+from gristmill.stages.ingest import Ingest
+from gristmill.stages.language.estimate import LIMITS, estimate_limits, estimate_stop_words, to_yaml
+from gristmill.stages.language.identify import Language, LanguageGate
+from gristmill.stages.license import License, LicenseGate
+from gristmill.stages.mixture.stage import Mixture
+from gristmill.stages.mixture.standalone.command import add_arguments as add_search_arguments
+from gristmill.stages.mixture.standalone.command import search_command
+from gristmill.stages.quadmix import Quadmix, QuadmixTables
+from gristmill.stages.quality.model import QualityModel
+from gristmill.stages.quality.score import Quality, QualityGate
+from gristmill.stages.sample import Sample, SampleGate, SamplePlan
+from gristmill.stages.signals import Signals
+from gristmill.stages.tokens import TokenizerModel, Tokens
 
 __all__ = [
     "STANDARD",

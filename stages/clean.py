@@ -1,7 +1,7 @@
 """Cuts the lines out of texts that C4's line rules drop (arXiv:1910.10683, sec. 2.2, and its code), with counts.
 
 Off unless `clean.enabled` is set. Ingest's text stays on disk; every later step reads the cleaned one (`replaces`).
-Lorem ipsum, curly braces and too few sentences cost C4 the whole page: they are rules of `stages.gates`, which find
+Lorem ipsum, curly braces and too few sentences cost C4 the whole page: they are rules of `gristmill.stages.gates`, which find
 those lines still here.
 """
 
@@ -14,12 +14,12 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from pipeline.errors import ConfigError
-from pipeline.kernels.characters import class_table
-from pipeline.kernels.cleaning import RULES, clean
-from pipeline.kernels.words import abbreviation_hashes
-from pipeline.stage import Artifacts, Reads, first_broken
-from stages.stop_words import ABBREVIATIONS, SHORT_CODES
+from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.contract.shapes import Artifacts, Reads, first_broken
+from gristmill.pipeline.kernels.text.characters import class_table
+from gristmill.pipeline.kernels.text.cleaning import RULES, clean
+from gristmill.pipeline.kernels.text.words import abbreviation_hashes
+from gristmill.stages.language.stop_words import ABBREVIATIONS, SHORT_CODES
 
 _LINES = tuple(f"cut_{rule}_lines_n" for rule in RULES)
 _BYTES = tuple(f"cut_{rule}_bytes" for rule in RULES)
@@ -62,7 +62,7 @@ class Clean:
         limits = [-1 if limit is None else limit for limit in (self.max_word_chars, self.min_words)]
         settings = np.array(
             [limits[0], marks, limits[1], self.javascript, self.policy, self.citations], np.int64
-        )  # pipeline.kernels.c4_lines
+        )  # gristmill.pipeline.kernels.text.c4_lines
         codes = {code: code for code in self.languages or ()}
         codes |= {long: long for long, short in SHORT_CODES.items() if short in codes}
 

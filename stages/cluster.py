@@ -13,8 +13,10 @@ from typing import ClassVar, Literal
 import numpy as np
 import polars as pl
 
-from pipeline.errors import ConfigError, DataError
-from pipeline.kernels.clustering import (
+from gristmill.pipeline.contract.errors import ConfigError, DataError
+from gristmill.pipeline.contract.samples import drawn_sample
+from gristmill.pipeline.contract.shapes import Artifacts, Corpus, Reads, first_broken
+from gristmill.pipeline.kernels.numbers.clustering import (
     TermSample,
     fit_centroids,
     fold_small,
@@ -23,9 +25,7 @@ from pipeline.kernels.clustering import (
     relabel_by_weight,
     top_terms,
 )
-from pipeline.kernels.drawing import drawn_sample
-from pipeline.kernels.embedding import nearest, vectors_of
-from pipeline.stage import Artifacts, Corpus, Reads, first_broken
+from gristmill.pipeline.kernels.numbers.embedding import nearest, vectors_of
 
 # Scores are summed as integers of this many parts per unit, so that sums do not depend on the order of documents.
 _SCORE_PARTS = 1 << 20

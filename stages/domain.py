@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 import numpy as np
 import polars as pl
 
-from classifiers.domain import Prototypes, domain_prototypes
-from classifiers.embedder import open_embedder
-from pipeline.errors import ConfigError, InputError
-from pipeline.kernels.embedding import vectors_of
-from pipeline.stage import Artifacts, Reads
+from gristmill.classifiers.domain import Prototypes, domain_prototypes
+from gristmill.classifiers.embedder import open_embedder
+from gristmill.pipeline.contract.errors import ConfigError, InputError
+from gristmill.pipeline.contract.shapes import Artifacts, Reads
+from gristmill.pipeline.kernels.numbers.embedding import vectors_of
 
 
 @dataclass(frozen=True)

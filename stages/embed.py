@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import polars as pl
 
-from classifiers.embedder import (
+from gristmill.classifiers.embedder import (
     TFIDF_SVD,
     SentenceEncoder,
     fit_tfidf_svd,
@@ -17,11 +17,11 @@ from classifiers.embedder import (
     save_encoder,
     save_tfidf_svd,
 )
-from classifiers.vocabulary import fit_vocabulary
-from pipeline.errors import DataError
-from pipeline.kernels.drawing import drawn_sample
-from pipeline.kernels.embedding import vectors_to_series
-from pipeline.stage import Artifacts, Corpus
+from gristmill.classifiers.vocabulary import fit_vocabulary
+from gristmill.pipeline.contract.errors import DataError
+from gristmill.pipeline.contract.samples import drawn_sample
+from gristmill.pipeline.contract.shapes import Artifacts, Corpus
+from gristmill.pipeline.kernels.numbers.embedding import vectors_to_series
 
 
 @dataclass(frozen=True)

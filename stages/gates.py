@@ -1,4 +1,4 @@
-"""Drops documents by the rules of Gopher, C4, FineWeb and RedPajama-V2, over the columns of `stages.signals`.
+"""Drops documents by the rules of Gopher, C4, FineWeb and RedPajama-V2, over the columns of `gristmill.stages.signals`.
 
 Word-level rules hold for English, and with their own limits for the languages of `languages`; rules on lines,
 paragraphs and repetition hold for every language.
@@ -10,10 +10,10 @@ from typing import ClassVar
 
 import polars as pl
 
-from pipeline.errors import ConfigError
-from pipeline.stage import Reads, first_broken
-from stages.language_thresholds import LANGUAGES, LanguageThresholds, read_languages
-from stages.stop_words import SHORT_CODES
+from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.contract.shapes import Reads, first_broken
+from gristmill.stages.language.stop_words import SHORT_CODES
+from gristmill.stages.language.thresholds import LANGUAGES, LanguageThresholds, read_languages
 
 PRESETS = ("gopher", "c4", "fineweb", "redpajama")
 

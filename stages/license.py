@@ -7,10 +7,10 @@ from typing import ClassVar, Literal
 
 import polars as pl
 
-from classifiers.license import WINDOW, Link, Page, judge
-from classifiers.license_sites import BUILT_IN, SiteTable, parse_rules
-from pipeline.errors import ConfigError, InputError
-from pipeline.stage import Artifacts, Reads, first_broken
+from gristmill.classifiers.license.judge import WINDOW, Link, Page, judge
+from gristmill.classifiers.license.sites import BUILT_IN, SiteTable, parse_rules
+from gristmill.pipeline.contract.errors import ConfigError, InputError
+from gristmill.pipeline.contract.shapes import Artifacts, Reads, first_broken
 
 # Signals that reserve something else than the training of text models on the page.
 _NOT_TEXT = ("noimageai", "ai-input", "tdm-policy:")

@@ -12,10 +12,19 @@ from typing import ClassVar
 import numpy as np
 import polars as pl
 
-from pipeline.errors import ConfigError, DataError, PlanError
-from pipeline.kernels.criteria import BucketParameters, Criterion, Normalise, Scale, fit_scale, merged_quality, scaled
-from pipeline.kernels.drawing import drawn_sample
-from pipeline.kernels.quadmix import (
+from gristmill.pipeline.contract.errors import ConfigError, DataError, PlanError
+from gristmill.pipeline.contract.samples import drawn_sample
+from gristmill.pipeline.contract.shapes import Artifacts, Corpus, Reads
+from gristmill.pipeline.kernels.numbers.criteria import (
+    BucketParameters,
+    Criterion,
+    Normalise,
+    Scale,
+    fit_scale,
+    merged_quality,
+    scaled,
+)
+from gristmill.pipeline.kernels.numbers.sampling_curve import (
     DEFAULT_SHAPE,
     UNKNOWN_RANK,
     EtaMode,
@@ -25,7 +34,6 @@ from pipeline.kernels.quadmix import (
     ranks_in,
     sampling_value,
 )
-from pipeline.stage import Artifacts, Corpus, Reads
 
 SEARCHED = "parameters.json"  # the mixture's
 

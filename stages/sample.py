@@ -14,9 +14,9 @@ from typing import ClassVar
 import numpy as np
 import polars as pl
 
-from pipeline.draw import uniform
-from pipeline.errors import DataError, InfeasibleError
-from pipeline.stage import Artifacts, Corpus, Reads, first_broken
+from gristmill.pipeline.contract.draws import uniform
+from gristmill.pipeline.contract.errors import DataError, InfeasibleError
+from gristmill.pipeline.contract.shapes import Artifacts, Corpus, Reads, first_broken
 
 QUOTAS = "quotas.json"
 ADJUSTED = "adjusted.parquet"

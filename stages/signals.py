@@ -1,6 +1,6 @@
 """Counts over the text that quality rules need: Gopher's, C4's, FineWeb's and RedPajama-V2's, in one kernel pass.
 
-Nothing is dropped here; `stages.gates` decides over the columns.
+Nothing is dropped here; `gristmill.stages.gates` decides over the columns.
 """
 
 import re
@@ -14,14 +14,14 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from classifiers.segmenter import check_icu, word_places
-from pipeline.errors import ConfigError
-from pipeline.kernels.characters import class_table, fold_table
-from pipeline.kernels.text_stats import COLUMN, measure, stop_word_keys
-from pipeline.kernels.words import abbreviation_hashes
-from pipeline.stage import Artifacts, Reads
-from stages.language_thresholds import read_languages
-from stages.stop_words import ABBREVIATIONS, SHORT_CODES, STOP_WORDS
+from gristmill.classifiers.segmenter import check_icu, word_places
+from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.contract.shapes import Artifacts, Reads
+from gristmill.pipeline.kernels.text.characters import class_table, fold_table
+from gristmill.pipeline.kernels.text.text_stats import COLUMN, measure, stop_word_keys
+from gristmill.pipeline.kernels.text.words import abbreviation_hashes
+from gristmill.stages.language.stop_words import ABBREVIATIONS, SHORT_CODES, STOP_WORDS
+from gristmill.stages.language.thresholds import read_languages
 
 # Stored counts: column, count of the kernel.
 COUNTS = {
@@ -152,9 +152,9 @@ def measure_texts(
     stop_words: StopWords | None = None,
     places: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> np.ndarray:
-    """(rows, kernel counts) float64, columns as in pipeline.kernels.text_stats; a null text counts as empty.
+    """(rows, kernel counts) float64, columns as in gristmill.pipeline.kernels.text.text_stats; a null text counts as empty.
 
-    places: where words begin in scripts without spaces, as classifiers.segmenter finds them; None: by our rules.
+    places: where words begin in scripts without spaces, as gristmill.classifiers.segmenter finds them; None: by our rules.
     """
     array = texts.fill_null("").to_arrow().cast(pa.large_string())
     chunk = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array

@@ -11,9 +11,9 @@ from typing import ClassVar, Literal
 
 import polars as pl
 
-from pipeline.draw import uniform
-from pipeline.errors import ConfigError, DataError
-from pipeline.stage import Artifacts, Corpus, Reads
+from gristmill.pipeline.contract.draws import uniform
+from gristmill.pipeline.contract.errors import ConfigError, DataError
+from gristmill.pipeline.contract.shapes import Artifacts, Corpus, Reads
 
 TOKENIZER = "tokenizer.json"
 

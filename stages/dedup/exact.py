@@ -12,8 +12,8 @@ from typing import ClassVar
 import numpy as np
 import polars as pl
 
-from pipeline.draw import key64
-from pipeline.stage import Artifacts, Corpus, first_broken
+from gristmill.pipeline.contract.draws import key64
+from gristmill.pipeline.contract.shapes import Artifacts, Corpus, first_broken
 
 SALT = "dedup"  # near-duplicates use the same draw, so the same document survives in both
 

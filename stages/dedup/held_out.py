@@ -8,9 +8,9 @@ from typing import ClassVar
 import numpy as np
 import polars as pl
 
-from pipeline.draw import key64
-from pipeline.errors import DataError
-from pipeline.stage import Corpus, first_broken
+from gristmill.pipeline.contract.draws import key64
+from gristmill.pipeline.contract.errors import DataError
+from gristmill.pipeline.contract.shapes import Corpus, first_broken
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,20 @@ from typing import ClassVar
 import numpy as np
 import polars as pl
 
-from pipeline.draw import key64
-from pipeline.errors import DataError
-from pipeline.kernels.hashing import code_points, utf8
-from pipeline.kernels.minhash import elect, flatten, from_binary, multipliers, pack, signatures, to_binary, unite_band
-from pipeline.stage import Artifacts, Corpus, first_broken
+from gristmill.pipeline.contract.draws import key64
+from gristmill.pipeline.contract.errors import DataError
+from gristmill.pipeline.contract.shapes import Artifacts, Corpus, first_broken
+from gristmill.pipeline.kernels.text.hashing import code_points, utf8
+from gristmill.pipeline.kernels.text.minhash import (
+    elect,
+    flatten,
+    from_binary,
+    multipliers,
+    pack,
+    signatures,
+    to_binary,
+    unite_band,
+)
 
 SALT = "dedup"  # exact duplicates use the same draw, so the same document survives in both
 

@@ -18,9 +18,9 @@ from typing import ClassVar
 import polars as pl
 import zstandard
 
-from pipeline.draw import uniform
-from pipeline.errors import DataError, InputError
-from pipeline.stage import Artifacts, Corpus
+from gristmill.pipeline.contract.draws import uniform
+from gristmill.pipeline.contract.errors import DataError, InputError
+from gristmill.pipeline.contract.shapes import Artifacts, Corpus
 
 SALT = "held_out"
 _TEXTS = {"doc_id": pl.String, "text": pl.String, "language": pl.String, "is_held_out": pl.Boolean}

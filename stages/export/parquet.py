@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 import polars as pl
 
-from pipeline.draw import key64
-from pipeline.stage import Artifacts, Reads
+from gristmill.pipeline.contract.draws import key64
+from gristmill.pipeline.contract.shapes import Artifacts, Reads
 
 COLUMNS = (
     "text", "url", "date", "dump", "file_path", "language", "language_score", "token_count", "license", "license_tier",

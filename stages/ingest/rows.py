@@ -6,8 +6,8 @@ from hashlib import blake2b
 import polars as pl
 import pyarrow as pa
 
-from pipeline.schema import COLUMNS
-from stages.ingest.evidence import Evidence
+from gristmill.pipeline.contract.columns import COLUMNS
+from gristmill.stages.ingest.page.evidence import Evidence
 
 _LINKS = pl.List(pl.Struct({"href": pl.String, "kind": pl.String, "place": pl.String, "text": pl.String}))
 DOCUMENT: dict[str, pl.DataType | type[pl.DataType]] = {

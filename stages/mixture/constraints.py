@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.errors import ConfigError, InfeasibleError
+from gristmill.pipeline.contract.errors import ConfigError, InfeasibleError
 
 SLACK = 1e-9  # bounds and sums are compared with this tolerance; weights are stored with 6 decimals
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.errors import ConfigError
+from gristmill.pipeline.contract.errors import ConfigError
 
 
 @dataclass(frozen=True)

@@ -8,34 +8,9 @@ from typing import ClassVar, Literal
 import numpy as np
 import polars as pl
 
-from pipeline.errors import ConfigError, DataError
-from pipeline.stage import Corpus, Reads
-from stages.mixture.bayes import Bayes
-from stages.mixture.confirm import Confirmation, baselines, confirm
-from stages.mixture.constraints import Constraints, rounded
-from stages.mixture.direct import Direct
-from stages.mixture.ladder import Ladder
-from stages.mixture.material import (
-    Material,
-    Reading,
-    Tokens,
-    divide,
-    fetch,
-    held_out_texts,
-    material,
-    pieces,
-    reading,
-    tokens_of,
-    validation_texts,
-)
-from stages.mixture.modes import Mode, search_copies
-from stages.mixture.ngram import NgramProxy
-from stages.mixture.objective import Objective, mean_of
-from stages.mixture.parameters import COPYING, PARAMETERS, Copying, ParameterSection
-from stages.mixture.proxies import make
-from stages.mixture.runs import write_parquet
-from stages.mixture.search import Method, search
-from stages.mixture.sections import (
+from gristmill.pipeline.contract.errors import ConfigError, DataError
+from gristmill.pipeline.contract.shapes import Corpus, Reads
+from gristmill.stages.mixture.config import (
     COMMAND,
     CONFIRM,
     GPT,
@@ -51,9 +26,34 @@ from stages.mixture.sections import (
     TargetWeight,
     rules,
 )
-from stages.mixture.sweeps import Climb, OneShot
-from stages.mixture.views import Targets, Task
-from stages.mixture.weights import Found, found_by, unsearched, write_weights
+from gristmill.stages.mixture.constraints import Constraints, rounded
+from gristmill.stages.mixture.material.readings import (
+    Material,
+    Reading,
+    Tokens,
+    divide,
+    fetch,
+    held_out_texts,
+    material,
+    pieces,
+    reading,
+    tokens_of,
+    validation_texts,
+)
+from gristmill.stages.mixture.objective import Objective, mean_of
+from gristmill.stages.mixture.proxies.make import make
+from gristmill.stages.mixture.proxies.ngram import NgramProxy
+from gristmill.stages.mixture.rates.rule import COPYING, PARAMETERS, Copying, ParameterSection
+from gristmill.stages.mixture.rates.search import Mode, search_copies
+from gristmill.stages.mixture.rates.views import Targets, Task
+from gristmill.stages.mixture.result import Found, found_by, unsearched, write_weights
+from gristmill.stages.mixture.runs.runs import write_parquet
+from gristmill.stages.mixture.search.bayes import Bayes
+from gristmill.stages.mixture.search.confirm import Confirmation, baselines, confirm
+from gristmill.stages.mixture.search.gradient import Direct
+from gristmill.stages.mixture.search.ladder import Ladder
+from gristmill.stages.mixture.search.regmix_climb import Climb, OneShot
+from gristmill.stages.mixture.search.search import Method, search
 
 # What a proxy is searched with unless the config says otherwise: the gradient where there is one, else few runs.
 DEFAULT_METHOD = {"ngram": "direct", "gpt": "ladder", "command": "bayes"}

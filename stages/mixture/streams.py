@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.draw import uniform
-from pipeline.errors import DataError
+from gristmill.pipeline.contract.draws import uniform
+from gristmill.pipeline.contract.errors import DataError
 
 
 def stream(doc_ids: Sequence[str], documents: Sequence[np.ndarray], end_id: int, salt: str) -> np.ndarray:

@@ -14,14 +14,14 @@ from typing import ClassVar
 import numpy as np
 import polars as pl
 
-from classifiers import fasttext
-from classifiers.calibration import auc, calibrated, platt
-from classifiers.fasttext import Training
-from classifiers.importance import count, importance, log_ratios
-from pipeline.draw import key64, uniform
-from pipeline.errors import DataError
-from pipeline.kernels.lines import one_line
-from pipeline.stage import Corpus
+from gristmill.classifiers import fasttext
+from gristmill.classifiers.calibration import auc, calibrated, platt
+from gristmill.classifiers.fasttext import Training
+from gristmill.classifiers.importance import count, importance, log_ratios
+from gristmill.pipeline.contract.draws import key64, uniform
+from gristmill.pipeline.contract.errors import DataError
+from gristmill.pipeline.contract.shapes import Corpus
+from gristmill.pipeline.kernels.text.lines import one_line
 
 
 def fold_of(doc_ids: pl.Series, folds: int) -> np.ndarray:

@@ -9,13 +9,13 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from classifiers import fasttext
-from classifiers.calibration import calibrated
-from classifiers.importance import importance
-from pipeline.kernels.lines import one_line
-from pipeline.schema import Column
-from pipeline.stage import Artifacts, first_broken
-from stages.quality.model import fold_of
+from gristmill.classifiers import fasttext
+from gristmill.classifiers.calibration import calibrated
+from gristmill.classifiers.importance import importance
+from gristmill.pipeline.contract.columns import Column
+from gristmill.pipeline.contract.shapes import Artifacts, first_broken
+from gristmill.pipeline.kernels.text.lines import one_line
+from gristmill.stages.quality.model import fold_of
 
 
 @dataclass(frozen=True)

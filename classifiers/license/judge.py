@@ -1,0 +1,228 @@
+"""The licence of a page's text, from what ingest found: which statement is about the text, and is it contradicted?
+
+Positive inclusion after MixtureVitae (arXiv:2509.25531): a licence is only known where the page, its metadata or a rule
+over its site says so. We keep what is restricted or reserved as such, so that a gate can choose; the paper drops it.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from gristmill.classifiers.license.names import PUBLIC_DOMAIN, RESERVED, expression, family, license_of_url, spdx_id
+from gristmill.classifiers.license.sites import SiteTable, is_us_federal
+from gristmill.classifiers.license.terms import (
+    ALL_RESERVED,
+    COPYRIGHT,
+    GRANTS,
+    MEDIA_WORDS,
+    OTHER_WORDS,
+    PAGE_WORDS,
+    PUBLIC_DOMAIN_GRANT,
+    fold,
+    forbidden_use,
+    license_of_text,
+)
+
+TIERS = (
+    "permissive",  # MixtureVitae 1: an open licence or the public domain, stated for the page; share-alike included
+    "site",  # 2a: known from the site alone, provenance of the page not verified
+    "government",  # 3: works of governments and international bodies
+    "copyleft",  # GPL, GFDL and the like
+    "restricted",  # non-commercial, no derivatives, source-available
+    "contested",  # an open licence, and all rights reserved on the same page
+    "reserved",  # all rights reserved, and nothing else
+    "unknown",
+)
+EVIDENCE_CHARS = 200
+WINDOW = 100  # characters at either end of the text in which a licence keyword counts (paper: 100)
+
+# Points for where a link stands and what it is; 1 is enough. Set on web_cc_pages (docs/decisions/license.md).
+_KINDS = {"header": 3.0, "rdf": 2.0, "rel": 1.5, "meta": 1.5, "jsonld": 1.0, "cc": 0.0}
+_PLACES = {
+    "head": 1.5,
+    "footer": 1.5,
+    "aside": 1.0,
+    "header": 0.5,
+    "nav": 0.5,
+    "main": 0.0,
+    "comment": 0.0,
+    "http": 0.0,
+}
+_ENOUGH = 1.0
+_ABOUT = {"page": 2.0, "media": -4.0, "other": -4.0, None: 0.0}
+_MANY = 4  # licences on one page: it explains them, or credits many pictures
+_BADGE = re.compile(r"creative[\s\-]commons[\w\s\-]*(?:li[czs]en|lizenz)|^CC[ \-]BY[\w \-.]*$|ライセンス", re.I)
+
+
+@dataclass(frozen=True)
+class Link:
+    """A row of ingest's license_links."""
+
+    href: str
+    kind: str
+    place: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """What is known of a page: its text's two ends and ingest's evidence."""
+
+    url: str | None
+    head: str  # the first WINDOW characters of the text
+    tail: str  # and the last
+    links: Sequence[Link]
+    rights: str
+    declared: str | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`evidence` is the rule that decided and the words it matched; `confidence` in [0, 1]."""
+
+    license: str | None
+    tier: str
+    evidence: str | None
+    confidence: float
+
+
+@dataclass(frozen=True)
+class _Statement:
+    license: str
+    score: float
+    rule: str
+    words: str
+
+
+UNKNOWN = Verdict(None, "unknown", None, 0.0)
+
+
+def judge(page: Page, sites: SiteTable) -> Verdict:
+    """The verdict on a page. Statements on the page go before what is known of its site."""
+    site = sites.match(page.url) if page.url else None
+    if site is not None and site.tier == "blocked":
+        return Verdict(None, "unknown", _evidence("blocked-site", site.host), 0.0)
+    reserved = ALL_RESERVED.search(page.rights, fold(page.rights)) or _in_metadata(page.links)
+    best = _strongest(list(_statements(page)))
+    if best is not None:
+        tier = "reserved" if best.license == RESERVED else family(best.license)
+        confidence = min(0.99, 0.5 + 0.1 * best.score)
+        if reserved and best.rule != "declared" and tier not in ("restricted", "reserved"):
+            words = f"{best.rule}: {best.words} | {reserved[0]}"
+            return Verdict(best.license, "contested", _evidence("contested", words), confidence / 2)
+        return Verdict(best.license, tier, _evidence(best.rule, best.words), confidence)
+    if site is not None:
+        # The paper filters government pages for copyright lines as well; its published script does not.
+        against = reserved or (COPYRIGHT.search(page.rights) if site.tier == "government" else None)
+        license = site.license
+        if site.tier == "government" and page.url and is_us_federal(page.url):
+            license = PUBLIC_DOMAIN
+        if against:
+            return Verdict(license, "contested", _evidence("contested", f"{site.host} | {against[0]}"), 0.3)
+        return Verdict(license, site.tier, _evidence(f"{site.tier}-site", site.host), 0.8 if license else 0.6)
+    if (keyword := _keyword(page)) is not None:
+        return keyword
+    if reserved:
+        return Verdict(RESERVED, "reserved", _evidence("reserved", reserved[0]), 0.8)
+    return UNKNOWN
+
+
+def _evidence(rule: str, words: str) -> str:
+    return f"{rule}: {' '.join(words.split())}"[:EVIDENCE_CHARS]
+
+
+def _in_metadata(links: Sequence[Link]) -> re.Match[str] | None:
+    for link in links:
+        if link.kind in ("meta", "jsonld") and (found := ALL_RESERVED.search(link.text, fold(link.text))):
+            return found
+    return None
+
+
+def _statements(page: Page) -> Iterator[_Statement]:
+    """Everything that names a licence, with points for how surely it is meant for the page's text."""
+    if page.declared and (license := expression(page.declared)):
+        yield _Statement(license, 4.5, "declared", page.declared)
+    lines = [line for line in page.rights.split("\n") if line]
+    named = [(link, license) for link in page.links if (license := _license_of_link(link)) not in (None, RESERVED)]
+    linked = {license for _, license in named}
+    crowd = -2.0 if len(linked) >= _MANY else 0.0
+    subjects = [_subject(*_line_of(link, lines)) for link, _ in named]
+    for (link, license), about in zip(named, subjects, strict=True):
+        if about is None:  # a badge alone: about what the same licence is said of elsewhere on the page
+            same = [other for (_, name), other in zip(named, subjects, strict=True) if name == license and other]
+            about = "page" if "page" in same else next(iter(same), None)
+            badge = 1.0 if link.kind in ("cc", "rel") and link.place != "main" and _BADGE.search(link.text) else 0.0
+        else:
+            badge = 0.0
+        score = _KINDS.get(link.kind, 0.0) + _PLACES.get(link.place, 0.0) + _ABOUT[about] + badge
+        if about != "page":
+            score += crowd
+        yield _Statement(license, score, f"{link.kind}-{link.place}", link.href or link.text)
+    for line in lines:
+        if (found := license_of_text(line)) is None:
+            if hit := PUBLIC_DOMAIN_GRANT.search(line):
+                yield _Statement(PUBLIC_DOMAIN, 1.5, "text", hit[0])
+            continue
+        license, words = found
+        name = license.removeprefix("LicenseRef-")
+        if any(other.startswith(name) or name.startswith(other) for other in linked):
+            continue  # the link beside the words has the version and the port
+        yield _Statement(license, 1.5 * bool(GRANTS.search(line)) + _ABOUT[_subject(line, words)], "text", words)
+
+
+def _license_of_link(link: Link) -> str | None:
+    if license := license_of_url(link.href):
+        return license
+    if link.kind == "meta":
+        return spdx_id(link.text) or license_of_url(link.text) or next(iter(license_of_text(link.text) or ()), None)
+    if link.kind in ("rel", "jsonld") and link.text:
+        return spdx_id(link.text) or next(iter(license_of_text(link.text) or ()), None)
+    return None
+
+
+def _line_of(link: Link, lines: list[str]) -> tuple[str, str]:
+    """The line of the page in which the link stands, as far as its text tells, else its text alone; and its text."""
+    text = " ".join(link.text.split())
+    holding = [line for line in lines if text in line] if len(text) >= 4 else []
+    return max(holding, key=lambda line: (_ABOUT[_subject(line, text)], -len(line)), default=text), text
+
+
+def _subject(line: str, license: str) -> str | None:
+    """What a line grants rights in: the subject that is named first. A theme or script must come before the licence."""
+    at = line.find(license)
+    found = [
+        (hit.start(), name)
+        for name, pattern in (("page", PAGE_WORDS), ("media", MEDIA_WORDS), ("other", OTHER_WORDS))
+        if (hit := pattern.search(line)) and (name != "other" or at < 0 or hit.start() <= at)
+    ]
+    return min(found)[1] if found else None
+
+
+def _strongest(statements: list[_Statement]) -> _Statement | None:
+    """The statement with most points; of equals, the least free, then by name."""
+    enough = [s for s in statements if s.score >= _ENOUGH]
+    order = ("permissive", "copyleft", "unknown", "restricted")
+    return max(enough, key=lambda s: (s.score, order.index(family(s.license)), s.license), default=None)
+
+
+def _keyword(page: Page) -> Verdict | None:
+    """The paper's third route: a keyword at either end of the text, and none of its restrictive terms there.
+
+    The paper takes the keyword alone ("creative common", "cc-by", "cc-0"); here it must name a licence.
+    """
+    for end in (page.head, page.tail):
+        found = license_of_text(end)
+        if found is None:
+            continue
+        license, words = found
+        against = forbidden_use(end) or next(
+            (
+                hit[0]
+                for p in (ALL_RESERVED.pattern, COPYRIGHT, MEDIA_WORDS)
+                if (hit := p.search(end) or p.search(page.rights))
+            ),
+            None,
+        )
+        if family(license) == "permissive" and license.startswith(("CC", "LicenseRef-CC")) and against is None:
+            return Verdict(license, "permissive", _evidence("keyword", words), 0.5)
+    return None

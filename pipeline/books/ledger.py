@@ -1,0 +1,203 @@
+"""The ledger: every record's one fate, and the books that must balance at every stage.
+
+Per part, `fates` follows the gates and says where each record ended. `books` sums them by stage and checks them
+against what the receipts counted while the stages ran: in = out + dropped, and one stage's out is the next one's in.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+import pyarrow as pa
+
+from gristmill.pipeline.contract.errors import BooksError
+from gristmill.pipeline.contract.shapes import Part
+from gristmill.pipeline.plan.plan import Plan
+from gristmill.pipeline.run.store import Store, read_parquet
+
+# One row per record. `stage`, `rule`: what dropped it; both null: it is in the corpus (or still kept, before sampling).
+LEDGER = pa.schema(
+    [
+        ("doc_id", pa.string()),  # null: the record never became a document
+        ("record", pa.int64()),  # rejected records: ordinal or byte offset in the file
+        ("url", pa.string()),
+        ("stage", pa.string()),
+        ("rule", pa.string()),
+        ("record_bytes", pa.int64()),
+        ("text_bytes", pa.int64()),  # of the text as it was when the record met its fate
+        ("cut_bytes", pa.int64()),  # of text that a cleaning stage had cut out of it before
+        ("token_count", pa.int64()),
+        ("copies_n", pa.int64()),
+    ]
+)
+
+
+def fates(
+    documents: pl.DataFrame,
+    rejected: pl.DataFrame,
+    gates: Sequence[tuple[str, pl.DataFrame]],
+    tokens: pl.DataFrame | None,
+    copies: pl.DataFrame | None,
+    source: str,
+    cleaned: tuple[Sequence[str], pl.DataFrame] | None = None,
+) -> pl.DataFrame:
+    """LEDGER rows of one part. Raises BooksError when a gate decided on other rows than the one before it kept.
+
+    cleaned: the stages after whose drops no text was cut, and text_bytes of the documents after cleaning.
+    """
+    fate = documents.with_columns(pl.lit(None, pl.String).alias("stage"), pl.lit(None, pl.String).alias("rule"))
+    for label, decision in gates:
+        alive = fate.filter(pl.col("stage").is_null())["doc_id"]
+        if not alive.equals(decision["doc_id"]):
+            raise BooksError(f"{label} decided on {decision.height} rows, {alive.len()} were kept before it")
+        broken = decision.drop_nulls("rule").select(
+            "doc_id", pl.lit(label).alias("_stage"), pl.col("rule").alias("_rule")
+        )
+        fate = (
+            fate.join(broken, on="doc_id", how="left", maintain_order="left")
+            .with_columns(pl.coalesce("stage", "_stage").alias("stage"), pl.coalesce("rule", "_rule").alias("rule"))
+            .drop("_stage", "_rule")
+        )
+    if cleaned is None:
+        fate = fate.with_columns(pl.lit(0, pl.Int64).alias("cut_bytes"))
+    else:
+        uncut, texts = cleaned
+        new = texts.select("doc_id", pl.col("text_bytes").alias("_new"))
+        loss = pl.when(pl.col("stage").is_in(list(uncut))).then(0).otherwise(pl.col("text_bytes") - pl.col("_new"))
+        fate = fate.join(new, on="doc_id", how="left", maintain_order="left").with_columns(loss.alias("cut_bytes"))
+        fate = fate.drop("_new").with_columns(pl.col("text_bytes") - pl.col("cut_bytes"))
+    for extra, name in ((tokens, "token_count"), (copies, "copies_n")):
+        if extra is None:
+            fate = fate.with_columns(pl.lit(None, pl.Int64).alias(name))
+        else:
+            fate = fate.join(extra.select("doc_id", name), on="doc_id", how="left", maintain_order="left")
+    lost = rejected.select(
+        pl.lit(None, pl.String).alias("doc_id"),
+        "record",
+        "url",
+        pl.lit(source).alias("stage"),
+        "rule",
+        "record_bytes",
+        pl.lit(0, pl.Int64).alias("text_bytes"),
+        pl.lit(0, pl.Int64).alias("cut_bytes"),
+        pl.lit(0, pl.Int64).alias("token_count"),
+        pl.lit(None, pl.Int64).alias("copies_n"),
+    )
+    names = LEDGER.names
+    return pl.concat([fate.with_columns(pl.lit(None, pl.Int64).alias("record")).select(names), lost.select(names)])
+
+
+@dataclass(frozen=True)
+class Total:
+    """Documents, bytes and tokens."""
+
+    docs: int = 0
+    bytes: int = 0
+    tokens: int = 0
+
+    def __add__(self, other: "Total") -> "Total":
+        return Total(self.docs + other.docs, self.bytes + other.bytes, self.tokens + other.tokens)
+
+
+def read_fates(store: Store, plan: Plan) -> Iterator[tuple[str, pl.DataFrame]]:
+    """(part key, LEDGER rows) of every part that has them."""
+    for part in finished_parts(store, plan):
+        yield part.key, read_parquet(store.data("ledger", part.key))
+
+
+def labels(plan: Plan) -> list[str]:
+    """Stages of the books, in order: the main stages, and named parts that can drop documents."""
+    gates = {s.label for s in plan.steps if s.kind == "gate"}
+    flow = [s.label for s in plan.steps if not s.all_rows or s is plan.cleaner]
+    return list(dict.fromkeys(label for label in flow if "." not in label or label in gates))
+
+
+def books(store: Store, plan: Plan) -> list[dict[str, object]]:
+    """One entry per stage: {stage, docs_in, docs_out, bytes_in, bytes_out, tokens_in, tokens_out, dropped by rule}.
+
+    Bytes are of text, except that ingest takes in the records' bodies; what extraction takes off kept documents is
+    booked there as `markup` with no documents, and what a cleaning stage cuts out of documents that go on, there as
+    `cut_text`. Raises BooksError when anything does not add up.
+    """
+    ended: dict[str, dict[str, Total]] = {}
+    records, documents, markup, cut, written = Total(), Total(), 0, 0, Total()
+    for _, frame in read_fates(store, plan):
+        sums = frame.group_by("stage", "rule").agg(
+            pl.len().alias("docs"),
+            pl.col("record_bytes").sum(),
+            pl.col("text_bytes").sum(),
+            pl.col("cut_bytes").sum(),
+            pl.col("token_count").fill_null(0).sum(),
+        )
+        for stage, rule, docs, record_bytes, text_bytes, cut_bytes, tokens in sums.iter_rows():
+            rejected = stage == plan.source.label
+            total = Total(docs, record_bytes if rejected else text_bytes, tokens)
+            records += Total(docs, record_bytes, tokens)
+            if not rejected:
+                documents += total
+                markup += record_bytes - text_bytes - cut_bytes
+                cut += cut_bytes
+            if stage is not None:
+                rules = ended.setdefault(stage, {})
+                rules[rule] = rules.get(rule, Total()) + total
+        rows = frame.filter(pl.col("copies_n") > 0)
+        n = rows["copies_n"]
+        written += Total(int(n.sum()), int((n * rows["text_bytes"]).sum()), int((n * rows["token_count"]).sum()))
+    if markup:
+        ended.setdefault(plan.source.label, {})["markup"] = Total(0, markup, 0)
+    if cut and plan.cleaner:
+        ended.setdefault(plan.cleaner.label, {})["cut_text"] = Total(0, cut, 0)
+    entries: list[dict[str, object]] = []
+    going = records
+    for label in labels(plan):
+        rules = ended.pop(label, {})
+        gone = sum(rules.values(), Total())
+        out = Total(going.docs - gone.docs, going.bytes - gone.bytes, going.tokens - gone.tokens)
+        entry: dict[str, object] = {
+            "stage": label,
+            "docs_in": going.docs, "docs_out": out.docs,
+            "bytes_in": going.bytes, "bytes_out": out.bytes,
+            "tokens_in": going.tokens, "tokens_out": out.tokens,
+            "dropped": {rule: vars(t) for rule, t in sorted(rules.items())},
+        }  # fmt: skip
+        if label == "corpus":
+            entry |= {"rows": written.docs, "bytes": written.bytes, "tokens": written.tokens}
+        check_receipts(store, plan, label, going.docs, out.docs)
+        entries.append(entry)
+        going = out
+    if ended:
+        raise BooksError(f"records ended in stages that the plan does not have: {sorted(ended)}")
+    if documents.docs != entries[0]["docs_out"]:
+        raise BooksError(f"ingest let {entries[0]['docs_out']} documents out, the ledger knows {documents.docs}")
+    return entries
+
+
+def check_receipts(store: Store, plan: Plan, label: str, docs_in: int, docs_out: int) -> None:
+    """The counts that the stage itself wrote down must be those of the ledger."""
+    keys = [part.key for part in finished_parts(store, plan)]
+    for step in plan.steps:
+        if step.label != label or step.all_rows or step.kind in ("reducer", "sink"):
+            continue
+        receipts = [store.receipt(step.name, key) for key in keys]
+        counted_in = sum(r.docs_in for r in receipts if r)
+        counted_out = sum(r.docs_out for r in receipts if r)
+        expected_in = docs_in
+        expected_out = docs_out if step.kind in ("gate", "source") else docs_in
+        has_gate = any(s.kind == "gate" and s.label == label for s in plan.steps)
+        if step.kind == "annotator" and not has_gate:
+            expected_out = docs_out
+        if (counted_in, counted_out) != (expected_in, expected_out):
+            raise BooksError(
+                f"{step.name}: its receipts count {counted_in} in and {counted_out} out, "
+                f"the ledger {expected_in} and {expected_out}"
+            )
+
+
+def finished_parts(store: Store, plan: Plan) -> list[Part]:
+    """Parts whose fates are written."""
+    return [part for part in plan.parts if store.receipt("ledger", part.key) is not None]
+
+
+def read_books(store: Store) -> list[dict[str, object]]:
+    return json.loads((store.root / "ledger.json").read_text(encoding="utf-8"))

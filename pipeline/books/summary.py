@@ -1,0 +1,223 @@
+"""What a run writes for people: weights.json, the dataset card, the summary, status and ledger tables."""
+
+import json
+from collections import Counter
+
+import polars as pl
+
+from gristmill.pipeline.books.verify import shards
+from gristmill.pipeline.plan.plan import Plan
+from gristmill.pipeline.run.store import Store, read_parquet, write_json, write_text
+from gristmill.pipeline.run.units import failures
+
+
+def write_papers(store: Store, plan: Plan) -> None:
+    from gristmill.pipeline.report.page import write_report
+
+    write_weights(store)
+    write_card(store, plan)
+    write_report(store, plan)
+
+
+def write_weights(store: Store) -> None:
+    """mixture/weights.json: bucket, natural share, weight, quota, epochs, achieved share."""
+    mixture = json.loads((store.artifact("mixture") / "weights.json").read_text(encoding="utf-8"))
+    quotas = json.loads((store.artifact("sample") / "quotas.json").read_text(encoding="utf-8"))["buckets"]
+    tokens: Counter[str] = Counter()
+    for path in shards(store):
+        frame = read_parquet(path, ["bucket", "token_count"])
+        for bucket, n in frame.group_by("bucket").agg(pl.col("token_count").sum()).iter_rows():
+            tokens[bucket] += n
+    total = sum(tokens.values())
+    rows = []
+    for row in mixture["buckets"]:
+        written = tokens[row["bucket"]]
+        rows.append(
+            {
+                **row,
+                # Too few or too large documents for the quota: the others share what it could not hold.
+                "limited": quotas.get(row["bucket"], {}).get("limited", False),
+                "achieved_tokens": written,
+                "achieved_share": round(written / total, 6) if total else 0.0,
+                "epochs": round(written / row["available_tokens"], 4) if row["available_tokens"] else 0.0,
+            }
+        )
+    write_json(store.root / "mixture" / "weights.json", {**mixture, "buckets": rows, "achieved_tokens": total})
+
+
+def write_card(store: Store, plan: Plan) -> None:
+    """corpus/README.md: a dataset card that the hub's tools parse."""
+    from huggingface_hub import DatasetCardData
+
+    entries = json.loads((store.root / "ledger.json").read_text(encoding="utf-8"))
+    weights = json.loads((store.root / "mixture" / "weights.json").read_text(encoding="utf-8"))
+    languages, licenses = Counter(), Counter()
+    for path in shards(store):
+        frame = read_parquet(path, ["language", "license", "token_count"])
+        languages.update(
+            dict(frame.drop_nulls("language").group_by("language").agg(pl.col("token_count").sum()).iter_rows())
+        )
+        licenses.update(dict(frame.group_by("license").agg(pl.col("token_count").sum()).iter_rows()))
+    corpus = entries[-1]
+    total = max(1, corpus["tokens"])
+    data = DatasetCardData(
+        language=sorted(c for c, n in languages.items() if len(c) in (2, 3) and n * 100 >= total) or None,
+        license="other",
+        license_name="per-document",
+        license_link="LICENSE",
+        task_categories=["text-generation"],
+        size_categories=[size_category(corpus["rows"])],
+        pretty_name=f"Gristmill corpus ({plan.name})",
+        configs=[{"config_name": "default", "data_files": [{"split": "train", "path": "data/train-*.parquet"}]}],
+        tags=["gristmill", "pretraining"],
+    )
+    text = [
+        "---",
+        data.to_yaml(),
+        "---",
+        "",
+        f"# Gristmill corpus ({plan.name})",
+        "",
+        f"{corpus['rows']:,} rows, {corpus['docs_out']:,} distinct documents, {corpus['tokens']:,} tokens "
+        f"(budget {weights['budget_tokens']:,}). Config digest `{plan.config_digest}`.",
+        "",
+        "Each row carries its own `license` (SPDX id, or null where none was found); the collection has no single one.",
+        "",
+        "## Mixture",
+        "",
+        "| bucket | natural share | weight | achieved share | epochs |",
+        "|---|--:|--:|--:|--:|",
+        *(
+            f"| {cell(r['bucket'])} | {r['natural_share']:.4f} | {r['weight']:.4f} | {r['achieved_share']:.4f} "
+            f"| {r['epochs']:.2f} |"
+            for r in weights["buckets"]
+        ),
+        "",
+        *confirmed(weights),
+        "## Where documents went",
+        "",
+        "| stage | in | out | dropped by rule |",
+        "|---|--:|--:|---|",
+        *(f"| {e['stage']} | {e['docs_in']:,} | {e['docs_out']:,} | {dropped(e)} |" for e in entries),
+        "",
+        "## Licences (share of tokens)",
+        "",
+        *(f"- {name or 'unknown'}: {n / total:.3f}" for name, n in licenses.most_common()),
+        "",
+        "## Languages (share of tokens)",
+        "",
+        *(f"- {name}: {n / total:.3f}" for name, n in languages.most_common()),
+        "",
+    ]
+    write_text(store.root / "corpus" / "README.md", "\n".join(text))
+
+
+def confirmed(weights: dict) -> list[str]:
+    """The verdict on the mixture and, where it was confirmed, the differences to the plain mixtures."""
+    lines = [f"{upper(weights['verdict'])}."] if weights.get("verdict") else []
+    check = weights.get("confirm")
+    if check:
+        lines += [
+            "",
+            f"Loss of the chosen mixture minus that of the plain ones ({check['proxy']} proxy, nats per token, below 0 "
+            "is better; fresh draws of documents, target text that the search never saw):",
+            "",
+            "| against | target | difference | 95% interval | better in |",
+            "|---|---|--:|--:|--:|",
+        ]
+        for r in check["comparisons"]:
+            span = f"{r['low']:+.4f} to {r['high']:+.4f}" if r["seeds"] > 1 else ""
+            rows = [("all", r["difference"], span, f"{r['better_in']} of {r['seeds']}")]
+            if len(r["targets"]) > 1:
+                rows += [(name, value, "", "") for name, value in r["targets"].items()]
+            lines += [f"| {r['baseline']} | {cell(n)} | {d:+.4f} | {s} | {k} |" for n, d, s, k in rows]
+    return [*lines, ""] if lines else []
+
+
+def upper(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:].rstrip(".")
+
+
+def cell(text: str) -> str:
+    return str(text).replace("|", "\\|")
+
+
+def size_category(n: int) -> str:
+    """The hub's size categories."""
+    for limit, name in ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e6, "100K<n<1M"), (1e7, "1M<n<10M"),
+                        (1e8, "10M<n<100M"), (1e9, "100M<n<1B"), (1e10, "1B<n<10B"), (1e11, "10B<n<100B"),
+                        (1e12, "100B<n<1T")):  # fmt: skip
+        if n < limit:
+            return name
+    return "n>1T"
+
+
+def dropped(entry: dict) -> str:
+    rules = sorted(entry["dropped"].items(), key=lambda item: -item[1]["docs"])
+    return ", ".join(f"{rule} {t['docs']:,}" for rule, t in rules if t["docs"])
+
+
+def ledger_lines(entries: list[dict]) -> list[str]:
+    lines = [f"{'stage':16} {'docs in':>10} {'docs out':>10} {'bytes out':>14} {'tokens out':>13}  dropped"]
+    for e in entries:
+        sizes = f"{e['docs_in']:10,} {e['docs_out']:10,} {e['bytes_out']:14,} {e['tokens_out']:13,}"
+        lines.append(f"{e['stage']:16} {sizes}  {dropped(e)}")
+    last = entries[-1]
+    if "rows" in last:
+        lines.append(f"corpus: {last['docs_out']:,} documents in {last['rows']:,} rows, {last['tokens']:,} tokens")
+    return lines
+
+
+def summary(store: Store, entries: list[dict], until: str | None) -> list[str]:
+    """Eleven lines at the end of a run."""
+    if not entries:
+        return [
+            f"queued; gristmill status {store.root} tells how far it is; when the jobs are done, run the same command",
+            "again: it checks the books and writes the card and the report",
+        ]
+    first, last = entries[0], entries[-1]
+    if until is not None or last["stage"] != "corpus":
+        return [f"{first['docs_in']:,} records in, {last['docs_out']:,} documents kept after {last['stage']}"]
+    weights = json.loads((store.root / "mixture" / "weights.json").read_text(encoding="utf-8"))
+    worst = sorted(
+        ((t["docs"], e["stage"], rule) for e in entries[:-1] for rule, t in e["dropped"].items() if t["docs"]),
+        reverse=True,
+    )
+    moved = sorted(weights["buckets"], key=lambda r: -abs(r["weight"] - r["natural_share"]))[:3]
+    return [
+        f"records    {first['docs_in']:,} read, {first['docs_out']:,} of them documents",
+        f"documents  {last['docs_out']:,} chosen, {last['rows']:,} rows with copies, {len(list(shards(store)))} shards",
+        f"tokens     {last['tokens']:,} of a budget of {weights['budget_tokens']:,}",
+        f"dropped    {'; '.join(f'{stage} {rule} {n:,}' for n, stage, rule in worst[:3])}",
+        f"buckets    {len(weights['buckets'])}, {weights['search']['runs']} proxy runs ({weights['search']['proxy']})",
+        f"mixture    {weights['verdict']}",
+        "moved      " + "; ".join(f"{r['bucket']} {r['natural_share']:.3f} -> {r['weight']:.3f}" for r in moved),
+        f"books      balanced over {len(entries)} stages",
+        f"ledger     gristmill ledger {store.root}",
+        f"report     {store.root / 'report.html'}",
+        f"corpus     {store.root / 'corpus'}",
+    ]
+
+
+def status_lines(store: Store, plan: Plan) -> tuple[list[str], bool]:
+    """(lines, whether all is done and nothing failed)."""
+    from gristmill.pipeline.plan.plan import intents
+
+    lines = [f"{plan.name}: {len(plan.parts)} parts"]
+    complete = (store.root / "ledger.json").is_file()
+    for intent in intents(plan, store, plan):
+        step = intent.step
+        if step.kind == "sink":
+            done = len(list((store.root / "corpus.receipts").glob("*.json")))
+            lines.append(f"{step.name:22} {done} shards")
+        elif step.kind == "reducer":
+            made = store.artifact_receipt(step.name) is not None
+            complete &= made
+            lines.append(f"{step.name:22} {'made' if made else 'not made'}")
+        else:
+            done = sum(store.receipt(step.name, p.key) is not None for p in plan.parts)
+            complete &= done == len(plan.parts)
+            lines.append(f"{step.name:22} {done} of {len(plan.parts)} parts")
+    failed = failures(store)
+    lines += [f"FAILED {f['unit']}: {f['message']}" for f in failed]
+    return lines, complete and not failed

@@ -1,0 +1,96 @@
+"""Recounts a finished run from its files: nothing here trusts a receipt's counts or the stored ledger."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+
+from gristmill.pipeline.books.ledger import books, read_books, read_fates
+from gristmill.pipeline.contract.errors import BooksError
+from gristmill.pipeline.plan.identity import digest_file, digest_folder
+from gristmill.pipeline.plan.plan import Plan
+from gristmill.pipeline.run.store import Store, read_parquet
+
+TOLERANCE = 0.005  # share of tokens: what the corpus promises per bucket and in total
+
+
+def verify(store: Store, plan: Plan) -> list[str]:
+    """Lines that say what was checked. Raises BooksError at the first thing that does not hold."""
+    lines = [files(store, plan)]
+    ids: Counter[str] = Counter()
+    copies: dict[str, int] = {}
+    records = 0
+    for _, fates in read_fates(store, plan):
+        records += fates.height
+        documents = fates.drop_nulls("doc_id")
+        ids.update(documents["doc_id"])
+        chosen = documents.filter(pl.col("copies_n") > 0)
+        copies.update(zip(chosen["doc_id"], chosen["copies_n"], strict=True))
+    twice = [i for i, n in ids.items() if n > 1]
+    if twice:
+        raise BooksError(f"{len(twice)} documents have two fates, {twice[0]} among them")
+    lines.append(f"{records:,} records, {len(ids):,} of them documents: each has one fate")
+    if books(store, plan) != read_books(store):
+        raise BooksError("ledger.json is not what the fates add up to; run again to rewrite it")
+    lines.append("the books balance and ledger.json is their sum")
+    if any(s.kind == "sink" for s in plan.steps) and (store.root / "corpus" / "data").is_dir():
+        lines += corpus(store, plan, copies)
+    return lines
+
+
+def files(store: Store, plan: Plan) -> str:
+    """Every data file is the one its receipt was written for."""
+    n = 0
+    for step in plan.steps:
+        if step.kind == "reducer":
+            receipt = store.artifact_receipt(step.name)
+            if receipt is None:
+                continue
+            if digest_folder(store.artifact(step.name)) != receipt.content:
+                raise BooksError(f"artifacts/{step.name} was changed after it was made; delete it and run again")
+            n += 1
+        elif step.kind != "sink":
+            for part in plan.parts:
+                receipt, path = store.receipt(step.name, part.key), store.data(step.name, part.key)
+                if receipt is None:
+                    if path.is_file():
+                        raise BooksError(f"{path} has no valid receipt; run again to recompute it")
+                    continue
+                if digest_file(path) != receipt.content:
+                    raise BooksError(f"{path} was changed after it was written; delete it and run again")
+                n += 1
+    return f"{n:,} files are as their receipts say"
+
+
+def shards(store: Store) -> Iterator[Path]:
+    yield from sorted((store.root / "corpus" / "data").glob("train-*.parquet"))
+
+
+def corpus(store: Store, plan: Plan, copies: dict[str, int]) -> list[str]:
+    import json
+
+    rows: Counter[str] = Counter()
+    tokens: Counter[str] = Counter()
+    for path in shards(store):
+        frame = read_parquet(path, ["doc_id", "bucket", "token_count"])
+        rows.update(frame["doc_id"])
+        for bucket, n in frame.group_by("bucket").agg(pl.col("token_count").sum()).iter_rows():
+            tokens[bucket] += n
+    if dict(rows) != copies:
+        wrong = next(i for i in {*rows, *copies} if rows.get(i, 0) != copies.get(i, 0))
+        raise BooksError(
+            f"document {wrong} is written {rows.get(wrong, 0)} times, its fate says {copies.get(wrong, 0)}"
+        )
+    mixture = json.loads((store.root / "mixture" / "weights.json").read_text(encoding="utf-8"))
+    total = sum(tokens.values())
+    for row in mixture["buckets"]:
+        share = tokens[row["bucket"]] / total if total else 0.0
+        if abs(share - row["achieved_share"]) > 1e-6:
+            raise BooksError(f"bucket {row['bucket']} holds {share:.4f} of the tokens, weights.json says otherwise")
+        explained = row["capped"] or any(r["limited"] for r in mixture["buckets"])
+        if abs(share - row["weight"]) > TOLERANCE and not explained:
+            raise BooksError(
+                f"bucket {row['bucket']} holds {share:.4f} of the tokens, its weight is {row['weight']:.4f}"
+            )
+    return [f"{sum(rows.values()):,} rows of {len(rows):,} documents, {total:,} tokens: as sampled, shares as weighted"]

@@ -1,0 +1,422 @@
+"""The plan: steps in order, checked before anything runs, the frozen list of parts, and what a run will do and why."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+from gristmill.pipeline.contract import columns as schema
+from gristmill.pipeline.contract.errors import ConfigError, PlanError
+from gristmill.pipeline.contract.shapes import Annotator, Gate, Part, Reads, Reducer, Sink, Source, Stage
+from gristmill.pipeline.plan.identity import digest, fingerprint, freeze, stage_fields, thaw
+from gristmill.pipeline.run.store import Store
+
+Kind = Literal["source", "annotator", "gate", "reducer", "sink"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage at its place in the recipe. `moved`: (dataset, column, the earlier stage that replaced it)."""
+
+    stage: Stage
+    kind: Kind
+    fingerprint: str
+    moved: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def source(self) -> Source:
+        return cast(Source, self.stage)
+
+    @property
+    def annotator(self) -> Annotator:
+        return cast(Annotator, self.stage)
+
+    @property
+    def gate(self) -> Gate:
+        return cast(Gate, self.stage)
+
+    @property
+    def reducer(self) -> Reducer:
+        return cast(Reducer, self.stage)
+
+    @property
+    def sink(self) -> Sink:
+        return cast(Sink, self.stage)
+
+    @property
+    def name(self) -> str:
+        return self.stage.name
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        return tuple(getattr(self.stage, "rules", ()))
+
+    @property
+    def reads(self) -> dict[str, tuple[str, ...]]:
+        """What the stage reads, each column from where it lies now."""
+        now = {(dataset, column): place for dataset, column, place in self.moved}
+        reads: dict[str, tuple[str, ...]] = {}
+        declared: Reads = getattr(self.stage, "reads", {})
+        for dataset, columns in declared.items():
+            if not columns:
+                reads.setdefault(dataset, ())
+            for column in columns:
+                place = now.get((dataset, column), dataset)
+                reads[place] = (*reads.get(place, ()), column)
+        return reads
+
+    @property
+    def replaces(self) -> dict[str, tuple[str, ...]]:
+        return dict(getattr(self.stage, "replaces", {}))
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        return ("rule",) if self.kind == "gate" else tuple(getattr(self.stage, "writes", ()))
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return tuple(getattr(self.stage, "needs", ()))
+
+    @property
+    def all_rows(self) -> bool:
+        return getattr(self.stage, "rows", "kept") == "all"
+
+    @property
+    def label(self) -> str:
+        """The stage that the ledger books this step under."""
+        return self.name.removesuffix(".gate")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Steps that run together: a wave (part by part), a reducer, or the two passes of the sink."""
+
+    kind: Literal["wave", "reducer", "scatter", "gather", "ledger"]
+    steps: tuple[Step, ...]
+
+    @property
+    def name(self) -> str:
+        names = [s.name for s in self.steps]
+        return self.kind if self.kind == "ledger" else (f"{names[0]}" if self.kind == "reducer" else "+".join(names))
+
+
+def kind_of(stage: Stage) -> Kind:
+    """Raises PlanError for an object of none of the five shapes."""
+    for kind, method in (("source", "parts"), ("annotator", "open"), ("gate", "decide"), ("sink", "gather")):
+        if hasattr(stage, method):
+            return kind  # pyright: ignore[reportReturnType]
+    if hasattr(stage, "run"):
+        return "reducer"
+    raise PlanError(f"{type(stage).__name__} has none of the five stage shapes (pipeline/contract/shapes.py)")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a worker needs to know; stored as plan.json."""
+
+    name: str
+    config_digest: str
+    steps: tuple[Step, ...]
+    parts: tuple[Part, ...]
+
+    @property
+    def source(self) -> Step:
+        return self.steps[0]
+
+    def index(self, step: Step) -> int:
+        return next(i for i, s in enumerate(self.steps) if s is step or (s.name, s.kind) == (step.name, step.kind))
+
+    def step(self, name: str, kind: Kind | None = None) -> Step:
+        for s in self.steps:
+            if s.name == name and (kind is None or s.kind == kind):
+                return s
+        raise PlanError(f"the plan has no step {name!r}; it has {', '.join(dict.fromkeys(s.name for s in self.steps))}")
+
+    def gate_before(self, step: Step) -> Step | None:
+        """The last gate before `step`: its kept rows are the rows of `step`."""
+        return next((s for s in reversed(self.steps[: self.index(step)]) if s.kind == "gate"), None)
+
+    @property
+    def cleaner(self) -> Step | None:
+        """The step that replaces the source's text, if there is one."""
+        return next((s for s in self.steps if "text_bytes" in s.replaces.get(self.source.name, ())), None)
+
+    def rows_source(self, step: Step) -> Step:
+        """The step whose receipt says which rows `step` covers (its `kept`)."""
+        return self.source if step.all_rows else (self.gate_before(step) or self.source)
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        phases: list[Phase] = []
+        wave: list[Step] = []
+        for step in self.steps:
+            if step.kind in ("source", "annotator", "gate"):
+                wave.append(step)
+                continue
+            if wave:
+                phases.append(Phase("wave", tuple(wave)))
+                wave = []
+            if step.kind == "reducer":
+                phases.append(Phase("reducer", (step,)))
+            else:
+                phases += [Phase("scatter", (step,)), Phase("gather", (step,))]
+        if wave:
+            phases.append(Phase("wave", tuple(wave)))
+        return (*phases, Phase("ledger", ()))
+
+    def until(self, stage: str | None) -> "Plan":
+        """The plan cut after the last step of `stage` (a stage, a named part or a step)."""
+        if stage is None:
+            return self
+        exact = [i for i, s in enumerate(self.steps) if stage in (s.name, s.label)]
+        family = [i for i, s in enumerate(self.steps) if s.name.startswith(f"{stage}.")]
+        last = max(exact or family, default=-1)
+        if last < 0:
+            raise PlanError(f"--until {stage}: the plan has {', '.join(dict.fromkeys(s.label for s in self.steps))}")
+        return Plan(self.name, self.config_digest, self.steps[: last + 1], self.parts)
+
+    def save(self, path: Path) -> None:
+        from gristmill.pipeline.run.store import write_json
+
+        steps = [{**freeze(s.stage), "name": s.name, "kind": s.kind, "fingerprint": s.fingerprint} for s in self.steps]
+        write_json(
+            path,
+            {
+                "name": self.name,
+                "config_digest": self.config_digest,
+                "steps": steps,
+                "parts": [asdict(p) for p in self.parts],
+            },
+        )
+
+
+def make_plan(name: str, config_digest: str, stages: Sequence[Stage], parts: Iterable[Part]) -> Plan:
+    """Fingerprints and checks the stages. Raises PlanError for steps that do not fit together."""
+    for stage in stages:
+        schema.register(getattr(stage, "columns", ()))
+    steps = chain(stages, [fingerprint(stage) for stage in stages])
+    check(steps)
+    return Plan(name, config_digest, steps, tuple(sorted(parts, key=lambda p: p.key)))
+
+
+def chain(stages: Sequence[Stage], fingerprints: Sequence[str]) -> tuple[Step, ...]:
+    """The stages as steps: after a stage that `replaces` columns, the others read those columns from it."""
+    steps: list[Step] = []
+    moved: dict[tuple[str, str], str] = {}
+    for stage, mark in zip(stages, fingerprints, strict=True):
+        steps.append(Step(stage, kind_of(stage), mark, tuple((*old, new) for old, new in moved.items())))
+        for dataset, columns in steps[-1].replaces.items():
+            moved |= {(dataset, column): stage.name for column in columns}
+    return tuple(steps)
+
+
+def load_plan(path: Path, past: bool = False) -> Plan:
+    """The saved plan, with its fingerprints as saved: what a worker computes is what the parent planned.
+
+    Raises PlanError where a stage is another version's; a plan of the `past` is without such stages.
+    """
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PlanError(f"{path.parent} is not a run folder (no plan.json); start one with gristmill run") from None
+    stages: list[Stage] = []
+    marks: list[str] = []
+    for frozen in saved["steps"]:
+        try:
+            stages.append(thaw(frozen))
+        except ConfigError as error:
+            if past:
+                continue
+            raise PlanError(
+                f"{path.parent} was planned by another version of Gristmill or of a stage ({error}); "
+                "gristmill run goes on from it, anything else needs that version"
+            ) from error
+        marks.append(frozen["fingerprint"])
+    for stage in stages:
+        schema.register(getattr(stage, "columns", ()))
+    steps = chain(stages, marks)
+    return Plan(saved["name"], saved["config_digest"], steps, tuple(Part(**p) for p in saved["parts"]))
+
+
+def check(steps: Sequence[Step]) -> None:
+    """Every column a stage reads is written earlier, every artifact is made earlier, names are unique."""
+    if not steps or steps[0].kind != "source":
+        raise PlanError("the first step must be a source")
+    written: dict[str, set[str]] = {}
+    made: set[str] = set()
+    for step in steps:
+        for dataset, columns in step.reads.items():
+            if dataset not in written:
+                raise PlanError(
+                    f"{step.name} reads dataset {dataset!r}, which no earlier step writes; "
+                    f"there are {', '.join(sorted(written))}"
+                )
+            for name in columns:
+                if name not in written[dataset]:
+                    owners = [d for d, cols in written.items() if name in cols]
+                    hint = (
+                        f"{owners[0]} writes it"
+                        if owners
+                        else f"{dataset} writes {', '.join(sorted(written[dataset]))}"
+                    )
+                    raise PlanError(f"{step.name} reads {dataset}.{name}, which no earlier step writes; {hint}")
+        for artifact in step.needs:
+            if artifact not in made:
+                raise PlanError(f"{step.name} needs artifact {artifact!r}, which no earlier step makes; add it before")
+        for name in step.writes:
+            schema.column(name)
+        for dataset, columns in step.replaces.items():
+            check_replacement(step, dataset, columns, written)
+        if step.kind == "reducer":
+            if step.name in made:
+                raise PlanError(f"two steps make the artifact {step.name!r}; give one another name")
+            made.add(step.name)
+        elif step.kind != "sink":
+            if step.name in written:
+                raise PlanError(f"two steps write the dataset {step.name!r}; give one another name")
+            written[step.name] = set(step.writes)
+
+
+def check_replacement(step: Step, dataset: str, columns: Sequence[str], written: dict[str, set[str]]) -> None:
+    """Raises PlanError unless every later reader finds each column, for each row, in the step's own dataset."""
+    missing = [c for c in columns if c not in step.writes or c not in written.get(dataset, ())]
+    if missing:
+        raise PlanError(f"{step.name} replaces {dataset}.{missing[0]}, which it, or {dataset}, does not write")
+    if not step.all_rows:
+        raise PlanError(f'{step.name} replaces columns of {dataset} for some rows only; its rows must be "all"')
+    twice = [(place, column) for old, column, place in step.moved if old == dataset and column in columns]
+    if twice:
+        raise PlanError(f"{step.name} and {twice[0][0]} both replace {dataset}.{twice[0][1]}; leave one of them out")
+
+
+def part_identity(step: Step, inputs: dict[str, str], artifacts: dict[str, str]) -> str:
+    """Identity of the values that `step` computes, from those of the datasets and artifacts it uses."""
+    return digest({"step": step.fingerprint, "inputs": inputs, "artifacts": artifacts})
+
+
+def source_identity(step: Step, part: Part) -> str:
+    return digest({"step": step.fingerprint, "part": asdict(part)})
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What a run will do with one step. `counts`: parts by skip | new | changed | rows."""
+
+    step: Step
+    verdict: Literal["skip", "run", "maybe"]
+    counts: dict[str, int]
+    why: str
+
+
+def changed_fields(old: Plan | None, step: Step) -> str:
+    """ "min_words: 50 -> 60" between the saved plan and this one; "" when nothing changed."""
+    if old is None:
+        return ""
+    before = next((s for s in old.steps if (s.name, s.kind) == (step.name, step.kind)), None)
+    if before is None:
+        return "new step"
+    if before.fingerprint == step.fingerprint:
+        gone = [f"{d}.{c}" for d, cs in before.reads.items() for c in cs if c not in step.reads.get(d, ())]
+        new = [f"{d}.{c}" for d, cs in step.reads.items() for c in cs if c not in before.reads.get(d, ())]
+        return f"reads {', '.join(new)} instead of {', '.join(gone)}" if gone or new else ""
+    was, now = stage_fields(before.stage), stage_fields(step.stage)
+    changed = [f"{k}: {was.get(k)} -> {v}" for k, v in now.items() if was.get(k) != v]
+    return "; ".join(changed) or "its code or a file it names changed"
+
+
+def intents(plan: Plan, store: Store, old: Plan | None) -> list[Intent]:
+    """Predicts, from receipts alone, what a run computes, redoes and skips.
+
+    "maybe": the step follows a change whose outcome is known only when it has run (rows or an artifact may stay equal).
+    """
+    result: list[Intent] = []
+    unsure: set[str] = set()  # datasets and "artifact:..." whose content may change
+    rows_unsure = False
+    for step in plan.steps:
+        because = changed_fields(old, step)
+        if step.kind == "source":
+            counts = {"skip": 0, "new": 0, "changed": 0}
+            for part in plan.parts:
+                receipt = store.receipt(step.name, part.key)
+                fresh = receipt is not None and receipt.identity == source_identity(step, part)
+                counts["skip" if fresh else "changed" if receipt else "new"] += 1
+            todo = counts["new"] + counts["changed"]
+            # A part that is done keeps its rows, so only what follows for the other parts, and reducers, is open.
+            result.append(Intent(step, "run" if todo else "skip", counts, because))
+            if todo:
+                unsure.add(step.name)
+                rows_unsure = True
+            continue
+        causes = [d for d in step.reads if d in unsure] + [a for a in step.needs if f"artifact:{a}" in unsure]
+        if step.kind in ("annotator", "gate"):
+            intent = _row_local_intent(plan, store, step, because, unsure)
+            if intent.verdict != "skip":
+                unsure.add(step.name)
+            if step.kind == "gate" and intent.verdict != "skip":
+                rows_unsure = True
+        else:
+            receipt = store.artifact_receipt(step.name) if step.kind == "reducer" else None
+            known = step.kind == "sink" or (receipt is not None)
+            stale = bool(because) or not known
+            follows = bool(causes) or rows_unsure
+            verdict = "run" if stale else "maybe" if follows else "skip"
+            why = because or (
+                "not made yet" if not known else f"follows {', '.join(causes) or 'the rows'}" if follows else ""
+            )
+            intent = Intent(step, verdict, {}, why)
+            if verdict != "skip":
+                unsure.add(f"artifact:{step.name}")
+        result.append(intent)
+    return result
+
+
+def _row_local_intent(plan: Plan, store: Store, step: Step, because: str, unsure: set[str]) -> Intent:
+    counts = {"skip": 0, "new": 0, "changed": 0, "rows": 0}
+    open_artifacts = [a for a in step.needs if f"artifact:{a}" in unsure]
+    artifacts = {a: r.content for a in step.needs if (r := store.artifact_receipt(a))}
+    rows_step = plan.rows_source(step)
+    for part in plan.parts:
+        receipt = store.receipt(step.name, part.key)
+        inputs = {d: store.receipt(d, part.key) for d in step.reads}
+        rows = store.receipt(rows_step.name, part.key)
+        if receipt is None or rows is None or None in inputs.values():
+            counts["new" if receipt is None else "changed"] += 1
+            continue
+        stale = any(r is not None and not _current(plan, store, d, part, r.identity) for d, r in inputs.items())
+        identity = part_identity(step, {d: r.identity for d, r in inputs.items() if r}, artifacts)
+        if stale or receipt.identity != identity:
+            counts["changed"] += 1
+        elif receipt.rows != rows.kept or (
+            rows_step.name in unsure and not _gate_current(plan, store, rows_step, part)
+        ):
+            counts["rows"] += 1
+        else:
+            counts["skip"] += 1
+    todo = counts["new"] + counts["changed"] + counts["rows"]
+    if open_artifacts and not because:
+        return Intent(step, "maybe", counts, f"follows {', '.join(open_artifacts)}")
+    if todo:
+        causes = [d for d in step.reads if d in unsure] or ([rows_step.name] if rows_step.name in unsure else [])
+        return Intent(step, "run", counts, because or (f"follows {', '.join(causes)}" if causes else ""))
+    return Intent(step, "skip", counts, because)
+
+
+def _current(plan: Plan, store: Store, dataset: str, part: Part, identity: str) -> bool:
+    """Whether the stored part of `dataset` is what this plan would compute."""
+    step = next(s for s in plan.steps if s.name == dataset and s.kind != "reducer")
+    if step.kind == "source":
+        return identity == source_identity(step, part)
+    inputs = {}
+    for d in step.reads:
+        receipt = store.receipt(d, part.key)
+        if receipt is None or not _current(plan, store, d, part, receipt.identity):
+            return False
+        inputs[d] = receipt.identity
+    artifacts = {a: r.content for a in step.needs if (r := store.artifact_receipt(a))}
+    return identity == part_identity(step, inputs, artifacts)
+
+
+def _gate_current(plan: Plan, store: Store, gate: Step, part: Part) -> bool:
+    receipt = store.receipt(gate.name, part.key)
+    return receipt is not None and _current(plan, store, gate.name, part, receipt.identity)

@@ -1,0 +1,255 @@
+"""What the report tells, read from the run folder once: narrow columns part by part, artifacts, the corpus's own files.
+
+A fact that a run does not have (no clusters, no search, no such column) is None or empty, and its section says so.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gristmill.pipeline.books.ledger import read_books, read_fates
+from gristmill.pipeline.books.verify import shards
+from gristmill.pipeline.plan.plan import Plan
+from gristmill.pipeline.run.store import Store
+
+SAMPLED_DOCS = 10
+_SCORE_PARTS = 1 << 20  # scores are summed as integers, so that the order of rows does not show in the last digit
+_SCAN_ROWS = 2_000  # of the first shard that are looked at for distinct documents: copies of one may lie close
+
+
+@dataclass
+class Tally:
+    """Of one value of a column: documents seen and their tokens; documents chosen, rows and tokens written."""
+
+    docs: int = 0
+    tokens: int = 0
+    chosen: int = 0
+    rows: int = 0
+    written: int = 0
+
+    def add(self, values: Sequence[int]) -> None:
+        self.docs += values[0]
+        self.tokens += values[1]
+        self.chosen += values[2]
+        self.rows += values[3]
+        self.written += values[4]
+
+
+@dataclass
+class Means:
+    """Sums of a cluster's scores over documents: column -> (sum in parts of a score, documents with a score)."""
+
+    sums: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def mean(self, column: str) -> float | None:
+        total, n = self.sums.get(column, (0, 0))
+        return total / _SCORE_PARTS / n if n else None
+
+
+@dataclass(frozen=True)
+class Shard:
+    name: str
+    rows: int
+    tokens: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Proxy runs in the order in which they were made. scores: the objective, in nats per token; they compare within a
+    proxy only."""
+
+    scores: list[float]
+    proxies: list[str]  # kind, and size where there are several
+    rounds: list[int]
+    targets: list[str]
+
+
+@dataclass(frozen=True)
+class Facts:
+    name: str
+    config_digest: str
+    parts_n: int
+    entries: list[dict]
+    failures: list[dict]
+    languages: dict[str | None, Tally]
+    licenses: dict[str | None, Tally]
+    tiers: dict[str | None, Tally]
+    domains: dict[str | None, Tally]
+    scores: tuple[str, ...]  # columns of quality
+    quality: dict[int | None, Means]  # by cluster
+    clusters: dict | None
+    plane: dict | None  # the 2-D map: x, y, cluster_id
+    weights: dict | None
+    runs: Runs | None
+    shards: list[Shard]
+    samples: list[dict]
+    config: str | None
+    cuts: dict[str, tuple[int, int]]  # why a cleaning stage cut text out of documents -> lines, bytes
+
+
+def read_facts(store: Store, plan: Plan) -> Facts:
+    columns = ("language", "license", "license_tier", "domain")
+    kinds: dict[str, dict[str | None, Tally]] = {column: {} for column in columns}
+    scores = tuple(c for s in plan.steps if s.kind == "annotator" for c in s.writes if c.startswith("q_"))
+    quality: dict[int | None, Means] = {}
+    cuts: dict[str, tuple[int, int]] = {}
+    for key, fates in read_fates(store, plan):
+        fates = fates.drop_nulls("doc_id")
+        add_cuts(cuts, store, plan, key, fates)
+        for column, tallies in kinds.items():
+            add_tallies(tallies, with_columns(store, plan, key, fates, (column,)), column)
+        if scores:
+            add_means(quality, with_columns(store, plan, key, fates, ("cluster_id", *scores)), scores)
+    weights = read_json(store.root / "mixture" / "weights.json")
+    objective = ((weights or {}).get("search") or {}).get("objective")
+    return Facts(
+        name=plan.name,
+        config_digest=plan.config_digest,
+        parts_n=len(plan.parts),
+        entries=read_books(store),
+        failures=[read_json(p) or {} for p in sorted((store.root / "failures").glob("*.json"))],
+        languages=kinds["language"],
+        licenses=kinds["license"],
+        tiers=kinds["license_tier"],
+        domains=kinds["domain"],
+        scores=scores,
+        quality=quality,
+        clusters=read_json(store.artifact("cluster") / "clusters.json"),
+        plane=read_json(store.artifact("cluster") / "map.json"),
+        weights=weights,
+        runs=read_runs(store.artifact("mixture") / "runs.parquet", objective),
+        shards=list(read_shards(store)),
+        samples=read_samples(store),
+        config=read_text(store.root / "config.yaml"),
+        cuts=cuts,
+    )
+
+
+def dataset_of(plan: Plan, column: str) -> str | None:
+    """The dataset that holds a column: stages meet in column names, and so does the report."""
+    return next((s.name for s in plan.steps if s.kind in ("source", "annotator") and column in s.writes), None)
+
+
+def with_columns(store: Store, plan: Plan, key: str, rows: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame | None:
+    """`rows` that have all the columns, with them; None where a column's dataset does not exist for this part."""
+    for dataset in dict.fromkeys(dataset_of(plan, c) for c in columns):
+        if dataset is None or store.receipt(dataset, key) is None:
+            return None
+        wanted = [c for c in columns if dataset_of(plan, c) == dataset]
+        rows = rows.join(store.read(dataset, key, wanted), on="doc_id", how="inner", maintain_order="left")
+    return rows
+
+
+def add_tallies(tallies: dict[str | None, Tally], rows: pl.DataFrame | None, column: str) -> None:
+    if rows is None:
+        return
+    copies, tokens = pl.col("copies_n").fill_null(0), pl.col("token_count").fill_null(0)
+    sums = rows.group_by(column).agg(
+        pl.len(),
+        tokens.sum(),
+        (copies > 0).sum().alias("chosen"),
+        copies.sum(),
+        (copies * tokens).sum().alias("written"),
+    )
+    for value, *values in sums.iter_rows():
+        tallies.setdefault(value, Tally()).add(values)
+
+
+def add_cuts(cuts: dict[str, tuple[int, int]], store: Store, plan: Plan, key: str, fates: pl.DataFrame) -> None:
+    """Adds a part's sums of the cleaning stage's columns `cut_<why>_lines_n` and `cut_<why>_bytes`."""
+    cleaner = plan.cleaner
+    columns = () if cleaner is None else tuple(c for c in cleaner.writes if c.startswith("cut_"))
+    if cleaner is None or store.receipt(cleaner.name, key) is None:
+        return
+    shorter = fates.filter(pl.col("cut_bytes") > 0)["doc_id"]
+    sums = store.read(cleaner.name, key, columns).filter(pl.col("doc_id").is_in(shorter.implode())).sum()
+    for column in columns:
+        if column.endswith("_bytes"):
+            why = column.removeprefix("cut_").removesuffix("_bytes")
+            lines = f"cut_{why}_lines_n"
+            before = cuts.get(why, (0, 0))
+            cuts[why] = (before[0] + (sums[lines][0] if lines in columns else 0), before[1] + sums[column][0])
+
+
+def add_means(quality: dict[int | None, Means], rows: pl.DataFrame | None, scores: Sequence[str]) -> None:
+    if rows is None:
+        return
+    known = [(pl.col(c).cast(pl.Float64).fill_nan(None) * _SCORE_PARTS).round().cast(pl.Int64) for c in scores]
+    sums = rows.group_by("cluster_id").agg(
+        *(c.sum().alias(f"{n}.sum") for n, c in zip(scores, known, strict=True)),
+        *(c.count().alias(f"{n}.n") for n, c in zip(scores, known, strict=True)),
+    )
+    for row in sums.iter_rows(named=True):
+        means = quality.setdefault(row["cluster_id"], Means()).sums
+        for name in scores:
+            total, n = means.get(name, (0, 0))
+            means[name] = (total + row[f"{name}.sum"], n + row[f"{name}.n"])
+
+
+def read_runs(path: Path, objective: Mapping[str, float] | None) -> Runs | None:
+    """Columns run_id, kind, size and loss/<target> of the search's runs. objective: target -> weight; none: equal."""
+    if not path.is_file():
+        return None
+    table = pl.DataFrame(pq.read_table(path))
+    losses = [c for c in table.columns if c.startswith("loss/")]
+    if table.is_empty() or not losses:
+        return None
+    a = {c: (objective or {}).get(c.removeprefix("loss/"), 0.0 if objective else 1.0) for c in losses}
+    weighed = [pl.col(c) * (weight / sum(a.values())) for c, weight in a.items()]
+    kinds, sizes = table["kind"].to_list(), table["size"].to_list()
+    several = len(set(zip(kinds, sizes, strict=True))) > len(set(kinds))
+    return Runs(
+        scores=table.select(pl.sum_horizontal(weighed)).to_series().to_list(),
+        proxies=[f"{kind} {size:g}" if several else kind for kind, size in zip(kinds, sizes, strict=True)],
+        rounds=[round_of(i) for i in table["run_id"]],
+        targets=[c.removeprefix("loss/") for c in losses],
+    )
+
+
+def round_of(run_id: str) -> int:
+    """ "ngram-002-0013" is of round 2; an id of another form is of round 0."""
+    parts = run_id.rsplit("-", 2)
+    return int(parts[1]) if len(parts) == 3 and parts[1].isdecimal() else 0
+
+
+def read_shards(store: Store) -> Iterator[Shard]:
+    for path in shards(store):
+        tokens = pq.read_table(path, columns=["token_count"])["token_count"]
+        yield Shard(path.name, len(tokens), sum(t or 0 for t in tokens.to_pylist()), path.stat().st_size)
+
+
+def read_samples(store: Store) -> list[dict]:
+    """The first distinct documents of the first shard: shards are shuffled, so this is a fair draw of rows."""
+    first = next(iter(shards(store)), None)
+    if first is None:
+        return []
+    found: dict[str, dict] = {}
+    with pq.ParquetFile(first) as file:
+        scanned = 0
+        for batch in file.iter_batches(batch_size=64):
+            for row in pa.Table.from_batches([batch]).to_pylist():
+                found.setdefault(row["doc_id"], row)
+                if len(found) == SAMPLED_DOCS:
+                    return list(found.values())
+            scanned += batch.num_rows
+            if scanned >= _SCAN_ROWS:
+                break
+    return list(found.values())
+
+
+def read_json(path: Path) -> dict | None:
+    text = read_text(path)
+    return None if text is None else json.loads(text)
+
+
+def read_text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,174 @@
+"""report.html: one file that says what a run made of its input. No script, request or clock: same run, same bytes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from gristmill.pipeline.plan.plan import Plan
+from gristmill.pipeline.report import documents as report_sections
+from gristmill.pipeline.report import mixture as report_mixture
+from gristmill.pipeline.report.facts import Facts, read_facts
+from gristmill.pipeline.report.html import Content, Html, tag, tag_with, together
+from gristmill.pipeline.report.limits import Histogram, histograms
+from gristmill.pipeline.report.style import STYLE
+from gristmill.pipeline.report.tables import cell, count, folded, head, number, percent, ratio, row, short, size, table
+from gristmill.pipeline.report.warnings import warnings
+from gristmill.pipeline.run.store import Store, write_text
+
+# Nothing may be loaded and nothing may run, whatever a document's text has in it.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+
+
+def report_path(store: Store) -> Path:
+    return store.root / "report.html"
+
+
+def write_report(store: Store, plan: Plan) -> None:
+    """Reads a finished run's folder; a section whose facts the run does not have says so."""
+    made, drawn = histograms(store, plan)
+    write_text(report_path(store), page(read_facts(store, plan), plan, made, drawn))
+
+
+def page(facts: Facts, plan: Plan, made: list[Histogram], drawn: int) -> str:
+    sections: list[tuple[str, str, Content]] = [
+        ("flow", "Where the documents went", report_sections.flow(facts)),
+        ("rules", "Rules", report_sections.rules(facts, plan)),
+        ("kinds", "Languages and licences", report_sections.kinds(facts)),
+        ("signals", "Signals and their limits", report_sections.signals(made, drawn)),
+        ("clusters", "Clusters", report_mixture.clusters(facts)),
+        ("mixture", "Mixture", report_mixture.mixture(facts)),
+        ("search", "Search", report_mixture.search(facts)),
+        ("corpus", "Corpus", report_sections.corpus(facts)),
+        ("recipe", "Recipe", recipe(facts, plan)),
+    ]
+    body = tag(
+        "body",
+        masthead(facts, plan),
+        tag_with(
+            "nav", {"aria-label": "Sections"}, tag("ol", [tag("li", link(name, title)) for name, title, _ in sections])
+        ),
+        tag(
+            "main",
+            [
+                tag_with(
+                    "section",
+                    {"id": name, "aria-labelledby": f"{name}-title"},
+                    tag_with("h2", {"id": f"{name}-title"}, tag("span.no", str(i)), tag("span", title)),
+                    content,
+                )
+                for i, (name, title, content) in enumerate(sections, 1)
+            ],
+        ),
+        tag(
+            "footer",
+            "Written by Gristmill from the run folder. The numbers are those of ",
+            tag("code", "ledger.json"),
+            " and ",
+            tag("code", "mixture/weights.json"),
+            "; this page loads nothing and runs nothing.",
+        ),
+    )
+    top = tag(
+        "head",
+        tag_with("meta", {"charset": "utf-8"}),
+        tag_with("meta", {"http-equiv": "Content-Security-Policy", "content": _POLICY}),
+        tag_with("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}),
+        tag_with("meta", {"name": "referrer", "content": "no-referrer"}),
+        tag_with("link", {"rel": "icon", "href": "data:,"}),
+        tag("title", f"{facts.name} · Gristmill report"),
+        tag("style", Html(STYLE)),
+    )
+    return "<!doctype html>\n" + tag_with("html", {"lang": "en"}, top, body) + "\n"
+
+
+def link(name: str, title: str) -> Html:
+    return tag_with("a", {"href": f"#{name}"}, title)
+
+
+def masthead(facts: Facts, plan: Plan) -> Html:
+    found = warnings(facts, plan)
+    if found:
+        items = [tag("li.failed" if facts.failures and i == 0 else "li", note) for i, note in enumerate(found)]
+        notes = tag_with("ul.notes", {"aria-label": "Worth a look"}, items)
+    else:
+        notes = tag("p.calm", "Nothing stands out: every part succeeded, the books balance, no cap binds.")
+    identity = f"{count(facts.parts_n)} part{'s' * (facts.parts_n != 1)} · {len(plan.steps)} steps · config "
+    return tag(
+        "header",
+        tag("div.kind", "Gristmill report"),
+        tag("h1", facts.name),
+        tag("p.identity", identity, tag("code", facts.config_digest)),
+        tag("p.abstract", abstract(facts)),
+        keys(facts),
+        notes,
+    )
+
+
+def abstract(facts: Facts) -> Html:
+    return together([[sentence, " "] for sentence in sentences(facts)])
+
+
+def sentences(facts: Facts) -> Iterator[str]:
+    first, last = facts.entries[0], facts.entries[-1]
+    before = next((e for e in facts.entries if e["stage"] == "sample"), last)
+    yield (
+        f"Of {count(first['docs_in'])} records, {count(first['docs_out'])} became documents, and "
+        f"{count(before['docs_in'])} of these ({percent(ratio(before['docs_in'], first['docs_out']))}) "
+        "passed every gate."
+    )
+    if facts.weights:
+        buckets, search = facts.weights["buckets"], facts.weights.get("search") or {}
+        runs = search.get("runs") or 0
+        how = f"searched with {count(runs)} proxy runs ({search.get('method')})" if runs else "taken as they came"
+        yield f"The shares of {len(buckets)} bucket{'s' * (len(buckets) != 1)} were {how}."
+        moved = max(buckets, key=lambda b: abs(b["weight"] - b["natural_share"]), default=None)
+        if runs and moved:
+            yield (
+                f"The largest move is {moved['bucket']}, from {percent(moved['natural_share'])} to "
+                f"{percent(moved['weight'])}."
+            )
+    if "rows" in last:
+        yield (
+            f"The corpus holds {count(last['tokens'])} tokens in {count(last['rows'])} rows of "
+            f"{count(last['docs_out'])} documents."
+        )
+
+
+def keys(facts: Facts) -> Html:
+    first, last = facts.entries[0], facts.entries[-1]
+    found: list[tuple[str, str, str]] = [
+        ("records in", count(first["docs_in"]), f"{size(first['bytes_in'])} before extraction"),
+        (
+            "documents",
+            count(first["docs_out"]),
+            f"{short(first['tokens_out'])} tokens, {size(first['bytes_out'])} of text",
+        ),
+    ]
+    if facts.weights:
+        w = facts.weights
+        reached = f"{short(w['available_tokens'])} tokens to choose from"
+        before = next((e for e in facts.entries if e["stage"] == "sample"), last)
+        found.append(("passed every gate", count(before["docs_in"]), reached))
+    if "rows" in last:
+        repeats = ratio(last["rows"], last["docs_out"])
+        found.append(("chosen", count(last["docs_out"]), f"{count(last['rows'])} rows, {repeats:.2f} copies each"))
+        budget = f"of a budget of {short(facts.weights['budget_tokens'])}" if facts.weights else ""
+        found.append(("tokens in the corpus", short(last["tokens"]), budget))
+    if facts.shards:
+        n = len(facts.shards)
+        found.append(("shards", count(n), f"{size(sum(s.bytes for s in facts.shards))} of Parquet"))
+    return tag("dl.keys", [tag("div", tag("dt", k), tag("dd", v, tag("small", more))) for k, v, more in found])
+
+
+def recipe(facts: Facts, plan: Plan) -> Html:
+    rows = [
+        row(tag("code", s.name), cell(s.kind), number(str(s.stage.version)), cell(tag("code.dim", s.fingerprint[:12])))
+        for s in plan.steps
+    ]
+    lead = tag(
+        "p.lead",
+        "The same input, config and code give the same corpus, byte for byte, whatever the number of workers. ",
+        "Of each step: its shape, version and fingerprint.",
+    )
+    steps = folded(f"{len(rows)} steps", table("", head("step", "shape", "version:n", "fingerprint"), rows))
+    config = folded("Resolved config", tag("pre", facts.config)) if facts.config else None
+    return together(lead, steps, config)

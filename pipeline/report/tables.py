@@ -1,0 +1,102 @@
+"""Numbers as the report prints them, and tables with bars in their cells."""
+
+from collections.abc import Iterable, Sequence
+
+from gristmill.pipeline.report.html import Content, Html, tag, tag_with
+
+_LONG_NAME = 32  # characters; longer names of rows may wrap
+
+
+def count(n: int) -> str:
+    return f"{n:,}"
+
+
+def short(n: float) -> str:
+    """Three digits: 812, 9.63 K, 51.0 M."""
+    units = ("", " K", " M", " B", " T")
+    power = 0
+    while abs(n) >= 999.5 and power < len(units) - 1:
+        n, power = n / 1000, power + 1
+    digits = 0 if power == 0 or abs(n) >= 99.95 else 1 if abs(n) >= 9.995 else 2
+    return f"{n:.{digits}f}{units[power]}"
+
+
+def size(n: float) -> str:
+    """Bytes, powers of 1000."""
+    return f"{short(n)}B" if n >= 1000 else f"{n:.0f} B"
+
+
+def percent(share: float | None) -> str:
+    if share is None:
+        return "–"
+    if 0 < share < 0.001:
+        return "<0.1%"
+    return f"{100 * share:.1f}%"
+
+
+def ratio(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0
+
+
+def decimal(value: float | None, digits: int = 3) -> str:
+    return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
+
+
+def plain(value: float) -> str:
+    """A limit: 0.3, 50, 100,000."""
+    return f"{value:,.6g}" if abs(value) >= 1 or value == 0 else f"{value:.3g}"
+
+
+def table(caption: Content, heads: Sequence[Html], rows: Iterable[Html]) -> Html:
+    """The caption stands outside of what scrolls sideways on a narrow screen."""
+    body = tag("div.scroll", tag("table", tag("thead", tag("tr", heads)), tag("tbody", list(rows))))
+    return tag("figure", tag("figcaption", caption) if caption else None, body)
+
+
+def head(*names: str) -> list[Html]:
+    """Column heads from "name", "name:n" (numbers) or "name:wide"."""
+    split = [n.partition(":") for n in names]
+    return [tag_with("th" + (f".{kind}" if kind else ""), {"scope": "col"}, name) for name, _, kind in split]
+
+
+def row(first: Content, *cells: Html) -> Html:
+    look = ".long" if isinstance(first, str) and len(first) > _LONG_NAME else ""
+    return tag("tr", tag_with("th" + look, {"scope": "row"}, first), cells)
+
+
+def cell(content: Content) -> Html:
+    return tag("td", content)
+
+
+def number(content: Content) -> Html:
+    return tag("td.n", content)
+
+
+def segment(kind: str, share: float, label: str | None = None) -> Html:
+    return tag_with(f"i.{kind}", {"style": f"--w:{100 * min(max(share, 0.0), 1.0):.2f}%", "title": label})
+
+
+def bar(*segments: Html, look: str = "") -> Html:
+    """Drawn for the eye: the same numbers stand in the row."""
+    return tag_with("div.bar" + look, {"aria-hidden": "true"}, segments)
+
+
+def dot(kind: str, share: float) -> Html:
+    return tag_with(f"i.{kind}", {"style": f"--at:{100 * min(max(share, 0.0), 1.0):.2f}%"})
+
+
+def key(kind: str, label: str, look: str = "") -> Html:
+    return tag("span.key", tag(f"i.{kind}{look}"), label)
+
+
+def plural(n: int, noun: str) -> str:
+    """1 shard, 12 shards."""
+    return f"{count(n)} {noun}{'' if n == 1 else 's'}"
+
+
+def folded(summary: str, *content: Content) -> Html:
+    return tag("details", tag("summary", summary), content)
+
+
+def nothing(sentence: str) -> Html:
+    return tag("p.none", sentence)

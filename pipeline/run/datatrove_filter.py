@@ -1,0 +1,60 @@
+"""datatrove's documents and our batches, both ways, so that a recipe can use any datatrove filter."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import polars as pl
+from datatrove.data import Document
+from datatrove.pipeline.filters.base_filter import BaseFilter
+
+from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.plan.identity import load_object
+
+
+def documents_of(batch: pl.DataFrame) -> Iterator[Document]:
+    """One datatrove Document per row: id = doc_id, text, everything else as metadata."""
+    for row in batch.iter_rows(named=True):
+        metadata = {k: v for k, v in row.items() if k not in ("doc_id", "text")}
+        yield Document(text=row.get("text") or "", id=row["doc_id"], metadata=metadata)
+
+
+def batch_of(documents: Iterable[Document], schema: pl.Schema) -> pl.DataFrame:
+    """The rows of `schema` from documents; metadata that it does not name is left out, what is absent becomes null."""
+    rows = [{"doc_id": d.id, "text": d.text, **d.metadata} for d in documents]
+    return pl.DataFrame([{name: row.get(name) for name in schema} for row in rows], schema=schema)
+
+
+@dataclass(frozen=True)
+class DatatroveFilter:
+    """A datatrove filter as a gate. It reads text, which our own gates never do: prefer a signal and a limit.
+
+    The rule is the filter's own reason; `rules` must name every reason that it can give.
+    """
+
+    filter: str  # module:Class, e.g. datatrove.pipeline.filters:GopherQualityFilter
+    arguments: tuple[tuple[str, int | float | str | bool | None], ...] = ()  # (name, value) of its constructor
+    reasons: tuple[str, ...] = ()  # what it may answer; a filter that gives no reason breaks "filtered"
+    step: str = "datatrove.gate"  # name of the step: the ledger books drops under it
+
+    version: ClassVar[int] = 1
+    reads: ClassVar = {"ingest": ("text",), "language": ("language",)}
+
+    @property
+    def name(self) -> str:
+        return self.step
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        return (*self.reasons, "filtered")
+
+    def decide(self, batch: pl.DataFrame) -> pl.Series:
+        made = load_object(self.filter)(**dict(self.arguments))
+        if not isinstance(made, BaseFilter):
+            raise ConfigError(f"{self.filter} is no datatrove filter")
+        rules: list[str | None] = []
+        for document in documents_of(batch):
+            answer = made.filter(document)
+            kept, reason = answer if isinstance(answer, tuple) else (answer, None)
+            rules.append(None if kept else (reason or "filtered"))
+        return pl.Series("rule", rules, dtype=pl.String)

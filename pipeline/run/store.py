@@ -1,0 +1,247 @@
+"""The run folder: the one module that writes Parquet, and the receipts that say what is done.
+
+Order on disk: delete receipt, write a temporary file, fsync, rename, write receipt. A kill at any point leaves
+either a receipt that is true or no receipt.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gristmill.pipeline.contract.columns import arrow_schema
+from gristmill.pipeline.contract.errors import DataError, PlanError
+from gristmill.pipeline.plan.identity import CODE_VERSION, digest_file, digest_folder
+
+ROW_GROUP_ROWS = 50_000  # design.md, Columns
+ROW_GROUP_BYTES = 128 << 20  # design.md, Columns; uncompressed
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """The proof that a part of a dataset (or an artifact) was computed.
+
+    `identity`: of the values (stage, artifacts and inputs). `rows`: digest of the ids it covers; `kept`: of those that
+    go on (differs from `rows` for gates). Counts are documents and bytes of text; tokens are the ledger's.
+    """
+
+    identity: str
+    rows: str
+    kept: str
+    docs_in: int
+    docs_out: int
+    bytes_in: int = 0
+    bytes_out: int = 0
+    dropped: dict[str, dict[str, int]] = field(default_factory=dict)
+    content: str = ""
+    file_bytes: int = 0
+    seconds: float = 0.0
+    code: str = CODE_VERSION
+
+
+class Store:
+    """Paths, reading and writing inside one run folder."""
+
+    def __init__(self, root: Path):
+        self.root = root
+
+    def data(self, dataset: str, key: str) -> Path:
+        return self.root / dataset / f"{key}.parquet"
+
+    def receipt_path(self, dataset: str, key: str) -> Path:
+        return self.root / dataset / f"{key}.receipt.json"
+
+    def artifact(self, name: str) -> Path:
+        return self.root / "artifacts" / name
+
+    def scratch(self, name: str) -> Path:
+        """Where a reducer keeps work that a killed run must not lose (pipeline/contract/shapes.py, Corpus)."""
+        return self.root / "scratch" / name
+
+    def artifact_receipt_path(self, name: str) -> Path:
+        return self.root / "artifacts" / f"{name}.receipt.json"
+
+    def receipt(self, dataset: str, key: str) -> Receipt | None:
+        """None unless the receipt is readable and its file has the size that it had when the receipt was written."""
+        receipt = read_receipt(self.receipt_path(dataset, key))
+        if receipt is None:
+            return None
+        try:
+            same = self.data(dataset, key).stat().st_size == receipt.file_bytes
+        except FileNotFoundError:
+            return None
+        return receipt if same else None
+
+    def artifact_receipt(self, name: str) -> Receipt | None:
+        receipt = read_receipt(self.artifact_receipt_path(name))
+        return receipt if receipt and self.artifact(name).is_dir() else None
+
+    def read(self, dataset: str, key: str, columns: Sequence[str]) -> pl.DataFrame:
+        """doc_id and `columns` of one part, in file order."""
+        path = self.data(dataset, key)
+        try:
+            return read_parquet(path, ["doc_id", *columns])
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"cannot read {path}: {error}; delete it and run again to recompute it") from error
+
+    def write(self, dataset: str, key: str, frame: pl.DataFrame, columns: Sequence[str], receipt: Receipt) -> Receipt:
+        """Writes doc_id + `columns` with their declared types, then the receipt (returned with the file's digest)."""
+        return self.write_table(dataset, key, declared(frame, columns, dataset), receipt)
+
+    def write_table(self, dataset: str, key: str, table: pa.Table, receipt: Receipt) -> Receipt:
+        path = self.data(dataset, key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        receipt_path = self.receipt_path(dataset, key)
+        receipt_path.unlink(missing_ok=True)
+        write_parquet(path, table)
+        done = finish(receipt, digest_file(path), path.stat().st_size)
+        write_json(receipt_path, asdict(done))
+        return done
+
+    @contextmanager
+    def making(self, name: str, receipt: Receipt) -> Iterator[Path]:
+        """A temporary folder that becomes artifact `name` when the block ends without error."""
+        final, receipt_path = self.artifact(name), self.artifact_receipt_path(name)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        receipt_path.unlink(missing_ok=True)
+        temporary = final.with_name(f".{name}.tmp-{os.getpid()}")
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        try:
+            yield temporary
+            shutil.rmtree(final, ignore_errors=True)
+            temporary.rename(final)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        size = sum(p.stat().st_size for p in final.rglob("*") if p.is_file())
+        write_json(receipt_path, asdict(finish(receipt, digest_folder(final), size)))
+
+    def remove_leftovers(self) -> None:
+        """Temporary files of killed processes."""
+        for path in [
+            *self.root.glob("*/.*.tmp-*"),
+            *self.root.glob("corpus/data/.*.tmp-*"),
+            *self.root.glob(".*.tmp-*"),
+        ]:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def declared(frame: pl.DataFrame, columns: Sequence[str], dataset: str) -> pa.Table:
+    """The frame as Arrow with the dictionary's types. Raises DataError for a missing, extra or lossy column."""
+    want = ["doc_id", *columns]
+    if set(frame.columns) != set(want):
+        missing, extra = set(want) - set(frame.columns), set(frame.columns) - set(want)
+        raise DataError(f"{dataset}: missing columns {sorted(missing)}, undeclared columns {sorted(extra)}")
+    table = frame.select(want).to_arrow()
+    try:
+        return table.cast(arrow_schema(want))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise DataError(f"{dataset}: columns do not have their declared types: {error}") from error
+
+
+def read_parquet(path: Path, columns: Sequence[str] | None = None, shard: int | None = None) -> pl.DataFrame:
+    """A file's columns in row order; with `shard`, only rows of that output shard (by row-group statistics)."""
+    filters = None if shard is None else [("shard", "==", shard)]
+    # No partitioning: a run folder below a path like lang=en must not grow a column.
+    table = pq.read_table(
+        path,
+        columns=columns,
+        filters=filters,
+        use_threads=False,
+        partitioning=None,  # pyright: ignore[reportArgumentType]
+    )
+    return pl.DataFrame(table)
+
+
+def row_group_rows(table: pa.Table) -> int:
+    """Rows per row group so that none exceeds 50k rows or, on average rows, 128 MB uncompressed."""
+    if table.num_rows == 0:
+        return ROW_GROUP_ROWS
+    mean_bytes = max(1, table.nbytes // table.num_rows)
+    return max(1, min(ROW_GROUP_ROWS, ROW_GROUP_BYTES // mean_bytes))
+
+
+def write_parquet(path: Path, table: pa.Table) -> None:
+    """zstd, page index, bounded row groups; temporary name, fsync, rename."""
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    try:
+        with temporary.open("wb") as f:
+            pq.write_table(
+                table,
+                f,
+                compression="zstd",
+                row_group_size=row_group_rows(table),
+                write_page_index=True,
+                store_schema=True,
+            )
+            f.flush()
+            os.fsync(f.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: object) -> None:
+    """Indented, sorted, atomic."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    try:
+        with temporary.open("w", encoding="utf-8") as f:
+            f.write(text)
+            f.flush()
+            os.fsync(f.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def read_receipt(path: Path) -> Receipt | None:
+    try:
+        return Receipt(**json.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, json.JSONDecodeError, TypeError, UnicodeDecodeError):
+        return None  # absent or cut short: not done
+
+
+def finish(receipt: Receipt, content: str, size: int) -> Receipt:
+    return Receipt(**{**asdict(receipt), "content": content, "file_bytes": size})
+
+
+@contextmanager
+def locked(root: Path) -> Iterator[None]:
+    """One run at a time per folder; also waits for workers that outlived a killed parent.
+
+    Raises PlanError when another run holds the folder.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / ".lock").open("a+") as run, (root / ".workers.lock").open("a+") as workers:
+        try:
+            fcntl.flock(run, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PlanError(f"{root} is in use by another run; wait for it or choose another --out") from None
+        fcntl.flock(workers, fcntl.LOCK_EX)
+        fcntl.flock(workers, fcntl.LOCK_UN)
+        yield
+
+
+def hold_worker_lock(root: Path) -> object:
+    """Held for a worker's life (keep the returned handle), so that a new run waits for it."""
+    handle = (root / ".workers.lock").open("a+")
+    fcntl.flock(handle, fcntl.LOCK_SH)
+    return handle

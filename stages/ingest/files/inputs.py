@@ -1,0 +1,148 @@
+"""From the config's paths to parts: globs, lists and archives expanded, names and keys given, big files cut."""
+
+import gzip
+import os
+import re
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from glob import glob
+from hashlib import blake2b
+from itertools import pairwise
+from pathlib import PurePosixPath
+
+from gristmill.pipeline.contract.errors import InputError
+from gristmill.pipeline.contract.shapes import Part
+from gristmill.stages.ingest.files.open import INSIDE, archives_inside, digest_of, read_whole
+from gristmill.stages.ingest.files.remote import filesystem_of, is_url, sends_ranges
+from gristmill.stages.ingest.files.retry import Retry, patiently
+
+_MAGIC = re.compile(r"[*?\[]")
+_LIST = re.compile(r"\.paths(?:\.gz)?$")
+_SPLIT = re.compile(
+    r"\.(?:warc|wet|wat|arc|warcs)(?:\.gz|\.zst|\.lz4)?$|\.parquet$|\.(?:jsonl|ndjson|json)(?:\.gz|\.zst|\.lz4)?$|\.zst[dr]?$"
+)
+_PLAIN = re.compile(r"\.(?:warc|wet|wat|arc)$")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+REMOTE_THREADS = 16
+
+
+@dataclass(frozen=True)
+class Input:
+    """A file to read; `name` stands for it in doc_id, wherever it lies."""
+
+    path: str
+    name: str
+
+
+def inputs_of(paths: tuple[str, ...], paths_base: str | None, retry: Retry) -> list[Input]:
+    """All files, sorted by name. Raises InputError for a missing path, an empty glob or list, a name given twice."""
+    if not paths:
+        raise InputError("input.paths is empty; give at least one file, glob, URL or list of paths")
+    found: dict[str, Input] = {}
+    names: dict[str, str] = {}
+    for pattern in paths:
+        for item in _expanded(pattern, paths_base, retry):
+            place = item.path if is_url(item.path) else os.path.abspath(item.path)
+            if item.name in found and names.get(place) != item.name:
+                raise InputError(
+                    f"two inputs are named {item.name}: {found[item.name].path} and {item.path}; "
+                    "widen the glob so that its folders become part of the names, or rename one"
+                )
+            if names.get(place, item.name) != item.name:
+                raise InputError(
+                    f"{item.path} is given twice, as {names[place]} and as {item.name}; remove one of the patterns"
+                )
+            found[item.name], names[place] = item, item.name
+    return [found[name] for name in sorted(found)]
+
+
+def _expanded(pattern: str, paths_base: str | None, retry: Retry) -> Iterator[Input]:
+    if _LIST.search(pattern) and not _MAGIC.search(pattern):
+        yield from _listed(pattern, paths_base, retry)
+    elif _MAGIC.search(pattern) and not (is_url(pattern) and "?" in pattern and "*" not in pattern):
+        yield from _globbed(pattern, retry)
+    elif is_url(pattern):
+        yield from _opened(Input(pattern, PurePosixPath(pattern.partition("?")[0]).name), retry)
+    elif os.path.isdir(pattern):
+        raise InputError(f"input {pattern} is a folder; name its files, for example {pattern.rstrip('/')}/*.warc.gz")
+    elif not os.path.exists(pattern):
+        raise InputError(f"input {pattern} does not exist; check input.paths")
+    else:
+        yield from _opened(Input(pattern, os.path.basename(pattern)), retry)
+
+
+def _globbed(pattern: str, retry: Retry) -> Iterator[Input]:
+    """Names are relative to the folder before the first wildcard."""
+    prefix = pattern[: _MAGIC.search(pattern).start()].rpartition("/")[0]  # type: ignore[union-attr]
+    if is_url(pattern):
+        fs, inner = filesystem_of(pattern)
+        matches = [fs.unstrip_protocol(str(p)) for p in patiently(lambda: fs.glob(inner), pattern, retry)]
+        root = fs.unstrip_protocol(filesystem_of(prefix)[1])
+    else:
+        matches = [p for p in glob(pattern, recursive=True, include_hidden=False) if os.path.isfile(p)]
+        root = prefix
+    if not matches:
+        raise InputError(f"no file matches {pattern}; check input.paths")
+    for path in sorted(matches):
+        name = path[len(root) :].lstrip("/") if root and path.startswith(root) else path.lstrip("/")
+        yield from _opened(Input(path, name), retry)
+
+
+def _listed(pattern: str, paths_base: str | None, retry: Retry) -> Iterator[Input]:
+    """A file of paths, one a line; relative ones continue `paths_base`, or the list's own folder."""
+    if not is_url(pattern) and not os.path.isfile(pattern):
+        raise InputError(f"list of paths {pattern} does not exist; check input.paths")
+    data = read_whole(pattern, retry)
+    try:
+        text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8")
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise InputError(f"list of paths {pattern} cannot be read: {error}") from error
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    if not lines:
+        raise InputError(f"list of paths {pattern} is empty")
+    base = paths_base if paths_base is not None else pattern.rpartition("/")[0]
+    for line in lines:
+        if is_url(line):
+            yield from _opened(Input(line, line.partition("://")[2].partition("/")[2]), retry)
+            continue
+        path = line if line.startswith("/") or not base else f"{base.rstrip('/')}/{line}"
+        if not is_url(path) and not os.path.isfile(path):
+            raise InputError(f"{path}, named in {pattern}, does not exist; check the list or input.paths_base")
+        yield from _opened(Input(path, line.lstrip("/")), retry)
+
+
+def _opened(item: Input, retry: Retry) -> Iterator[Input]:
+    """A WACZ stands for the archives inside it; one that cannot be opened stays, to be rejected when it is read."""
+    inside = archives_inside(item.path, retry) if item.path.endswith(".wacz") else []
+    for name in inside:
+        yield Input(f"{item.path}{INSIDE}{name}", f"{item.name}{INSIDE}{name}")
+    if not inside:
+        yield item
+
+
+def parts_of(inputs: list[Input], part_bytes: int, retry: Retry) -> list[Part]:
+    """Each file whole, or cut every `part_bytes`; the reader aligns the cuts to records. Sorted by key."""
+
+    def cut(item: Input) -> list[Part]:
+        path, _, inner = item.path.partition(INSIDE)
+        size, digest = digest_of(path, retry)
+        count = max(1, round(size / part_bytes)) if not inner and _SPLIT.search(path) else 1
+        if count > 1 and is_url(path) and (_PLAIN.search(path) or not sends_ranges(path, size, retry)):
+            count = 1  # plain: to find a record one goes from header to header, too many requests where it is far
+        key = key_of(item.name)
+        edges = [size * i // count for i in range(count)] + [size]
+        return [Part(f"{key}-{start:013d}", item.path, item.name, start, end, digest) for start, end in pairwise(edges)]
+
+    if any(is_url(item.path) for item in inputs):
+        with ThreadPoolExecutor(REMOTE_THREADS) as pool:
+            cuts = list(pool.map(cut, inputs))
+    else:
+        cuts = [cut(item) for item in inputs]
+    return sorted((part for parts in cuts for part in parts), key=lambda part: part.key)
+
+
+def key_of(name: str) -> str:
+    """Safe as a file name, and another one for every name."""
+    return f"{_UNSAFE.sub('_', name)[-80:].lstrip('.')}-{blake2b(name.encode(), digest_size=6).hexdigest()}"

@@ -1,0 +1,149 @@
+"""Input shards to documents: WARC, ARC, WET, Parquet and JSONL, each record with exactly one fate.
+
+Text, title, charset and the evidence about licence and opt-out are harvested here, while the HTML tree is at hand.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import ClassVar
+
+import polars as pl
+
+from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.contract.shapes import Part
+from gristmill.stages.ingest.archive.grammar import Grammar
+from gristmill.stages.ingest.archive.members import Codec
+from gristmill.stages.ingest.archive.reader import Record
+from gristmill.stages.ingest.archive.records import records
+from gristmill.stages.ingest.detect import kind_of
+from gristmill.stages.ingest.documents import REJECT, Limits, Rejected, document_of, text_of, url_of
+from gristmill.stages.ingest.files.inputs import inputs_of, parts_of
+from gristmill.stages.ingest.files.open import File, open_file
+from gristmill.stages.ingest.files.retry import Retry
+from gristmill.stages.ingest.page.read import EXTRACTORS, PLAIN
+from gristmill.stages.ingest.rows import WRITES, Rows
+from gristmill.stages.ingest.tables import Fields, read_jsonl, read_parquet
+
+FORMATS = ("auto", "warc", "parquet", "jsonl")
+_DUMP = re.compile(r"CC-MAIN-\d{4}-\d{2}(?!\d)")
+
+
+@dataclass(frozen=True)
+class Ingest:
+    """Reads what `paths` name. Raises InputError for what is missing, ConfigError for what cannot be meant."""
+
+    # Files, globs, fsspec URLs (http, s3, ...), lists of paths (*.paths, *.paths.gz). Credentials and endpoint of s3 as
+    # for the AWS tools: AWS_PROFILE or AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL; FSSPEC_S3_ANON=true reads public buckets.
+    paths: tuple[str, ...] = ()
+    # Goes before relative paths in a list (https://data.commoncrawl.org/ for Common Crawl); null: the list's folder.
+    paths_base: str | None = None
+    # auto (by content), warc (also ARC and WET), parquet or jsonl.
+    format: str = "auto"
+    # Name of the crawl; null: CC-MAIN-YYYY-WW where the path has one.
+    dump: str | None = None
+    # resiliparse, or trafilatura (an extra; about ten times slower).
+    extractor: str = "resiliparse"
+    # Media types that become documents; text/plain can be added.
+    mimes: tuple[str, ...] = ("text/html", "application/xhtml+xml")
+    # Larger bodies, lines and texts are rejected as too_large (Common Crawl itself cuts at 1 MiB, since 2025 at 5 MiB).
+    body_bytes: int = 8 << 20
+    # What reads a page that the extractor cannot (nested too deep, over page_s, crashed): plain (the text between the
+    # tags), the other extractor, or reject (too_nested, timed_out, parser_crashed).
+    fallback: str = "plain"
+    # Seconds a heavy page (every page with trafilatura) may take before the fallback reads it. The structure of a page
+    # bounds its cost far below (stages/ingest/page/read.py); a run in which this fires may differ from the next one.
+    page_s: float = 30.0
+    # Larger files are cut into parts of about this size.
+    part_bytes: int = 64 << 20
+    # Attempts for a remote read.
+    retries: int = 5
+    # Wait before the second attempt; doubles each time.
+    retry_s: float = 0.5
+    # Columns of Parquet files, keys of JSON lines; only the text must exist.
+    text_column: str = "text"
+    id_column: str = "id"
+    url_column: str = "url"
+    date_column: str = "date"
+    license_column: str = "license"
+    title_column: str = "title"
+    language_column: str = "language"
+
+    name: ClassVar[str] = "ingest"
+    version: ClassVar[int] = 2
+    writes: ClassVar[tuple[str, ...]] = WRITES
+    # Where the input lies and how it is fetched and cut; what matters of them is in each part's own identity.
+    outside_identity: ClassVar[tuple[str, ...]] = ("paths", "paths_base", "part_bytes", "retries", "retry_s")
+    rules: ClassVar[tuple[str, ...]] = (
+        "not_a_response", "revisit", "bad_status", "not_html", "empty_body", "undecodable", "no_text", "too_large",
+        "too_nested", "timed_out", "parser_crashed", "broken_record", "truncated", "broken_line", "empty_file",
+        "not_an_archive", "not_a_parquet_file", "no_text_column",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        fallbacks = (PLAIN, *(name for name in EXTRACTORS if name != self.extractor), REJECT)
+        for field, value, known in (
+            ("format", self.format, FORMATS),
+            ("extractor", self.extractor, tuple(EXTRACTORS)),
+            ("fallback", self.fallback, fallbacks),
+        ):
+            if value not in known:
+                raise ConfigError(f"input.{field} is {value!r}; it can be {', '.join(known)}")
+        for field in ("body_bytes", "part_bytes", "retries", "page_s"):
+            if getattr(self, field) <= 0:
+                raise ConfigError(f"input.{field} is {getattr(self, field)}; it must be more than 0")
+
+    def parts(self) -> list[Part]:
+        retry = Retry(self.retries, self.retry_s)
+        return parts_of(inputs_of(self.paths, self.paths_base, retry), self.part_bytes, retry)
+
+    def run(self, part: Part) -> tuple[pl.DataFrame, pl.DataFrame]:
+        dump = self.dump or (found.group() if (found := _DUMP.search(part.path)) else None)
+        rows = Rows(part.name, part.path, dump)
+        file = open_file(part.path, Retry(self.retries, self.retry_s))
+        try:
+            self._read(file, part, rows)
+        finally:
+            file.close()
+        return rows.frames()
+
+    def _read(self, file: File, part: Part, rows: Rows) -> None:
+        if file.size == 0:
+            rows.reject("empty_file", 0, None, None, 0)
+            return
+        kind, codec, grammar = kind_of(file, part.name, self.format)
+        if kind == "parquet":
+            read_parquet(file, part.start, part.end, self._fields(), self.body_bytes, rows)
+        elif kind == "jsonl":
+            read_jsonl(file, codec, part.start, part.end, self._fields(), self.body_bytes, rows)
+        elif grammar is None:
+            if part.start == 0:
+                rows.reject("not_an_archive", 0, None, None, file.size)
+        else:
+            self._read_archive(file, codec, grammar, part, rows)
+
+    def _fields(self) -> Fields:
+        return Fields(
+            self.text_column, self.id_column, self.url_column, self.date_column, self.license_column, self.title_column,
+            self.language_column,
+        )  # fmt: skip
+
+    def _read_archive(self, file: File, codec: Codec | None, grammar: Grammar, part: Part, rows: Rows) -> None:
+        limits = Limits(self.body_bytes, self.mimes, self.extractor, self.fallback, self.page_s)
+        block_bytes = self.body_bytes + (1 << 16)  # the HTTP header comes before the body
+        for record in records(file, codec, grammar, part.start, part.end, block_bytes):
+            self._book(record, limits, rows)
+
+    def _book(self, record: Record, limits: Limits, rows: Rows) -> None:
+        record_id = text_of(record.fields.get(b"warc-record-id"))
+        if record.rule:
+            rows.reject(record.rule, record.offset + record.inner, record_id, url_of(record), record.size)
+            return
+        try:
+            document = document_of(record, limits)
+        except Rejected as rejected:
+            rows.reject(rejected.rule, record.offset + record.inner, record_id, url_of(record), rejected.size)
+        else:
+            rows.add(document, record.offset, record.inner, record_id)
+
+
+__all__ = ["Ingest"]

@@ -1,0 +1,229 @@
+"""What proxies in a run are made of: documents drawn from every bucket, and texts of the targets, as tokens.
+
+A reading takes the same fraction of every bucket, and a proxy that reads it has that fraction of the corpus's budget,
+so that a bucket is repeated in the proxy as often as it would be in the corpus (or tiny buckets win).
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import polars as pl
+
+from gristmill.pipeline.contract.draws import uniform
+from gristmill.pipeline.contract.errors import ConfigError, DataError
+from gristmill.pipeline.contract.shapes import Corpus
+
+END_OF_TEXT = "<|endoftext|>"
+PIECE_CHARS = 20_000  # a target's text is divided in pieces of at most so much
+
+
+class Encoder(Protocol):
+    def __call__(self, text: str) -> np.ndarray:
+        """(n,) int32 ids, the last one `end`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The run's tokenizer. `end` closes every document: the end-of-text token, or one past the vocabulary."""
+
+    encode: Encoder
+    vocab: int
+    end: int
+
+    def remembering(self) -> "Tokens":
+        """The same, but a text that is asked for again is not encoded again."""
+        known: dict[str, np.ndarray] = {}
+
+        def encode(text: str) -> np.ndarray:
+            if text not in known:
+                known[text] = self.encode(text)
+            return known[text]
+
+        return replace(self, encode=encode)
+
+
+def tokens_of(path: Path) -> Tokens:
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(path))
+    size, end = tokenizer.get_vocab_size(), tokenizer.token_to_id(END_OF_TEXT)
+    size, end = (size, end) if end is not None else (size + 1, size)
+
+    def encode(text: str) -> np.ndarray:
+        return np.array([*tokenizer.encode(text, add_special_tokens=False).ids, end], np.int32)
+
+    return Tokens(encode, size, end)
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """Documents of every bucket in the order of a draw, and how many tokens of each bucket are read."""
+
+    documents: Mapping[str, tuple[str, ...]]
+    lengths: Mapping[str, int]
+
+    @property
+    def ids(self) -> frozenset[str]:
+        return frozenset(i for docs in self.documents.values() for i in docs)
+
+
+def reading(docs: pl.DataFrame, fraction: float, salt: str, unread: frozenset[str] = frozenset()) -> Reading:
+    """`fraction` of each bucket's tokens (and at least one), in the order of uniform(doc_id, salt).
+
+    docs: doc_id, bucket, token_count. Documents that an earlier reading had (not `unread`) come after all others.
+    A smaller fraction reads a beginning of the same.
+    """
+    drawn = docs.with_columns(
+        pl.Series("u", uniform(docs["doc_id"], salt)),
+        pl.col("doc_id").is_in(pl.Series(sorted(unread), dtype=pl.String).implode()).alias("known"),
+        (pl.col("token_count") + 1).alias("size"),  # and the end
+    ).sort("bucket", "known", "u", "doc_id")
+    total = pl.col("size").sum().over("bucket")
+    before = pl.col("size").cum_sum().over("bucket") - pl.col("size")
+    chosen = drawn.with_columns(total.alias("total")).filter(before < fraction * total)
+    grouped = chosen.group_by("bucket", maintain_order=True).agg("doc_id", pl.col("total").first())
+    return Reading(
+        {b: tuple(ids) for b, ids, _ in grouped.iter_rows()},
+        {b: max(1, round(fraction * total)) for b, _, total in grouped.iter_rows()},
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Shelf:
+    """Texts and tokens of all documents that the readings name."""
+
+    texts: Mapping[str, str]
+    tokens: Mapping[str, np.ndarray]
+
+
+def fetch(corpus: Corpus, ids: frozenset[str], encode: Encoder) -> Shelf:
+    """One pass over the corpus."""
+    texts: dict[str, str] = {}
+    wanted = pl.Series(sorted(ids), dtype=pl.String).implode()
+    for batch in corpus.batches(("text",)):
+        picked = batch.filter(pl.col("doc_id").is_in(wanted))
+        texts.update(zip(picked["doc_id"], picked["text"], strict=True))
+    return Shelf(texts, {i: encode(texts[i]) for i in sorted(texts)})
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """Everything that one proxy sees. `streams` (one per bucket) are what it repeats when it wants more."""
+
+    buckets: tuple[str, ...]
+    documents: tuple[tuple[str, ...], ...]  # doc_ids per bucket, in reading order
+    streams: tuple[np.ndarray, ...]  # int32 ids
+    targets: tuple[str, ...]
+    target_texts: tuple[tuple[str, ...], ...]
+    target_tokens: tuple[np.ndarray, ...]
+    budget_tokens: int
+    shelf: Shelf
+    tokens: Tokens
+
+
+def material(
+    read: Reading, buckets: Sequence[str], targets: Mapping[str, Sequence["Piece"]], budget: int, shelf: Shelf,
+    tokens: Tokens,
+) -> Material:  # fmt: skip
+    return Material(
+        tuple(buckets),
+        tuple(read.documents[b] for b in buckets),
+        tuple(np.concatenate([shelf.tokens[i] for i in read.documents[b]])[: read.lengths[b]] for b in buckets),
+        tuple(targets),
+        tuple(tuple(p.text for p in pieces) for pieces in targets.values()),
+        tuple(np.concatenate([p.tokens for p in pieces]) for pieces in targets.values()),
+        budget,
+        shelf,
+        tokens,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """A text of a target, or a part of one; tokens end with `end`."""
+
+    text: str
+    tokens: np.ndarray
+
+
+def pieces(name: str, texts: Sequence[str], encode: Encoder, limit: int, least: int) -> list[Piece]:
+    """The texts in their order, long ones in parts so that there are at least `least`, until `limit` tokens.
+
+    Raises DataError where there is too little text for that.
+    """
+    reach = sum(len(t) for t in texts)
+    size = max(1, min(PIECE_CHARS, reach // (4 * least)))
+    result: list[Piece] = []
+    left = limit
+    for text in texts:
+        parts = -(-len(text) // size)
+        for i in range(parts):
+            part = text[i * len(text) // parts : (i + 1) * len(text) // parts]
+            tokens = encode(part)[:left]
+            result.append(Piece(part, tokens))
+            left -= len(tokens)
+            if left <= 0 and len(result) >= least:
+                return result
+            left = max(left, 1)  # a limit below the number of pieces: one token of each
+    if len(result) < least:
+        raise DataError(
+            f"target {name!r} holds {reach} characters, too few to search on one part and confirm on "
+            f"{least - 1} others; give it more text, fewer mixture.confirm.seeds, or set mixture.confirm: null"
+        )
+    return result
+
+
+def divide(parts: Sequence[Piece], shares: Sequence[float]) -> list[list[Piece]]:
+    """Consecutive groups of pieces, none empty, whose tokens come as near to the shares as pieces allow."""
+    ends = np.cumsum([len(p.tokens) for p in parts])
+    wanted = np.cumsum(shares)[:-1] / np.sum(shares) * ends[-1]
+    cuts = [0]
+    for i, at in enumerate(wanted):
+        nearest = int(np.argmin(np.abs(ends - at))) + 1
+        cuts.append(min(max(nearest, cuts[-1] + 1), len(parts) - (len(wanted) - i)))
+    return [list(parts[a:b]) for a, b in pairwise([*cuts, len(parts)])]
+
+
+def held_out_texts(path: Path) -> dict[str, list[str]]:
+    """Target -> texts of texts.parquet, in the order of their draws."""
+    held = pl.read_parquet(path)
+    held = held.with_columns(pl.Series("u", uniform(held["doc_id"], "target"))).sort("u", "doc_id")
+    texts: dict[str, list[str]] = {}
+    for target, text in held.select("target", "text").iter_rows():
+        texts.setdefault(target, []).append(text)
+    return {name: texts[name] for name in sorted(texts)}
+
+
+def validation_texts(paths: Sequence[str]) -> dict[str, list[str]]:
+    """Target -> texts, a target per file, in the order of a draw: files are often sorted by what they hold."""
+    result: dict[str, list[str]] = {}
+    for path in map(Path, paths):
+        if path.stem in result:
+            raise ConfigError(f"mixture.validation: two files are called {path.stem}; the name is the target's")
+        texts = read_texts(path)
+        draws = uniform([f"{path.stem}/{i}" for i in range(len(texts))], "target")
+        result[path.stem] = [texts[i] for i in np.argsort(draws, kind="stable")]
+    return {name: result[name] for name in sorted(result)}
+
+
+def read_texts(path: Path) -> list[str]:
+    """Texts of a validation file. Raises ConfigError naming what is wrong with it."""
+    if not path.is_file():
+        raise ConfigError(f"mixture.validation: no file {path}")
+    content = path.read_text(encoding="utf-8")
+    if path.suffix != ".jsonl":
+        texts = [content]
+    else:
+        try:
+            texts = [json.loads(line)["text"] for line in content.split("\n") if line.strip()]
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ConfigError(f'mixture.validation: {path} has a line that is no {{"text": ...}} ({error})') from None
+    if not any(texts):
+        raise ConfigError(f"mixture.validation: {path} holds no text")
+    return texts

@@ -1,0 +1,97 @@
+"""weights.json of a run: the weights, how they were found, whether they were confirmed, and the one verdict on them."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from gristmill.stages.mixture.constraints import Constraints
+from gristmill.stages.mixture.objective import Objective
+from gristmill.stages.mixture.search.confirm import Confirmation
+from gristmill.stages.mixture.search.search import SearchResult
+from gristmill.stages.mixture.search.verdict import NearEqual
+
+SIZE_UNIT = 1e-6  # weights are stored with 6 decimals
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The weights (k,) and the evidence for them."""
+
+    weights: np.ndarray
+    verdict: str
+    search: dict[str, object]
+    near_equal: NearEqual | None = None
+    confirmation: Confirmation | None = None
+
+
+def unsearched(weights: np.ndarray, why: str) -> Found:
+    return Found(weights, f"no search: {why}", {"method": "natural", "proxy": "none", "runs": 0, "targets": []})
+
+
+def found_by(
+    result: SearchResult, proxy: str, objective: Objective, guard: tuple[str, ...], checked: Confirmation | None
+) -> Found:
+    """The verdict is the confirmation's where there is one: what was chosen as best on some text and some runs looks
+    better there than it is."""
+    search = {
+        **result.summary(),
+        "method": result.method,
+        "proxy": proxy,
+        "runs": len(result.runs),
+        "targets": list(result.runs.targets),
+        "objective": dict(objective.weights),
+        "guarded": list(guard),
+        "cross_validated": {
+            "measured": [m for m, _ in result.report.points],
+            "predicted": [p for _, p in result.report.points],
+        },
+    }
+    if not result.found:
+        verdict = f"not better than natural: {result.verdict}"
+    elif checked is None:
+        verdict = f"{result.verdict}; not confirmed"
+    else:
+        verdict = (
+            f"{checked.verdict} (nats/token of the {checked.proxy} proxy, on text and draws that the search never saw)"
+        )
+    return Found(result.weights, verdict, search, result.near_equal, checked)
+
+
+def write_weights(
+    out: Path, sizes: pl.DataFrame, found: Found, limits: Constraints, budget: int, max_epochs: float
+) -> None:
+    """sizes: bucket, token_count, docs, in the order of the weights."""
+    available = int(sizes["token_count"].sum())
+    rows = []
+    for i, (bucket, tokens, docs) in enumerate(sizes.select("bucket", "token_count", "docs").iter_rows()):
+        weight, cap = float(found.weights[i]), limits.upper[i]
+        row = {
+            "bucket": bucket,
+            "docs": docs,
+            "available_tokens": tokens,
+            "natural_share": round(tokens / available, 6),
+            "weight": weight,
+            "cap": round(cap, 6),
+            "capped": bool(weight >= cap - SIZE_UNIT and cap < 1),
+            "quota": round(weight * budget),
+        }
+        if found.near_equal is not None:
+            near = found.near_equal
+            row |= {
+                "near_equal": [float(near.low[i]), float(near.high[i])],
+                "halved_or_doubled": float(near.effect[i]),
+            }
+        rows.append(row)
+    document = {
+        "verdict": found.verdict,
+        "budget_tokens": budget,
+        "available_tokens": available,
+        "max_epochs": max_epochs,
+        "search": found.search,
+        "confirm": found.confirmation and found.confirmation.summary(),
+        "buckets": rows,
+    }
+    (out / "weights.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,270 @@
+"""`gristmill search`: the best mixture as far as finished runs tell, from a table, without the rest of the pipeline."""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from gristmill.pipeline.contract.errors import ConfigError, DataError, InputError
+from gristmill.stages.mixture.constraints import Constraints, constraints_from
+from gristmill.stages.mixture.objective import Objective, mean_of, weights_of
+from gristmill.stages.mixture.predictors.average import Average
+from gristmill.stages.mixture.predictors.fidelities import by_fidelity
+from gristmill.stages.mixture.predictors.gaussian_process import GaussianProcess
+from gristmill.stages.mixture.predictors.mixing_law import Law
+from gristmill.stages.mixture.predictors.protocol import Predictor
+from gristmill.stages.mixture.predictors.ridge import Ridge
+from gristmill.stages.mixture.predictors.trees import CLIMB_TREES, REGMIX_TREES
+from gristmill.stages.mixture.runs.diverged import diverged
+from gristmill.stages.mixture.runs.import_tables import read_tables
+from gristmill.stages.mixture.runs.runs import Runs, join, last_checkpoints, read_jsonl, read_parquet
+from gristmill.stages.mixture.search.final_mixture import FinalRule
+from gristmill.stages.mixture.search.search import search_runs
+from gristmill.stages.mixture.standalone.write_up import UNCONFIRMED, of_rungs, write_result
+
+PREDICTORS: dict[str, Predictor] = {
+    "average": Average(),
+    "gp": GaussianProcess(),
+    "law": Law(),
+    "mixing_law": Law("exponential", name="mixing_law"),
+    "ridge": Ridge(),
+    "quadratic": Ridge(2, name="quadratic"),
+    "lightgbm_climb": CLIMB_TREES,
+    "lightgbm_regmix": REGMIX_TREES,
+}
+# The papers' pool is 100,000 plain draws; a smaller one refined around its best finds lower predictions (measured:
+# docs/decisions/mixture.md).
+FINAL = FinalRule("argmin", pool=20_000, local_rounds=4)
+MOST = 0.9  # of the objective's variance, by one target of several
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    source = parser.add_argument_group("runs (one of)")
+    source.add_argument(
+        "--runs",
+        type=Path,
+        help="folder with *.parquet or *.jsonl runs, or ratios.csv + metrics.csv; of several fidelities the dearest is "
+        "predicted, with the help of the cheaper ones",
+    )
+    source.add_argument("--ratios", type=Path, help="CSV of weights, a row per run (olmix, RegMix); with --metrics")
+    source.add_argument("--metrics", type=Path, help="CSV of losses or metrics, a row per run")
+    parser.add_argument("--objective", default="mean", help="'mean' of all targets, or target=weight,target=weight")
+    parser.add_argument("--direction", choices=("losses", "accuracies"), default="losses")
+    parser.add_argument("--fit", choices=("per_target", "average"), default="per_target")
+    parser.add_argument("--tokens", type=Path, help='JSON {"bucket": tokens}: sizes, for natural weights and for caps')
+    parser.add_argument("--budget", type=float, help="target tokens; with --tokens, caps every bucket")
+    parser.add_argument("--max-epochs", type=float, default=4.0, help="per bucket at the budget")
+    parser.add_argument("--cap", action="append", default=[], metavar="BUCKET=SHARE", help="greatest weight")
+    parser.add_argument("--floor", action="append", default=[], metavar="BUCKET=SHARE", help="least weight")
+    parser.add_argument("--fix", action="append", default=[], metavar="BUCKET=SHARE", help="exact weight")
+    parser.add_argument("--group", action="append", default=[], metavar="A+B=SHARE", help="total of several buckets")
+    parser.add_argument("--guard", action="append", default=[], metavar="TARGET", help="may not get worse than natural")
+    parser.add_argument("--predictor", choices=sorted(PREDICTORS), default="average")
+    parser.add_argument("--seed", type=seed_of, default=0)
+    parser.add_argument("--out", type=Path, required=True)
+
+
+def seed_of(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number >= 0")
+    return int(text)
+
+
+def search_command(args: argparse.Namespace) -> int:
+    """Writes weights.json, predictor.json, report.md, runs.parquet and plots under --out. Returns 0; raises
+    GristmillError subclasses that name what is wrong with the arguments or the runs."""
+    runs = read_runs(args.runs, args.ratios, args.metrics)
+    for note in runs.notes:
+        print(f"note: {note}")
+    writable(args.out)
+    objective = parse_objective(args.objective, args.direction, args.fit, runs.targets)
+    for note in outweighed(objective, runs):
+        print(f"note: {note}")
+    tokens = read_tokens(args.tokens, runs.buckets)
+    natural, whence = natural_weights(tokens, runs)
+    constraints = parse_constraints(args, runs.buckets, tokens)
+    rule = FINAL if not args.predictor.startswith("lightgbm") else FinalRule("mean_top")
+    result = search_runs(runs, natural, constraints, objective, PREDICTORS[args.predictor], rule, args.seed)
+    *below, top = by_fidelity(runs)
+    write_result(result, natural, objective.sign, objective.score(top.losses, top.targets), args.out)
+    print(f"natural weights: {whence}")
+    print(f"{len(runs)} runs, {len(runs.buckets)} buckets, {len(runs.targets)} targets")
+    if below:
+        print(f"predicted: {of_rungs(top, below)}")
+    for i in np.argsort(-result.weights, kind="stable"):
+        print(f"  {result.buckets[i]:<32} {result.weights[i]:.4f}  (natural {natural[i]:.4f})")
+    print(
+        f"objective {objective.sign * result.predicted:.4f} ± {result.predicted_sd:.4f} predicted, "
+        f"natural {objective.sign * result.natural:.4f}"
+    )
+    print(result.verdict)
+    print(UNCONFIRMED)
+    print(f"written: {args.out}")
+    return 0
+
+
+def read_runs(folder: Path | None, ratios: Path | None, metrics: Path | None) -> Runs:
+    if (folder is None) == (ratios is None) or (ratios is None) != (metrics is None):
+        raise ConfigError("give the runs either as --runs DIR, or as --ratios CSV and --metrics CSV")
+    if ratios is not None and metrics is not None:
+        return read_tables(ratios, metrics)
+    assert folder is not None
+    if not folder.is_dir():
+        raise InputError(f"--runs {folder}: no such folder")
+    if (folder / "ratios.csv").is_file():
+        return read_tables(folder / "ratios.csv", folder / "metrics.csv")
+    tables, lines = sorted(folder.glob("*.parquet")), sorted(folder.glob("*.jsonl"))
+    paths, parts = [*tables, *lines], [*map(read_parquet, tables), *map(read_jsonl, lines)]
+    if not parts:
+        raise InputError(f"--runs {folder}: holds no *.parquet, no *.jsonl and no ratios.csv")
+    for path, part in zip(paths[1:], parts[1:], strict=True):
+        refuse_others(f"{path}", part, f"{paths[0]}", parts[0])
+    return without_diverged(last_checkpoints(join(*parts)))
+
+
+def without_diverged(runs: Runs) -> Runs:
+    out = diverged(runs.weights, runs.losses)
+    if not out.any():
+        return runs
+    note = f"{int(out.sum())} of {len(runs)} runs diverged and are left out, first {runs.run_id[int(np.argmax(out))]!r}"
+    return replace(runs.take(~out), notes=(*runs.notes, note))
+
+
+def outweighed(objective: Objective, runs: Runs) -> list[str]:
+    """Where one target varies so much more than the others that their mean is that target."""
+    share = (objective.over(runs.targets) * runs.losses.std(axis=0)) ** 2
+    if np.count_nonzero(share) < 2 or share.max() < MOST * share.sum():
+        return []
+    target = runs.targets[int(np.argmax(share))]
+    return [
+        f"the objective is nearly {target} alone, which varies far more than the others; --objective can weigh them"
+    ]
+
+
+def writable(out: Path) -> None:
+    """Raises InputError before the search, not after it."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise InputError(f"--out {out} cannot be written: {error.strerror}; name another folder") from error
+
+
+def refuse_others(path: str, part: Runs, first_path: str, first: Runs) -> None:
+    """Raises DataError if two files do not speak of the same buckets and targets, naming those of one file only."""
+    for what, mine, others in (
+        ("buckets", part.buckets, first.buckets),
+        ("targets", part.targets, first.targets),
+    ):
+        if set(mine) != set(others):
+            only = [
+                f"only {p} has {', '.join(sorted(extra))}"
+                for p, extra in ((path, set(mine) - set(others)), (first_path, set(others) - set(mine)))
+                if extra
+            ]
+            raise DataError(f"{path} and {first_path} have other {what}: {'; '.join(only)}")
+
+
+def parse_objective(text: str, direction: str, fit: str, targets: tuple[str, ...]) -> Objective:
+    if text == "mean":
+        pairs = mean_of(targets, "losses").weights
+    else:
+        pairs = tuple(parse_pairs(pieces(text, ",", targets), "--objective", default=1.0).items())
+    objective = Objective(
+        pairs, "losses" if direction == "losses" else "accuracies", "average" if fit == "average" else "per_target"
+    )
+    objective.over(targets)
+    return objective
+
+
+def pieces(text: str, mark: str, names: Sequence[str]) -> list[str]:
+    """Split at the mark, but not inside one of the names."""
+
+    def named(item: str) -> bool:
+        name, _, number = item.rpartition("=")
+        return item in names or (name in names and mark not in number)
+
+    parts, out = text.split(mark), []
+    while parts:
+        joined = [mark.join(parts[: n + 1]) for n in range(len(parts))]
+        n = max((n for n, item in enumerate(joined) if named(item.strip())), default=0)
+        out.append(joined[n])
+        parts = parts[n + 1 :]
+    return out
+
+
+def parse_pairs(items: Sequence[str], flag: str, default: float | None = None) -> dict[str, float]:
+    """["name=0.3", ...] -> {name: 0.3}; names may hold '='. A bare name takes the default, where there is one."""
+    out: dict[str, float] = {}
+    for item in items:
+        name, sep, number = item.strip().rpartition("=")
+        if not sep:
+            name, number = item.strip(), "" if default is None else str(default)
+        try:
+            value = float(number)
+        except ValueError:
+            raise ConfigError(f"{flag} {item!r}: expected NAME=NUMBER") from None
+        if not np.isfinite(value):
+            raise ConfigError(f"{flag} {item!r}: {number} is no share and no weight")
+        if not name or name in out:
+            raise ConfigError(f"{flag} {item!r}: the name is {'given twice' if name else 'missing'}")
+        out[name] = value
+    return out
+
+
+def read_tokens(path: Path | None, buckets: tuple[str, ...]) -> dict[str, float] | None:
+    if path is None:
+        return None
+    if not path.is_file():
+        raise InputError(f"--tokens {path}: no such file")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        tokens = {str(name): float(value) for name, value in content.items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise InputError(f'--tokens {path}: expected JSON {{"bucket": tokens}} ({error})') from error
+    weights_of(tokens, buckets)
+    wrong = [f"{b}: {v:g}" for b, v in tokens.items() if not (np.isfinite(v) and v >= 0)]
+    if wrong or not sum(tokens.values()) > 0:
+        raise InputError(
+            f"--tokens {path}: sizes must be numbers >= 0 and not all 0 ({', '.join(wrong) or 'all are 0'})"
+        )
+    missing = sorted(set(buckets) - set(tokens))
+    if missing:
+        raise InputError(f"--tokens {path} has no size for {', '.join(missing)}")
+    return tokens
+
+
+def natural_weights(tokens: dict[str, float] | None, runs: Runs) -> tuple[np.ndarray, str]:
+    if tokens is not None:
+        sizes = weights_of(tokens, runs.buckets)
+        return sizes / sizes.sum(), "in proportion to --tokens"
+    mean = runs.weights.mean(axis=0)
+    return mean / mean.sum(), "the mean mixture of the runs stands in for them (give --tokens for the real ones)"
+
+
+def parse_constraints(
+    args: argparse.Namespace, buckets: tuple[str, ...], tokens: dict[str, float] | None
+) -> Constraints:
+    if args.budget is not None and tokens is None:
+        raise ConfigError("--budget needs --tokens: a cap is tokens x max epochs / budget")
+    if not (np.isfinite(args.max_epochs) and args.max_epochs > 0):
+        raise ConfigError(f"--max-epochs must be a number above 0, not {args.max_epochs}")
+    return constraints_from(
+        buckets,
+        tokens=tokens if args.budget is not None else None,
+        budget=args.budget,
+        max_epochs=args.max_epochs,
+        minimum=parse_pairs(args.floor, "--floor"),
+        maximum=parse_pairs(args.cap, "--cap"),
+        fixed=parse_pairs(args.fix, "--fix"),
+        groups=[
+            (name, tuple(pieces(name, "+", buckets)), share, share)
+            for name, share in parse_pairs(args.group, "--group").items()
+        ],
+        guard=tuple(args.guard),
+    )

@@ -1,0 +1,221 @@
+"""A small recipe of all five shapes over text files, one document per line: what the machine's tests run."""
+
+import hashlib
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from gristmill.pipeline.contract.columns import REJECTED, Column
+from gristmill.pipeline.contract.draws import key64
+from gristmill.pipeline.contract.errors import DataError
+from gristmill.pipeline.contract.shapes import Artifacts, Corpus, Part, first_broken
+from gristmill.pipeline.plan.config import Recipe
+
+EXTRA = (
+    Column("words_toy_n", pa.int64(), "words", "toy"),
+    Column("rank_toy", pa.int64(), "", "toy"),
+)
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Each line a document; empty lines are rejected."""
+
+    folder: str
+    name: ClassVar = "ingest"
+    version: ClassVar = 1
+    writes: ClassVar = ("text", "url", "record_bytes", "text_bytes")
+    rules: ClassVar = ("empty_line",)
+    outside_identity: ClassVar = ("folder",)
+
+    def parts(self) -> list[Part]:
+        parts = []
+        for path in sorted(Path(self.folder).glob("*.txt")):
+            digest = hashlib.blake2b(path.read_bytes()).hexdigest()[:16]
+            parts.append(Part(path.stem, str(path), path.name, 0, path.stat().st_size, digest))
+        return parts
+
+    def run(self, part: Part) -> tuple[pl.DataFrame, pl.DataFrame]:
+        lines = Path(part.path).read_text().split("\n")
+        kept = [(i, t) for i, t in enumerate(lines) if t]
+        documents = pl.DataFrame(
+            {
+                "doc_id": [hashlib.blake2b(f"{part.name}:{i}".encode(), digest_size=16).hexdigest() for i, _ in kept],
+                "text": [t for _, t in kept],
+                "url": [f"file://{part.name}#{i}" for i, _ in kept],
+                "record_bytes": [len(t) + 1 for _, t in kept],
+                "text_bytes": [len(t) for _, t in kept],
+            },
+            schema={
+                "doc_id": pl.String,
+                "text": pl.String,
+                "url": pl.String,
+                "record_bytes": pl.Int64,
+                "text_bytes": pl.Int64,
+            },
+        )
+        lost = [i for i, t in enumerate(lines) if not t]
+        rejected = pl.DataFrame(
+            {"record": lost, "record_id": None, "url": None, "rule": "empty_line", "record_bytes": 1},
+            schema={
+                "record": pl.Int64,
+                "record_id": pl.String,
+                "url": pl.String,
+                "rule": pl.String,
+                "record_bytes": pl.Int64,
+            },
+        ).select(REJECTED.names)
+        return documents, rejected
+
+
+@dataclass(frozen=True)
+class Words:
+    """Word counts. `trouble` names a text that raises, one that kills its worker once, or one that always kills it."""
+
+    trouble: str | None = None
+    marker: str | None = None
+    log: str | None = None  # every text that is really computed is appended here
+    name: ClassVar = "words"
+    version: ClassVar = 1
+    reads: ClassVar = {"ingest": ("text",)}
+    writes: ClassVar = ("words_toy_n",)
+    needs: ClassVar = ()
+    rows: ClassVar = "kept"
+    columns: ClassVar = EXTRA
+    outside_identity: ClassVar = ("trouble", "marker", "log")
+
+    def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
+        def annotate(batch: pl.DataFrame) -> pl.DataFrame:
+            for text in batch["text"]:
+                if self.log:
+                    with open(self.log, "a") as f:
+                        f.write(text + "\n")
+                if text == "raise" and self.trouble == "raise":
+                    raise ValueError("this text raises")
+                if text == "kill" and self.trouble == "kill":
+                    os.kill(os.getpid(), signal.SIGKILL)
+                if text == "kill" and self.trouble == "kill once" and self.marker and not Path(self.marker).exists():
+                    Path(self.marker).touch()
+                    os.kill(os.getpid(), signal.SIGKILL)
+            n = batch["text"].str.split(" ").list.len().cast(pl.Int64)
+            return pl.DataFrame({"doc_id": batch["doc_id"], "words_toy_n": n})
+
+        return annotate
+
+
+@dataclass(frozen=True)
+class WordsGate:
+    min_words: int | None = None
+    name: ClassVar = "words.gate"
+    version: ClassVar = 1
+    reads: ClassVar = {"words": ("words_toy_n",)}
+    rules: ClassVar = ("too_few_words",)
+
+    def decide(self, batch: pl.DataFrame) -> pl.Series:
+        rules = {} if self.min_words is None else {"too_few_words": pl.col("words_toy_n") < self.min_words}
+        return first_broken(batch, rules)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """All texts, sorted: an artifact that depends on every row."""
+
+    fail: str | None = None
+    name: ClassVar = "ranking"
+    version: ClassVar = 1
+    reads: ClassVar = {"ingest": ("text",)}
+    needs: ClassVar = ()
+    outside_identity: ClassVar = ("fail",)
+
+    def run(self, corpus: Corpus, out: Path) -> None:
+        if self.fail:
+            raise DataError(self.fail)
+        texts = sorted(t for b in corpus.batches() for t in b["text"])
+        (out / "texts.json").write_text(json.dumps(texts))
+
+
+@dataclass(frozen=True)
+class Rank:
+    name: ClassVar = "rank"
+    version: ClassVar = 1
+    reads: ClassVar = {"ingest": ("text",)}
+    writes: ClassVar = ("rank_toy",)
+    needs: ClassVar = ("ranking",)
+    rows: ClassVar = "kept"
+    columns: ClassVar = EXTRA
+
+    def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
+        texts = json.loads((artifacts["ranking"] / "texts.json").read_text())
+
+        def annotate(batch: pl.DataFrame) -> pl.DataFrame:
+            ranks = [texts.index(t) for t in batch["text"]]
+            return pl.DataFrame({"doc_id": batch["doc_id"], "rank_toy": pl.Series(ranks, dtype=pl.Int64)})
+
+        return annotate
+
+
+@dataclass(frozen=True)
+class Slow:
+    """Nothing but time, so that a kill has something to hit."""
+
+    seconds: float = 0.05
+    name: ClassVar = "slow"
+    version: ClassVar = 1
+    reads: ClassVar = {"ingest": ()}
+    rules: ClassVar = ("never",)
+
+    def decide(self, batch: pl.DataFrame) -> pl.Series:
+        time.sleep(self.seconds)
+        return pl.Series([None] * batch.height, dtype=pl.String)
+
+
+@dataclass(frozen=True)
+class TwoShards:
+    name: ClassVar = "corpus"
+    version: ClassVar = 1
+    reads: ClassVar = {"ingest": ("text",), "rank": ("rank_toy",)}
+    needs: ClassVar = ("ranking",)
+
+    def shards(self, artifacts: Artifacts) -> int:
+        return 2
+
+    def scatter(self, batch: pl.DataFrame, shards: int) -> pl.DataFrame:
+        key = key64(batch["doc_id"], "shuffle")
+        return batch.with_columns(
+            pl.Series("shard", (key % np.uint64(shards)).astype(np.int64)), pl.Series("_key", key)
+        )
+
+    def gather(self, slices: Iterator[pl.DataFrame]) -> pl.DataFrame:
+        return pl.concat(list(slices)).sort("_key").drop("_key")
+
+
+def recipe(folder: Path, *, name: str = "toy", slow: float = 0.0, **options: dict) -> Recipe:
+    """options: stage name (words, gate, ranking) -> its fields."""
+    stages = (
+        Lines(str(folder)),
+        Words(**options.get("words", {})),
+        WordsGate(**options.get("gate", {})),
+        Slow(slow),
+        Ranking(**options.get("ranking", {})),
+        Rank(),
+        TwoShards(),
+    )
+    resolved = {"name": name, "gate": options.get("gate", {}), "paths": str(folder)}
+    return Recipe(name, stages, resolved, {})
+
+
+def write_lines(folder: Path, shards: int = 4, lines: int = 20) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for s in range(shards):
+        texts = [" ".join(["word"] * (1 + (i * 7 + s) % 5) + [f"s{s}i{i}"]) for i in range(lines)]
+        (folder / f"shard{s}.txt").write_text("\n".join([*texts[:5], "", *texts[5:]]))
+    return folder

@@ -1,0 +1,345 @@
+"""Pages: charset, text, evidence about licence and opt-out, and markup made to break a parser."""
+
+import os
+import signal
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from resiliparse.parse.html import HTMLTree
+
+from gristmill.pipeline.kernels.text.markup import COMMENT, META, SCRIPT, TAG, TEXT, needles_of, scan_markup
+from gristmill.stages.ingest import Ingest
+from gristmill.stages.ingest.page.charset import decode
+from gristmill.stages.ingest.page.evidence import NEEDLES, Evidence, harvest
+from gristmill.stages.ingest.page.http import response_of
+from gristmill.stages.ingest.page.read import (
+    EXTRACTORS,
+    TooNested,
+    is_wild,
+    parsed,
+    plain_text,
+    read_page,
+    titled,
+    without_tail,
+)
+from gristmill.stages.ingest.page.sandbox import Crashed, Guard, TimedOut
+
+CC = "https://creativecommons.org/licenses/by/4.0/"
+BODY = "<p>A long enough paragraph of the page, which ends like a sentence does.</p>"
+
+
+def evidence(page: str, **headers: str) -> Evidence:
+    raw = page.encode()
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return parsed(page, raw, names, "resiliparse").evidence
+
+
+# charset
+
+
+@pytest.mark.parametrize(
+    ("body", "header", "expected"),
+    [
+        (b"\xef\xbb\xbf<p>\xc3\xa9", "windows-1251", ("<p>é", "utf-8", "bom")),
+        ("<p>Привет, мир".encode("cp1251"), "windows-1251", ("<p>Привет, мир", "windows-1251", "http")),
+        ("<p>é".encode("latin-1"), "ISO-8859-1", ("<p>é", "windows-1252", "http")),
+        ("<meta charset=gb2312><p>你好".encode("gbk"), None, ("<meta charset=gb2312><p>你好", "gbk", "meta")),
+        ("<p>plain and é".encode(), None, ("<p>plain and é", "utf-8", "detector")),
+        ("<p>plain and é".encode(), "cp037", ("<p>plain and é", "utf-8", "detector")),
+        ("<p>naïve café".encode("cp1252"), None, ("<p>naïve café", "windows-1252", "detector")),
+        ("<p>日本語の文章です".encode("iso2022_jp"), None, ("<p>日本語の文章です", "iso-2022-jp", "detector")),
+        ("\ufeffé".encode("utf-16-le"), "utf-8", ("é", "utf-16le", "bom")),
+        (b"", None, ("", "utf-8", "detector")),
+    ],
+)
+def test_charset_is_decided_in_the_whatwg_order(body, header, expected):
+    decoded = decode(body, header)
+    assert (decoded.text, decoded.charset, decoded.source) == expected
+
+
+def test_charset_header_that_cannot_decode_loses():
+    body = ("<p>" + "многая лета " * 20).encode()
+    assert decode(body, "shift_jis").charset == "utf-8"
+
+
+def test_charset_meta_inside_a_comment_does_not_count():
+    assert decode(b"<!-- <meta charset=koi8-r> --><p>x", None).source == "detector"
+
+
+@given(st.binary(max_size=300), st.sampled_from([None, "utf-8", "big5", "iso-2022-jp", "nonsense", "utf-7", "ü"]))
+def test_charset_of_any_bytes_gives_text(body, header):
+    decoded = decode(body, header)
+    decoded.text.encode("utf-8")
+    assert decoded.source in {"http", "bom", "meta", "detector"}
+
+
+# text
+
+
+def test_text_has_the_title_once():
+    page = f"<title>About cats - Site</title><main><h1>About cats</h1>{BODY}</main>"
+    assert EXTRACTORS["resiliparse"](_tree(page), page).count("About cats") == 1
+    assert titled("Body.", "About cats | Site") == "About cats\n\nBody."
+
+
+def test_text_has_paragraphs_and_no_navigation():
+    page = f"<title>Cats at home</title><nav><a href=/>Home</a></nav><main>{BODY}{BODY}</main><footer>© 2020</footer>"
+    text = EXTRACTORS["resiliparse"](_tree(page), page)
+    assert text.split("\n\n")[1:] == [BODY[3:-4], BODY[3:-4]]
+
+
+def test_short_lines_behind_the_last_sentence_are_dropped():
+    assert without_tail("A sentence.\n\nShare this\n\nTags\n") == "A sentence."
+    assert without_tail("short\nlines\nonly") == "short\nlines\nonly"
+    assert without_tail("一句话。\n\n分享") == "一句话。"
+    assert without_tail("") == ""
+
+
+def _tree(page: str) -> HTMLTree:
+    return HTMLTree.parse(page)
+
+
+# evidence
+
+
+def test_licence_links_have_kind_place_and_text():
+    page = f"""<html><head><link rel=license href="{CC}"></head><body><header><a rel="License" href="/l">L</a></header>
+    <main>{BODY}<a href="{CC}">CC BY</a></main><div class="site-footer"><a href="{CC}"><img alt="badge"></a></div>"""
+    assert evidence(page).links == [
+        (CC, "rel", "head", ""), ("/l", "rel", "header", "L"), (CC, "cc", "main", "CC BY"),
+        (CC, "cc", "footer", "badge"),
+    ]  # fmt: skip
+
+
+def test_licence_metadata_is_found_in_meta_jsonld_rdf_and_header():
+    page = f"""<html><head><meta name="DC.Rights" content="All rights reserved"><meta content="{CC}" name=license>
+    <script type="application/ld+json">{{"@graph":[{{"license":"{CC}"}},{{"license":{{"@id":"/x","name":"X"}}}}]}}
+    </script>
+    </head><body>{BODY}<!-- <rdf:RDF><license rdf:resource="{CC}" /></rdf:RDF> --></body>"""
+    found = evidence(page, link=f'<{CC}>; rel="license"; type="text/html", </a.css>; rel=preload')
+    assert found.links == [
+        (CC, "header", "http", ""), ("", "meta", "head", "All rights reserved"), (CC, "meta", "head", CC),
+        (CC, "jsonld", "head", ""), ("/x", "jsonld", "head", "X"), (CC, "rdf", "comment", ""),
+    ]  # fmt: skip
+
+
+def test_spdx_id_in_meta_is_declared():
+    assert evidence(f'<head><meta name="spdx-license" content="CC-BY-4.0"></head>{BODY}').declared == "CC-BY-4.0"
+    assert evidence(f'<head><meta name="license" content="our terms"></head>{BODY}').declared is None
+
+
+def test_page_without_licence_words_has_no_evidence():
+    assert evidence(f"<html><head><title>x</title></head><body>{BODY}</body></html>") == Evidence()
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("<p>&copy; 2020 <b>Someone</b> &amp; Co.", "© 2020 Someone & Co."),
+        ("<div>© 2020 Jemand. Alle Rechte vorbehalten.</div>", "© 2020 Jemand. Alle Rechte vorbehalten."),
+        ("<div>Все материалы защищены авторским правом</div>", "Все материалы защищены авторским правом"),
+        ("<li>版权所有 2020</li>", "版权所有 2020"),
+        ("<span>Text under the Creative Commons licence</span>", "Text under the Creative Commons licence"),
+    ],
+)
+def test_rights_lines_are_cut_at_block_tags(line, expected):
+    assert evidence(f"<html><body>{BODY}{line}<p>Other text here</body></html>").rights_text == expected
+
+
+def test_rights_lines_in_scripts_and_attributes_do_not_count():
+    page = f"<script>/* copyright x */</script><style>/* copyright */</style><p class=copyright>{BODY}"
+    assert evidence(page).rights_text is None
+
+
+def test_rights_text_keeps_claims_before_mentions():
+    lines = "".join(f"<p>Paragraph {i} mentions some licensed thing at great length {'x' * 80}" for i in range(30))
+    text = evidence(f"<html><body>{lines}<footer>© 2020 A</footer></body></html>").rights_text
+    assert text is not None
+    assert text.endswith("© 2020 A")
+    assert len(text) <= 1000
+
+
+def test_opt_outs_are_read_from_headers_and_meta():
+    page = f"""<head><meta name=robots content="noindex, noai"><meta name="tdm-reservation" content="1">
+    <meta name="tdm-policy" content="https://a/p.json"></head>{BODY}"""
+    found = evidence(page, x_robots_tag="noimageai", tdm_reservation="1")
+    assert found.opt_outs == [
+        "meta-robots:noai", "tdm-policy:https://a/p.json", "tdm-reservation:header=1", "tdm-reservation:meta=1",
+        "x-robots-tag:noimageai",
+    ]  # fmt: skip
+    assert evidence(f"<head><meta name=robots content='noindex,noarchive'></head>{BODY}").opt_outs == []
+
+
+# the scanner, against a plain twin
+
+
+def twin(page: bytes, words: list[bytes]) -> set[tuple[int, int]]:
+    lower = page.lower()
+    return {(at, i) for i, word in enumerate(words) for at in range(len(page)) if lower.startswith(word, at)}
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(st.sampled_from([b"copyright", b"COPYright", b"licen", b"lice", b" ", b"x", b"\xc2\xa9", b"cop", b"\xff"]))
+)
+def test_scanner_finds_words_in_text_as_its_twin_does(pieces):
+    words = [b"ld+json", b"copyright", b"licen"]
+    page = b"".join(pieces)
+    needles = needles_of(words)
+    hits = scan_markup(page, needles).hits.tolist()
+    assert {(at, word) for at, word, _ in hits if word != needles.sign} == twin(page, words)
+    assert [at for at, word, _ in hits if word == needles.sign] == [
+        i for i in range(len(page)) if page[i : i + 2] == b"\xc2\xa9"
+    ]
+
+
+def test_scanner_names_the_region_of_a_hit():
+    page = b"""copyright<a title="copyright">x</a><meta name=copyright><!-- copyright --><script>copyright</script>
+    <script type=application/ld+json>copyright</script><style>copyright</style><p class=copyright>"""
+    hits = [region for _, word, region in scan_markup(page, needles_of([b"ld+json", b"copyright"])).hits if word == 1]
+    assert hits == [TEXT, TAG, META, COMMENT, SCRIPT]
+
+
+@pytest.mark.parametrize(
+    ("page", "field", "value"),
+    [
+        (b"<div>" * 500, "depth", 500),
+        (b"<div></div>" * 500, "depth", 1),
+        (b"<div></x>" * 500, "depth", 500),
+        (b"<p>a<br><li>" * 500, "depth", 0),
+        (b"<p a=1 b='2 > 3' c>", "attributes", 3),
+        (b"<p " + b"a " * 500, "attributes", 500),
+        (b"</p " + b"a " * 500, "attributes", 500),
+        (b"<b>x<p>" * 100, "formatting", 100 * 100),
+        (b"<b>x</b><p>" * 100, "formatting", 0),
+        (b"<!-- " + b"<div>" * 50 + b" -->", "depth", 0),
+        (b"<script>" + b"<div>" * 50 + b"</script>", "depth", 0),
+    ],
+)
+def test_scanner_measures_what_parsers_suffer_from(page, field, value):
+    assert getattr(scan_markup(page, NEEDLES), field) == value
+
+
+@given(st.binary(max_size=400) | st.text("<>/!-=\"' abpdivscript", max_size=400).map(str.encode))
+def test_scanner_reads_any_bytes(page):
+    scan = scan_markup(page, NEEDLES)
+    assert np.all((scan.hits[:, 0] >= 0) & (scan.hits[:, 0] < max(len(page), 1)))
+    harvest(page, scan, None, {})
+
+
+# hostile markup
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<div>" * 100_000 + "the text",
+        "<p " + " ".join(f"a{i}=1" for i in range(100_000)) + ">the text",
+        "".join(f"<p><font a={i}>" for i in range(3000)) + "the text",
+        "<article><p>" * 100_000 + "the text",
+        "".join(f"<body a{i}=1>" for i in range(100_000)) + "the text",
+        "<a><b><i><u>" * 20_000 + "</a></b></i></u>" * 20_000 + "the text",
+    ],
+)
+def test_page_nested_too_deep_is_not_parsed_and_has_text_between_its_tags(page):
+    with pytest.raises(TooNested):
+        read_page(page, None, {}, "resiliparse", 10.0)
+    assert read_page(page, None, {}, "plain", 10.0).text == "the text"
+
+
+DEEP = "<title>Deep</title>" + "<div>" * 2000 + "<p>The text of the page.</p>"
+WILD = "<title>Wild</title>" + "<div>" * 20_000 + "<p>The text of the page.</p>"
+
+
+@pytest.mark.parametrize(
+    ("page", "fields", "fate"),
+    [
+        (WILD, {}, "The text of the page."),
+        (WILD, {"fallback": "reject"}, "too_nested"),
+        (WILD, {"fallback": "trafilatura"}, "too_nested"),
+        (DEEP, {}, "The text of the page."),
+        (DEEP, {"page_s": 1e-9}, "The text of the page."),
+        (DEEP, {"page_s": 1e-9, "fallback": "reject"}, "timed_out"),
+        (BODY, {"page_s": 1e-9, "extractor": "trafilatura", "fallback": "resiliparse"}, BODY[3:-4]),
+        (BODY, {"page_s": 1e-9, "extractor": "trafilatura", "fallback": "reject"}, "timed_out"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_page_that_cannot_be_read_goes_to_the_fallback_the_next_is_read_as_ever(tmp_path, page, fields, fate):
+    if "trafilatura" in fields.values():
+        pytest.importorskip("trafilatura")
+    head = "WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: http://a/\r\nContent-Length: {}\r\n\r\n{}\r\n\r\n"
+    http = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n"
+    path = tmp_path / "a.warc"
+    path.write_text("".join(head.format(len(http + p), http + p) for p in (page, "<p>Last page.")), newline="")
+    stage = Ingest(paths=(str(path),), **fields)
+    documents, rejected = stage.run(stage.parts()[0])
+    fates = [*rejected["rule"], *(text.split("\n")[-1] for text in documents["text"])]
+    assert fates[0] == fate
+    if fields.get("extractor") != "trafilatura":
+        assert fates[-1] == "Last page."
+
+
+def test_deep_but_tame_page_is_parsed_beside_the_worker():
+    page = "<div>" * 2000 + "<p>The text of the page.</p>" + "</div>" * 2000
+    assert not is_wild(scan_markup(page.encode(), NEEDLES))
+    assert read_page(page, None, {}, "resiliparse", 60.0).text == "The text of the page."
+
+
+def test_page_over_its_time_is_rejected_and_the_next_one_read():
+    guard = Guard()
+    page = ("<div>" * 2900 + "<p>x</p>").encode()
+    guard.read((BODY.encode(), {}, "resiliparse"), 60.0)
+    with pytest.raises(TimedOut):
+        guard.read((page, {}, "resiliparse"), 0.0)
+    assert guard.read((BODY.encode(), {}, "resiliparse"), 60.0).text == BODY[3:-4]
+    guard.stop()
+
+
+def test_page_that_kills_the_parser_is_rejected_and_the_next_one_read():
+    guard = Guard()
+    guard.read((BODY.encode(), {}, "resiliparse"), 60.0)
+    os.kill(guard.process.pid, signal.SIGKILL)
+    guard.process.wait()
+    guard.process.poll = lambda: None  # it dies while it is at work
+    with pytest.raises(Crashed):
+        guard.read((BODY.encode(), {}, "resiliparse"), 60.0)
+    assert guard.read((BODY.encode(), {}, "resiliparse"), 60.0).text == BODY[3:-4]
+    guard.stop()
+
+
+def test_plain_text_of_any_markup_is_linear():
+    assert plain_text("<p>a<script>b</script><!-- c --><br>d &amp; e") == "a\nd & e"
+    for page in ("<script>" * 100_000, "<!--" * 100_000, "<" * 1_000_000, "&" * 1_000_000, "<p " * 300_000):
+        plain_text(page)
+
+
+@given(st.binary(max_size=300))
+def test_response_of_any_bytes_is_read(block):
+    for head in (b"", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Encoding: gzip, br, zstd\r\n\r\n"):
+        assert response_of(head + block, 1 << 20).body is not None
+
+
+SHARED = Path(os.environ.get("GRISTMILL_SHARED", Path(__file__).parents[4] / "shared")) / "data"
+
+
+@pytest.mark.skipif(
+    not (SHARED / "domains/multilingual/udhr_legacy_charsets.zip").exists(), reason="shared data is not here"
+)
+def test_charset_of_the_declaration_of_human_rights_is_detected():
+    labels = {
+        "Latin1": "cp1252",
+        "Arabic": "cp1256",
+        "Hebrew": "cp1255",
+        "Greek": "cp1253",
+        "EUC": "euc_jp",
+        "JIS": "iso2022_jp",
+    }
+    archive = zipfile.ZipFile(SHARED / "domains/multilingual/udhr_legacy_charsets.zip")
+    files = [(n, labels[n.rsplit("-", 1)[-1]]) for n in archive.namelist() if n.rsplit("-", 1)[-1] in labels]
+    right = [decode(archive.read(n), None).text == archive.read(n).decode(label, "replace") for n, label in files]
+    assert sum(right) / len(right) > 0.96
