@@ -9,8 +9,9 @@ from gristmill.pipeline.books.ledger import books
 from gristmill.pipeline.contract.errors import DataError, GristmillError, PlanError
 from gristmill.pipeline.contract.shapes import Source
 from gristmill.pipeline.plan.config import Recipe
-from gristmill.pipeline.plan.plan import Intent, Phase, Plan, intents, load_plan, make_plan
+from gristmill.pipeline.plan.plan import Phase, Plan, load_plan, make_plan
 from gristmill.pipeline.run.executors import Engine, Job, job_for, limit_threads
+from gristmill.pipeline.run.forecast import Intent, intents
 from gristmill.pipeline.run.progress import Progress
 from gristmill.pipeline.run.store import Store, locked, write_json, write_text
 from gristmill.pipeline.run.units import (
@@ -170,7 +171,7 @@ def prepare(recipe: Recipe, situation: Situation, store: Store) -> None:
             store.data(dataset, key).unlink(missing_ok=True)
     head = f"# The resolved config of this run; digest {recipe.digest}\n"
     write_text(store.root / "config.yaml", head + to_yaml(recipe.resolved))
-    situation.plan.save(store.root / "plan.json")
+    write_json(store.root / "plan.json", situation.plan.as_json())
 
 
 def run_phase(store: Store, plan: Plan, phase: Phase, number: int, engine: Engine, progress: Progress) -> None:

@@ -1,7 +1,7 @@
 """Cuts the lines out of texts that C4's line rules drop (arXiv:1910.10683, sec. 2.2, and its code), with counts.
 
 Off unless `clean.enabled` is set. Ingest's text stays on disk; every later step reads the cleaned one (`replaces`).
-Lorem ipsum, curly braces and too few sentences cost C4 the whole page: they are rules of `gristmill.stages.gates`, which find
+Lorem ipsum, curly braces and too few sentences cost C4 the whole page: they are rules of `gates`, which find
 those lines still here.
 """
 

@@ -152,9 +152,9 @@ def measure_texts(
     stop_words: StopWords | None = None,
     places: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> np.ndarray:
-    """(rows, kernel counts) float64, columns as in gristmill.pipeline.kernels.text.text_stats; a null text counts as empty.
+    """(rows, kernel counts) float64, columns as in kernels.text.text_stats; a null text counts as empty.
 
-    places: where words begin in scripts without spaces, as gristmill.classifiers.segmenter finds them; None: by our rules.
+    places: where words begin in scripts without spaces, as classifiers.segmenter finds them; None: by our rules.
     """
     array = texts.fill_null("").to_arrow().cast(pa.large_string())
     chunk = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array

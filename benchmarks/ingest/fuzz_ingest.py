@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[2] / ".src"))
 from gristmill.pipeline.contract.shapes import Part
 from gristmill.stages.ingest import Ingest
 

@@ -1,6 +1,6 @@
 """WARC to gated Parquet (languages, licences, signals, gates) against the bare physical work and against datatrove.
 
-    python benchmarks/ingest/gated.py ../shared/data/web/CC-MAIN-shard-00002.warc.gz [--rounds 5] [--datatrove] [--workers 2]
+    python benchmarks/ingest/gated.py SHARD.warc.gz [--rounds 5] [--datatrove] [--workers 2]
 
 Ours is the run's own first wave, engine, receipts and files included, as a worker runs it from its second part on
 (kernels compiled, models loaded). Bare is inflate, decode, parse and extract with resiliparse, and nothing written.
@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[2] / ".src"))
 from benchmarks.ingest import bare
 
 from gristmill.pipeline.launch import launch, prepare, survey

@@ -15,7 +15,7 @@ from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.encoding import bytes_to_str, detect_encoding
 from resiliparse.parse.html import HTMLTree
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[2] / ".src"))
 from gristmill.pipeline.kernels.text.markup import scan_markup
 from gristmill.stages.ingest import Ingest
 from gristmill.stages.ingest.page.charset import decode

@@ -21,9 +21,10 @@ from fastwarc.warc import ArchiveIterator, WarcRecordType
 from resiliparse.parse.encoding import bytes_to_str, detect_encoding
 from resiliparse.parse.html import HTMLTree
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[2] / ".src"))
 from gristmill.stages.ingest.page.charset import decode
-from gristmill.stages.ingest.page.read import EXTRACTORS, Extract, plain_text
+from gristmill.stages.ingest.page.parse import EXTRACTORS, Extract
+from gristmill.stages.ingest.page.read import plain_text
 
 WORDS = re.compile(r"\w+")
 UDHR = {

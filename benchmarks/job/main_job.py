@@ -2,7 +2,7 @@
 
 python benchmarks/job/main_job.py                     time and memory of one run (bar: 3 minutes, 1.5 GB per worker)
 python benchmarks/job/main_job.py --workers 1 2 4     the same bytes for any number of workers
-python benchmarks/job/main_job.py --kills 20          SIGKILL at 20 random moments, parent or worker; rerun; the same bytes
+python benchmarks/job/main_job.py --kills 20          SIGKILL at 20 moments, parent or worker; rerun; the same bytes
 """
 
 import argparse
@@ -43,7 +43,7 @@ def command(out: Path, workers: int) -> list[str]:
 
 def start(out: Path, workers: int) -> subprocess.Popen:
     log = (out.parent / f"{out.name}.log").open("ab")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / ".src")}
     return subprocess.Popen(command(out, workers), stdout=log, stderr=log, env=environment, start_new_session=True)
 
 

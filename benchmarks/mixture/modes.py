@@ -50,7 +50,7 @@ def run(folder: Path, out: str, settings: list[str]) -> float:
     began = time.monotonic()
     done = subprocess.run(
         [*command, *settings, "--out", str(folder / out), "--workers", "1"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT / ".src")}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
         sys.exit(done.stdout + done.stderr)

@@ -19,7 +19,8 @@ from scipy.stats import spearmanr
 
 from gristmill.stages.mixture.constraints import constraints_from
 from gristmill.stages.mixture.objective import mean_of
-from gristmill.stages.mixture.proxies.gpt import PRESETS, GptProxy, GptSettings
+from gristmill.stages.mixture.proxies.gpt import GptProxy
+from gristmill.stages.mixture.proxies.gpt_settings import PRESETS, GptSettings
 from gristmill.stages.mixture.proxies.ngram import NgramProxy
 from gristmill.stages.mixture.runs.runs import Proxy
 from gristmill.stages.mixture.search.bayes import Bayes

@@ -4,7 +4,8 @@
 
 Ten domains of real text, targets held back from each. Prediction: Spearman on the gpt runs that were not fitted.
 Search: regret of the best evaluated gpt run when choosing among the 96, for the mean of all ten targets and for the
-means of 20 random pairs of targets. With n-grams, both go through the search's own ladder (stages/mixture/search/ladder.py).
+means of 20 random pairs of targets. With n-grams, both go through the search's own ladder
+(stages/mixture/search/ladder.py).
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """How well embedding, clusters and domains find what the labelled texts of shared/data/domains/en are, and how fast.
 
-    PYTHONPATH=. python benchmarks/text/cluster.py [--docs 30426] [--seeds 3]
+    PYTHONPATH=.src python benchmarks/text/cluster.py [--docs 30426] [--seeds 3]
 
 Prints agreement of clusters with the 20 labels (normalised mutual information and adjusted Rand index), accuracy of
 the zero-shot domains under the mapping below, calibration, documents per second on one thread, and peak memory.

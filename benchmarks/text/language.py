@@ -1,6 +1,6 @@
 """Accuracy and documents/s of language identifiers that packages carry, on domains/multilingual.
 
-    PYTHONPATH=. python benchmarks/text/language.py [NAME ...] [--chars N]
+    PYTHONPATH=.src python benchmarks/text/language.py [NAME ...] [--chars N]
 
 Candidates that are not installed are skipped. Accuracy is the mean over languages (each counts the same), for whole
 texts (their first N characters) and for 200-character snippets from the middle. A label counts as right if it is the

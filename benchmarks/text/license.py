@@ -1,6 +1,6 @@
 """Precision and recall of the licence stage on hand-labelled pages with Creative Commons links, and on weak labels.
 
-    PYTHONPATH=. python benchmarks/text/license.py [--errors]
+    PYTHONPATH=.src python benchmarks/text/license.py [--errors]
 
 A page counts as found right if license is page_license exactly (version and port included). Precision is over the
 pages for which a licence is given; the weak sets are pages of web/ whose host is a US federal one, or that say that all

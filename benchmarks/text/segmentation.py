@@ -17,7 +17,7 @@ from pathlib import Path
 
 import zstandard
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "stages"))
 
 SCRIPTS = {
     "zh": r"[\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff]+",

@@ -4,8 +4,8 @@
 
 Needs spacy beside the development tools (datatrove's English word tokenizer).
 Texts are extracted once with resiliparse. A disagreement is put down to the cutting of words where datatrove's own
-filter, given our words and sentences (tests/stages/signals_twin.py), decides as we do; to symbols where it does so when a
-word of Unicode's symbols and marks alone counts as no word, beside one of datatrove's list; else it is unexplained.
+filter, given our words and sentences (tests/stages/signals_twin.py), decides as we do; to symbols where it does so when
+a word of Unicode's symbols and marks alone counts as no word, beside one of datatrove's list; else it is unexplained.
 """
 
 import argparse
@@ -195,7 +195,7 @@ class Symbols:
 @contextmanager
 def our_words(symbols: bool) -> Iterator[None]:
     """Inside, datatrove's filters get our words and our sentences, and our symbols too if asked for."""
-    sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
+    sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "stages"))
     import signals_twin as twin
     from datatrove.pipeline.filters import (
         c4_filters,

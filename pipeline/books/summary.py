@@ -201,7 +201,7 @@ def summary(store: Store, entries: list[dict], until: str | None) -> list[str]:
 
 def status_lines(store: Store, plan: Plan) -> tuple[list[str], bool]:
     """(lines, whether all is done and nothing failed)."""
-    from gristmill.pipeline.plan.plan import intents
+    from gristmill.pipeline.run.forecast import intents
 
     lines = [f"{plan.name}: {len(plan.parts)} parts"]
     complete = (store.root / "ledger.json").is_file()

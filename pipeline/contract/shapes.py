@@ -48,7 +48,7 @@ class Source(Protocol):
         ...
 
     def run(self, part: Part) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Documents (doc_id + writes) and rejected records (gristmill.pipeline.contract.columns.REJECTED), each in file order."""
+        """Documents (doc_id + writes) and rejected records (`columns.REJECTED`), each in file order."""
         ...
 
 

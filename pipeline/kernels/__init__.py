@@ -12,11 +12,11 @@ from numba import config
 
 
 def sources_digest(folder: Path) -> str:
-    """blake2b-64 (hex) of the names and contents of the modules in `folder`."""
+    """blake2b-64 (hex) of the names and contents of the modules in `folder` and below."""
     h = blake2b(digest_size=8)
-    for path in sorted(folder.glob("*.py")):
+    for path in sorted(folder.rglob("*.py")):
         content = path.read_bytes()
-        h.update(f"{path.name}\0{len(content)}\0".encode() + content)
+        h.update(f"{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode() + content)
     return h.hexdigest()
 
 

@@ -9,8 +9,7 @@ from typing import Literal, cast
 from gristmill.pipeline.contract import columns as schema
 from gristmill.pipeline.contract.errors import ConfigError, PlanError
 from gristmill.pipeline.contract.shapes import Annotator, Gate, Part, Reads, Reducer, Sink, Source, Stage
-from gristmill.pipeline.plan.identity import digest, fingerprint, freeze, stage_fields, thaw
-from gristmill.pipeline.run.store import Store
+from gristmill.pipeline.plan.identity import digest, fingerprint, freeze, thaw
 
 Kind = Literal["source", "annotator", "gate", "reducer", "sink"]
 
@@ -176,19 +175,15 @@ class Plan:
             raise PlanError(f"--until {stage}: the plan has {', '.join(dict.fromkeys(s.label for s in self.steps))}")
         return Plan(self.name, self.config_digest, self.steps[: last + 1], self.parts)
 
-    def save(self, path: Path) -> None:
-        from gristmill.pipeline.run.store import write_json
-
+    def as_json(self) -> dict[str, object]:
+        """What plan.json holds; `load_plan` reads it."""
         steps = [{**freeze(s.stage), "name": s.name, "kind": s.kind, "fingerprint": s.fingerprint} for s in self.steps]
-        write_json(
-            path,
-            {
-                "name": self.name,
-                "config_digest": self.config_digest,
-                "steps": steps,
-                "parts": [asdict(p) for p in self.parts],
-            },
-        )
+        return {
+            "name": self.name,
+            "config_digest": self.config_digest,
+            "steps": steps,
+            "parts": [asdict(p) for p in self.parts],
+        }
 
 
 def make_plan(name: str, config_digest: str, stages: Sequence[Stage], parts: Iterable[Part]) -> Plan:
@@ -297,126 +292,3 @@ def part_identity(step: Step, inputs: dict[str, str], artifacts: dict[str, str])
 
 def source_identity(step: Step, part: Part) -> str:
     return digest({"step": step.fingerprint, "part": asdict(part)})
-
-
-@dataclass(frozen=True)
-class Intent:
-    """What a run will do with one step. `counts`: parts by skip | new | changed | rows."""
-
-    step: Step
-    verdict: Literal["skip", "run", "maybe"]
-    counts: dict[str, int]
-    why: str
-
-
-def changed_fields(old: Plan | None, step: Step) -> str:
-    """ "min_words: 50 -> 60" between the saved plan and this one; "" when nothing changed."""
-    if old is None:
-        return ""
-    before = next((s for s in old.steps if (s.name, s.kind) == (step.name, step.kind)), None)
-    if before is None:
-        return "new step"
-    if before.fingerprint == step.fingerprint:
-        gone = [f"{d}.{c}" for d, cs in before.reads.items() for c in cs if c not in step.reads.get(d, ())]
-        new = [f"{d}.{c}" for d, cs in step.reads.items() for c in cs if c not in before.reads.get(d, ())]
-        return f"reads {', '.join(new)} instead of {', '.join(gone)}" if gone or new else ""
-    was, now = stage_fields(before.stage), stage_fields(step.stage)
-    changed = [f"{k}: {was.get(k)} -> {v}" for k, v in now.items() if was.get(k) != v]
-    return "; ".join(changed) or "its code or a file it names changed"
-
-
-def intents(plan: Plan, store: Store, old: Plan | None) -> list[Intent]:
-    """Predicts, from receipts alone, what a run computes, redoes and skips.
-
-    "maybe": the step follows a change whose outcome is known only when it has run (rows or an artifact may stay equal).
-    """
-    result: list[Intent] = []
-    unsure: set[str] = set()  # datasets and "artifact:..." whose content may change
-    rows_unsure = False
-    for step in plan.steps:
-        because = changed_fields(old, step)
-        if step.kind == "source":
-            counts = {"skip": 0, "new": 0, "changed": 0}
-            for part in plan.parts:
-                receipt = store.receipt(step.name, part.key)
-                fresh = receipt is not None and receipt.identity == source_identity(step, part)
-                counts["skip" if fresh else "changed" if receipt else "new"] += 1
-            todo = counts["new"] + counts["changed"]
-            # A part that is done keeps its rows, so only what follows for the other parts, and reducers, is open.
-            result.append(Intent(step, "run" if todo else "skip", counts, because))
-            if todo:
-                unsure.add(step.name)
-                rows_unsure = True
-            continue
-        causes = [d for d in step.reads if d in unsure] + [a for a in step.needs if f"artifact:{a}" in unsure]
-        if step.kind in ("annotator", "gate"):
-            intent = _row_local_intent(plan, store, step, because, unsure)
-            if intent.verdict != "skip":
-                unsure.add(step.name)
-            if step.kind == "gate" and intent.verdict != "skip":
-                rows_unsure = True
-        else:
-            receipt = store.artifact_receipt(step.name) if step.kind == "reducer" else None
-            known = step.kind == "sink" or (receipt is not None)
-            stale = bool(because) or not known
-            follows = bool(causes) or rows_unsure
-            verdict = "run" if stale else "maybe" if follows else "skip"
-            why = because or (
-                "not made yet" if not known else f"follows {', '.join(causes) or 'the rows'}" if follows else ""
-            )
-            intent = Intent(step, verdict, {}, why)
-            if verdict != "skip":
-                unsure.add(f"artifact:{step.name}")
-        result.append(intent)
-    return result
-
-
-def _row_local_intent(plan: Plan, store: Store, step: Step, because: str, unsure: set[str]) -> Intent:
-    counts = {"skip": 0, "new": 0, "changed": 0, "rows": 0}
-    open_artifacts = [a for a in step.needs if f"artifact:{a}" in unsure]
-    artifacts = {a: r.content for a in step.needs if (r := store.artifact_receipt(a))}
-    rows_step = plan.rows_source(step)
-    for part in plan.parts:
-        receipt = store.receipt(step.name, part.key)
-        inputs = {d: store.receipt(d, part.key) for d in step.reads}
-        rows = store.receipt(rows_step.name, part.key)
-        if receipt is None or rows is None or None in inputs.values():
-            counts["new" if receipt is None else "changed"] += 1
-            continue
-        stale = any(r is not None and not _current(plan, store, d, part, r.identity) for d, r in inputs.items())
-        identity = part_identity(step, {d: r.identity for d, r in inputs.items() if r}, artifacts)
-        if stale or receipt.identity != identity:
-            counts["changed"] += 1
-        elif receipt.rows != rows.kept or (
-            rows_step.name in unsure and not _gate_current(plan, store, rows_step, part)
-        ):
-            counts["rows"] += 1
-        else:
-            counts["skip"] += 1
-    todo = counts["new"] + counts["changed"] + counts["rows"]
-    if open_artifacts and not because:
-        return Intent(step, "maybe", counts, f"follows {', '.join(open_artifacts)}")
-    if todo:
-        causes = [d for d in step.reads if d in unsure] or ([rows_step.name] if rows_step.name in unsure else [])
-        return Intent(step, "run", counts, because or (f"follows {', '.join(causes)}" if causes else ""))
-    return Intent(step, "skip", counts, because)
-
-
-def _current(plan: Plan, store: Store, dataset: str, part: Part, identity: str) -> bool:
-    """Whether the stored part of `dataset` is what this plan would compute."""
-    step = next(s for s in plan.steps if s.name == dataset and s.kind != "reducer")
-    if step.kind == "source":
-        return identity == source_identity(step, part)
-    inputs = {}
-    for d in step.reads:
-        receipt = store.receipt(d, part.key)
-        if receipt is None or not _current(plan, store, d, part, receipt.identity):
-            return False
-        inputs[d] = receipt.identity
-    artifacts = {a: r.content for a in step.needs if (r := store.artifact_receipt(a))}
-    return identity == part_identity(step, inputs, artifacts)
-
-
-def _gate_current(plan: Plan, store: Store, gate: Step, part: Part) -> bool:
-    receipt = store.receipt(gate.name, part.key)
-    return receipt is not None and _current(plan, store, gate.name, part, receipt.identity)

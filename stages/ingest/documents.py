@@ -8,7 +8,8 @@ from gristmill.stages.ingest.archive.records import Record
 from gristmill.stages.ingest.page.charset import Decoded, decode
 from gristmill.stages.ingest.page.evidence import Evidence
 from gristmill.stages.ingest.page.http import BodyTooLarge, charset_of, mime_of, response_of
-from gristmill.stages.ingest.page.read import Page, TooNested, read_page
+from gristmill.stages.ingest.page.parse import Page
+from gristmill.stages.ingest.page.read import TooNested, read_page
 from gristmill.stages.ingest.page.sandbox import Crashed, TimedOut
 from gristmill.stages.ingest.rows import Document, clean
 

@@ -20,7 +20,8 @@ from gristmill.stages.ingest.documents import REJECT, Limits, Rejected, document
 from gristmill.stages.ingest.files.inputs import inputs_of, parts_of
 from gristmill.stages.ingest.files.open import File, open_file
 from gristmill.stages.ingest.files.retry import Retry
-from gristmill.stages.ingest.page.read import EXTRACTORS, PLAIN
+from gristmill.stages.ingest.page.parse import EXTRACTORS
+from gristmill.stages.ingest.page.read import PLAIN
 from gristmill.stages.ingest.rows import WRITES, Rows
 from gristmill.stages.ingest.tables import Fields, read_jsonl, read_parquet
 

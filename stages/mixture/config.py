@@ -11,7 +11,7 @@ from typing import Literal
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.stages.mixture.constraints import Constraints, constraints_from
 from gristmill.stages.mixture.proxies.command import CommandSettings
-from gristmill.stages.mixture.proxies.gpt import PRESETS, GptSettings
+from gristmill.stages.mixture.proxies.gpt_settings import PRESETS, GptSettings
 
 ProxyKind = Literal["ngram", "gpt", "command"]
 

@@ -16,14 +16,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from gristmill.pipeline.demo.shards import write_sample_data
+from places import ROOT, SOURCE
 
-ROOT = Path(__file__).parents[2]
 SETTINGS = ["tokenizer.vocab_size=4096", "mixture.method=regmix"]
 
 
 def gristmill(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "gristmill.pipeline.cli", *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, check=False)
 
 
@@ -136,7 +136,7 @@ def test_killed_and_rerun_same_bytes(data: Path, finished: Path, tmp_path: Path)
     out = tmp_path / "run"
     command = [sys.executable, "-m", "gristmill.pipeline.cli", "run", str(ROOT / "configs" / "quickstart.yaml")]
     command += [f"input.paths={data}/*.warc.gz", *SETTINGS, "--out", str(out), "--workers", "2"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
     for wanted in (3, 30, 62):
         process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while process.poll() is None and len(list(out.rglob("*.receipt.json"))) < wanted:
@@ -335,7 +335,9 @@ def test_interrupted_run_says_how_to_go_on(data: Path, tmp_path: Path):
     out = tmp_path / "run"
     command = [sys.executable, "-m", "gristmill.pipeline.cli", "run", str(ROOT / "configs" / "quickstart.yaml")]
     command += [f"input.paths={data}/*.warc.gz", *SETTINGS, "--until", "gates", "--out", str(out), "--workers", "2"]
-    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, env={**os.environ, "PYTHONPATH": str(SOURCE)}, stderr=subprocess.PIPE, text=True
+    )
     while process.poll() is None and not list(out.rglob("*.receipt.json")):
         try:
             process.wait(0.01)

@@ -13,6 +13,7 @@ import pytest
 from test_main_job import ROOT, gristmill, outputs
 
 from gristmill.pipeline.demo.shards import write_sample_data
+from places import SOURCE
 
 SETTINGS = ("tokenizer.vocab_size=4096", "mixture.parameters.runs=200", "mixture.confirm.seeds=3")
 
@@ -71,7 +72,7 @@ def test_one_worker_and_kills_while_it_searches_give_the_same_bytes(
     out = tmp_path / "run"
     shutil.copytree(base, out)
     line = [sys.executable, "-m", "gristmill.pipeline.cli", *command(base, out, mode, "--workers", "1")]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
     for seconds in (3, 6):
         process = subprocess.Popen(line, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:

@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 
 from gristmill.pipeline.demo.shards import write_sample_data
+from places import ROOT, SOURCE
 
-ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -24,7 +24,7 @@ def test_the_example_stage_drops_by_its_rule(tmp_path: Path):
     write_sample_data(tmp_path / "in", shards=1, max_docs=150)
     command = [sys.executable, "-m", "gristmill.pipeline.cli", "run", str(tmp_path / "config.yaml")]
     command += [f"input.paths={tmp_path}/in/*.warc.gz", "--until", "shouting", "--out", str(tmp_path / "run")]
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    environment = {**os.environ, "PYTHONPATH": f"{SOURCE}:{tmp_path}"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     decided = pl.read_parquet(tmp_path / "run" / "shouting.gate" / "*.parquet")

@@ -31,8 +31,8 @@ from gristmill.pipeline.plan.plan import kind_of, load_plan
 from gristmill.pipeline.run.store import Store, read_parquet
 from gristmill.pipeline.run.units import failures
 from lawrun import LawRun, chunks, corpus, execute, law_recipe, shuffled, table_of, thinned, values
+from places import SOURCE
 
-ROOT = Path(__file__).parents[2]
 STAGES = law_recipe("unused").stages
 HOSTILE_TEXTS = [
     *HOSTILE,
@@ -146,7 +146,7 @@ def fingerprints_elsewhere() -> dict[str, dict[str, str]]:
     frozen = json.dumps([freeze(s) for s in STAGES])
     seen = {}
     for seed in ("1", "4242"):
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed}
+        environment = {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONHASHSEED": seed}
         done = subprocess.run(
             [sys.executable, "-c", code], input=frozen, env=environment, capture_output=True, text=True, check=False
         )

@@ -1,9 +1,6 @@
 # ruff: noqa: E501 - a truth table reads by rows
 """The licence stage: MixtureVitae's positive inclusion as a truth table, licence names and links, the gate."""
 
-import os
-from pathlib import Path
-
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -19,7 +16,6 @@ from gristmill.pipeline.contract.columns import COLUMNS
 from gristmill.pipeline.contract.errors import ConfigError, InputError
 from gristmill.stages.license import License, LicenseGate, opts_out
 
-SHARED = Path(os.environ.get("GRISTMILL_SHARED", Path(__file__).parents[3] / "shared"))
 SITES = SiteTable(parse_rules(BUILT_IN, "built-in"))
 MIXTURE_VITAE = LicenseGate(
     unknown="drop", noncommercial="drop", no_derivatives="drop", reserved="drop", contested="drop", copyleft="drop"

@@ -1,6 +1,6 @@
 """Texts as single lines of space-separated tokens, the form that fastText reads.
 
-Words as in `gristmill.pipeline.kernels.text.hashing`, lowercased and without accents; every symbol and every character of a spaceless
+Words as in `hashing`, lowercased and without accents; every symbol and every character of a spaceless
 script stands alone. No token holds "_", so no text can contain fastText's `__label__`.
 """
 

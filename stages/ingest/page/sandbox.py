@@ -1,4 +1,4 @@
-"""A process beside the worker that parses the pages one would rather not parse inside it; it may hang or die alone.
+"""Parses risky pages in a child process, so that a hang or crash of the parser costs only that page.
 
 A parser in C holds the interpreter until it is done, so neither a signal nor a thread can stop it: only a kill does.
 Ordinary pages (99.9% of web/) never come here. The child ends with its parent, because its standard input does.
@@ -32,7 +32,7 @@ class Guard:
         self.process: subprocess.Popen[bytes] | None = None
 
     def read(self, job: Job, seconds: float) -> object:
-        """What `gristmill.stages.ingest.page.read.parsed` makes of the job. Raises TimedOut or Crashed."""
+        """What `gristmill.stages.ingest.page.parse.parsed` makes of the job. Raises TimedOut or Crashed."""
         try:
             process = self._started()
             _send(process.stdin, job)  # type: ignore[arg-type]
@@ -91,7 +91,7 @@ def _received(pipe: IO[bytes], deadline: float) -> bytes:
 
 def serve() -> None:
     """The child: answers jobs until its input ends. Nothing else may write to standard output."""
-    from gristmill.stages.ingest.page.read import parsed
+    from gristmill.stages.ingest.page.parse import parsed
 
     source, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

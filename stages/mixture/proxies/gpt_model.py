@@ -13,7 +13,7 @@ from torch.utils import deterministic as torch_deterministic
 from torch.utils.checkpoint import checkpoint
 
 from gristmill.pipeline.contract.errors import ConfigError
-from gristmill.stages.mixture.proxies.gpt import GptSettings
+from gristmill.stages.mixture.proxies.gpt_settings import GptSettings
 
 # Logits of one pass that may be kept for the backward pass: 1 GB of float32 on a CPU, 2 GB on a GPU (their softmax and
 # its gradient take as much again each); above it they are computed in slices and again on the way back.

@@ -20,7 +20,7 @@ from gristmill.pipeline.kernels.numbers import ngram as kernels
 from gristmill.stages.mixture.runs.runs import Fidelity
 from gristmill.stages.mixture.simplex import mixtures
 
-LANES = 32  # mixtures per pass: hides the gathers, and the rates of 20 buckets stay in cache (benchmarks/mixture/proxies.py)
+LANES = 32  # mixtures per pass: hides the gathers, and the rates of 20 buckets stay in cache (benchmarks' proxies.py)
 HALVINGS = 5  # of the first slice: small weights read little of a bucket
 HELD_OUT_TOKENS = 40_000  # tokens that tune the discounts: enough for their second decimal
 GRID = 12  # candidate values per order and sweep

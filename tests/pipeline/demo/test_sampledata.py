@@ -3,13 +3,13 @@
 import ast
 from collections import Counter
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
 from gristmill.pipeline.demo.pages import NOTICES, Page, chapters, prose, render
 from gristmill.pipeline.demo.shards import SampleSummary, write_sample_data
+from places import ROOT
 
 N = 400
 
@@ -141,10 +141,10 @@ def test_pages_are_whole_documents(responses):
 
 
 def test_writing_imports_no_stage():
-    for name in ("sampledata", "samplepages", "sampletexts"):
-        tree = ast.parse((Path(__file__).parents[3] / "pipeline" / f"{name}.py").read_text())
+    for name in ("shards", "pages", "texts"):
+        tree = ast.parse((ROOT / "pipeline" / "demo" / f"{name}.py").read_text())
         modules = [n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
-        assert not [m for m in modules if m.startswith(("stages", "classifiers"))]
+        assert not [m for m in modules if m.startswith(("gristmill.stages", "gristmill.classifiers"))]
 
 
 def test_prose_reads_markdown_and_restructured_text():

@@ -13,13 +13,14 @@ from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.launch import launch, survey
 from gristmill.pipeline.run.executors import RayEngine, SlurmEngine, make_engine
 from gristmill.pipeline.run.store import Store
+from places import SOURCE
 
 
 @pytest.mark.slow
 def test_ray_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     pytest.importorskip("ray", reason="the extra `ray` is not installed")
     # Ray's workers are fresh processes: they find the toy recipe as an installed package would be found.
-    monkeypatch.setenv("PYTHONPATH", f"{Path(toy.__file__).parent}:{Path(toy.__file__).parents[1]}")
+    monkeypatch.setenv("PYTHONPATH", f"{Path(toy.__file__).parent}:{SOURCE}")
     folder = toy.write_lines(tmp_path / "in", shards=3)
     go(folder, tmp_path / "local", gate={"min_words": 3})
     made, store = toy.recipe(folder, gate={"min_words": 3}), Store(tmp_path / "ray")
@@ -57,7 +58,7 @@ def test_slurm_queues_every_phase_behind_the_one_before_and_a_rerun_finishes(
         (tools / name).write_text(text)
         (tools / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}:{Path(sys.executable).parent}:{os.environ['PATH']}")
-    monkeypatch.setenv("PYTHONPATH", f"{Path(toy.__file__).parent}:{Path(toy.__file__).parents[1]}")
+    monkeypatch.setenv("PYTHONPATH", f"{Path(toy.__file__).parent}:{SOURCE}")
     monkeypatch.setenv("SBATCH_LOG", str(tmp_path / "submitted"))
     monkeypatch.setattr(gristmill.pipeline.launch, "GATHER_RANKS", 3)
     folder = toy.write_lines(tmp_path / "in", shards=2)

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import zlib
 from pathlib import Path
 
@@ -18,8 +17,9 @@ from hypothesis import strategies as st
 from gristmill.pipeline.contract.columns import COLUMNS, REJECTED
 from gristmill.pipeline.contract.shapes import Part
 from gristmill.stages.ingest import Ingest
+from places import SHARED, needs_shared
 
-SHARED = Path(os.environ.get("GRISTMILL_SHARED", Path(__file__).parents[4] / "shared")) / "data" / "web"
+WEB = SHARED / "web"
 PAGE = "<html lang=en><title>Page {0}</title><p>This is the paragraph number {0} of a small but real page.</p></html>"
 
 
@@ -301,11 +301,11 @@ def test_wet_text_is_taken_as_it_is(tmp_path):
 
 
 def _manifest(folder: str) -> list[Path]:
-    path = SHARED / folder / "MANIFEST.json"
-    return [SHARED / folder / entry["file"] for entry in json.loads(path.read_text())] if path.exists() else []
+    path = WEB / folder / "MANIFEST.json"
+    return [WEB / folder / entry["file"] for entry in json.loads(path.read_text())] if path.exists() else []
 
 
-@pytest.mark.skipif(not (SHARED / "native").is_dir(), reason="shared data is not here")
+@needs_shared
 def test_every_native_archive_is_read_without_a_broken_record():
     for path in _manifest("native"):
         ingest = Ingest(paths=(str(path),))
@@ -315,14 +315,14 @@ def test_every_native_archive_is_read_without_a_broken_record():
             assert not {"broken_record", "truncated", "not_an_archive"} & set(rejected["rule"]), path.name
 
 
-@pytest.mark.skipif(not (SHARED / "native").is_dir(), reason="shared data is not here")
+@needs_shared
 def test_native_archive_as_arc_and_as_warc_gives_the_same_pages():
-    arc, warc = (read(SHARED / "native" / f"aut__example.{kind}.gz")[0] for kind in ("arc", "warc"))
+    arc, warc = (read(WEB / "native" / f"aut__example.{kind}.gz")[0] for kind in ("arc", "warc"))
     assert arc["text_hash"].to_list() == warc["text_hash"].to_list()
     assert arc.height == 93
 
 
-@pytest.mark.skipif(not (SHARED / "hostile").is_dir(), reason="shared data is not here")
+@needs_shared
 def test_every_hostile_file_ends_in_documents_and_counted_rejections():
     for path in _manifest("hostile"):
         ingest = Ingest(paths=(str(path),))
@@ -332,9 +332,9 @@ def test_every_hostile_file_ends_in_documents_and_counted_rejections():
             assert set(rejected["rule"]) <= set(ingest.rules), path.name
 
 
-@pytest.mark.skipif(not (SHARED / "CC-MAIN-shard-00000.warc.gz").exists(), reason="shared data is not here")
+@needs_shared
 def test_shard_in_small_parts_is_the_shard():
-    path = str(SHARED / "CC-MAIN-shard-00000.warc.gz")
+    path = str(WEB / "CC-MAIN-shard-00000.warc.gz")
     whole, cut = Ingest(paths=(path,)), Ingest(paths=(path,), part_bytes=100_000)
     assert len(cut.parts()) == 14
     parts = [cut.run(part) for part in cut.parts()]

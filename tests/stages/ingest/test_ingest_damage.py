@@ -3,7 +3,6 @@
 import bz2
 import gzip
 import json
-import os
 import random
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +22,7 @@ from gristmill.stages.ingest.archive.records import records
 from gristmill.stages.ingest.detect import kind_of
 from gristmill.stages.ingest.files.open import open_file
 from gristmill.stages.ingest.files.retry import Retry
+from places import SHARED, needs_shared
 
 RECORDS = [response(i) for i in range(6)]
 
@@ -158,10 +158,9 @@ def test_compression_that_is_not_read_is_said(tmp_path):
 
 # The files of web/: each fate, by its rule, in records and bytes.
 
-SHARED = Path(os.environ.get("GRISTMILL_SHARED", Path(__file__).parents[4] / "shared")) / "data" / "web"
+WEB = SHARED / "web"
 
 
-GONE = pytest.mark.skipif(not (SHARED / "hostile").is_dir(), reason="shared data is not here")
 # documents, and rejected records by rule; with what their own makers do where that differs
 HOSTILE: dict[str, tuple[int, dict[str, int]]] = {
     "warcio__bad.arc": (0, {"broken_record": 1, "truncated": 1}),  # lengths -1, -1, 1, abc
@@ -209,14 +208,14 @@ HOSTILE: dict[str, tuple[int, dict[str, int]]] = {
 
 
 def manifest(folder: str) -> list[str]:
-    path = SHARED / folder / "MANIFEST.json"
+    path = WEB / folder / "MANIFEST.json"
     return [entry["file"] for entry in json.loads(path.read_text())] if path.exists() else []
 
 
-@GONE
+@needs_shared
 @pytest.mark.parametrize("name", manifest("hostile"))
 def test_hostile_file_has_the_fates_it_should_have(name):
-    ingest = Ingest(paths=(str(SHARED / "hostile" / name),))
+    ingest = Ingest(paths=(str(WEB / "hostile" / name),))
     frames = [ingest.run(part) for part in ingest.parts()]
     documents, rejected = sum(d.height for d, _ in frames), pl.concat([r for _, r in frames])
     plain_text = (0, {"not_an_archive": 1})
@@ -228,10 +227,10 @@ def test_hostile_file_has_the_fates_it_should_have(name):
 ODD = ("pywb__iana.warc.gz",)  # "chunked" bodies that are not: the other reader stops
 
 
-@GONE
+@needs_shared
 @pytest.mark.parametrize("name", [n for n in manifest("native") if "warc" in n and n not in ODD])
 def test_native_file_has_the_records_and_bytes_that_another_reader_finds(name):
-    path = SHARED / "native" / name
+    path = WEB / "native" / name
     documents, rejected = read(path)
     kinds, aside, pages = WarcRecordType, 0, []
     for i, record in enumerate(ArchiveIterator(str(path), auto_decode="all"), 1):
@@ -245,11 +244,11 @@ def test_native_file_has_the_records_and_bytes_that_another_reader_finds(name):
     assert rejected.filter(pl.col("rule") == "not_a_response")["record_bytes"].sum() == aside
 
 
-@GONE
+@needs_shared
 @pytest.mark.parametrize("name", [f"{f}/{n}" for f in ("native", "hostile") for n in manifest(f)])
 def test_records_cover_every_byte_of_an_archive(name):
     """Header, block and blank lines of one record end where the next one begins; what is lost is somebody's size."""
-    file = open_file(str(SHARED / name), Retry(1, 0.0))
+    file = open_file(str(WEB / name), Retry(1, 0.0))
     _, codec, grammar = kind_of(file, name, "auto")
     if grammar is None or file.size == 0:
         return

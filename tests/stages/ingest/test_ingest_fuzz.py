@@ -1,13 +1,14 @@
 """A few hundred of the mutated archives and pages of benchmarks/ingest/fuzz_ingest.py, in one process."""
 
 import importlib.util
-import os
 from pathlib import Path
 
 import pytest
 
-WEB = Path(os.environ.get("GRISTMILL_SHARED", Path(__file__).parents[4] / "shared")) / "data" / "web"
-pytestmark = pytest.mark.skipif(not (WEB / "hostile").is_dir(), reason="shared data is not here")
+from places import SHARED, needs_shared
+
+WEB = SHARED / "web"
+pytestmark = needs_shared
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import os
 import signal
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,17 +15,10 @@ from gristmill.stages.ingest import Ingest
 from gristmill.stages.ingest.page.charset import decode
 from gristmill.stages.ingest.page.evidence import NEEDLES, Evidence, harvest
 from gristmill.stages.ingest.page.http import response_of
-from gristmill.stages.ingest.page.read import (
-    EXTRACTORS,
-    TooNested,
-    is_wild,
-    parsed,
-    plain_text,
-    read_page,
-    titled,
-    without_tail,
-)
+from gristmill.stages.ingest.page.parse import EXTRACTORS, parsed, titled, without_tail
+from gristmill.stages.ingest.page.read import TooNested, is_wild, plain_text, read_page
 from gristmill.stages.ingest.page.sandbox import Crashed, Guard, TimedOut
+from places import SHARED, needs_shared
 
 CC = "https://creativecommons.org/licenses/by/4.0/"
 BODY = "<p>A long enough paragraph of the page, which ends like a sentence does.</p>"
@@ -324,12 +316,7 @@ def test_response_of_any_bytes_is_read(block):
         assert response_of(head + block, 1 << 20).body is not None
 
 
-SHARED = Path(os.environ.get("GRISTMILL_SHARED", Path(__file__).parents[4] / "shared")) / "data"
-
-
-@pytest.mark.skipif(
-    not (SHARED / "domains/multilingual/udhr_legacy_charsets.zip").exists(), reason="shared data is not here"
-)
+@needs_shared
 def test_charset_of_the_declaration_of_human_rights_is_detected():
     labels = {
         "Latin1": "cp1252",

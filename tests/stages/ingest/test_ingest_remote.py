@@ -24,10 +24,10 @@ from gristmill.pipeline.contract.errors import InputError
 from gristmill.pipeline.demo.shards import write_sample_data
 from gristmill.stages.ingest import Ingest
 from gristmill.stages.ingest.files import remote
+from places import ROOT, SHARED, SOURCE, needs_shared
 
-ROOT = Path(__file__).parents[3]
-SHARED = Path(os.environ.get("GRISTMILL_SHARED", Path(__file__).parents[4] / "shared")) / "data" / "web"
-SHARD = SHARED / "CC-MAIN-shard-00000.warc.gz"
+WEB = SHARED / "web"
+SHARD = WEB / "CC-MAIN-shard-00000.warc.gz"
 ROWS = [{"text": f"Text number {i}.", "id": f"r{i}", "url": f"http://a/{i}"} for i in range(20)]
 LINES = b"".join(json.dumps(row).encode() + b"\n" for row in ROWS)
 
@@ -302,7 +302,7 @@ def without_place(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.drop("file_path") if "file_path" in frame.columns else frame
 
 
-@pytest.mark.skipif(not SHARD.exists(), reason="shared data is not here")
+@needs_shared
 def test_bucket_gives_the_same_rows_as_the_folder_in_every_format(s3, tmp_path):
     folder = tmp_path / "crawl"
     folder.mkdir()
@@ -311,7 +311,7 @@ def test_bucket_gives_the_same_rows_as_the_folder_in_every_format(s3, tmp_path):
         "table/b.parquet": parquet(),
         "lines/c.jsonl.gz": gzip.compress(LINES),
         "lines/d.jsonl": LINES,
-        "wacz/e.wacz": (SHARED / "native" / "pywb__valid_example_1.wacz").read_bytes(),
+        "wacz/e.wacz": (WEB / "native" / "pywb__valid_example_1.wacz").read_bytes(),
         "warc.paths.gz": gzip.compress(b"warc/a.warc.gz\nlines/d.jsonl\n"),
     }
     for name, data in files.items():
@@ -327,7 +327,7 @@ def test_bucket_gives_the_same_rows_as_the_folder_in_every_format(s3, tmp_path):
             assert without_place(mine).equals(without_place(theirs)), pattern
 
 
-@pytest.mark.skipif(not SHARD.exists(), reason="shared data is not here")
+@needs_shared
 def test_part_of_a_remote_file_moves_its_own_bytes_only(s3, monkeypatch):
     monkeypatch.setattr(remote, "AHEAD_BYTES", 1 << 20)
     s3.put(Key="a.warc.gz", Body=SHARD.read_bytes() * 8)
@@ -428,7 +428,7 @@ def test_whole_run_from_a_bucket_is_the_run_from_the_folder(s3, tmp_path):
     def run(paths: str, out: Path) -> pl.DataFrame:
         command = [sys.executable, "-m", "gristmill.pipeline.cli", "run", str(ROOT / "configs" / "quickstart.yaml")]
         command += [f"input.paths={paths}/*.warc.gz", "tokenizer.vocab_size=4096", "mixture.method=regmix"]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
         done = subprocess.run(
             [*command, "--out", str(out), "--workers", "2"],
             capture_output=True,
@@ -453,7 +453,7 @@ def test_object_that_keeps_failing_is_set_aside_and_the_rest_goes_on(s3, tmp_pat
 
     def run() -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "gristmill.pipeline.cli", "run", str(config), "--until", "ingest"]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
         out = tmp_path / "run"
         return subprocess.run(
             [*command, "--out", str(out), "--workers", "1"],

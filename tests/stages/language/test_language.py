@@ -2,8 +2,6 @@
 
 import io
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -18,8 +16,8 @@ from gristmill.pipeline.contract.columns import COLUMNS
 from gristmill.pipeline.contract.errors import ConfigError, InputError
 from gristmill.pipeline.kernels.text.language import language_probs
 from gristmill.stages.language.identify import Language, LanguageGate
+from places import SHARED
 
-SHARED = Path(os.environ.get("GRISTMILL_SHARED", Path(__file__).parents[4] / "shared"))
 HOSTILE = [
     "",
     " ",
@@ -269,7 +267,7 @@ def test_gate_refuses_codes_that_nothing_can_have():
 @pytest.mark.parametrize(("length", "least"), [(2000, 0.99), (200, 0.97)])
 def test_accuracy_on_translated_paragraphs(annotate, length, least):
     """XQuAD, 12 languages; measured 0.9967 and 0.9800 (docs/decisions/language.md)."""
-    path = SHARED / "data/domains/multilingual/xquad.jsonl.zst"
+    path = SHARED / "domains/multilingual/xquad.jsonl.zst"
     if not path.exists():
         pytest.skip(f"{path} is not here")
     data = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(path.read_bytes())).read().decode()

@@ -1,17 +1,15 @@
 """RegMix's notebook reproduced on its released tables, by its own procedure."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 import pytest
 
 from gristmill.stages.mixture.predictors.cross_validation import spearman
 from gristmill.stages.mixture.predictors.trees import REGMIX_TREES
+from places import SHARED, needs_shared
 
-FOLDER = Path(os.environ.get("GRISTMILL_SHARED", Path(__file__).parents[5] / "shared")) / "data" / "runs" / "regmix"
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="RegMix's tables are not here")
+FOLDER = SHARED / "runs" / "regmix"
+pytestmark = needs_shared
 
 # Token shares of the 17 Pile domains, as the notebook prints them.
 PRIOR = np.array(

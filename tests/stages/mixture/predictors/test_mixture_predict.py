@@ -1,8 +1,5 @@
 """Predictors: closed forms against brute force, gradients against differences, and figures on real runs."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 import pytest
@@ -19,9 +16,9 @@ from gristmill.stages.mixture.predictors.ridge import Ridge
 from gristmill.stages.mixture.predictors.trees import CLIMB_TREES, REGMIX_TREES
 from gristmill.stages.mixture.runs.import_tables import read_tables, table_runs
 from gristmill.stages.mixture.runs.runs import Fidelity
+from places import SHARED, needs_shared
 
-SHARED = Path(os.environ.get("GRISTMILL_SHARED", Path(__file__).parents[5] / "shared")) / "data" / "runs"
-needs_regmix = pytest.mark.skipif(not (SHARED / "regmix").is_dir(), reason="RegMix's tables are not here")
+RUNS = SHARED / "runs"
 
 
 def mixtures(n: int, k: int = 6, seed: int = 0) -> np.ndarray:
@@ -112,9 +109,9 @@ def test_fit_hyper_is_isotropic_with_one_length():
     assert fit_hyper(z, z[:, 0], 5, 40).shape == (7,)
 
 
-@needs_regmix
+@needs_shared
 def test_a_length_per_bucket_ranks_better_from_the_first_runs_on():
-    folder = SHARED / "regmix"
+    folder = RUNS / "regmix"
     train = read_tables(folder / "train_mixture_1m.csv", folder / "train_pile_loss_1m.csv")
     test = read_tables(folder / "test_mixture_1m.csv", folder / "test_pile_loss_1m.csv")
     rho = {0.0: [], 1e9: []}
@@ -246,10 +243,10 @@ def test_unknown_transform_is_named():
         features(mixtures(2), "cube")
 
 
-@needs_regmix
+@needs_shared
 @pytest.mark.parametrize(("n", "per_target", "mean_loss"), [(32, 0.0, 0.87), (64, 0.977, 0.95)])
 def test_default_predictor_on_regmix_ranks_unseen_mixtures(n, per_target, mean_loss):
-    folder = SHARED / "regmix"
+    folder = RUNS / "regmix"
     train = read_tables(folder / "train_mixture_1m.csv", folder / "train_pile_loss_1m.csv")
     test = read_tables(folder / "test_mixture_1m.csv", folder / "test_pile_loss_1m.csv")
     rows = []
@@ -262,11 +259,11 @@ def test_default_predictor_on_regmix_ranks_unseen_mixtures(n, per_target, mean_l
     assert np.mean(rows, axis=0)[1] >= mean_loss
 
 
-@needs_regmix
-@pytest.mark.skipif(not (SHARED / "mixing_laws").is_dir(), reason="Data Mixing Laws' tables are not here")
+@needs_shared
+@needs_shared
 def test_default_predictor_on_few_runs_of_another_table_beats_trees_and_ridge():
     """42 runs, 22 targets; the weights of one mixture sum to 1.02."""
-    frame = pl.read_csv(SHARED / "mixing_laws" / "RedPajama.csv.gz")
+    frame = pl.read_csv(RUNS / "mixing_laws" / "RedPajama.csv.gz")
     frame = frame.filter((pl.col("model_size") == "70M") & (pl.col("step") == 30000))
     index = [c for c in frame.columns if c.startswith("weight_")]
     wide = frame.pivot(on="validation_domain", index=index, values="loss", aggregate_function="mean")
@@ -288,8 +285,9 @@ def test_default_predictor_on_few_runs_of_another_table_beats_trees_and_ridge():
 
 
 @pytest.mark.slow
+@needs_shared
 def test_default_predictor_with_128_runs_reaches_the_bars_at_1m_and_1b():
-    folder = SHARED / "regmix"
+    folder = RUNS / "regmix"
     train = read_tables(folder / "train_mixture_1m.csv", folder / "train_pile_loss_1m.csv")
     tests = [read_tables(folder / f"test_mixture_{s}.csv", folder / f"test_pile_loss_{s}.csv") for s in ("1m", "1B")]
     rows = []

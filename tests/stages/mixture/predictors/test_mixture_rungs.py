@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,9 +18,9 @@ from gristmill.stages.mixture.runs.import_tables import read_tables, table_runs
 from gristmill.stages.mixture.runs.runs import Fidelity, Runs, join, read_parquet, write_jsonl, write_parquet
 from gristmill.stages.mixture.search.trials import keys
 from gristmill.stages.mixture.standalone.command import add_arguments, search_command
+from places import SHARED, needs_shared
 
-SHARED = Path(os.environ.get("GRISTMILL_SHARED", Path(__file__).parents[5] / "shared"))
-REGMIX = SHARED / "data" / "runs" / "regmix"
+REGMIX = SHARED / "runs" / "regmix"
 SMALL, LARGE = Fidelity("table", 1e6, 1e9), Fidelity("table", 1e9, 25e9)
 
 
@@ -131,7 +130,7 @@ def test_files_of_other_buckets_or_targets_are_named(tmp_path):
         run(tmp_path, tmp_path / "o")
 
 
-@pytest.mark.skipif(not REGMIX.is_dir(), reason="needs the shared tables of RegMix")
+@needs_shared
 def test_regmix_rungs_rank_unseen_1b_runs_where_8_alone_cannot(tmp_path):
     rows = []
     for split, name, size, tokens in (("train", "1m", 1e6, 1e9), ("test", "60m", 6e7, 1e9), ("test", "1B", 1e9, 25e9)):

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from gristmill.pipeline.contract.errors import ConfigError, DataError
-from gristmill.stages.mixture.proxies.gpt import PRESETS, GptProxy, GptSettings
+from gristmill.stages.mixture.proxies.gpt import GptProxy
+from gristmill.stages.mixture.proxies.gpt_settings import PRESETS, GptSettings
 from gristmill.stages.mixture.streams import at_rate, stream
 
 torch = pytest.importorskip("torch")

@@ -1,8 +1,5 @@
 """One diverged run must not decide a fit, and a truly bad mixture is no divergence."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -15,9 +12,9 @@ from gristmill.stages.mixture.predictors.ridge import Ridge
 from gristmill.stages.mixture.runs.diverged import diverged
 from gristmill.stages.mixture.runs.import_tables import read_tables, table_runs
 from gristmill.stages.mixture.runs.runs import Fidelity
+from places import SHARED, needs_shared
 
-SHARED = Path(os.environ.get("GRISTMILL_SHARED", Path(__file__).parents[5] / "shared")) / "data" / "runs"
-needs_regmix = pytest.mark.skipif(not (SHARED / "regmix").is_dir(), reason="RegMix's tables are not here")
+RUNS = SHARED / "runs"
 
 
 def mixtures(n: int, k: int = 5, strength: float = 1.0, seed: int = 0) -> np.ndarray:
@@ -83,9 +80,9 @@ def test_a_loss_that_is_no_number_is_named():
         Average().fit(mixtures(12), y, np.arange(12), 0)
 
 
-@needs_regmix
+@needs_shared
 def test_no_published_run_diverged():
-    folder, rng = SHARED / "regmix", np.random.default_rng(0)
+    folder, rng = RUNS / "regmix", np.random.default_rng(0)
     for split, size in (("train", "1m"), ("test", "60m"), ("test", "1B")):
         runs = read_tables(folder / f"{split}_mixture_{size}.csv", folder / f"{split}_pile_loss_{size}.csv")
         assert runs.notes == ()

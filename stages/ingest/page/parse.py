@@ -1,0 +1,94 @@
+"""Parses an HTML page to text, title, language and evidence, in this process; `read` decides which pages come here."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from resiliparse.extract.html2text import extract_plain_text
+from resiliparse.parse.html import HTMLTree
+
+from gristmill.pipeline.kernels.text.markup import Scan, scan_markup
+from gristmill.stages.ingest.page.evidence import NEEDLES, Evidence, harvest
+
+TITLE_CHARS = 500
+_SKIPPED = ["nav", "footer", "aside", "button", "figcaption"]  # not form: many a site wraps the whole page in one
+TAIL_CHARS = 40
+_SENTENCE_ENDS = frozenset(".!?:;…\"”»)]'’。！？；：」』）।۔؟።។။")
+_TITLE_PARTS = re.compile(r"\s+[|–—·»-]\s+")
+
+Extract = Callable[[HTMLTree, str], str]
+
+
+@dataclass(slots=True)
+class Page:
+    text: str
+    title: str | None
+    lang: str | None
+    evidence: Evidence
+
+
+def parsed(html: str, raw: bytes, headers: Mapping[str, str], extractor: str, scan: Scan | None = None) -> Page:
+    """Text, title, language and evidence of a page that is tame enough to parse."""
+    tree = HTMLTree.parse(html)
+    root = tree.document.document_element if tree.document is not None else None
+    lang = (root.getattr("lang") or root.getattr("xml:lang")) if root is not None else None
+    evidence = harvest(raw, scan_markup(raw, NEEDLES) if scan is None else scan, tree, headers)
+    return Page(EXTRACTORS[extractor](tree, html), clean_title(tree.title), lang or None, evidence)
+
+
+def clean_title(title: str | None) -> str | None:
+    return " ".join(title.replace("\0", "").split())[:TITLE_CHARS] or None if title else None
+
+
+def resiliparse_main(tree: HTMLTree, html: str) -> str:
+    """Main content with paragraphs, under its title; without the short lines that trail behind it.
+
+    On web/gold against resiliparse's defaults: segments F1 0.886 (0.850), articles F1 0.912 (0.868), at the same time.
+    """
+    text = extract_plain_text(
+        tree,
+        main_content=True,
+        preserve_formatting=True,
+        alt_texts=False,
+        comments=False,
+        skip_elements=_SKIPPED,
+    )
+    if (not text or text.isspace()) and "comment" in html.lower():  # a forum may be nothing but comments
+        text = extract_plain_text(tree, main_content=True, preserve_formatting=True, alt_texts=False)
+    return titled(without_tail(text), tree.title)
+
+
+def without_tail(text: str) -> str:
+    """Without the last lines that are short and end no sentence; all of them are kept where no other line is left.
+
+    Of the lines that this drops on quality/turku_line_quality 93% are labelled bad (47% of all are).
+    """
+    end = len(text)
+    while end > 0:
+        start = text.rfind("\n", 0, end) + 1
+        line = text[start:end].strip()
+        if line and (len(line) >= TAIL_CHARS or line[-1] in _SENTENCE_ENDS):
+            return text[:end]
+        end = start - 1
+    return text
+
+
+def titled(text: str, title: str | None) -> str:
+    """The title's longest part as first line, unless the text's beginning holds it already."""
+    if not title or not text or text.isspace():
+        return text
+    title = " ".join(title.split())[:TITLE_CHARS]
+    title = max(_TITLE_PARTS.split(title), key=len)
+    if not title or title in text[:500] or title.lower() in " ".join(text[:500].split()).lower():
+        return text
+    return f"{title}\n\n{text}"
+
+
+def trafilatura_main(tree: HTMLTree, html: str) -> str:
+    """Trafilatura's main content, as FineWeb calls it (favour precision, keep duplicates)."""
+    from trafilatura import extract
+
+    return extract(html, favor_precision=True, include_comments=False, deduplicate=False) or ""
+
+
+EXTRACTORS: Mapping[str, Extract] = {"resiliparse": resiliparse_main, "trafilatura": trafilatura_main}

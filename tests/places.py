@@ -1,0 +1,13 @@
+"""Where tests find the repository, its importable source, and the shared data that a clone may not have."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / ".src"  # what PYTHONPATH must hold for a process that imports `gristmill`
+SHARED = Path(os.environ.get("GRISTMILL_SHARED", ROOT.parent / "shared")) / "data"
+
+# Skips a test where SHARED is not there; `pytest -m shared` runs these alone. The fixture `shared` marks likewise.
+needs_shared = pytest.mark.shared
