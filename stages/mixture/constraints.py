@@ -11,6 +11,7 @@ import numpy as np
 
 from gristmill.pipeline.contract.errors import ConfigError, InfeasibleError
 
+ONE = 1e-5  # a bucket that may move by less cannot be weighed: a token of a corpus of 100,000
 SLACK = 1e-9  # bounds and sums are compared with this tolerance; weights are stored with 6 decimals
 
 
@@ -83,6 +84,12 @@ def constraints_from(
         unknown = sorted(set(given) - set(names))
         if unknown:
             raise ConfigError(f"constraints name unknown buckets {', '.join(unknown)}; there are {', '.join(names)}")
+    for what, given in (("minimum", minimum), ("maximum", maximum), ("fixed", fixed)):
+        for name, value in (given or {}).items():
+            check_share(f"the {what} of {name}", value)
+    for name, _, least, most in groups:
+        check_share(f"the total of {name}", least)
+        check_share(f"the total of {name}", most)
     if (tokens is None) != (budget is None):
         raise ConfigError("caps need both the tokens of each bucket and the target budget")
     if budget is not None and not budget > 0:
@@ -112,6 +119,29 @@ def constraints_from(
         guard_tolerance=guard_tolerance,
         reasons=tuple(sorted(reasons.items())),
     )
+
+
+def check_share(what: str, value: float) -> None:
+    """Raises ConfigError for what is no share of the tokens."""
+    if not 0 <= value <= 1:
+        meant = f"; {value:g}% is {value / 100:g}" if 1 < value <= 100 else ""
+        raise ConfigError(f"{what} is {value:g}, and a share lies between 0 and 1{meant}")
+
+
+def only_mixture(c: Constraints) -> np.ndarray | None:
+    """(k,) the one mixture that the bounds leave, where they leave one within ONE of it; None where there is a choice."""
+    lower, upper = np.array(c.lower), np.minimum(np.array(c.upper), 1.0)
+    low, high, units = unit_bounds(c)
+    least, most = np.maximum(low, 1 - (high.sum() - high)), np.minimum(high, 1 - (low.sum() - low))
+    slack = np.empty(len(lower))
+    for j, members in enumerate(units):
+        m_low, m_high = lower[members], upper[members]
+        bottom = np.maximum(m_low, least[j] - (m_high.sum() - m_high))
+        top = np.minimum(m_high, most[j] - (m_low.sum() - m_low))
+        slack[members] = top - bottom
+    if slack.max() > ONE:
+        return None
+    return project(np.maximum((lower + upper) / 2, 1e-12)[None], c)[0]
 
 
 def check_feasible(c: Constraints) -> None:

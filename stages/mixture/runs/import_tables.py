@@ -7,15 +7,25 @@ from pathlib import Path
 import numpy as np
 
 from gristmill.pipeline.contract.errors import DataError, InputError
+from gristmill.stages.mixture.direction import kind_of_name
 from gristmill.stages.mixture.runs.csv_sheet import Sheet, read_sheet
 from gristmill.stages.mixture.runs.diverged import beyond, diverged
 from gristmill.stages.mixture.runs.match_rows import RUN_COLUMNS, SEED, STEP, joined, rows_of_one
-from gristmill.stages.mixture.runs.runs import SUM_TOLERANCE, Fidelity, Runs, last_checkpoints
+from gristmill.stages.mixture.runs.runs import SUM_TOLERANCE, Fidelity, Runs, last_checkpoints, unrounded
 from gristmill.stages.mixture.search.trials import keys
 
 SIZE = ("model_size",)
-# Numbers about a run that are neither a share nor a measurement.
-ABOUT = frozenset((*RUN_COLUMNS, *SEED, *STEP, *SIZE, "train_time", "timestamp", "cost", "weight_decay"))
+# Numbers about a run that are neither a share nor a measurement: what W&B, MLflow, TensorBoard, Comet and Hugging
+# Face's trainer write beside the metrics. Compared in lower case, blanks as _; also as the last part of a path.
+ABOUT = frozenset((*RUN_COLUMNS, *SEED, *STEP, *SIZE)) | frozenset(
+    "train_time timestamp cost weight_decay runtime epoch lr learning_rate global_step grad_norm train_runtime total_flos "
+    "train_samples_per_second train_steps_per_second eval_runtime eval_samples_per_second eval_steps_per_second "
+    "throughput tokens_per_second samples_per_second steps_per_second tokens_seen num_tokens total_tokens num_params "
+    "n_params params parameters batch_size wall_time walltime duration elapsed start_time end_time created created_at "
+    "updated_at curr_step curr_epoch gpu_hours iteration iter line version count".split()
+)
+TRACKED = ("_", "sys/", "system/", "perf/", "throughput/", "timing/", "memory/", "gpu", "optim/", "params.", "lr-")
+CLOCK = 1e8  # every run above it: seconds since 1970, bytes, counters; no loss, accuracy or perplexity is
 BUCKET_PREFIXES = ("train_", "ratio_", "ratio/", "weight_", "weight/")  # RegMix and CLIMB, ADMIRE, Data Mixing Laws
 TARGET_PREFIXES = ("metric/", "metric_", "loss/")
 GAPS = 0.1  # a target that more than this share of the runs lack is left out; of the others, the runs that lack one
@@ -40,7 +50,7 @@ def read_tables(
             f"{ratios} is given for both tables and marks no weights; name their columns with one of "
             f"{', '.join(BUCKET_PREFIXES)} in front, or give two tables"
         )
-    taken = columns(right, TARGET_PREFIXES, without=set(buckets) if one else marked(right, BUCKET_PREFIXES))
+    taken = columns(right, TARGET_PREFIXES, without=set(buckets) if one else weights_again(right, buckets))
     measured = taken if targets is None else list(targets)
     absent = sorted(set(measured) - set(right.numbers))
     if absent:
@@ -77,19 +87,46 @@ def read_tables(
     return last_checkpoints(replace(runs, notes=(*notes, *said, *gaps)))
 
 
+def own(column: str) -> bool:
+    """Whether a tracker wrote the column about the run: no share, no measurement."""
+    name = column.casefold().replace(" ", "_")
+    return name.startswith(TRACKED) or name in ABOUT or ("/" in name and name.rpartition("/")[2] in ABOUT)
+
+
 def marked(sheet: Sheet, prefixes: Sequence[str]) -> set[str]:
-    """Columns of numbers with the first prefix that two at least have."""
-    for p in prefixes:
-        found = {c for c in sheet.numbers if c.startswith(p) and c.casefold() not in ABOUT}
-        if len(found) > 1:
-            return found
-    return set()
+    """Columns of numbers with the first prefix that two at least have, and that sum to one number in every row where
+    some do: `train_web` is a share, `train_loss_web` is none."""
+    sets = [{c for c in sheet.numbers if c.startswith(p) and not own(c)} for p in prefixes]
+    sets = [s for s in sets if len(s) > 1]
+    if prefixes is BUCKET_PREFIXES:
+        plain = [{c for c in s if kind_of_name(c) is None} for s in sets]
+        sets = [s for s in plain if len(s) > 1 and level(sheet, s)] or sets
+    return sets[0] if sets else set()
+
+
+def level(sheet: Sheet, columns: Collection[str]) -> bool:
+    """Whether the columns sum to the same in all rows, as shares, percentages and tokens of equal runs do."""
+    total = np.nansum([sheet.numbers[c] for c in columns], axis=0)
+    return near(total, float(np.median(total))) if np.median(total) > 0 else False
+
+
+def weights_again(sheet: Sheet, buckets: Sequence[str]) -> set[str]:
+    """Columns of the metrics that repeat the weights: marked as such, named like the buckets, and summing alike."""
+    names = set(stripped(buckets, BUCKET_PREFIXES)) | set(buckets)
+    found = {
+        c
+        for c in marked(sheet, BUCKET_PREFIXES)
+        if c in names or any(c.removeprefix(p) in names for p in BUCKET_PREFIXES)
+    }
+    return found if found and level(sheet, found) else set()
 
 
 def columns(sheet: Sheet, prefixes: Sequence[str], without: Collection[str] = ()) -> list[str]:
     """Those that are marked with one of the prefixes, else all columns of numbers that are not about the run itself.
     Raises DataError where there is none."""
-    free = [c for c in sheet.numbers if c.casefold() not in ABOUT and c not in without]
+    free = [c for c in sheet.numbers if not own(c) and c not in without]
+    if prefixes is TARGET_PREFIXES:
+        free = [c for c in free if not (np.nan_to_num(sheet.numbers[c], nan=np.inf) > CLOCK).all()]
     chosen = [c for c in free if c in marked(sheet, prefixes)] or free
     if not chosen:
         raise DataError(f"{sheet.path} has no column of numbers that could be weights or losses")
@@ -145,7 +182,7 @@ def complete(
     same = np.ptp(losses[np.ix_(rows, used)], axis=0) == 0
     for t in used[same].tolist() if len(rows) > 1 else []:
         notes.append(f"target {targets[t]} is the same in all runs: it says nothing about weights")
-    return rows, used, notes
+    return rows, used if same.all() or len(rows) == 1 else used[~same], notes
 
 
 def shares(weights: np.ndarray, buckets: Sequence[str], places: Sequence[str]) -> tuple[np.ndarray, list[str]]:
@@ -164,6 +201,7 @@ def shares(weights: np.ndarray, buckets: Sequence[str], places: Sequence[str]) -
         unit, what = float(np.median(total)), "numbers of tokens"
     if unit != 1.0:
         notes.append(f"weights are read as {what}: rows sum to {unit:g}, and are divided by their sum")
+    w = unrounded(w, unit)
     good = (np.abs(total / unit - 1) <= SUM_TOLERANCE) & (w >= 0).all(axis=1)
     if not good.all():
         i = int(np.argmin(good))

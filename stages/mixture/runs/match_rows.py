@@ -7,8 +7,9 @@ import numpy as np
 from gristmill.pipeline.contract.errors import DataError, InputError
 from gristmill.stages.mixture.runs.csv_sheet import Sheet
 
+ROW_NUMBERS = ("", "unnamed: 0")  # what pandas calls an index that was written along
 NAMES = ("run_id", "run", "index", "config_name", "name")  # olmix: run, name, index
-RUN_COLUMNS = (*NAMES, "", "unnamed: 0")  # the last two are pandas' row numbers
+RUN_COLUMNS = (*NAMES, *ROW_NUMBERS)
 SEED, STEP = ("seed",), ("step", "checkpoint", "n_tokens", "tokens")
 
 
@@ -55,22 +56,44 @@ def joined(left: Sheet, right: Sheet) -> tuple[list[str], np.ndarray, np.ndarray
 
 def run_columns(left: Sheet, right: Sheet) -> tuple[str, str]:
     """The column that names runs in both tables: of those usual for it, else of those that hold words, the one that
-    most runs share."""
-    words = tuple(c.casefold() for c in left.columns if c not in left.numbers)
-    best, chosen = 0, None
-    for name in (*RUN_COLUMNS, *words):
-        a, b = left.named(name), right.named(name)
-        if a is None or b is None or (chosen and name not in RUN_COLUMNS):
-            continue
-        shared = len(set(tidy(left.labels[a])) & set(tidy(right.labels[b])))
-        if shared > best:
-            best, chosen = shared, (a, b)
-    if chosen is None:
+    most runs share; row numbers only where nothing else does. Raises InputError where two columns pair rows
+    differently: one of them is wrong, and nothing here says which."""
+    words = [c.casefold() for c in left.columns if c not in left.numbers and c.casefold() not in RUN_COLUMNS]
+    pairings = {name: paired(left, right, name) for name in (*NAMES, *words, *ROW_NUMBERS)}
+    pairings = {name: at for name, at in pairings.items() if any(at)}
+    if not pairings:
         raise InputError(
             f"{left.path} and {right.path} share none of the run columns {', '.join(c for c in RUN_COLUMNS if c)} with "
             "a run in it, and no other column of words; give both a column `run` that names each run"
         )
-    return chosen
+    named = [n for n in pairings if n not in ROW_NUMBERS] or list(pairings)
+    usual = [n for n in named if n in RUN_COLUMNS] or named
+    chosen = max(usual, key=lambda n: len(set(pairings[n]) - {frozenset()}))  # the first of equals
+    # A word that several rows of the ratios share (a model, a status) names no run.
+    for other in (n for n in named if n in NAMES or max(map(len, pairings[n])) == 1):
+        for j, (mine, theirs) in enumerate(zip(pairings[chosen], pairings[other], strict=True)):
+            if mine and theirs and mine.isdisjoint(theirs):
+                raise InputError(
+                    f"{left.path} and {right.path} name runs twice, and differently: the row at {right.place(j)} "
+                    f"belongs to {left.place(min(mine))} by column {chosen!r} and to {left.place(min(theirs))} by "
+                    f"column {other!r}; take the wrong one out of both tables (a row number is wrong after sorting)"
+                )
+    a, b = left.named(chosen), right.named(chosen)
+    assert a is not None
+    assert b is not None
+    return a, b
+
+
+def paired(left: Sheet, right: Sheet, name: str) -> list[frozenset[int]]:
+    """For every row of `right`, the rows of `left` with the same label in this column; empty without such a column."""
+    a, b = left.named(name), right.named(name)
+    if a is None or b is None:
+        return [frozenset()] * len(right)
+    at: dict[str, set[int]] = {}
+    for i, label in enumerate(tidy(left.labels[a])):
+        if label:
+            at.setdefault(label, set()).add(i)
+    return [frozenset(at.get(label, ())) for label in tidy(right.labels[b])]
 
 
 def keyed(sheet: Sheet, column: str, ids: list[str], more: Sequence[str]) -> list[tuple[str, ...]]:

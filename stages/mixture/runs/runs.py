@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from gristmill.pipeline.contract.errors import DataError, InputError
 
 SUM_TOLERANCE = 0.05  # published tables are rounded: their rows sum to 0.996 (RegMix) to 1.02 (Data Mixing Laws)
+ROUNDING = 1e-9  # of a sum of 1: far above what floating point leaves, far below a share that somebody means
 
 
 class Proxy(Protocol):
@@ -131,6 +132,8 @@ class Runs:
                 f"run {self.run_id[i]!r} has a loss that is not a number ({target}), and so have "
                 f"{int(bad.sum()) - 1} other runs; drop them, train them again, or leave the target out"
             )
+        for name in ("weights", "realised"):
+            object.__setattr__(self, name, unrounded(getattr(self, name)))
         for what, w in (("weights", self.weights), ("realised weights", self.realised)):
             # Written so that a weight that is not a number is refused too.
             good = (np.abs(w.sum(axis=1) - 1) <= SUM_TOLERANCE) & (w >= 0).all(axis=1)
@@ -189,6 +192,11 @@ class Runs:
                 j = seen.setdefault(key, i)
                 parent[root(i)] = root(j)
         return np.unique([root(i) for i in range(len(self))], return_inverse=True)[1]
+
+
+def unrounded(weights: np.ndarray, unit: float = 1.0) -> np.ndarray:
+    """(n, k) with what a subtraction left below 0 (1 minus the other shares: -1.1e-16) set to 0."""
+    return np.where((weights < 0) & (weights > -ROUNDING * unit), 0.0, weights)
 
 
 def runs_of(rows: Sequence[Run]) -> Runs:
@@ -324,26 +332,3 @@ def write_jsonl(runs: Runs, path: Path) -> None:
         record = {**run.__dict__, "fidelity": run.fidelity.__dict__}
         lines.append(json.dumps(record, ensure_ascii=False))
     path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-
-
-def read_jsonl(path: Path) -> Runs:
-    """Raises InputError naming the line that is not a run. Only run_id, weights and losses are required."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such runs file")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is no UTF-8 text (byte {error.start})") from error
-    rows = []
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-            rows.append(Run(**{**record, "fidelity": Fidelity(**record.get("fidelity", {}))}))
-            runs_of(rows[-1:])
-        except (ValueError, TypeError, AttributeError) as error:
-            raise InputError(f"{path}, line {number}: not a run ({error})") from error
-        except DataError as error:
-            raise DataError(f"{path}, line {number}: {error}") from error
-    return runs_of(rows)

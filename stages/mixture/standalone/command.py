@@ -11,6 +11,7 @@ import numpy as np
 
 from gristmill.pipeline.contract.errors import ConfigError, DataError, InputError
 from gristmill.stages.mixture.constraints import Constraints, constraints_from
+from gristmill.stages.mixture.direction import DIRECTIONS, contradicts, direction_of, shown
 from gristmill.stages.mixture.objective import Objective, mean_of, weights_of
 from gristmill.stages.mixture.predictors.average import Average
 from gristmill.stages.mixture.predictors.fidelities import by_fidelity
@@ -19,9 +20,10 @@ from gristmill.stages.mixture.predictors.mixing_law import Law
 from gristmill.stages.mixture.predictors.protocol import Predictor
 from gristmill.stages.mixture.predictors.ridge import Ridge
 from gristmill.stages.mixture.predictors.trees import CLIMB_TREES, REGMIX_TREES
+from gristmill.stages.mixture.run_lines import read_jsonl
 from gristmill.stages.mixture.runs.diverged import diverged
 from gristmill.stages.mixture.runs.import_tables import read_tables
-from gristmill.stages.mixture.runs.runs import Runs, join, last_checkpoints, read_jsonl, read_parquet
+from gristmill.stages.mixture.runs.runs import Runs, join, last_checkpoints, read_parquet
 from gristmill.stages.mixture.search.final_mixture import FinalRule
 from gristmill.stages.mixture.search.search import search_runs
 from gristmill.stages.mixture.standalone.write_up import UNCONFIRMED, of_rungs, write_result
@@ -53,7 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--ratios", type=Path, help="CSV of weights, a row per run (olmix, RegMix); with --metrics")
     source.add_argument("--metrics", type=Path, help="CSV of losses or metrics, a row per run")
     parser.add_argument("--objective", default="mean", help="'mean' of all targets, or target=weight,target=weight")
-    parser.add_argument("--direction", choices=("losses", "accuracies"), default="losses")
+    parser.add_argument(
+        "--direction",
+        choices=("losses", "accuracies"),
+        help="losses: lower is better, accuracies: higher; left out, names and ranges must leave no doubt",
+    )
     parser.add_argument("--fit", choices=("per_target", "average"), default="per_target")
     parser.add_argument("--tokens", type=Path, help='JSON {"bucket": tokens}: sizes, for natural weights and for caps')
     parser.add_argument("--budget", type=float, help="target tokens; with --tokens, caps every bucket")
@@ -77,11 +83,11 @@ def seed_of(text: str) -> int:
 def search_command(args: argparse.Namespace) -> int:
     """Writes weights.json, predictor.json, report.md, runs.parquet and plots under --out. Returns 0; raises
     GristmillError subclasses that name what is wrong with the arguments or the runs."""
-    runs = read_runs(args.runs, args.ratios, args.metrics)
+    runs = counted_once(read_runs(args.runs, args.ratios, args.metrics))
     for note in runs.notes:
         print(f"note: {note}")
     writable(args.out)
-    objective = parse_objective(args.objective, args.direction, args.fit, runs.targets)
+    objective, why = directed(args.objective, args.direction, args.fit, runs)
     for note in outweighed(objective, runs):
         print(f"note: {note}")
     tokens = read_tokens(args.tokens, runs.buckets)
@@ -93,13 +99,14 @@ def search_command(args: argparse.Namespace) -> int:
     write_result(result, natural, objective.sign, objective.score(top.losses, top.targets), args.out)
     print(f"natural weights: {whence}")
     print(f"{len(runs)} runs, {len(runs.buckets)} buckets, {len(runs.targets)} targets")
+    print(why)
     if below:
         print(f"predicted: {of_rungs(top, below)}")
     for i in np.argsort(-result.weights, kind="stable"):
         print(f"  {result.buckets[i]:<32} {result.weights[i]:.4f}  (natural {natural[i]:.4f})")
     print(
         f"objective {objective.sign * result.predicted:.4f} ± {result.predicted_sd:.4f} predicted, "
-        f"natural {objective.sign * result.natural:.4f}"
+        f"natural {objective.sign * result.natural:.4f} ({'lower' if objective.sign > 0 else 'higher'} is better)"
     )
     print(result.verdict)
     print(UNCONFIRMED)
@@ -117,13 +124,27 @@ def read_runs(folder: Path | None, ratios: Path | None, metrics: Path | None) ->
         raise InputError(f"--runs {folder}: no such folder")
     if (folder / "ratios.csv").is_file():
         return read_tables(folder / "ratios.csv", folder / "metrics.csv")
-    tables, lines = sorted(folder.glob("*.parquet")), sorted(folder.glob("*.jsonl"))
+    # Names that begin with a point are what macOS and editors leave beside the files.
+    found = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+    tables, lines = ([p for p in found if p.suffix == s] for s in (".parquet", ".jsonl"))
     paths, parts = [*tables, *lines], [*map(read_parquet, tables), *map(read_jsonl, lines)]
     if not parts:
         raise InputError(f"--runs {folder}: holds no *.parquet, no *.jsonl and no ratios.csv")
     for path, part in zip(paths[1:], parts[1:], strict=True):
         refuse_others(f"{path}", part, f"{paths[0]}", parts[0])
     return without_diverged(last_checkpoints(join(*parts)))
+
+
+def counted_once(runs: Runs) -> Runs:
+    """Without runs that repeat another's mixture, fidelity and every loss: rows of a merge gone wrong are no evidence."""
+    first: dict[object, int] = {}
+    for i, (w, y, f) in enumerate(zip(runs.weights.tolist(), runs.losses.tolist(), runs.fidelity, strict=True)):
+        first.setdefault((tuple(w), tuple(y), f), i)
+    lost = len(runs) - len(first)
+    if not lost:
+        return runs
+    note = f"{lost} of {len(runs)} runs repeat another run's mixture and losses to the last digit, and count once"
+    return replace(runs.take(sorted(first.values())), notes=(*runs.notes, note))
 
 
 def without_diverged(runs: Runs) -> Runs:
@@ -170,16 +191,25 @@ def refuse_others(path: str, part: Runs, first_path: str, first: Runs) -> None:
             raise DataError(f"{path} and {first_path} have other {what}: {'; '.join(only)}")
 
 
-def parse_objective(text: str, direction: str, fit: str, targets: tuple[str, ...]) -> Objective:
+def directed(text: str, direction: str | None, fit: str, runs: Runs) -> tuple[Objective, str]:
+    """The objective, and the line that says which way is better and who said so."""
     if text == "mean":
-        pairs = mean_of(targets, "losses").weights
+        pairs = mean_of(runs.targets, "losses").weights
     else:
-        pairs = tuple(parse_pairs(pieces(text, ",", targets), "--objective", default=1.0).items())
-    objective = Objective(
-        pairs, "losses" if direction == "losses" else "accuracies", "average" if fit == "average" else "per_target"
-    )
-    objective.over(targets)
-    return objective
+        pairs = tuple(parse_pairs(pieces(text, ",", runs.targets), "--objective", default=1.0).items())
+    plain = Objective(pairs, "losses", "average" if fit == "average" else "per_target")
+    weighed = plain.over(runs.targets) > 0
+    names = [t for t, used in zip(runs.targets, weighed, strict=True) if used]
+    if direction is None and {f.kind for f in runs.fidelity} <= {"ngram", "gpt"}:
+        chosen, who = DIRECTIONS["losses"], "nats per token, measured by Gristmill's own proxies"
+    elif direction is None:
+        chosen, who = direction_of(names, runs.losses[:, weighed])
+    else:
+        chosen, who = DIRECTIONS[direction], "as --direction says"
+        other = contradicts(chosen, names)
+        who += f", though the names {shown(other)} say otherwise" if other else ""
+    better = "lower" if chosen == "losses" else "higher"
+    return replace(plain, direction=chosen), f"{better} is better: the targets are {chosen} ({who})"
 
 
 def pieces(text: str, mark: str, names: Sequence[str]) -> list[str]:
