@@ -86,7 +86,7 @@ def constraints_from(
             raise ConfigError(f"constraints name unknown buckets {', '.join(unknown)}; there are {', '.join(names)}")
     for what, given in (("minimum", minimum), ("maximum", maximum), ("fixed", fixed)):
         for name, value in (given or {}).items():
-            check_share(f"the {what} of {name}", value)
+            check_share(f"the {what} share of {name}", value)
     for name, _, least, most in groups:
         check_share(f"the total of {name}", least)
         check_share(f"the total of {name}", most)
@@ -129,7 +129,7 @@ def check_share(what: str, value: float) -> None:
 
 
 def only_mixture(c: Constraints) -> np.ndarray | None:
-    """(k,) the one mixture that the bounds leave, where they leave one within ONE of it; None where there is a choice."""
+    """(k,) the one mixture that the bounds leave, within ONE of it; None where there is a choice."""
     lower, upper = np.array(c.lower), np.minimum(np.array(c.upper), 1.0)
     low, high, units = unit_bounds(c)
     least, most = np.maximum(low, 1 - (high.sum() - high)), np.minimum(high, 1 - (low.sum() - low))

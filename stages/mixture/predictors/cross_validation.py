@@ -52,7 +52,7 @@ class Score:
     """Predictions against what was measured on runs that were not fitted."""
 
     target: str
-    n: int
+    n: int  # different mixtures: seeds and copies of one are one piece of evidence
     spearman: float
     low: float  # 95% interval of the rank correlation
     high: float
@@ -69,7 +69,7 @@ class PredictorReport:
     folds: int
     objective: Score
     targets: tuple[Score, ...]
-    points: tuple[tuple[float, float], ...]  # (measured, predicted) objective of each run that was not fitted
+    points: tuple[tuple[float, float], ...]  # (measured, predicted) objective of each mixture that was not fitted
     fidelities: "tuple[Across, ...]" = ()  # of a search over several: how far the cheap ones rank like the dear ones
 
     @property
@@ -101,12 +101,14 @@ class Across:
     predicted_targets: float
 
 
-def score_of(target: str, measured: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> Score:
-    rho = spearman(mean, measured)
-    low, high = spearman_interval(rho, len(measured))
+def score_of(target: str, measured: np.ndarray, mean: np.ndarray, sd: np.ndarray, groups: np.ndarray) -> Score:
+    """Ranks over the means of the `groups` (n,), errors over the n runs."""
+    of_groups = means(measured, groups)
+    rho = spearman(means(mean, groups), of_groups)
+    low, high = spearman_interval(rho, len(of_groups))
     z = np.abs(measured - mean) / np.maximum(sd, 1e-12)
     values = rho, low, high, np.sqrt(((measured - mean) ** 2).mean()), (z < 1).mean(), (z < 2).mean()
-    return Score(target, len(measured), *(round(float(v), 6) for v in values))
+    return Score(target, len(of_groups), *(round(float(v), 6) for v in values))
 
 
 def cross_validate(predictor: Predictor, runs: Runs, objective: Objective, folds: int, seed: int) -> PredictorReport:
@@ -129,10 +131,16 @@ def cross_validate(predictor: Predictor, runs: Runs, objective: Objective, folds
     return PredictorReport(
         predictor.name,
         folds,
-        score_of("objective", columns @ mix, score_mean, score_sd),
-        tuple(score_of(t, columns[:, j], mean[:, j], sd[:, j]) for j, t in enumerate(names)),
-        pairs(columns @ mix, score_mean),
+        score_of("objective", columns @ mix, score_mean, score_sd, groups),
+        tuple(score_of(t, columns[:, j], mean[:, j], sd[:, j], groups) for j, t in enumerate(names)),
+        pairs(means(columns @ mix, groups), means(score_mean, groups)),
     )
+
+
+def means(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """(n,) -> (g,) mean of every group, in the order of their first rows."""
+    _, first, at = np.unique(groups, return_index=True, return_inverse=True)
+    return (np.bincount(at, weights=values) / np.bincount(at))[np.argsort(first, kind="stable")]
 
 
 def pairs(measured: np.ndarray, predicted: np.ndarray) -> tuple[tuple[float, float], ...]:
@@ -160,7 +168,7 @@ def judge(
     name: str, fitted: Fitted, test: Runs, measured: np.ndarray, mix: np.ndarray, objective: Objective
 ) -> PredictorReport:
     """Scores of a fitted predictor on runs of any fidelity: across fidelities only the ranks mean something."""
-    weights = normalised(test.realised)
+    weights, groups = normalised(test.realised), test.groups()
     mean, sd = fitted.mean(weights), np.hypot(fitted.sd(weights), fitted.noise)
     used = [t for t, a in zip(test.targets, objective.over(test.targets), strict=True) if a > 0]
     names = used if objective.fit == "per_target" else ["mean"]
@@ -169,9 +177,9 @@ def judge(
     return PredictorReport(
         name,
         0,
-        score_of("objective", measured @ mix, score_mean, score_sd),
-        tuple(score_of(t, measured[:, j], mean[:, j], sd[:, j]) for j, t in enumerate(names)),
-        pairs(measured @ mix, score_mean),
+        score_of("objective", measured @ mix, score_mean, score_sd, groups),
+        tuple(score_of(t, measured[:, j], mean[:, j], sd[:, j], groups) for j, t in enumerate(names)),
+        pairs(means(measured @ mix, groups), means(score_mean, groups)),
     )
 
 

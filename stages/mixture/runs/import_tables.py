@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from gristmill.pipeline.contract.errors import DataError, InputError
-from gristmill.stages.mixture.direction import kind_of_name
 from gristmill.stages.mixture.runs.csv_sheet import Sheet, read_sheet
+from gristmill.stages.mixture.runs.direction import kind_of_name
 from gristmill.stages.mixture.runs.diverged import beyond, diverged
 from gristmill.stages.mixture.runs.match_rows import RUN_COLUMNS, SEED, STEP, joined, rows_of_one
 from gristmill.stages.mixture.runs.runs import SUM_TOLERANCE, Fidelity, Runs, last_checkpoints, unrounded
@@ -18,12 +18,16 @@ SIZE = ("model_size",)
 # Numbers about a run that are neither a share nor a measurement: what W&B, MLflow, TensorBoard, Comet and Hugging
 # Face's trainer write beside the metrics. Compared in lower case, blanks as _; also as the last part of a path.
 ABOUT = frozenset((*RUN_COLUMNS, *SEED, *STEP, *SIZE)) | frozenset(
-    "train_time timestamp cost weight_decay runtime epoch lr learning_rate global_step grad_norm train_runtime total_flos "
-    "train_samples_per_second train_steps_per_second eval_runtime eval_samples_per_second eval_steps_per_second "
-    "throughput tokens_per_second samples_per_second steps_per_second tokens_seen num_tokens total_tokens num_params "
-    "n_params params parameters batch_size wall_time walltime duration elapsed start_time end_time created created_at "
-    "updated_at curr_step curr_epoch gpu_hours iteration iter line version count".split()
-)
+    [
+        "train_time", "timestamp", "cost", "weight_decay", "runtime", "epoch", "lr", "learning_rate",
+        "global_step", "grad_norm", "train_runtime", "total_flos", "train_samples_per_second",
+        "train_steps_per_second", "eval_runtime", "eval_samples_per_second", "eval_steps_per_second",
+        "throughput", "tokens_per_second", "samples_per_second", "steps_per_second", "tokens_seen",
+        "num_tokens", "total_tokens", "num_params", "n_params", "params", "parameters", "batch_size",
+        "wall_time", "walltime", "duration", "elapsed", "start_time", "end_time", "created", "created_at",
+        "updated_at", "curr_step", "curr_epoch", "gpu_hours", "iteration", "iter", "line", "version", "count",
+    ]
+)  # fmt: skip
 TRACKED = ("_", "sys/", "system/", "perf/", "throughput/", "timing/", "memory/", "gpu", "optim/", "params.", "lr-")
 CLOCK = 1e8  # every run above it: seconds since 1970, bytes, counters; no loss, accuracy or perplexity is
 BUCKET_PREFIXES = ("train_", "ratio_", "ratio/", "weight_", "weight/")  # RegMix and CLIMB, ADMIRE, Data Mixing Laws
@@ -90,7 +94,16 @@ def read_tables(
 def own(column: str) -> bool:
     """Whether a tracker wrote the column about the run: no share, no measurement."""
     name = column.casefold().replace(" ", "_")
-    return name.startswith(TRACKED) or name in ABOUT or ("/" in name and name.rpartition("/")[2] in ABOUT)
+    return (
+        name.startswith(TRACKED)
+        or bool(ABOUT & {name, column.casefold()})
+        or ("/" in name and name.rpartition("/")[2] in ABOUT)
+    )
+
+
+def clock(values: np.ndarray) -> bool:
+    finite = values[np.isfinite(values)]
+    return len(finite) > 0 and bool((finite > CLOCK).all())
 
 
 def marked(sheet: Sheet, prefixes: Sequence[str]) -> set[str]:
@@ -126,7 +139,7 @@ def columns(sheet: Sheet, prefixes: Sequence[str], without: Collection[str] = ()
     Raises DataError where there is none."""
     free = [c for c in sheet.numbers if not own(c) and c not in without]
     if prefixes is TARGET_PREFIXES:
-        free = [c for c in free if not (np.nan_to_num(sheet.numbers[c], nan=np.inf) > CLOCK).all()]
+        free = [c for c in free if not clock(sheet.numbers[c])]
     chosen = [c for c in free if c in marked(sheet, prefixes)] or free
     if not chosen:
         raise DataError(f"{sheet.path} has no column of numbers that could be weights or losses")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gristmill.stages.mixture.constraints import project, rounded
+from gristmill.stages.mixture.constraints import only_mixture, project, rounded
 from gristmill.stages.mixture.predictors.cross_validation import PredictorReport, cross_validate
 from gristmill.stages.mixture.predictors.fidelities import Rungs
 from gristmill.stages.mixture.predictors.protocol import Predictor
@@ -14,6 +14,7 @@ from gristmill.stages.mixture.search.final_mixture import View, perturb
 from gristmill.stages.mixture.search.trials import Trials, best_rows
 
 FOLDS = 5
+EQUAL = 1e-6  # objectives that differ by less are the same number: weights have 6 decimals
 GIVEN_UP = 0.05  # of the gain over natural, by a mixture that counts as equal to the choice
 
 
@@ -38,11 +39,12 @@ def settle(weights: np.ndarray, trials: Trials, home: np.ndarray) -> tuple[np.nd
     worse = (objective.sign * (losses - losses[0]))[:, guarded] > c.guard_tolerance + 1e-9
     scores = np.round(np.where(worse.any(axis=1), np.inf, objective.score(losses, runs.targets)), 9)
     winner = int(np.argmin(scores))
-    if winner == 0:
-        verdict = "no mixture measures better than natural; the natural mixture stands"
+    gain = float(scores[0] - scores[winner])
+    if gain <= EQUAL:
+        winner, verdict = 0, "no mixture measures better than natural; the natural mixture stands"
     else:
         which = ("", "the chosen mixture", "the best run")[winner]
-        verdict = f"{which} measures {scores[0] - scores[winner]:.4f} better than natural"
+        verdict = f"{which} measures {gain:.{4 if gain >= 1e-4 else 6}f} better than natural"
     return candidates[winner], (float(scores[winner]), float(scores[0])), verdict
 
 
@@ -57,18 +59,20 @@ def trusted(
     seed: int,
 ) -> tuple[bool, str]:
     """Whether the predictor may be believed that `weights` are better than natural, and why."""
+    if only_mixture(trials.constraints) is not None:
+        return False, "the bounds leave one mixture, and that is the answer"
     below = predictor.below if isinstance(predictor, Rungs) else ()
     signal = report.found_signal or any(
         cross_validate(predictor.base, cheap, trials.objective, FOLDS, seed).found_signal  # type: ignore[attr-defined]
         for cheap, _ in below
     )
-    ranks = f"{report.objective.spearman:.2f}"
+    ranks, mixtures = f"{report.objective.spearman:.2f}", report.objective.n
     if not signal:
         return False, (
-            f"nothing found: predictions rank unseen runs at {ranks} ({len(runs)} runs), as chance alone might; "
+            f"nothing found: predictions rank unseen runs at {ranks} ({mixtures} mixtures), as chance alone might; "
             "the natural mixture stands. Run more proxies, or choose an objective with less noise."
         )
-    if float(seen.score(weights[None])[0]) >= float(seen.score(home)[0]):
+    if float(seen.score(weights[None])[0]) >= float(seen.score(home)[0]) - EQUAL:
         return False, "no mixture is predicted better than natural; the natural mixture stands"
     return True, f"predicted better than natural; the predictor ranks unseen runs at {ranks}"
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from gristmill.pipeline.contract.errors import ConfigError, DataError, InputError
 from gristmill.stages.mixture.constraints import Constraints, constraints_from
-from gristmill.stages.mixture.direction import DIRECTIONS, contradicts, direction_of, shown
 from gristmill.stages.mixture.objective import Objective, mean_of, weights_of
 from gristmill.stages.mixture.predictors.average import Average
 from gristmill.stages.mixture.predictors.fidelities import by_fidelity
@@ -20,9 +19,10 @@ from gristmill.stages.mixture.predictors.mixing_law import Law
 from gristmill.stages.mixture.predictors.protocol import Predictor
 from gristmill.stages.mixture.predictors.ridge import Ridge
 from gristmill.stages.mixture.predictors.trees import CLIMB_TREES, REGMIX_TREES
-from gristmill.stages.mixture.run_lines import read_jsonl
+from gristmill.stages.mixture.runs.direction import DIRECTIONS, contradicts, direction_of, shown
 from gristmill.stages.mixture.runs.diverged import diverged
 from gristmill.stages.mixture.runs.import_tables import read_tables
+from gristmill.stages.mixture.runs.json_lines import read_jsonl
 from gristmill.stages.mixture.runs.runs import Runs, join, last_checkpoints, read_parquet
 from gristmill.stages.mixture.search.final_mixture import FinalRule
 from gristmill.stages.mixture.search.search import search_runs
@@ -136,7 +136,7 @@ def read_runs(folder: Path | None, ratios: Path | None, metrics: Path | None) ->
 
 
 def counted_once(runs: Runs) -> Runs:
-    """Without runs that repeat another's mixture, fidelity and every loss: rows of a merge gone wrong are no evidence."""
+    """Without runs that repeat another's mixture, fidelity and every loss: a merge gone wrong is no evidence."""
     first: dict[object, int] = {}
     for i, (w, y, f) in enumerate(zip(runs.weights.tolist(), runs.losses.tolist(), runs.fidelity, strict=True)):
         first.setdefault((tuple(w), tuple(y), f), i)

@@ -93,7 +93,7 @@ def markdown(result: SearchResult, natural: np.ndarray, sign: float) -> str:
         "",
         f"{r.predictor}, {r.folds}-fold cross-validation by whole runs{whose}. Calibrated: 0.68 in 1 sd, 0.95 in 2.",
         "",
-        "| target | runs | Spearman | 95% interval | RMSE | within 1 sd | within 2 sd |",
+        "| target | mixtures | Spearman | 95% interval | RMSE | within 1 sd | within 2 sd |",
         "|---|--:|--:|--:|--:|--:|--:|",
         *(score_line(s) for s in (r.objective, *r.targets)),
         "",

@@ -7,11 +7,11 @@ import pytest
 
 from gristmill.pipeline.contract.errors import DataError, InputError
 from gristmill.stages.mixture.runs.import_tables import read_tables, table_runs
+from gristmill.stages.mixture.runs.json_lines import read_jsonl
 from gristmill.stages.mixture.runs.runs import (
     Fidelity,
     Run,
     join,
-    read_jsonl,
     read_parquet,
     runs_of,
     write_jsonl,
@@ -134,9 +134,11 @@ def test_jsonl_with_a_broken_line_names_the_line(tmp_path):
     ("line", "error", "says"),
     [
         ({"run_id": "q", "weights": {"a": 40, "b": 60}, "losses": {"x": 1}}, DataError, "line 2: .*no percentages"),
-        ({"run_id": "q", "weights": {"a": 1.0}, "losses": {"x": float("nan")}}, DataError, r"line 2: .*not a number"),
-        ({"run_id": "q", "weights": {"a": "much"}, "losses": {"x": 1}}, InputError, r"line 2: not a run \(could not"),
-        ({"run_id": "q", "weights": {"a": 1.0}, "losses": {"x": None}}, DataError, r"line 2: .*not a number"),
+        (
+            {"run_id": "q", "weights": {"a": "much"}, "losses": {"x": 1}},
+            InputError,
+            r"line 2: not a run \(weights of a is",
+        ),
     ],
 )
 def test_jsonl_names_the_line_of_a_run_that_cannot_be(tmp_path, line, error, says):

@@ -197,9 +197,9 @@ def test_diverged_runs_and_checkpoints_of_other_files_are_left_out_too(tmp_path,
 def test_an_objective_that_is_one_target_alone_is_told(tmp_path, capsys):
     tables(tmp_path)
     pl.read_csv(tmp_path / "metrics.csv").with_columns(pl.col("eval/b") * 1000).write_csv(tmp_path / "metrics.csv")
-    run(tmp_path, tmp_path / "o")
+    run(tmp_path, tmp_path / "o", "--direction", "losses")
     assert "note: the objective is nearly eval/b alone" in capsys.readouterr().out
-    run(tmp_path, tmp_path / "o", "--objective", "eval/a=1000,eval/b=1")
+    run(tmp_path, tmp_path / "o", "--direction", "losses", "--objective", "eval/a=1000,eval/b=1")
     assert "nearly" not in capsys.readouterr().out
 
 

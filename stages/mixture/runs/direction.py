@@ -5,6 +5,7 @@ A search in the wrong direction returns the worst mixture, so doubt is an error 
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -15,14 +16,20 @@ Direction = Literal["losses", "accuracies"]
 
 # Words of a target's name (split at anything but letters, digits and @), as evaluation harnesses and trackers write it.
 LOWER = frozenset(
-    "loss losses nll ppl perplexity bpb bpc bpt bits nats ce xent cent entropy err error errors wer cer ter mse rmse mae "
-    "mape brier ece kl fid".split()
-)
+    [
+        "loss", "losses", "nll", "ppl", "perplexity", "bpb", "bpc", "bpt", "bits", "nats", "ce", "xent",
+        "cent", "entropy", "err", "error", "errors", "wer", "cer", "ter", "mse", "rmse", "mae", "mape",
+        "brier", "ece", "kl", "fid",
+    ]
+)  # fmt: skip
 HIGHER = frozenset(
-    "acc accs accuracy accuracies f1 em bleu sacrebleu rouge rouge1 rouge2 rougel chrf meteor comet bertscore auc auroc "
-    "roc mcc precision recall map ndcg mrr hit hits correct solved win wins winrate elo reward r2 spearman pearson mc1 "
-    "mc2 passrate logprob logprobs loglikelihood".split()
-)
+    [
+        "acc", "accs", "accuracy", "accuracies", "f1", "em", "bleu", "sacrebleu", "rouge", "rouge1", "rouge2",
+        "rougel", "chrf", "meteor", "comet", "bertscore", "auc", "auroc", "roc", "mcc", "precision", "recall",
+        "map", "ndcg", "mrr", "hit", "hits", "correct", "solved", "win", "wins", "winrate", "elo", "reward",
+        "r2", "spearman", "pearson", "mc1", "mc2", "passrate", "logprob", "logprobs", "loglikelihood",
+    ]
+)  # fmt: skip
 HIGHER_PAIRS = frozenset(
     [("exact", "match"), ("win", "rate"), ("pass", "at"), ("pass", "rate"), ("log", "prob"), ("log", "likelihood")]
 )
@@ -73,7 +80,7 @@ def kind_of_name(name: str) -> Direction | None:
     words = re.findall(r"[a-z0-9@]+", spaced.casefold())
     high = (
         any(w in HIGHER or PASS_AT.fullmatch(w) for w in words)
-        or any(p in HIGHER_PAIRS for p in zip(words, words[1:], strict=False))
+        or any(p in HIGHER_PAIRS for p in pairwise(words))
     )  # fmt: skip
     low = any(w in LOWER for w in words)
     if high == low:

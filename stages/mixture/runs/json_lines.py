@@ -55,8 +55,9 @@ def run_of(record: object) -> Run:
     unknown = sorted(set(record) - set(FIELDS))
     missing = [f for f in ("run_id", "weights", "losses") if f not in record]
     if unknown or missing:
-        what = f"no field {', '.join(missing)}" if missing else f"unknown field {', '.join(unknown)}"
-        raise ValueError(f"{what}; a run has {', '.join(FIELDS)}")
+        what = [f"no field {', '.join(missing)}"] if missing else []
+        what += [f"unknown field {', '.join(unknown)}"] if unknown else []
+        raise ValueError(f"{' and '.join(what)}; a run has {', '.join(FIELDS)}")
     run_id = record["run_id"]
     if isinstance(run_id, bool) or not isinstance(run_id, str | int | float):
         raise ValueError(f"run_id is {run_id!r}, a name is needed")
