@@ -65,9 +65,9 @@ def parser(whole: bool = True) -> argparse.ArgumentParser:
     )
     c = command("search", "search a mixture from finished proxy runs")
     if whole:
-        from gristmill.pipeline.recipe import add_search_arguments
+        from gristmill.pipeline.recipe import search_arguments
 
-        add_search_arguments(c)
+        search_arguments()(c)
     c = command("sample-data", "write WARC shards made of the texts of this Python installation")
     c.add_argument("out", type=Path)
     return top
@@ -237,7 +237,7 @@ def thresholds(a: argparse.Namespace) -> int:
 def search(a: argparse.Namespace) -> int:
     from gristmill.pipeline.recipe import search_command
 
-    return search_command(a)
+    return search_command()(a)
 
 
 COMMANDS = {

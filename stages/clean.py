@@ -15,7 +15,7 @@ import polars as pl
 import pyarrow as pa
 
 from gristmill.pipeline.contract.errors import ConfigError
-from gristmill.pipeline.contract.shapes import Artifacts, Reads, first_broken
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Gate, Reads, first_broken
 from gristmill.pipeline.kernels.text.characters import class_table
 from gristmill.pipeline.kernels.text.cleaning import RULES, clean
 from gristmill.pipeline.kernels.text.words import abbreviation_hashes
@@ -26,7 +26,7 @@ _BYTES = tuple(f"cut_{rule}_bytes" for rule in RULES)
 
 
 @dataclass(frozen=True)
-class Clean:
+class Clean(Annotator):
     """Drops lines by C4's rules and citation marks from the lines that stay. Each rule can be switched off."""
 
     # Whether the run has this step at all. Off: every step reads the text as ingest wrote it.
@@ -104,7 +104,7 @@ def clean_texts(
 
 
 @dataclass(frozen=True)
-class CleanGate:
+class CleanGate(Gate):
     """Drops texts of which cleaning leaves nothing."""
 
     enabled: bool = False  # as in the annotator

@@ -15,7 +15,7 @@ import polars as pl
 
 from gristmill.pipeline.contract.errors import ConfigError, DataError
 from gristmill.pipeline.contract.samples import drawn_sample
-from gristmill.pipeline.contract.shapes import Artifacts, Corpus, Reads, first_broken
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer, first_broken
 from gristmill.pipeline.kernels.numbers.clustering import (
     TermSample,
     fit_centroids,
@@ -44,7 +44,7 @@ class PruneRule:
 
 
 @dataclass(frozen=True)
-class Cluster:
+class Cluster(Reducer):
     """Fits centroids on a drawn sample, measures every fine cluster, prunes and merges.
 
     Files: centroids.npy (k, dims) float32; clusters.json (settings, fine clusters with size, mean scores, reasons of
@@ -138,7 +138,7 @@ def fine_clusters(docs: int, k_final: int | None) -> int:
 
 
 @dataclass(frozen=True)
-class AssignCluster:
+class AssignCluster(Annotator):
     """Nearest fine centroid (ties to the lowest id) and its merged cluster, null where that was pruned."""
 
     name: ClassVar[str] = "cluster"
@@ -165,7 +165,7 @@ class AssignCluster:
 
 
 @dataclass(frozen=True)
-class ClusterGate:
+class ClusterGate(Gate):
     """Drops the documents of pruned clusters (CLIMB drops the cluster, not its worst documents)."""
 
     name: ClassVar[str] = "cluster.gate"

@@ -13,12 +13,12 @@ import polars as pl
 from gristmill.classifiers.domain import Prototypes, domain_prototypes
 from gristmill.classifiers.embedder import open_embedder
 from gristmill.pipeline.contract.errors import ConfigError, InputError
-from gristmill.pipeline.contract.shapes import Artifacts, Reads
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Reads
 from gristmill.pipeline.kernels.numbers.embedding import vectors_of
 
 
 @dataclass(frozen=True)
-class Domain:
+class Domain(Annotator):
     """The topic of a document and its probability: one of 26 labels by the nearest prototype, or a fastText model's.
 
     Both are null where the model knows nothing of the text. The prototypes are English words: under tfidf-svd they
@@ -115,7 +115,7 @@ _BUCKET_READS: dict[str, Reads] = {
 
 
 @dataclass(frozen=True)
-class Bucket:
+class Bucket(Annotator):
     """The bucket of a document: c03, Science, de, CC-MAIN-2024-10, example.org; `unknown` where the column is null."""
 
     by: Literal["cluster", "domain", "language", "dump", "source"] = "cluster"  # source: registered domain, or file

@@ -20,12 +20,12 @@ from gristmill.classifiers.embedder import (
 from gristmill.classifiers.vocabulary import fit_vocabulary
 from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.contract.samples import drawn_sample
-from gristmill.pipeline.contract.shapes import Artifacts, Corpus
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Reducer
 from gristmill.pipeline.kernels.numbers.embedding import vectors_to_series
 
 
 @dataclass(frozen=True)
-class EmbedModel:
+class EmbedModel(Reducer):
     """The embedding model, fitted on a drawn sample, and that sample's term counts (for naming clusters).
 
     Files: model.json and, for tfidf-svd, weights.npy; vocabulary.json, hashes.npy, frequencies.npy;
@@ -88,7 +88,7 @@ class EmbedModel:
 
 
 @dataclass(frozen=True)
-class Embed:
+class Embed(Annotator):
     """A unit vector per document; all zeros where the text holds no term the model knows."""
 
     name: ClassVar[str] = "embed"

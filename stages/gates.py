@@ -11,7 +11,7 @@ from typing import ClassVar
 import polars as pl
 
 from gristmill.pipeline.contract.errors import ConfigError
-from gristmill.pipeline.contract.shapes import Reads, first_broken
+from gristmill.pipeline.contract.shapes import Gate, Reads, first_broken
 from gristmill.stages.language.stop_words import SHORT_CODES
 from gristmill.stages.language.thresholds import LANGUAGES, LanguageThresholds, read_languages
 
@@ -86,7 +86,7 @@ RULES = (
 
 
 @dataclass(frozen=True)
-class Gates:
+class Gates(Gate):
     """Each limit is the published one, None switches its rule off; a limit itself is kept."""
 
     # Which sets of rules hold, of gopher, c4, fineweb, redpajama. FineWeb used gopher, most of c4, and its own.

@@ -10,7 +10,7 @@ import polars as pl
 from gristmill.classifiers.license.judge import WINDOW, Link, Page, judge
 from gristmill.classifiers.license.sites import BUILT_IN, SiteTable, parse_rules
 from gristmill.pipeline.contract.errors import ConfigError, InputError
-from gristmill.pipeline.contract.shapes import Artifacts, Reads, first_broken
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Gate, Reads, first_broken
 
 # Signals that reserve something else than the training of text models on the page.
 _NOT_TEXT = ("noimageai", "ai-input", "tdm-policy:")
@@ -23,7 +23,7 @@ def opts_out(signals: list[str] | None) -> bool:
 
 
 @dataclass(frozen=True)
-class License:
+class License(Annotator):
     """Reads the licence of the text from ingest's evidence and from rules over sites. Drops nothing."""
 
     # A file of site rules instead of the built-in ones; five fields a line: host (or suffix:gov), path prefix or -,
@@ -84,7 +84,7 @@ def _page(row: Mapping) -> Page:
 
 
 @dataclass(frozen=True)
-class LicenseGate:
+class LicenseGate(Gate):
     """What is taken, as data: every policy is keep or drop."""
 
     opt_out: Literal["keep", "drop"] = "drop"  # the page or its server reserves it from training

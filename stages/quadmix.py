@@ -14,7 +14,7 @@ import polars as pl
 
 from gristmill.pipeline.contract.errors import ConfigError, DataError, PlanError
 from gristmill.pipeline.contract.samples import drawn_sample
-from gristmill.pipeline.contract.shapes import Artifacts, Corpus, Reads
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Reads, Reducer
 from gristmill.pipeline.kernels.numbers.criteria import (
     BucketParameters,
     Criterion,
@@ -39,7 +39,7 @@ SEARCHED = "parameters.json"  # the mixture's
 
 
 @dataclass(frozen=True)
-class QuadmixTables:
+class QuadmixTables(Reducer):
     """Scale of each criterion over the corpus, and the table from merged quality to rank of each bucket.
 
     Weights of criteria and shapes per bucket are those that the mixture has searched, where it has, else the config's.
@@ -152,7 +152,7 @@ class QuadmixTables:
 
 
 @dataclass(frozen=True)
-class Quadmix:
+class Quadmix(Annotator):
     """Merged quality, its rank inside the bucket, and the sampling value (relative rate, > 0).
 
     Without any score a document has neither quality nor rank and is taken as often as the middle of its bucket.

@@ -16,7 +16,7 @@ import polars as pl
 
 from gristmill.pipeline.contract.draws import uniform
 from gristmill.pipeline.contract.errors import DataError, InfeasibleError
-from gristmill.pipeline.contract.shapes import Artifacts, Corpus, Reads, first_broken
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer, first_broken
 
 QUOTAS = "quotas.json"
 ADJUSTED = "adjusted.parquet"
@@ -29,7 +29,7 @@ SUBSET_SUM_BITS = (
 
 
 @dataclass(frozen=True)
-class SamplePlan:
+class SamplePlan(Reducer):
     """Solves k_b per bucket for the token quotas of the mixture."""
 
     max_copies: int = 4  # of one document; "To Repeat or Not To Repeat": up to about 4 epochs cost nothing
@@ -178,7 +178,7 @@ def closest_subset(sizes: np.ndarray, quota: float) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Sample:
+class Sample(Annotator):
     """copies_n of every document."""
 
     name: ClassVar = "sample"
@@ -214,7 +214,7 @@ def copies_for(k: np.ndarray, rate: np.ndarray, u: np.ndarray, cap: int) -> np.n
 
 
 @dataclass(frozen=True)
-class SampleGate:
+class SampleGate(Gate):
     """Drops documents that the mixture has no copy for."""
 
     name: ClassVar = "sample.gate"

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from gristmill.classifiers.segmenter import check_icu, word_places
 from gristmill.pipeline.contract.errors import ConfigError
-from gristmill.pipeline.contract.shapes import Artifacts, Reads
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Reads
 from gristmill.pipeline.kernels.text.characters import class_table, fold_table
 from gristmill.pipeline.kernels.text.text_stats import COLUMN, measure, stop_word_keys
 from gristmill.pipeline.kernels.text.words import abbreviation_hashes
@@ -86,7 +86,7 @@ _ALLOWED = {"ja": {"sm", "グロ", "女の子"}, "zh": {"性"}}
 
 
 @dataclass(frozen=True)
-class Signals:
+class Signals(Annotator):
     """One row of counts and fractions per text."""
 
     # What a word is. "split": as spaCy's English tokenizer, close to it: punctuation marks and clitics are words of

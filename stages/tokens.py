@@ -13,13 +13,13 @@ import polars as pl
 
 from gristmill.pipeline.contract.draws import uniform
 from gristmill.pipeline.contract.errors import ConfigError, DataError
-from gristmill.pipeline.contract.shapes import Artifacts, Corpus, Reads
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Reads, Reducer
 
 TOKENIZER = "tokenizer.json"
 
 
 @dataclass(frozen=True)
-class TokenizerModel:
+class TokenizerModel(Reducer):
     """Trains (or copies) the tokenizer whose tokens the run counts and budgets in."""
 
     path: str | None = None  # a `tokenizers` JSON file; null trains a byte-level BPE on the ingested text
@@ -75,7 +75,7 @@ class TokenizerModel:
 
 
 @dataclass(frozen=True)
-class Tokens:
+class Tokens(Annotator):
     """token_count of every document under the run's tokenizer."""
 
     name: ClassVar = "ingest.tokens"

@@ -1,7 +1,7 @@
 """Answers about documents: why was this one dropped, and which ones does a rule drop."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import cast
 
@@ -143,7 +143,7 @@ def limit_change(step: Step, change: str) -> str:
     name, sign, value = change.partition("=")
     field = name.strip().removeprefix(f"{step.name}.").removeprefix(f"{step.label}.")
     known = stage_fields(step.stage)
-    by_rule: Mapping[str, str] = getattr(step.stage, "limits", {})
+    by_rule = step.gate.limits
     if not sign:
         raise ConfigError(f"{change!r}: write limit=value")
     if field not in known and field not in by_rule:

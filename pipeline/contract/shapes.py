@@ -1,19 +1,15 @@
-"""The five stage shapes. A stage is a frozen dataclass: its fields are its whole identity and its config section.
-
-Every stage has `name` (its dataset, `stage` or `stage.part`) and `version` (bump it when its output changes).
-`reads` maps a dataset to the columns taken from it; `writes` names columns of `gristmill.pipeline.contract.columns`;
-`needs` names artifacts (made by a Reducer earlier) whose folders are handed to `open`/`run`.
-An annotator over all rows may say `replaces`, a mapping like `reads`: later steps that read those columns there are
-given the annotator's own columns of the same names. So a stage that cleans text is one more step, and no other changes.
-"""
+"""The five stage shapes: Source, Annotator, Gate, Reducer, Sink. A stage derives from one of them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from typing import ClassVar, Literal, Protocol, TypeAlias
 
 import polars as pl
 
+from gristmill.pipeline.contract.columns import Column
+
+Kind = Literal["source", "annotator", "gate", "reducer", "sink"]
 Reads: TypeAlias = Mapping[str, tuple[str, ...]]
 Artifacts: TypeAlias = Mapping[str, Path]
 
@@ -34,52 +30,73 @@ class Part:
     digest: str
 
 
-@runtime_checkable
-class Source(Protocol):
+class Shape:
+    """What every stage says of itself. A stage is a frozen dataclass that derives from one of the five shapes below.
+
+    Its fields are its identity and its config section; all that stands here is declared once per class (or, where it
+    depends on the fields, as a property of the same name).
+    """
+
+    kind: ClassVar[Kind]
+    name: ClassVar[str]  # its dataset or artifact: `stage` or `stage.part`; a gate's: `stage.gate`, or the stage itself
+    version: ClassVar[int]  # bump it when the output changes
+    reads: ClassVar[Reads] = {}  # dataset -> the columns taken from it
+    writes: ClassVar[tuple[str, ...]] = ()  # columns of `contract.columns`, or of `columns`
+    needs: ClassVar[tuple[str, ...]] = ()  # artifacts, made by a Reducer earlier, whose folders are handed over
+    rules: ClassVar[tuple[str, ...]] = ()  # every reason for which it may drop a document or record
+    columns: ClassVar[tuple[Column, ...]] = ()  # definitions of columns that are this stage's own
+    publish: ClassVar[Reads] = {}  # dataset -> columns that reach the corpus beside the standard ones
+    files: ClassVar[tuple[str, ...]] = ()  # fields that hold paths: the files' contents are part of the identity
+    outside_identity: ClassVar[tuple[str, ...]] = ()  # fields that say only where input lies, or how to get it
+    borrowed: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # field -> the config sections whose keys fill it
+    enabled: bool = True  # a field of stages that may be left out of the run
+
+
+class Source(Shape):
     """Input files to documents."""
 
-    name: str
-    version: int
-    writes: tuple[str, ...]
-    rules: tuple[str, ...]  # every reason for which a record may be rejected
+    kind: ClassVar[Kind] = "source"
 
     def parts(self) -> list[Part]:
         """All parts, sorted by key. Raises InputError for a missing path or an empty glob."""
-        ...
+        raise NotImplementedError
 
     def run(self, part: Part) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Documents (doc_id + writes) and rejected records (`columns.REJECTED`), each in file order."""
-        ...
+        raise NotImplementedError
 
 
-@runtime_checkable
-class Annotator(Protocol):
+class Annotator(Shape):
     """Same rows, same order, new columns, row-local: a row's values depend on that row and the artifacts alone."""
 
-    name: str
-    version: int
-    reads: Reads
-    writes: tuple[str, ...]
-    needs: tuple[str, ...]
-    rows: Literal["kept", "all"]  # "all": also documents that a gate has dropped (the ledger's token counts)
+    kind: ClassVar[Kind] = "annotator"
+    rows: ClassVar[Literal["kept", "all"]] = "kept"  # "all": also what a gate has dropped (the ledger's token counts)
+    # Like `reads`: later steps that read these columns there are given this stage's columns of the same names; its rows
+    # must be "all". So a stage that cleans text is one more step, and no other changes.
+    replaces: ClassVar[Reads] = {}
 
     def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
         """Loads models (in the worker) and returns batch -> frame with doc_id and `writes`."""
-        ...
+        raise NotImplementedError
 
 
-@runtime_checkable
-class Gate(Protocol):
-    """The first broken rule per row, or null. Reads columns, never text."""
+class Gate(Shape):
+    """The first broken rule per row, or null. Reads columns, never text. The ledger books its drops under the stage."""
 
-    name: str  # "<stage>.gate" or the stage itself; the ledger books its drops under the stage
-    version: int
-    reads: Reads
-    rules: tuple[str, ...]
+    kind: ClassVar[Kind] = "gate"
+    limits: ClassVar[Mapping[str, str]] = {}  # rule -> the field that limits it
 
     def decide(self, batch: pl.DataFrame) -> pl.Series:
         """String series, one per row: null keeps."""
-        ...
+        raise NotImplementedError
+
+    def table(self) -> Mapping[str, pl.Expr]:
+        """Rules in force -> the condition under which a row breaks them, for reports; {}: the gate has no table."""
+        return {}
+
+    def judged_languages(self) -> set[str]:
+        """Languages for which limits of their own are known; empty where the rules do not depend on the language."""
+        return set()
 
 
 class Corpus(Protocol):
@@ -95,39 +112,32 @@ class Corpus(Protocol):
         ...
 
 
-@runtime_checkable
-class Reducer(Protocol):
+class Reducer(Shape):
     """Whole corpus to an artifact: files under `out`, the same bytes for the same rows in any order."""
 
-    name: str  # the artifact
-    version: int
-    reads: Reads
-    needs: tuple[str, ...]
+    kind: ClassVar[Kind] = "reducer"
 
-    def run(self, corpus: Corpus, out: Path) -> None: ...
+    def run(self, corpus: Corpus, out: Path) -> None:
+        raise NotImplementedError
 
 
-@runtime_checkable
-class Sink(Protocol):
+class Sink(Shape):
     """Documents x copies to training shards, in two passes: each part is scattered into `shards` slices,
     then each output shard gathers its slice of every part."""
 
-    name: str
-    version: int
-    reads: Reads
-    needs: tuple[str, ...]
+    kind: ClassVar[Kind] = "sink"
 
     def shards(self, artifacts: Artifacts) -> int:
         """How many output files."""
-        ...
+        raise NotImplementedError
 
     def scatter(self, batch: pl.DataFrame, shards: int) -> pl.DataFrame:
         """Rows to write, with `shard` (int) and the columns of the output, copies expanded."""
-        ...
+        raise NotImplementedError
 
     def gather(self, slices: Iterator[pl.DataFrame]) -> pl.DataFrame:
         """One output shard, in its final order."""
-        ...
+        raise NotImplementedError
 
 
 Stage: TypeAlias = Source | Annotator | Gate | Reducer | Sink

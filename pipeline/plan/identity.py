@@ -99,10 +99,10 @@ def thaw(frozen: Mapping[str, object]) -> Stage:
 def fingerprint(stage: Stage) -> str:
     """Identity of what a stage computes: class name, version, fields, contents of the files it names."""
     fields = stage_fields(stage)
-    for field in getattr(stage, "outside_identity", ()):
+    for field in stage.outside_identity:
         fields.pop(field, None)
     files = {}
-    for field in getattr(stage, "files", ()):
+    for field in stage.files:
         value = getattr(stage, field)
         for path in [value] if isinstance(value, str) else (value or ()):
             if Path(path).is_file():

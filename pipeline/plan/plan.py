@@ -8,10 +8,18 @@ from typing import Literal, cast
 
 from gristmill.pipeline.contract import columns as schema
 from gristmill.pipeline.contract.errors import ConfigError, PlanError
-from gristmill.pipeline.contract.shapes import Annotator, Gate, Part, Reads, Reducer, Sink, Source, Stage
+from gristmill.pipeline.contract.shapes import (
+    Annotator,
+    Gate,
+    Kind,
+    Part,
+    Reducer,
+    Shape,
+    Sink,
+    Source,
+    Stage,
+)
 from gristmill.pipeline.plan.identity import digest, fingerprint, freeze, thaw
-
-Kind = Literal["source", "annotator", "gate", "reducer", "sink"]
 
 
 @dataclass(frozen=True)
@@ -49,15 +57,14 @@ class Step:
 
     @property
     def rules(self) -> tuple[str, ...]:
-        return tuple(getattr(self.stage, "rules", ()))
+        return tuple(self.stage.rules)
 
     @property
     def reads(self) -> dict[str, tuple[str, ...]]:
         """What the stage reads, each column from where it lies now."""
         now = {(dataset, column): place for dataset, column, place in self.moved}
         reads: dict[str, tuple[str, ...]] = {}
-        declared: Reads = getattr(self.stage, "reads", {})
-        for dataset, columns in declared.items():
+        for dataset, columns in self.stage.reads.items():
             if not columns:
                 reads.setdefault(dataset, ())
             for column in columns:
@@ -67,19 +74,19 @@ class Step:
 
     @property
     def replaces(self) -> dict[str, tuple[str, ...]]:
-        return dict(getattr(self.stage, "replaces", {}))
+        return dict(self.stage.replaces) if isinstance(self.stage, Annotator) else {}
 
     @property
     def writes(self) -> tuple[str, ...]:
-        return ("rule",) if self.kind == "gate" else tuple(getattr(self.stage, "writes", ()))
+        return ("rule",) if self.kind == "gate" else tuple(self.stage.writes)
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return tuple(getattr(self.stage, "needs", ()))
+        return tuple(self.stage.needs)
 
     @property
     def all_rows(self) -> bool:
-        return getattr(self.stage, "rows", "kept") == "all"
+        return isinstance(self.stage, Annotator) and self.stage.rows == "all"
 
     @property
     def label(self) -> str:
@@ -101,13 +108,10 @@ class Phase:
 
 
 def kind_of(stage: Stage) -> Kind:
-    """Raises PlanError for an object of none of the five shapes."""
-    for kind, method in (("source", "parts"), ("annotator", "open"), ("gate", "decide"), ("sink", "gather")):
-        if hasattr(stage, method):
-            return kind  # pyright: ignore[reportReturnType]
-    if hasattr(stage, "run"):
-        return "reducer"
-    raise PlanError(f"{type(stage).__name__} has none of the five stage shapes (pipeline/contract/shapes.py)")
+    """Raises PlanError for an object that derives from none of the five shapes."""
+    if isinstance(stage, Shape):
+        return stage.kind
+    raise PlanError(f"{type(stage).__name__} derives from none of the five shapes (pipeline/contract/shapes.py)")
 
 
 @dataclass(frozen=True)
@@ -189,7 +193,7 @@ class Plan:
 def make_plan(name: str, config_digest: str, stages: Sequence[Stage], parts: Iterable[Part]) -> Plan:
     """Fingerprints and checks the stages. Raises PlanError for steps that do not fit together."""
     for stage in stages:
-        schema.register(getattr(stage, "columns", ()))
+        schema.register(stage.columns)
     steps = chain(stages, [fingerprint(stage) for stage in stages])
     check(steps)
     return Plan(name, config_digest, steps, tuple(sorted(parts, key=lambda p: p.key)))
@@ -229,7 +233,7 @@ def load_plan(path: Path, past: bool = False) -> Plan:
             ) from error
         marks.append(frozen["fingerprint"])
     for stage in stages:
-        schema.register(getattr(stage, "columns", ()))
+        schema.register(stage.columns)
     steps = chain(stages, marks)
     return Plan(saved["name"], saved["config_digest"], steps, tuple(Part(**p) for p in saved["parts"]))
 

@@ -6,7 +6,7 @@ from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.report import charts
 from gristmill.pipeline.report.facts import Facts, Tally
 from gristmill.pipeline.report.html import Content, Html, tag, tag_with, together
-from gristmill.pipeline.report.limits import Histogram, Tabled
+from gristmill.pipeline.report.limits import Histogram
 from gristmill.pipeline.report.tables import (
     bar,
     cell,
@@ -159,8 +159,7 @@ def idle_rules(facts: Facts, plan: Plan) -> Iterator[str]:
     for step in plan.steps:
         if step.kind not in ("source", "gate"):
             continue
-        stage = step.stage
-        in_force = stage.table() if isinstance(stage, Tabled) else getattr(stage, "rules", ())
+        in_force = (step.gate.table() if step.kind == "gate" else {}) or step.rules
         yield from (f"{step.label}.{rule}" for rule in in_force if (step.label, rule) not in busy)
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
@@ -15,13 +14,6 @@ BINS = 36
 DRAWN_DOCS = 100_000  # whole parts, in the order of their draws, until there are so many
 _LONG_TAIL = 12.0  # 99th percentile over median from which counts are shown on a logarithmic axis
 _FRAMED = 0.995  # of the documents lie inside the axis; the rest are counted in its last bin
-
-
-@runtime_checkable
-class Tabled(Protocol):
-    """A gate that tells which of its rules are in force, and over which columns."""
-
-    def table(self) -> dict[str, pl.Expr]: ...
 
 
 @dataclass(frozen=True)
@@ -58,7 +50,7 @@ def limits(plan: Plan) -> list[Limited]:
     `*_words`; with a `table` of its rules in force, only columns that those read."""
     found = []
     for gate in (s for s in plan.steps if s.kind == "gate"):
-        table = gate.stage.table() if isinstance(gate.stage, Tabled) else {}
+        table = gate.gate.table()
         rules = {rule: set(broken.meta.root_names()) for rule, broken in table.items()}
         bounds: dict[str, dict[str, float]] = {}
         read = {c: d for d, columns in gate.reads.items() for c in columns}

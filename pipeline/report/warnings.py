@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from itertools import chain
-from typing import Protocol, runtime_checkable
 
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.report.documents import drops
@@ -72,17 +71,7 @@ def languages(facts: Facts, plan: Plan) -> Iterator[Content]:
 
 def judged_languages(plan: Plan) -> set[str] | None:
     """Languages for which a gate's word-level rules hold; None where no gate tells."""
-    for step in plan.steps:
-        if isinstance(step.stage, Judging):
-            return step.stage.judged_languages()
-    return None
-
-
-@runtime_checkable
-class Judging(Protocol):
-    """A gate that tells for which languages its rules were made."""
-
-    def judged_languages(self) -> set[str]: ...
+    return next((known for s in plan.steps if s.kind == "gate" and (known := s.gate.judged_languages())), None)
 
 
 def licenses(facts: Facts, plan: Plan) -> Iterator[Content]:

@@ -1,6 +1,6 @@
 """datatrove's documents and our batches, both ways, so that a recipe can use any datatrove filter."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,6 +9,7 @@ from datatrove.data import Document
 from datatrove.pipeline.filters.base_filter import BaseFilter
 
 from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.contract.shapes import Gate
 from gristmill.pipeline.plan.identity import load_object
 
 
@@ -19,14 +20,8 @@ def documents_of(batch: pl.DataFrame) -> Iterator[Document]:
         yield Document(text=row.get("text") or "", id=row["doc_id"], metadata=metadata)
 
 
-def batch_of(documents: Iterable[Document], schema: pl.Schema) -> pl.DataFrame:
-    """The rows of `schema` from documents; metadata that it does not name is left out, what is absent becomes null."""
-    rows = [{"doc_id": d.id, "text": d.text, **d.metadata} for d in documents]
-    return pl.DataFrame([{name: row.get(name) for name in schema} for row in rows], schema=schema)
-
-
 @dataclass(frozen=True)
-class DatatroveFilter:
+class DatatroveFilter(Gate):
     """A datatrove filter as a gate. It reads text, which our own gates never do: prefer a signal and a limit.
 
     The rule is the filter's own reason; `rules` must name every reason that it can give.

@@ -13,13 +13,13 @@ import numpy as np
 import polars as pl
 
 from gristmill.pipeline.contract.draws import key64
-from gristmill.pipeline.contract.shapes import Artifacts, Corpus, first_broken
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reducer, first_broken
 
 SALT = "dedup"  # near-duplicates use the same draw, so the same document survives in both
 
 
 @dataclass(frozen=True)
-class ExactGroups:
+class ExactGroups(Reducer):
     """Groups documents by text_hash into duplicates.parquet: doc_id, duplicate_of, exact_copies_n, sorted by doc_id.
 
     Only members of groups of two and more are listed; duplicate_of is null for the survivor. Two passes: the first
@@ -89,7 +89,7 @@ def _groups(members: list[pl.DataFrame]) -> pl.DataFrame:
 
 
 @dataclass(frozen=True)
-class ExactDuplicates:
+class ExactDuplicates(Annotator):
     """Which document each exact duplicate repeats, and how many documents share its text."""
 
     name: ClassVar = "dedup.exact"
@@ -117,7 +117,7 @@ class ExactDuplicates:
 
 
 @dataclass(frozen=True)
-class ExactGate:
+class ExactGate(Gate):
     """Drops all but one of the documents with the same text."""
 
     name: ClassVar = "dedup.exact.gate"

@@ -10,11 +10,11 @@ import polars as pl
 
 from gristmill.pipeline.contract.draws import key64
 from gristmill.pipeline.contract.errors import DataError
-from gristmill.pipeline.contract.shapes import Corpus, first_broken
+from gristmill.pipeline.contract.shapes import Corpus, Gate, Reducer, first_broken
 
 
 @dataclass(frozen=True)
-class HeldOutTexts:
+class HeldOutTexts(Reducer):
     """Saves the held-out texts, of the crawl and of files, as texts.parquet: doc_id, text, target, sorted by doc_id.
 
     Runs after deduplication, so no two are near-duplicates of each other if they came from the crawl.
@@ -48,7 +48,7 @@ class HeldOutTexts:
 
 
 @dataclass(frozen=True)
-class HeldOutGate:
+class HeldOutGate(Gate):
     """Drops the held-out references: what the mixture is measured on is never trained on."""
 
     name: ClassVar = "dedup.held_out"

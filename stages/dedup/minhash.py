@@ -17,7 +17,7 @@ import polars as pl
 
 from gristmill.pipeline.contract.draws import key64
 from gristmill.pipeline.contract.errors import DataError
-from gristmill.pipeline.contract.shapes import Artifacts, Corpus, first_broken
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reducer, first_broken
 from gristmill.pipeline.kernels.text.hashing import code_points, utf8
 from gristmill.pipeline.kernels.text.minhash import (
     elect,
@@ -57,7 +57,7 @@ class Scheme:
 
 
 @dataclass(frozen=True)
-class Signatures:
+class Signatures(Annotator):
     """The packed MinHash signature of every text; null where a text has no word."""
 
     scheme: Scheme = Scheme()  # shingles, bands and rows: how a text becomes a signature
@@ -77,7 +77,7 @@ class Signatures:
 
 
 @dataclass(frozen=True)
-class MinhashGroups:
+class MinhashGroups(Reducer):
     """Groups near-duplicates into duplicates.parquet: doc_id, duplicate_of, minhash_cluster_size, sorted by doc_id.
 
     Only members of groups of two and more are listed; duplicate_of is null for the survivor: a held-out document
@@ -205,7 +205,7 @@ def _clusters(members: pl.DataFrame) -> pl.DataFrame:
 
 
 @dataclass(frozen=True)
-class NearDuplicates:
+class NearDuplicates(Annotator):
     """Which document each near-duplicate repeats, and how many documents its cluster holds."""
 
     name: ClassVar = "dedup.minhash"
@@ -229,7 +229,7 @@ class NearDuplicates:
 
 
 @dataclass(frozen=True)
-class NearGate:
+class NearGate(Gate):
     """Drops all but one of a cluster of near-duplicates."""
 
     name: ClassVar = "dedup.minhash.gate"

@@ -20,7 +20,7 @@ import zstandard
 
 from gristmill.pipeline.contract.draws import uniform
 from gristmill.pipeline.contract.errors import DataError, InputError
-from gristmill.pipeline.contract.shapes import Artifacts, Corpus
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Reducer
 
 SALT = "held_out"
 _TEXTS = {"doc_id": pl.String, "text": pl.String, "language": pl.String, "is_held_out": pl.Boolean}
@@ -29,7 +29,7 @@ _HOST = r"(?i)^[a-z][a-z0-9+.-]*://(?:[^/?#\\@]*@)*([^/?#\\@:]+)"
 
 
 @dataclass(frozen=True)
-class References:
+class References(Reducer):
     """Settles what a reference is: rule.json, texts.parquet (doc_id, text, language, is_held_out), report.json.
 
     Raises DataError where there are fewer than `min_references`.
@@ -151,7 +151,7 @@ def _too_few(rule: References, references: int, documents: int) -> str:
 
 
 @dataclass(frozen=True)
-class ReferenceFlags:
+class ReferenceFlags(Annotator):
     """Marks the crawl's reference documents by the settled rule, and which of them are held out."""
 
     name: ClassVar = "dedup.references"

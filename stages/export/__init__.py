@@ -1,0 +1,3 @@
+from gristmill.stages.export.parquet import ParquetCorpus
+
+__all__ = ["ParquetCorpus"]

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from gristmill.pipeline.contract.draws import key64
-from gristmill.pipeline.contract.shapes import Artifacts, Reads
+from gristmill.pipeline.contract.shapes import Artifacts, Reads, Sink
 
 COLUMNS = (
     "text", "url", "date", "dump", "file_path", "language", "language_score", "token_count", "license", "license_tier",
@@ -18,7 +18,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class ParquetCorpus:
+class ParquetCorpus(Sink):
     """corpus/data/train-*.parquet."""
 
     shard_bytes: int = 400_000_000  # text per shard; design.md: files of 256-512 MB

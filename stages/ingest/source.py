@@ -10,7 +10,7 @@ from typing import ClassVar
 import polars as pl
 
 from gristmill.pipeline.contract.errors import ConfigError
-from gristmill.pipeline.contract.shapes import Part
+from gristmill.pipeline.contract.shapes import Part, Source
 from gristmill.stages.ingest.archive.grammar import Grammar
 from gristmill.stages.ingest.archive.members import Codec
 from gristmill.stages.ingest.archive.reader import Record
@@ -30,7 +30,7 @@ _DUMP = re.compile(r"CC-MAIN-\d{4}-\d{2}(?!\d)")
 
 
 @dataclass(frozen=True)
-class Ingest:
+class Ingest(Source):
     """Reads what `paths` name. Raises InputError for what is missing, ConfigError for what cannot be meant."""
 
     # Files, globs, fsspec URLs (http, s3, ...), lists of paths (*.paths, *.paths.gz). Credentials and endpoint of s3 as

@@ -10,13 +10,13 @@ import pyarrow as pa
 from gristmill.classifiers.language import NO_LANGUAGE, code_of, open_embedded, open_fasttext
 from gristmill.classifiers.scripts import scripts
 from gristmill.pipeline.contract.errors import ConfigError
-from gristmill.pipeline.contract.shapes import Artifacts, Reads, first_broken
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Gate, Reads, first_broken
 
 _TOP = 3
 
 
 @dataclass(frozen=True)
-class Language:
+class Language(Annotator):
     """Identifies the language from the first characters of the text; the page's own claim (html_lang) is not used."""
 
     # Path of a fastText model (lid.176.bin, GlotLID, ...); null: the embedded one (py3langid's, 140 languages).
@@ -66,7 +66,7 @@ def _lists(name: str, values: list[list[str]]) -> pl.Series:
 
 
 @dataclass(frozen=True)
-class LanguageGate:
+class LanguageGate(Gate):
     """Drops documents in other languages than the kept ones, and those whose language is not sure."""
 
     # Codes to keep, ISO 639-1 where there is one (en, de, yue, ...); null keeps all.

@@ -1,0 +1,3 @@
+from gristmill.stages.mixture.stage import Mixture
+
+__all__ = ["Mixture"]

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from gristmill.pipeline.contract.errors import ConfigError, DataError
-from gristmill.pipeline.contract.shapes import Corpus, Reads
+from gristmill.pipeline.contract.shapes import Corpus, Reads, Reducer
 from gristmill.stages.mixture.config import (
     COMMAND,
     CONFIRM,
@@ -61,7 +61,7 @@ FEWEST_RUNS = 6  # that a predictor can be cross-validated on
 
 
 @dataclass(frozen=True)
-class Mixture:
+class Mixture(Reducer):
     """Searches the bucket weights that give the held-back texts the lowest loss, and confirms them on fresh ones."""
 
     # climb: weights of the buckets are searched, and S has quadmix.shape inside them; both: then QuaDMix's parameters

@@ -20,7 +20,7 @@ from gristmill.classifiers.fasttext import Training
 from gristmill.classifiers.importance import count, importance, log_ratios
 from gristmill.pipeline.contract.draws import key64, uniform
 from gristmill.pipeline.contract.errors import DataError
-from gristmill.pipeline.contract.shapes import Corpus
+from gristmill.pipeline.contract.shapes import Corpus, Reducer
 from gristmill.pipeline.kernels.text.lines import one_line
 
 
@@ -30,7 +30,7 @@ def fold_of(doc_ids: pl.Series, folds: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class QualityModel:
+class QualityModel(Reducer):
     """Trains both models on references and as many crawl documents of the same languages.
 
     Files: model-<fold>.bin, importance.npy (folds, buckets), model.json (what scoring needs) and report.json (what was

@@ -13,7 +13,7 @@ from gristmill.classifiers import fasttext
 from gristmill.classifiers.calibration import calibrated
 from gristmill.classifiers.importance import importance
 from gristmill.pipeline.contract.columns import Column
-from gristmill.pipeline.contract.shapes import Artifacts, first_broken
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Gate, first_broken
 from gristmill.pipeline.kernels.text.lines import one_line
 from gristmill.stages.quality.model import fold_of
 
@@ -31,7 +31,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Quality:
+class Quality(Annotator):
     """Scores every document: q_reference and q_importance by the run's models, q_<name> by each given model.
 
     A text without a word or symbol has null q_importance.
@@ -98,7 +98,7 @@ def _score(model: Model, loaded, texts: pl.Series) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class QualityGate:
+class QualityGate(Gate):
     """Drops documents below a threshold; none by default, for the mixture samples by quality."""
 
     min_reference: float | None = None  # least q_reference; null: none

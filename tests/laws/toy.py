@@ -17,7 +17,17 @@ import pyarrow as pa
 from gristmill.pipeline.contract.columns import REJECTED, Column
 from gristmill.pipeline.contract.draws import key64
 from gristmill.pipeline.contract.errors import DataError
-from gristmill.pipeline.contract.shapes import Artifacts, Corpus, Part, first_broken
+from gristmill.pipeline.contract.shapes import (
+    Annotator,
+    Artifacts,
+    Corpus,
+    Gate,
+    Part,
+    Reducer,
+    Sink,
+    Source,
+    first_broken,
+)
 from gristmill.pipeline.plan.config import Recipe
 
 EXTRA = (
@@ -27,7 +37,7 @@ EXTRA = (
 
 
 @dataclass(frozen=True)
-class Lines:
+class Lines(Source):
     """Each line a document; empty lines are rejected."""
 
     folder: str
@@ -78,7 +88,7 @@ class Lines:
 
 
 @dataclass(frozen=True)
-class Words:
+class Words(Annotator):
     """Word counts. `trouble` names a text that raises, one that kills its worker once, or one that always kills it."""
 
     trouble: str | None = None
@@ -113,7 +123,7 @@ class Words:
 
 
 @dataclass(frozen=True)
-class WordsGate:
+class WordsGate(Gate):
     min_words: int | None = None
     name: ClassVar = "words.gate"
     version: ClassVar = 1
@@ -126,7 +136,7 @@ class WordsGate:
 
 
 @dataclass(frozen=True)
-class Ranking:
+class Ranking(Reducer):
     """All texts, sorted: an artifact that depends on every row."""
 
     fail: str | None = None
@@ -144,7 +154,7 @@ class Ranking:
 
 
 @dataclass(frozen=True)
-class Rank:
+class Rank(Annotator):
     name: ClassVar = "rank"
     version: ClassVar = 1
     reads: ClassVar = {"ingest": ("text",)}
@@ -164,7 +174,7 @@ class Rank:
 
 
 @dataclass(frozen=True)
-class Slow:
+class Slow(Gate):
     """Nothing but time, so that a kill has something to hit."""
 
     seconds: float = 0.05
@@ -179,7 +189,7 @@ class Slow:
 
 
 @dataclass(frozen=True)
-class TwoShards:
+class TwoShards(Sink):
     name: ClassVar = "corpus"
     version: ClassVar = 1
     reads: ClassVar = {"ingest": ("text",), "rank": ("rank_toy",)}

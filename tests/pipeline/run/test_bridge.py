@@ -5,7 +5,7 @@ import pytest
 
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.plan.identity import freeze, thaw
-from gristmill.pipeline.run.datatrove_filter import DatatroveFilter, batch_of, documents_of
+from gristmill.pipeline.run.datatrove_filter import DatatroveFilter, documents_of
 
 BATCH = pl.DataFrame(
     {
@@ -17,12 +17,10 @@ BATCH = pl.DataFrame(
 )
 
 
-def test_documents_and_back_is_the_same_batch():
+def test_a_row_is_a_document_with_its_columns_as_metadata():
     documents = list(documents_of(BATCH))
     assert [d.id for d in documents] == ["a", "b", "c"]
     assert documents[0].metadata == {"language": "en", "words_n": 2}
-    assert batch_of(documents, BATCH.schema).equals(BATCH)
-    assert batch_of([], BATCH.schema).schema == BATCH.schema
 
 
 def test_a_datatrove_filter_decides_as_a_gate():
