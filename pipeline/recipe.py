@@ -17,7 +17,7 @@ from gristmill.pipeline.run.store import Store
 
 STAGES = "gristmill.stages"
 
-# (config section, "module:Class" in STAGES) in the order in which a document meets them. Where `enabled` is false, one is
+# (config section, "module:Class" in STAGES) in the order in which a document meets them; one that is not `enabled` is
 # left out.
 STANDARD: tuple[tuple[str, str], ...] = (
     ("input", "ingest:Ingest"),
