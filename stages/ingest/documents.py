@@ -11,7 +11,7 @@ from gristmill.stages.ingest.page.http import BodyTooLarge, charset_of, mime_of,
 from gristmill.stages.ingest.page.parse import Page
 from gristmill.stages.ingest.page.read import TooNested, read_page
 from gristmill.stages.ingest.page.sandbox import Crashed, TimedOut
-from gristmill.stages.ingest.rows import Document, clean
+from gristmill.stages.ingest.rows import UNDECODABLE_FRAC, Document, clean
 
 HTML = ("text/html", "application/xhtml+xml")
 _SNIFFED = (
@@ -30,7 +30,6 @@ _UNREADABLE: dict[type[Exception], str] = {
     TimedOut: "timed_out",
     Crashed: "parser_crashed",
 }
-UNDECODABLE_FRAC = 0.1  # replaced characters and NULs beyond which there is no text
 NUL_CHARS = 4096  # in which NULs are counted: what is no text has them from its beginning on
 
 

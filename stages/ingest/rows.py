@@ -17,6 +17,7 @@ DOCUMENT: dict[str, pl.DataType | type[pl.DataType]] = {
     "http_status": pl.Int64, "license_declared": pl.String, "license_links": _LINKS, "rights_text": pl.String,
     "opt_out_signals": pl.List(pl.String),
 }  # fmt: skip
+UNDECODABLE_FRAC = 0.1  # replaced characters and NULs beyond which there is no text
 WRITES = tuple(name for name in DOCUMENT if name != "doc_id")
 _REJECTED = {"record": pl.Int64, "record_id": pl.String, "url": pl.String, "rule": pl.String, "record_bytes": pl.Int64}
 
@@ -80,8 +81,12 @@ def _series(name: str, kind: pl.DataType | type[pl.DataType], values: tuple) -> 
 
 
 def clean(text: str | None) -> str | None:
-    """Without NUL and lone surrogates, which no UTF-8 column holds."""
-    if text is None or (text.isascii() and "\0" not in text):
+    """Lines end in LF alone; without NUL and lone surrogates, which no UTF-8 column holds."""
+    if text is None:
+        return text
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if text.isascii() and "\0" not in text:
         return text
     text = text.replace("\0", "")
     try:

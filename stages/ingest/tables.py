@@ -9,9 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gristmill.stages.ingest.archive.members import Codec, Fault, pieces
+from gristmill.stages.ingest.arrow_values import values_of
 from gristmill.stages.ingest.files.open import File, Stream
 from gristmill.stages.ingest.page.evidence import Evidence
-from gristmill.stages.ingest.rows import Document, Rows, clean
+from gristmill.stages.ingest.rows import UNDECODABLE_FRAC, Document, Rows, clean
 
 BATCH_ROWS = 4096
 
@@ -35,7 +36,8 @@ def read_parquet(file: File, start: int, end: int, fields: Fields, text_bytes: i
         rows.reject("empty_file", 0, None, None, 0)
         return
     try:
-        table = pq.ParquetFile(Stream(file))  # type: ignore[arg-type]
+        # INT96 has the range of microseconds; as nanoseconds the year 9999 would wrap around
+        table = pq.ParquetFile(Stream(file), coerce_int96_timestamp_unit="us")  # type: ignore[arg-type]
     except (pa.ArrowException, OSError, ValueError):
         if start == 0:
             rows.reject("not_a_parquet_file", 0, None, None, file.size)
@@ -66,8 +68,9 @@ def _read_group(
     at, total = first_row, table.metadata.row_group(i).num_rows
     try:
         for batch in table.iter_batches(BATCH_ROWS, row_groups=[i], columns=wanted):
-            for row in batch.to_pylist():
-                _add(row, at, 0, fields, text_bytes, 0, rows)
+            columns = [values_of(column) for column in batch.columns]
+            for values in zip(*columns, strict=True):
+                _add(dict(zip(batch.schema.names, values, strict=True)), at, 0, fields, text_bytes, 0, rows)
                 at += 1
     except (pa.ArrowException, OSError, ValueError):
         for row in range(at, first_row + total):  # the pages that cannot be read are these rows
@@ -165,10 +168,14 @@ def _add(
         return clean(value.decode("utf-8", "replace")) if isinstance(value, bytes) else str(value)
 
     text, record_id, url = row.get(fields.text), string(fields.id), string(fields.url)
-    text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    was_bytes = isinstance(text, bytes)
+    text = text.decode("utf-8", "replace") if was_bytes else text
     text = clean(text) if isinstance(text, str) else None
     if not text or text.isspace():
         rows.reject("no_text", at, record_id, url, size)
+        return
+    if was_bytes and text.count("\ufffd") > UNDECODABLE_FRAC * len(text):
+        rows.reject("undecodable", at, record_id, url, max(size, len(text)))
         return
     if len(text) > text_bytes:
         rows.reject("too_large", at, record_id, url, max(size, len(text)))
