@@ -1,6 +1,9 @@
 """Single values of tabular inputs that cannot be read: they cost themselves or their row, never their neighbours."""
 
+import bz2
+import gzip
 import json
+import lzma
 import os
 import subprocess
 import sys
@@ -10,7 +13,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 
+from gristmill.pipeline.contract.errors import InputError
 from gristmill.stages.ingest import Ingest
 from gristmill.stages.ingest.arrow_values import values_of
 from gristmill.stages.signals import Signals
@@ -134,3 +139,101 @@ def warc_record(kind: str, content_type: str, block: bytes) -> bytes:
         f"Content-Type: {content_type}\r\nContent-Length: {len(block)}\r\n\r\n"
     )
     return head.encode() + block + b"\r\n\r\n"
+
+
+# compression
+
+LINES = b"".join(json.dumps({"text": f"Line number {i}.", "id": i}).encode() + b"\n" for i in range(300))
+TEXTS = [f"Line number {i}." for i in range(300)]
+PACKED = {
+    "xz": lzma.compress(LINES),
+    "xz streams, padded": lzma.compress(LINES[: len(LINES) // 2]) + bytes(8) + lzma.compress(LINES[len(LINES) // 2 :]),
+    "bz2": bz2.compress(LINES),
+    "bz2 streams": bz2.compress(LINES[:99]) + bz2.compress(LINES[99:]) + bz2.compress(b""),
+    "gzip members": gzip.compress(LINES[:99]) + gzip.compress(LINES[99:]),
+    "zst frames": zstandard.compress(LINES[:99]) + zstandard.compress(LINES[99:]),
+}
+
+
+def zstd_window(log: int) -> bytes:
+    parameters = zstandard.ZstdCompressionParameters.from_level(3, window_log=log, enable_ldm=log > 27)
+    writer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    return writer.compress(LINES) + writer.flush()
+
+
+@pytest.mark.parametrize("packed", PACKED.values(), ids=PACKED)
+@pytest.mark.parametrize("part_bytes", [1 << 26, 700])
+def test_compressed_lines_are_read_whole_in_any_cut(tmp_path, packed, part_bytes):
+    (tmp_path / "x.jsonl.xz").write_bytes(packed)
+    documents, rejected = read(tmp_path / "x.jsonl.xz", part_bytes=part_bytes)
+    assert (documents["text"].to_list(), rejected) == (TEXTS, [])
+
+
+@pytest.mark.parametrize("log", [27, 28, 30, 31])
+def test_zstd_window_of_any_size_is_read(tmp_path, log):
+    (tmp_path / "x.jsonl.zst").write_bytes(zstd_window(log))
+    assert read(tmp_path / "x.jsonl.zst")[0]["text"].to_list() == TEXTS
+
+
+@pytest.mark.parametrize("packed", [lzma.compress(LINES), bz2.compress(LINES)])
+def test_truncated_lines_give_what_is_left(tmp_path, packed):
+    (tmp_path / "x.jsonl.xz").write_bytes(packed[:-8])
+    documents, rejected = read(tmp_path / "x.jsonl.xz")
+    assert rejected == ["truncated"]
+    assert documents["text"].to_list() == TEXTS[: documents.height]
+
+
+def test_archives_in_xz_and_bzip2_are_read(tmp_path):
+    record = warc_record("conversion", "text/plain", b"A text.")
+    for name, packed in (("a.wet.xz", lzma.compress(record * 3)), ("b.wet.bz2", bz2.compress(record * 3))):
+        (tmp_path / name).write_bytes(packed)
+        documents, rejected = read(tmp_path / name)
+        assert (documents.height, rejected) == (3, [])
+
+
+@pytest.mark.parametrize(
+    ("name", "head"),
+    [
+        ("x.jsonl.zip", b"PK\x03\x04\x14\0\0\0"), ("x.jsonl.7z", b"7z\xbc\xaf\x27\x1c\0\x04"),
+        ("x.jsonl", b"PK\x03\x04\x14\0"),
+        ("x.jsonl.Z", b"\x1f\x9d\x90{"),
+        ("x.jsonl.lzma", lzma.compress(LINES, lzma.FORMAT_ALONE)),
+        ("x.jsonl.br", b"\x1b\x0e\x00\xf8\n\n\n"),
+        ("x.json.tar", b"x.jsonl".ljust(257, b"\0") + b"ustar\x0000"),
+        ("x.jsonl.sz", b"\xff\x06\0\0sNaPpY"), ("x.warc.zip", b"PK\x03\x04\x14\0\0\0"),
+    ],
+)  # fmt: skip
+def test_compression_that_is_not_read_is_one_refusal_by_name(tmp_path, name, head):
+    (tmp_path / name).write_bytes(head + b"\x81\n\x82\n" * 50)
+    documents, rejected = read(tmp_path / name)
+    assert (documents.height, rejected) == (0, ["unknown_compression"])
+
+
+# names
+
+
+def test_path_with_wildcard_characters_that_exists_is_that_path(tmp_path):
+    for name in ("part[1].jsonl", "what?.jsonl", "star*.jsonl", "f[1]/a.jsonl", "f[1]/b.jsonl", "f1/c.jsonl"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(json.dumps({"text": name}) + "\n")
+    for pattern, expected in (
+        ("part[1].jsonl", ["part[1].jsonl"]),
+        ("what?.jsonl", ["what?.jsonl"]),
+        ("star*.jsonl", ["star*.jsonl"]),
+        ("part[[]1].jsonl", ["part[1].jsonl"]),
+        ("f[1]/a.jsonl", ["f[1]/a.jsonl"]),
+        ("f[1]/*.jsonl", ["f[1]/a.jsonl", "f[1]/b.jsonl"]),
+        ("f[2]/../f1/*.jsonl", []),
+        ("f?/c.jsonl", ["f1/c.jsonl"]),
+    ):
+        if expected:
+            assert read(tmp_path / pattern)[0]["text"].to_list() == expected
+        else:
+            with pytest.raises(InputError, match="no file matches"):
+                read(tmp_path / pattern)
+
+
+def test_list_of_paths_with_a_byte_order_mark_and_brackets(tmp_path):
+    (tmp_path / "part[1].jsonl").write_text('{"text": "x"}\n')
+    (tmp_path / "all[1].paths").write_bytes(b"\xef\xbb\xbfpart[1].jsonl\r\n")
+    assert read(tmp_path / "all[1].paths")[0].height == 1

@@ -1,7 +1,7 @@
 """Arrow columns as lists of Python values in which one that has no Python form costs itself, never its neighbours.
 
-A string that is no UTF-8 comes as its bytes; dates and times become ISO 8601 text without a time zone database, and null
-outside the years 1 to 9999.
+A string that is no UTF-8 comes as its bytes; dates and times become ISO 8601 text, without a time zone database, and
+null outside the years 1 to 9999.
 """
 
 from collections.abc import Callable

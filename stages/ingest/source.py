@@ -77,7 +77,7 @@ class Ingest(Source):
     rules: ClassVar[tuple[str, ...]] = (
         "not_a_response", "revisit", "bad_status", "not_html", "empty_body", "undecodable", "no_text", "too_large",
         "too_nested", "timed_out", "parser_crashed", "broken_record", "truncated", "broken_line", "empty_file",
-        "not_an_archive", "not_a_parquet_file", "no_text_column",
+        "not_an_archive", "unknown_compression", "not_a_parquet_file", "no_text_column",
     )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -112,7 +112,10 @@ class Ingest(Source):
             rows.reject("empty_file", 0, None, None, 0)
             return
         kind, codec, grammar = kind_of(file, part.name, self.format)
-        if kind == "parquet":
+        if kind == "unknown_compression":
+            if part.start == 0:
+                rows.reject("unknown_compression", 0, None, None, file.size)
+        elif kind == "parquet":
             read_parquet(file, part.start, part.end, self._fields(), self.body_bytes, rows)
         elif kind == "jsonl":
             read_jsonl(file, codec, part.start, part.end, self._fields(), self.body_bytes, rows)

@@ -1,8 +1,11 @@
-"""Compressed members (gzip, zstd, lz4) as bounded pieces of inflated bytes that know where their member began.
+"""Compressed members (gzip, zstd, lz4, xz, bzip2) as bounded pieces of inflated bytes that know their member.
 
 A bomb costs no memory, because output comes in pieces; a fault keeps what inflated before it.
 """
 
+import bz2
+import lzma
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +25,7 @@ FIRST_BYTES = 1 << 16  # often the first records are all that is asked for
 STEP_BYTES = 1 << 14  # compressed bytes per call: about one record of Common Crawl
 PIECE_BYTES = 1 << 20  # upper bound of one inflated piece
 SALVAGE_BYTES = 32
+WINDOW_BYTES = 1 << 31  # zstd's ZSTD_WINDOWLOG_MAX; as much may an xz dictionary take (xz -9: 64 MiB)
 SKIPPABLE = tuple(bytes((0x50 + i, 0x2A, 0x4D, 0x18)) for i in range(16))  # frames without content (zstd, lz4)
 
 
@@ -68,6 +72,18 @@ class Inflater(Protocol):
     def take(self, data: memoryview | bytes) -> bytes: ...
 
 
+class BoundedDecompressor(Protocol):
+    """The interface of Python's bz2 and lzma, and of lz4."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes | None: ...
+    def decompress(self, data: bytes, max_length: int = -1, /) -> bytes: ...
+
+
 class _Gzip:
     def __init__(self) -> None:
         self._inner = gzlib.decompressobj(31)
@@ -80,9 +96,9 @@ class _Gzip:
         return out
 
 
-class _Lz4:
-    def __init__(self) -> None:
-        self._inner = lz4.frame.LZ4FrameDecompressor()
+class _Bounded:
+    def __init__(self, fresh: Callable[[], BoundedDecompressor]) -> None:
+        self._inner = fresh()
         self.eof: bool = False
         self.pending, self.unused = False, 0
 
@@ -95,11 +111,13 @@ class _Lz4:
 
 
 class _Zstd:
-    """zstandard bounds no output, but 1 KB of input gives at most 32 MB (blocks of 128 KB in 4 bytes)."""
+    """Windows as large as the format knows (2^31, what --long=31 writes); their memory is touched as far as they fill.
+
+    zstandard bounds no output, but 1 KB of input gives at most 32 MB (blocks of 128 KB in 4 bytes)."""
 
     def __init__(self, dictionary: bytes | None = None) -> None:
         loaded = zstandard.ZstdCompressionDict(dictionary) if dictionary else None
-        self._inner = zstandard.ZstdDecompressor(dict_data=loaded, max_window_size=1 << 27).decompressobj()
+        self._inner = zstandard.ZstdDecompressor(dict_data=loaded, max_window_size=WINDOW_BYTES).decompressobj()
         self.eof, self.pending, self.unused = False, False, 0
 
     def take(self, data: memoryview | bytes) -> bytes:
@@ -119,19 +137,27 @@ class Codec:
 
 GZIP = Codec(b"\x1f\x8b\x08", STEP_BYTES, _Gzip)
 ZSTD = Codec(b"\x28\xb5\x2f\xfd", 1 << 10, _Zstd)
-LZ4 = Codec(b"\x04\x22\x4d\x18", STEP_BYTES, _Lz4)
-CODECS = (GZIP, ZSTD, LZ4)
-CODEC_NAMES = {"gz": GZIP, "zst": ZSTD, "zstd": ZSTD, "lz4": LZ4}
-# lz4.frame raises RuntimeError; igzip's error is its own
-ERRORS: tuple[type[Exception], ...] = (zlib.error, gzlib.error, zstandard.ZstdError, RuntimeError, EOFError)  # type: ignore
+LZ4 = Codec(b"\x04\x22\x4d\x18", STEP_BYTES, partial(_Bounded, lz4.frame.LZ4FrameDecompressor))  # type: ignore
+XZ = Codec(
+    b"\xfd7zXZ\0", STEP_BYTES, partial(_Bounded, partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, memlimit=WINDOW_BYTES))
+)
+BZIP2 = Codec(b"BZh", STEP_BYTES, partial(_Bounded, bz2.BZ2Decompressor))
+CODECS = (GZIP, ZSTD, LZ4, XZ)
+CODEC_NAMES = {"gz": GZIP, "zst": ZSTD, "zstd": ZSTD, "lz4": LZ4, "xz": XZ, "bz2": BZIP2}
+_BZIP2_HEAD = re.compile(rb"BZh[1-9](?:1AY&SY|\x17\x72\x45\x38\x50\x90)")  # a block, or the end of an empty stream
+# lz4.frame raises RuntimeError, bz2 OSError; igzip's error is its own
+_OF_GZIP: tuple[type[Exception], ...] = (zlib.error, gzlib.error)  # type: ignore
+ERRORS = (*_OF_GZIP, zstandard.ZstdError, lzma.LZMAError, RuntimeError, EOFError, OSError)
 
 
 def codec_of(file: RandomAccess) -> Codec | None:
     """By the first bytes; None: not compressed. A leading skippable frame may hold a zstd WARC's dictionary."""
-    head = file.read_at(0, 8)
+    head = file.read_at(0, 10)
     for codec in CODECS:
         if head.startswith(codec.magic):
             return codec
+    if _BZIP2_HEAD.match(head):
+        return BZIP2
     if head[:4] not in SKIPPABLE:
         return None
     size = int.from_bytes(head[4:8], "little")
@@ -171,6 +197,9 @@ def _inflated_pieces(file: RandomAccess, codec: Codec, start: int) -> Iterator[P
         if codec is not GZIP and bytes(held[at : at + 4]) in SKIPPABLE:
             base += at + 8 + int.from_bytes(held[at + 4 : at + 8], "little")
             held, at = memoryview(b""), 0
+            continue
+        if codec is XZ and bytes(held[at : at + 4]) == b"\0\0\0\0":  # stream padding: .xz format, 2.2
+            at += 4
             continue
         member, first, inflater, given = base + at, True, codec.inflater(), 0
         fed = member

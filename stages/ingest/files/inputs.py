@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from glob import glob
+from glob import escape, glob
 from hashlib import blake2b
 from itertools import pairwise
 from pathlib import PurePosixPath
@@ -21,7 +21,7 @@ from gristmill.stages.ingest.files.retry import Retry, patiently
 _MAGIC = re.compile(r"[*?\[]")
 _LIST = re.compile(r"\.paths(?:\.gz)?$")
 _SPLIT = re.compile(
-    r"\.(?:warc|wet|wat|arc|warcs)(?:\.gz|\.zst|\.lz4)?$|\.parquet$|\.(?:jsonl|ndjson|json)(?:\.gz|\.zst|\.lz4)?$|\.zst[dr]?$"
+    r"\.(?:warc|wet|wat|arc|warcs)(?:\.gz|\.zst|\.lz4|\.xz|\.bz2)?$|\.parquet$|\.(?:jsonl|ndjson|json)(?:\.gz|\.zst|\.lz4|\.xz|\.bz2)?$|\.zst[dr]?$"
 )
 _PLAIN = re.compile(r"\.(?:warc|wet|wat|arc)$")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -59,9 +59,10 @@ def inputs_of(paths: tuple[str, ...], paths_base: str | None, retry: Retry) -> l
 
 
 def _expanded(pattern: str, paths_base: str | None, retry: Retry) -> Iterator[Input]:
-    if _LIST.search(pattern) and not _MAGIC.search(pattern):
+    is_glob = _MAGIC.search(pattern) is not None and not _is_one_file(pattern, retry)
+    if _LIST.search(pattern) and not is_glob:
         yield from _listed(pattern, paths_base, retry)
-    elif _MAGIC.search(pattern) and not (is_url(pattern) and "?" in pattern and "*" not in pattern):
+    elif is_glob:
         yield from _globbed(pattern, retry)
     elif is_url(pattern):
         yield from _opened(Input(pattern, PurePosixPath(pattern.partition("?")[0]).name), retry)
@@ -73,15 +74,40 @@ def _expanded(pattern: str, paths_base: str | None, retry: Retry) -> Iterator[In
         yield from _opened(Input(pattern, os.path.basename(pattern)), retry)
 
 
+def _is_one_file(pattern: str, retry: Retry) -> bool:
+    """A path with brackets, or a URL with a query, that names one thing: what exists is no pattern."""
+    if not is_url(pattern):
+        return os.path.exists(pattern)
+    if "*" in pattern:
+        return False
+    if "[" not in pattern:
+        return True
+    fs, inner = filesystem_of(pattern)
+    return patiently(lambda: bool(fs.exists(inner)), pattern, retry)
+
+
+def _folder_before_wildcards(pattern: str) -> str:
+    """The longest beginning of whole folders without a wildcard; what exists is no pattern."""
+    folder, rest = "", pattern
+    while "/" in rest:
+        name, _, behind = rest.partition("/")
+        longer = f"{folder}{name}/"
+        if _MAGIC.search(name) and (is_url(pattern) or not os.path.isdir(longer)):
+            break
+        folder, rest = longer, behind
+    return folder.removesuffix("/")
+
+
 def _globbed(pattern: str, retry: Retry) -> Iterator[Input]:
     """Names are relative to the folder before the first wildcard."""
-    prefix = pattern[: _MAGIC.search(pattern).start()].rpartition("/")[0]  # type: ignore[union-attr]
+    prefix = _folder_before_wildcards(pattern)
     if is_url(pattern):
         fs, inner = filesystem_of(pattern)
         matches = [fs.unstrip_protocol(str(p)) for p in patiently(lambda: fs.glob(inner), pattern, retry)]
         root = fs.unstrip_protocol(filesystem_of(prefix)[1])
     else:
-        matches = [p for p in glob(pattern, recursive=True, include_hidden=False) if os.path.isfile(p)]
+        literal = escape(prefix) + pattern[len(prefix) :]
+        matches = [p for p in glob(literal, recursive=True, include_hidden=False) if os.path.isfile(p)]
         root = prefix
     if not matches:
         raise InputError(f"no file matches {pattern}; check input.paths")
@@ -96,7 +122,7 @@ def _listed(pattern: str, paths_base: str | None, retry: Retry) -> Iterator[Inpu
         raise InputError(f"list of paths {pattern} does not exist; check input.paths")
     data = read_whole(pattern, retry)
     try:
-        text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8")
+        text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8-sig")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise InputError(f"list of paths {pattern} cannot be read: {error}") from error
     lines = [line.strip() for line in text.split("\n") if line.strip()]

@@ -1,6 +1,5 @@
 """Damage costs the record it hits: every bit of small archives, the middle of solid ones, the first bytes of a file."""
 
-import bz2
 import gzip
 import json
 import random
@@ -148,12 +147,6 @@ def test_compressed_lines_cut_anywhere_are_read_exactly_once_and_shared_out(tmp_
         left, right = read(path, 0, cut), read(path, cut)
         assert pl.concat([left[0], right[0]]).equals(whole[0]), cut
         assert pl.concat([left[1], right[1]]).equals(whole[1]), cut
-
-
-def test_compression_that_is_not_read_is_said(tmp_path):
-    path = tmp_path / "a.warc.bz2"
-    path.write_bytes(bz2.compress(b"".join(RECORDS)))
-    assert read(path)[1]["rule"].to_list() == ["not_an_archive"]
 
 
 # The files of web/: each fate, by its rule, in records and bytes.
