@@ -1,6 +1,8 @@
 """Bytes to text in the order of the WHATWG: byte order mark, HTTP header, meta, then a detector; who won is recorded.
 
-A declaration that cannot decode the bytes loses to valid UTF-8 or the detector, and the record says so.
+A declaration that cannot decode the bytes loses to valid UTF-8 or the detector, and the record says so. Bytes that are
+UTF-8 are UTF-8 whatever single-byte encoding or UTF-16 a label names: those decode anything, so that they do proves
+nothing (docs/decisions/charset.md).
 """
 
 import codecs
@@ -9,23 +11,35 @@ from dataclasses import dataclass
 
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
-PRESCAN_BYTES = 1024  # WHATWG HTML, 13.2.3.2
+from gristmill.stages.ingest.encodings import decoded_as
+from gristmill.stages.ingest.prescan import meta_label
+
 DETECT_BYTES = 1 << 17
 BAD_FRAC = 0.01  # replaced characters beyond which a declaration is taken for false
+# A text in an East Asian encoding may be valid UTF-8 by chance while it is short: 8 characters of 2 bytes, less than
+# one in 10^5 (a fifth of GBK's are pairs of UTF-8); this many bytes beyond the characters are no chance.
+SURE_BYTES = 16
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_BE, "utf-16be"), (codecs.BOM_UTF16_LE, "utf-16le"))
-_META = re.compile(rb"<meta[^>]{0,400}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.\-]+)", re.I)
-_XML = re.compile(rb"^\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z0-9_:.\-]+)", re.I)
-_COMMENT = re.compile(rb"<!--.*?(?:-->|$)", re.S)
 _ESCAPE = re.compile(rb"\x1b\$[@B]")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 _C1 = re.compile(rb"[\x80-\x9f]")
 _LATIN2_LETTERS = re.compile(rb"[\xa6\xa9\xab\xae\xb1\xb6\xb9\xbb\xbe]")  # S s T t Z z with marks, a with ogonek
 # Detected far more often than the web uses them (each under 0.01% of sites); Western text looks the same.
 _RARE = frozenset(f"iso-8859-{n}" for n in (3, 4, 10, 13, 14, 15))
-# WHATWG's name -> Python's decoder, where Python knows it by another name or the WHATWG decodes a superset
-_PYTHON = {
-    "windows-874": "cp874", "gbk": "gb18030", "shift_jis": "cp932", "euc-kr": "cp949", "big5": "big5hkscs",
-    "x-mac-cyrillic": "mac_cyrillic", "macintosh": "mac_roman", "ibm866": "cp866", "iso-2022-jp": "iso2022_jp",
+_EAST_ASIAN = frozenset(
+    ("gbk", "gb18030", "big5", "euc-jp", "iso-2022-jp", "shift_jis", "euc-kr", "hz-gb-2312", "iso-2022-kr")
+)
+# Labels that resiliparse does not know, or gives to another encoding than the WHATWG
+_LABELS = {
+    "x-mac-cyrillic": "x-mac-cyrillic", "x-mac-ukrainian": "x-mac-cyrillic",
+    "csiso88598i": "iso-8859-8-i", "iso-8859-8-i": "iso-8859-8-i", "logical": "iso-8859-8-i",
+    # private use characters by the WHATWG, meant for scripts that read bytes; no text
+    "x-user-defined": "windows-1252",
+    # the WHATWG refuses these for what scripts could be smuggled in; they are text, and Python reads them
+    "hz-gb-2312": "hz-gb-2312", "csiso2022kr": "iso-2022-kr", "iso-2022-kr": "iso-2022-kr",
+    "unicode": "utf-16le", "csunicode": "utf-16le", "ucs-2": "utf-16le", "iso-10646-ucs-2": "utf-16le",
+    "unicodefeff": "utf-16le", "unicodefffe": "utf-16be",
+    "unicode11utf8": "utf-8", "unicode20utf8": "utf-8", "x-unicode20utf8": "utf-8",
 }  # fmt: skip
 # resiliparse answers with Python's names
 _WHATWG = {
@@ -57,18 +71,31 @@ def decode(body: bytes, declared: str | None, source: str = "http", prescan: boo
         if body.startswith(bom):
             return _decoded(body[len(bom) :], name, "bom")
     best: Decoded | None = None
-    for label, who in ((declared, source), (_meta_label(body) if prescan else None, "meta")):
+    utf8: Decoded | None = None
+    for label, who in ((declared, source), (meta_label(body, _is_known) if prescan else None, "meta")):
         name = whatwg_name(label) if label else None
         if name is None:
             continue
-        if who == "meta":  # the meta was read as ASCII
-            name = {"utf-16le": "utf-8", "utf-16be": "utf-8", "x-user-defined": "windows-1252"}.get(name, name)
+        if who == "meta" and name in ("utf-16le", "utf-16be"):  # the meta was read as ASCII
+            name = "utf-8"
+        if name != "utf-8":
+            utf8 = utf8 or _decoded(body, "utf-8", "detector")
+            if _is_utf8(utf8, body, name):
+                return utf8
         decoded = _decoded(body, name, who)
         if decoded.bad_frac <= BAD_FRAC:
             return decoded
         best = best if best is not None and best.bad_frac <= decoded.bad_frac else decoded
     detected = _detected(body)
     return best if best is not None and best.bad_frac <= detected.bad_frac else detected
+
+
+def _is_utf8(utf8: Decoded, body: bytes, name: str) -> bool:
+    """Whether `body` is UTF-8, though a label says `name`."""
+    if utf8.bad_frac or (name in ("utf-16le", "utf-16be") and b"\0" in body[:1024]):
+        return False
+    beyond = len(body) - len(utf8.text)
+    return beyond >= (SURE_BYTES if name in _EAST_ASIAN else 0 if name.startswith("utf-16") else 1)
 
 
 def _detected(body: bytes) -> Decoded:
@@ -98,10 +125,14 @@ def _detected(body: bytes) -> Decoded:
 def whatwg_name(label: str) -> str | None:
     """The WHATWG's name of an encoding label; None where it knows none (EBCDIC, UTF-7, typing errors)."""
     label = label.strip().lower()
-    if label in ("x-mac-cyrillic", "x-user-defined"):
-        return label
+    if label in _LABELS:
+        return _LABELS[label]
     python = map_encoding_to_html5(label, fallback_utf8=False) if label.isascii() else None
     return _named(python) if python else None
+
+
+def _is_known(label: str) -> bool:
+    return whatwg_name(label) is not None
 
 
 def _named(python: str) -> str:
@@ -113,20 +144,12 @@ def _named(python: str) -> str:
     return python.replace("iso8859-", "iso-8859-").replace("_", "-") if python != "shift_jis" else python
 
 
-def _meta_label(body: bytes) -> str | None:
-    head = body[:PRESCAN_BYTES]
-    if b"<!--" in head:
-        head = _COMMENT.sub(b"", head)
-    found = _META.search(head) or _XML.match(head)
-    return found.group(1).decode("ascii") if found else None
-
-
 def _decoded(body: bytes, name: str, source: str) -> Decoded:
-    python = _PYTHON.get(name, name)
+    if name != "utf-8":
+        text = decoded_as(body, name)
+        return Decoded(text, name, source, text.count("\ufffd") / max(len(text), 1))
     try:
-        return Decoded(body.decode(python), name, source, 0.0, body if name == "utf-8" else None)
+        return Decoded(body.decode("utf-8"), name, source, 0.0, body)
     except UnicodeDecodeError:
-        text = body.decode(python, "replace")
-    except LookupError:
-        name, text = "utf-8", body.decode("utf-8", "replace")
-    return Decoded(text, name, source, text.count("�") / len(text))
+        text = body.decode("utf-8", "replace")
+        return Decoded(text, name, source, text.count("\ufffd") / len(text))
