@@ -54,6 +54,8 @@ def packing_of(head: bytes, name: str) -> str | None:
     `head`: the file's first bytes, 262 or more.
     """
     for packing, magic, at in _PACKINGS:
+        if packing == "zip" and name.endswith(".wacz"):  # one that could not be opened
+            continue
         if head[at : at + len(magic)] == magic:
             return packing
     # brotli has no magic number: its bytes are no text, and the name says what they are

@@ -70,7 +70,7 @@ class Ingest(Source):
     language_column: str = "language"
 
     name: ClassVar[str] = "ingest"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     writes: ClassVar[tuple[str, ...]] = WRITES
     # Where the input lies and how it is fetched and cut; what matters of them is in each part's own identity.
     outside_identity: ClassVar[tuple[str, ...]] = ("paths", "paths_base", "part_bytes", "retries", "retry_s")

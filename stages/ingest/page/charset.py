@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
-from gristmill.stages.ingest.encodings import decoded_as
-from gristmill.stages.ingest.prescan import meta_label
+from gristmill.stages.ingest.page.encodings import decoded_as
+from gristmill.stages.ingest.page.prescan import meta_label
 
 DETECT_BYTES = 1 << 17
 BAD_FRAC = 0.01  # replaced characters beyond which a declaration is taken for false

@@ -5,9 +5,9 @@ from hashlib import blake2b
 import pytest
 from webencodings.labels import LABELS
 
-from gristmill.stages.ingest.encodings import decoded_as
 from gristmill.stages.ingest.page.charset import decode, whatwg_name
-from gristmill.stages.ingest.prescan import meta_label
+from gristmill.stages.ingest.page.encodings import decoded_as
+from gristmill.stages.ingest.page.prescan import meta_label
 
 REFUSED = {
     "csiso2022kr": "iso-2022-kr",

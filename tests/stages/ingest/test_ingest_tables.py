@@ -16,8 +16,8 @@ import pytest
 import zstandard
 
 from gristmill.pipeline.contract.errors import InputError
-from gristmill.stages.ingest import Ingest
 from gristmill.stages.ingest.arrow_values import values_of
+from gristmill.stages.ingest.source import Ingest
 from gristmill.stages.signals import Signals
 
 GOOD, BAD = b"Die Stra\xc3\x9fe", b"Die Stra\xdfe"
@@ -89,7 +89,7 @@ def test_nanoseconds_need_no_pandas(tmp_path):
         "    def find_spec(cls, name, path=None, target=None):\n"
         "        if name.partition('.')[0] in ('pandas', 'pytz'): raise ModuleNotFoundError(name)\n"
         "sys.meta_path.insert(0, NoPandas)\n"
-        "from gristmill.stages.ingest import Ingest\n"
+        "from gristmill.stages.ingest.source import Ingest\n"
         "s = Ingest(paths=(sys.argv[1],)); print(s.run(s.parts()[0])[0]['date'].to_list())"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "x.parquet")]
