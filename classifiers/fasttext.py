@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import Annotated
 
 import numpy as np
 import polars as pl
 
 from gristmill.pipeline.contract.errors import InputError
+from gristmill.pipeline.contract.ranges import Count, Dimensions, Hundreds, Range, Seed, SomeAmount
 
 POSITIVE, NEGATIVE = "__label__reference", "__label__crawl"
 DECIMALS = 4  # stored weights are rounded, so that last-bit differences of another CPU do not show
@@ -23,15 +25,15 @@ class Training:
     the number of steps is set, not of epochs.
     """
 
-    dim: int = 16  # of the vectors; two classes need few
-    steps: int = 20_000  # lines seen in training, repeats included, within the epochs below
-    min_epochs: int = 5  # the library's default
-    max_epochs: int = 100  # a few texts seen more often teach nothing new
-    learning_rate: float = 0.5
-    word_ngrams: int = 2  # DCLM: 2
-    buckets: int = 100_000  # of the hashed word pairs
-    min_count: int = 3  # rarer words are left out of the vocabulary
-    seed: int = 0
+    dim: Dimensions = 16  # of the vectors; two classes need few
+    steps: Count = 20_000  # lines seen in training, repeats included, within the epochs below
+    min_epochs: Count = 5  # the library's default
+    max_epochs: Count = 100  # a few texts seen more often teach nothing new
+    learning_rate: SomeAmount = 0.5
+    word_ngrams: Hundreds = 2  # DCLM: 2
+    buckets: Annotated[int, Range(1, 2**31 - 1)] = 100_000  # of the hashed word pairs
+    min_count: Count = 3  # rarer words are left out of the vocabulary
+    seed: Seed = 0
 
 
 def train(positives: Sequence[str], negatives: Sequence[str], settings: Training, path: Path) -> None:

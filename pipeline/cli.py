@@ -122,6 +122,8 @@ def run(a: argparse.Namespace) -> int:
         raise ConfigError(f"--out {a.out} is a file; name a folder")
     store = Store(a.out)
     situation = survey(recipe, store, a.until)
+    for note in situation.notes:
+        print(f"gristmill: {note}", file=sys.stderr)
     dry = a.command == "plan" or a.dry_run
     changed = situation.old is not None and any(i.why and i.verdict != "skip" for i in situation.intents)
     if dry or changed:

@@ -3,12 +3,13 @@
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 from gristmill.pipeline.books.ledger import books
 from gristmill.pipeline.contract.errors import DataError, GristmillError, PlanError
 from gristmill.pipeline.contract.shapes import Source
-from gristmill.pipeline.plan.config import Recipe
+from gristmill.pipeline.plan.config import Recipe, preflight
 from gristmill.pipeline.plan.plan import Phase, Plan, load_plan, make_plan
 from gristmill.pipeline.run.executors import Engine, Job, job_for, limit_threads
 from gristmill.pipeline.run.forecast import Intent, intents
@@ -41,12 +42,18 @@ class Situation:
     intents: list[Intent]
     removed: list[str]  # part keys whose input is gone from the config
     resplit: list[str]  # part keys that only a different cutting of the same file has made obsolete
+    notes: list[str]  # what the source leaves out
 
 
 def survey(recipe: Recipe, store: Store, until: str | None) -> Situation:
     """Lists inputs, checks the steps and predicts the run. Raises for anything that must not be started."""
+    preflight(recipe)
     source = cast(Source, recipe.stages[0])
     plan = make_plan(recipe.name, recipe.digest, recipe.stages, source.parts())
+    own = store.root.resolve()
+    for part in plan.parts:
+        if "://" not in part.path and Path(part.path).resolve().is_relative_to(own):
+            raise PlanError(f"input {part.path} lies inside the run folder {store.root}; choose another --out")
     path = store.root / "plan.json"
     old = None
     if path.is_file():
@@ -65,6 +72,7 @@ def survey(recipe: Recipe, store: Store, until: str | None) -> Situation:
         intents(plan.until(until), store, old),
         sorted(p.key for p in gone if p.path not in paths),
         sorted(p.key for p in gone if p.path in paths),
+        source.notes(),
     )
 
 

@@ -94,6 +94,7 @@ def make_recipe(tree: Tree, default_name: str) -> Recipe:
     if not isinstance(name, str) or not name:
         raise ConfigError(f"name: a string; got {name!r}")
     stages: list[Stage] = []
+    sections: dict[type, str] = {cls: path for path, cls in standard()}
     resolved: Tree = {"name": name}
     for path, cls in standard():
         stage = build(cls, {**section(tree, path), **borrowed(cls, tree)}, path)
@@ -116,7 +117,8 @@ def make_recipe(tree: Tree, default_name: str) -> Recipe:
             raise ConfigError(f"engine.{key}: sections {', '.join(ENGINE_KEYS)} with that executor's options")
     if engine:
         resolved["engine"] = engine
-    return Recipe(name, tuple(stages), resolved, engine)  # pyright: ignore[reportArgumentType]
+    where = tuple(sections.get(type(stage), f"extra.{stage.name}") for stage in stages)
+    return Recipe(name, tuple(stages), resolved, engine, where)  # pyright: ignore[reportArgumentType]
 
 
 def borrowed(cls: type[Shape], tree: Tree) -> Tree:

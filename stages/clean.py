@@ -15,6 +15,7 @@ import polars as pl
 import pyarrow as pa
 
 from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.contract.ranges import Count, Whole
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Gate, Reads, first_broken
 from gristmill.pipeline.kernels.text.characters import class_table
 from gristmill.pipeline.kernels.text.cleaning import RULES, clean
@@ -36,8 +37,8 @@ class Clean(Annotator):
     unit: Literal["line", "sentence"] = "line"  # what is judged and dropped; "sentence": each sentence of a line
     # How a line has to end. "c4": . ? ! " or ', but not in an ellipsis; "any": also the full stops of every script.
     end_marks: Literal["c4", "any"] | None = "c4"
-    min_words: int | None = 3  # fewest words of a line; C4: at least 3
-    max_word_chars: int | None = 1000  # lines with a longer word go; C4's code: 1000
+    min_words: Whole | None = 3  # fewest words of a line; C4: at least 3
+    max_word_chars: Count | None = 1000  # lines with a longer word go; C4's code: 1000
     javascript: bool = True  # lines with the word javascript go
     policy: bool = True  # lines on cookies, a privacy policy or terms of use go; C4's code
     citations: bool = True  # [12], [], [edit] and [citation needed] are taken off

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from gristmill.pipeline.contract.errors import ConfigError, DataError
+from gristmill.pipeline.contract.ranges import Amount, Count, Few, Number, Seed, Share, Size, Threads, Whole
 from gristmill.pipeline.contract.samples import drawn_sample
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer, first_broken
 from gristmill.pipeline.kernels.numbers.clustering import (
@@ -40,7 +41,7 @@ class PruneRule:
     """
 
     column: str
-    min: float
+    min: Number
 
 
 @dataclass(frozen=True)
@@ -51,20 +52,20 @@ class Cluster(Reducer):
     pruning and merged id; merged clusters with size and top terms); map.json (2-D sample: x, y, cluster_id).
     """
 
-    k_init: int | None = None  # fine clusters (paper: 1000); None: by the number of documents, see fine_clusters
-    k_final: int | None = 21  # merged clusters (paper: 21); None with `distance` set
-    distance: float | None = None  # merge below this height instead (paper and Curator: 1.5, for stella's vectors)
+    k_init: Few | None = None  # fine clusters (paper: 1000); None: by the number of documents, see fine_clusters
+    k_final: Few | None = 21  # merged clusters (paper: 21); None with `distance` set
+    distance: Amount | None = None  # merge below this height instead (paper and Curator: 1.5, for stella's vectors)
     linkage: Literal["ward", "centroid", "average", "complete"] = "ward"  # paper: not said; Curator: ward
     prune: tuple[PruneRule, ...] = ()  # a cluster that breaks any of them is pruned
     prune_mean: Literal["docs", "tokens"] = "docs"  # Curator: mean over documents
-    min_tokens_frac: float | None = 0.005  # a merged cluster with a smaller share of the tokens joins its nearest
-    fit_docs: int = 100_000  # k-means is fitted on so many documents, drawn by doc_id
-    iterations: int = 20  # of k-means
-    restarts: int = 1  # of k-means; the best of them stays
-    terms: int = 12  # named per merged cluster
-    map_docs: int = 2_000  # points of the report's map
-    threads: int = 1  # of k-means; part of the identity because sums depend on it
-    seed: int = 42  # Curator's
+    min_tokens_frac: Share | None = 0.005  # a merged cluster with a smaller share of the tokens joins its nearest
+    fit_docs: Size = 100_000  # k-means is fitted on so many documents, drawn by doc_id
+    iterations: Count = 20  # of k-means
+    restarts: Count = 1  # of k-means; the best of them stays
+    terms: Whole = 12  # named per merged cluster
+    map_docs: Whole = 2_000  # points of the report's map
+    threads: Threads = 1  # of k-means; part of the identity because sums depend on it
+    seed: Seed = 42  # Curator's
 
     name: ClassVar[str] = "cluster"
     version: ClassVar[int] = 1

@@ -13,6 +13,7 @@ import polars as pl
 from gristmill.classifiers.domain import Prototypes, domain_prototypes
 from gristmill.classifiers.embedder import open_embedder
 from gristmill.pipeline.contract.errors import ConfigError, InputError
+from gristmill.pipeline.contract.ranges import Count, FilePath, Share, SomeAmount
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Reads
 from gristmill.pipeline.kernels.numbers.embedding import vectors_of
 
@@ -25,10 +26,10 @@ class Domain(Annotator):
     say little about other languages (docs/decisions/cluster.md).
     """
 
-    model: str | None = None  # path of a supervised fastText .bin; None: prototypes in the space of the embeddings
-    temperature: float = 0.1  # of the prototypes' softmax over cosine similarities (docs/decisions/cluster.md)
-    min_prob: float | None = 0.2  # below it the domain is null (domain_prob stays): most such guesses are wrong
-    max_chars: int = 2_000  # fastText reads so much of a document's beginning (NeMo Curator's classifier: 2000)
+    model: FilePath | None = None  # path of a supervised fastText .bin; None: prototypes in the space of the embeddings
+    temperature: SomeAmount = 0.1  # of the prototypes' softmax over cosine similarities (docs/decisions/cluster.md)
+    min_prob: Share | None = 0.2  # below it the domain is null (domain_prob stays): most such guesses are wrong
+    max_chars: Count = 2_000  # fastText reads so much of a document's beginning (NeMo Curator's classifier: 2000)
 
     name: ClassVar[str] = "domain"
     version: ClassVar[int] = 1

@@ -19,6 +19,7 @@ from gristmill.classifiers.embedder import (
 )
 from gristmill.classifiers.vocabulary import fit_vocabulary
 from gristmill.pipeline.contract.errors import DataError
+from gristmill.pipeline.contract.ranges import Count, Dimensions, Seed, Size, SomeShare, Threads
 from gristmill.pipeline.contract.samples import drawn_sample
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Reducer
 from gristmill.pipeline.kernels.numbers.embedding import vectors_to_series
@@ -34,19 +35,21 @@ class EmbedModel(Reducer):
 
     model: str = TFIDF_SVD  # or a sentence-transformers id or folder (CLIMB: NovaSearch/stella_en_400M_v5)
     revision: str | None = None  # commit of a published model; name one, or a later run may read another model
-    dims: int = 128  # of tfidf-svd; NMI on 20 labelled domains: 64 .81, 128 .82, 256 .83 (docs/decisions/cluster.md)
-    sample_docs: int = 20_000  # fitted on so many documents, drawn by doc_id
-    max_terms: int = 50_000  # vocabulary
-    min_df: int = 2  # a term stands in at least so many sampled documents
-    max_df_frac: float = 0.4  # and in at most this share of them, and of those of every common language
-    max_chars: int = 8_000  # of a document's beginning
-    max_tokens: int = 512  # of a transformer's input (NeMo Curator's CLIMB recipe: 512)
-    block_rows: int = 1  # transformer rows per call; more is faster on a GPU (docs/decisions/cluster.md)
+    dims: Dimensions = (
+        128  # of tfidf-svd; NMI on 20 labelled domains: 64 .81, 128 .82, 256 .83 (docs/decisions/cluster.md)
+    )
+    sample_docs: Size = 20_000  # fitted on so many documents, drawn by doc_id
+    max_terms: Size = 50_000  # vocabulary
+    min_df: Count = 2  # a term stands in at least so many sampled documents
+    max_df_frac: SomeShare = 0.4  # and in at most this share of them, and of those of every common language
+    max_chars: Count = 8_000  # of a document's beginning
+    max_tokens: Count = 512  # of a transformer's input (NeMo Curator's CLIMB recipe: 512)
+    block_rows: Size = 1  # transformer rows per call; more is faster on a GPU (docs/decisions/cluster.md)
     device: str = "cpu"  # of a transformer
     trust_remote_code: bool = False  # stella needs it
-    term_docs: int = 5_000  # sampled documents whose term counts are kept for the top terms of clusters
-    threads: int = 1  # of the linear algebra; part of the identity because sums depend on it
-    seed: int = 0  # of the randomized SVD
+    term_docs: Count = 5_000  # sampled documents whose term counts are kept for the top terms of clusters
+    threads: Threads = 1  # of the linear algebra; part of the identity because sums depend on it
+    seed: Seed = 0  # of the randomized SVD
 
     name: ClassVar[str] = "embed.model"
     version: ClassVar[int] = 1

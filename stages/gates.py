@@ -11,6 +11,7 @@ from typing import ClassVar
 import polars as pl
 
 from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.contract.ranges import Amount, FilePath, Share, Whole
 from gristmill.pipeline.contract.shapes import Gate, Reads, first_broken
 from gristmill.stages.language.stop_words import SHORT_CODES
 from gristmill.stages.language.thresholds import LANGUAGES, LanguageThresholds, read_languages
@@ -93,68 +94,68 @@ class Gates(Gate):
     presets: tuple[str, ...] = ("gopher", "c4", "fineweb")
 
     # All presets: a text without a line that is not blank.
-    min_lines: int | None = 1
+    min_lines: Whole | None = 1
 
     # Gopher (arXiv:2112.11446, A1.1), quality.
-    min_words: int | None = 50
-    max_words: int | None = 100_000
-    min_mean_word_len: float | None = 3
-    max_mean_word_len: float | None = 10
-    max_hash_ratio: float | None = 0.1  # per word
-    max_ellipsis_ratio: float | None = 0.1  # per word
-    max_bullet_lines_frac: float | None = 0.9
-    max_ellipsis_lines_frac: float | None = 0.3
-    min_alpha_words_frac: float | None = 0.8
-    min_stop_words: int | None = 2  # different ones, in lower case; languages without a list are not judged
+    min_words: Whole | None = 50
+    max_words: Whole | None = 100_000
+    min_mean_word_len: Amount | None = 3
+    max_mean_word_len: Amount | None = 10
+    max_hash_ratio: Amount | None = 0.1  # per word
+    max_ellipsis_ratio: Amount | None = 0.1  # per word
+    max_bullet_lines_frac: Share | None = 0.9
+    max_ellipsis_lines_frac: Share | None = 0.3
+    min_alpha_words_frac: Share | None = 0.8
+    min_stop_words: Whole | None = 2  # different ones, in lower case; languages without a list are not judged
 
     # Gopher, repetition (table A1).
-    max_dup_lines_frac: float | None = 0.30
-    max_dup_paragraphs_frac: float | None = 0.30
-    max_dup_line_chars_frac: float | None = 0.20
-    max_dup_paragraph_chars_frac: float | None = 0.20
-    max_top_2gram_chars_frac: float | None = 0.20
-    max_top_3gram_chars_frac: float | None = 0.18
-    max_top_4gram_chars_frac: float | None = 0.16
-    max_dup_5gram_chars_frac: float | None = 0.15
-    max_dup_6gram_chars_frac: float | None = 0.14
-    max_dup_7gram_chars_frac: float | None = 0.13
-    max_dup_8gram_chars_frac: float | None = 0.12
-    max_dup_9gram_chars_frac: float | None = 0.11
-    max_dup_10gram_chars_frac: float | None = 0.10
+    max_dup_lines_frac: Share | None = 0.30
+    max_dup_paragraphs_frac: Share | None = 0.30
+    max_dup_line_chars_frac: Share | None = 0.20
+    max_dup_paragraph_chars_frac: Share | None = 0.20
+    max_top_2gram_chars_frac: Share | None = 0.20
+    max_top_3gram_chars_frac: Share | None = 0.18
+    max_top_4gram_chars_frac: Share | None = 0.16
+    max_dup_5gram_chars_frac: Share | None = 0.15
+    max_dup_6gram_chars_frac: Share | None = 0.14
+    max_dup_7gram_chars_frac: Share | None = 0.13
+    max_dup_8gram_chars_frac: Share | None = 0.12
+    max_dup_9gram_chars_frac: Share | None = 0.11
+    max_dup_10gram_chars_frac: Share | None = 0.10
 
     # C4 (arXiv:1910.10683, 2.2); like its code, over the lines that its line rules have not dropped before.
-    min_c4_sentences: int | None = 5
-    max_c4_lorem_lines: int | None = 0
-    max_c4_curly_lines: int | None = 0
+    min_c4_sentences: Whole | None = 5
+    max_c4_lorem_lines: Whole | None = 0
+    max_c4_curly_lines: Whole | None = 0
 
     # FineWeb (arXiv:2406.17557, 3.6); the newline rule is in its code.
-    min_ended_lines_frac: float | None = 0.12
-    max_short_lines_frac: float | None = 0.67
-    max_dup_line_body_frac: float | None = 0.01
-    max_newline_ratio: float | None = 0.3  # per word
+    min_ended_lines_frac: Share | None = 0.12
+    max_short_lines_frac: Share | None = 0.67
+    max_dup_line_body_frac: Share | None = 0.01
+    max_newline_ratio: Amount | None = 0.3  # per word
 
     # RedPajama-V2's rules after Gopher (its dataset card, "Applying Filtering Rules"), where they differ.
-    max_words_redpajama: int | None = 10_000
-    max_symbol_ratio: float | None = 0.1  # per word, hash signs and ellipses together
-    max_bullet_point_lines_frac: float | None = 0.9
+    max_words_redpajama: Whole | None = 10_000
+    max_symbol_ratio: Amount | None = 0.1  # per word, hash signs and ellipses together
+    max_bullet_point_lines_frac: Share | None = 0.9
 
     # Further columns that RedPajama-V2 and C4 name, without a limit of their own.
-    min_chars: int | None = None
-    min_unique_words_frac: float | None = None
-    min_word_entropy: float | None = None  # nats
-    max_caps_words_frac: float | None = None
-    max_upper_chars_frac: float | None = None
-    max_numeric_chars_frac: float | None = None
-    max_curly_braces: int | None = None
-    max_lorem_ipsums: int | None = None
-    min_c4_kept_chars_frac: float | None = None
-    max_javascripts: int | None = None
-    max_bad_words: int | None = None  # C4: 0, with the list of signals.bad_words
+    min_chars: Whole | None = None
+    min_unique_words_frac: Share | None = None
+    min_word_entropy: Amount | None = None  # nats
+    max_caps_words_frac: Share | None = None
+    max_upper_chars_frac: Share | None = None
+    max_numeric_chars_frac: Share | None = None
+    max_curly_braces: Whole | None = None
+    max_lorem_ipsums: Whole | None = None
+    min_c4_kept_chars_frac: Share | None = None
+    max_javascripts: Whole | None = None
+    max_bad_words: Whole | None = None  # C4: 0, with the list of signals.bad_words
 
     # Limits of the word-level rules for languages other than English (FineWeb2's).
     languages: tuple[LanguageThresholds, ...] = LANGUAGES
     # Data file with limits of more languages, or of these in their place (gristmill thresholds makes one from a run).
-    languages_file: str | None = None
+    languages_file: FilePath | None = None
 
     name: ClassVar[str] = "gates"
     version: ClassVar[int] = 4

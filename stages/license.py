@@ -10,6 +10,7 @@ import polars as pl
 from gristmill.classifiers.license.judge import WINDOW, Link, Page, judge
 from gristmill.classifiers.license.sites import BUILT_IN, SiteTable, parse_rules
 from gristmill.pipeline.contract.errors import ConfigError, InputError
+from gristmill.pipeline.contract.ranges import FilePath, Share
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Gate, Reads, first_broken
 
 # Signals that reserve something else than the training of text models on the page.
@@ -28,7 +29,7 @@ class License(Annotator):
 
     # A file of site rules instead of the built-in ones; five fields a line: host (or suffix:gov), path prefix or -,
     # government|site|blocked, licence or -, evidence. Null: MixtureVitae's lists (arXiv:2509.25531).
-    site_rules: str | None = None
+    site_rules: FilePath | None = None
 
     name: ClassVar[str] = "license"
     version: ClassVar[int] = 1
@@ -96,7 +97,7 @@ class LicenseGate(Gate):
     copyleft: Literal["keep", "drop"] = "keep"  # GPL, GFDL; MixtureVitae has none
     government: Literal["keep", "drop"] = "keep"  # tier 3; MixtureVitae: keep
     site: Literal["keep", "drop"] = "keep"  # tier 2a: known from the site alone; MixtureVitae: keep
-    min_confidence: float | None = None  # least license_confidence of a licence that is not unknown; null: none
+    min_confidence: Share | None = None  # least license_confidence of a licence that is not unknown; null: none
 
     name: ClassVar[str] = "license.gate"
     version: ClassVar[int] = 1

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from gristmill.pipeline.contract.errors import ConfigError, DataError, PlanError
+from gristmill.pipeline.contract.ranges import Count
 from gristmill.pipeline.contract.samples import drawn_sample
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Reads, Reducer
 from gristmill.pipeline.kernels.numbers.criteria import (
@@ -50,7 +51,7 @@ class QuadmixTables(Reducer):
     # Columns that are merged into one quality, and their weights.
     criteria: tuple[Criterion, ...] = (Criterion("q_reference"), Criterion("q_importance"))
     normalise: Normalise = "rank"  # sigma; paper: not said. rank is free of scale
-    sample_docs: int | None = 10_000  # per bucket, drawn (paper: 10,000); fewer are taken whole; None: all
+    sample_docs: Count | None = 10_000  # per bucket, drawn (paper: 10,000); fewer are taken whole; None: all
     shape: Shape = DEFAULT_SHAPE  # S of every bucket without parameters of its own
     buckets: tuple[BucketParameters, ...] = ()  # those with weights or a shape of their own
     eta_mode: EtaMode = "power"  # of S: gain is an exponent, or a factor; the paper's typesetting leaves it open

@@ -9,13 +9,14 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import polars as pl
 
 from gristmill.pipeline.contract.draws import uniform
 from gristmill.pipeline.contract.errors import DataError, InfeasibleError
+from gristmill.pipeline.contract.ranges import Range
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer, first_broken
 
 QUOTAS = "quotas.json"
@@ -32,7 +33,9 @@ SUBSET_SUM_BITS = (
 class SamplePlan(Reducer):
     """Solves k_b per bucket for the token quotas of the mixture."""
 
-    max_copies: int = 4  # of one document; "To Repeat or Not To Repeat": up to about 4 epochs cost nothing
+    max_copies: Annotated[int, Range(1, 1_000_000)] = (
+        4  # of one document; "To Repeat or Not To Repeat": up to about 4 epochs cost nothing
+    )
     name: ClassVar = "sample"
     version: ClassVar = 1
     reads: ClassVar[Reads] = {
@@ -190,7 +193,7 @@ class Sample(Annotator):
 
     def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
         quotas = json.loads((artifacts["sample"] / QUOTAS).read_text(encoding="utf-8"))
-        adjusted = pl.read_parquet(artifacts["sample"] / ADJUSTED)
+        adjusted = pl.read_parquet(artifacts["sample"] / ADJUSTED, glob=False)
         cap = quotas["max_copies"]
         k = {name: row["k"] for name, row in quotas["buckets"].items()}
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from gristmill.classifiers.segmenter import check_icu, word_places
 from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.contract.ranges import Count, FilePath, FolderPath
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Reads
 from gristmill.pipeline.kernels.text.characters import class_table, fold_table
 from gristmill.pipeline.kernels.text.text_stats import COLUMN, measure, stop_word_keys
@@ -94,12 +95,12 @@ class Signals(Annotator):
     words: Literal["split", "whitespace"] = "split"
     # Scripts without spaces (Chinese, Japanese, Thai, Lao, Khmer, Burmese) are cut by our own rules, or by the
     # dictionaries of ICU of this major version (package icu4py; 78). Null: our rules.
-    icu: int | None = None
+    icu: Count | None = None
     # Folder with a list of bad words per language (file en, de, ...; a word or phrase a line), such as LDNOOBW, which
     # C4 and RedPajama-V2 use. Not part of Gristmill; null: bad_words_n is null.
-    bad_words: str | None = None
+    bad_words: FolderPath | None = None
     # Data file whose stop words are used for its languages, in place of our own lists (see gates.languages_file).
-    languages_file: str | None = None
+    languages_file: FilePath | None = None
 
     name: ClassVar[str] = "signals"
     version: ClassVar[int] = 6

@@ -3,16 +3,19 @@
 Counts cover all documents, also those that gates drop, because the ledger books tokens at every stage.
 """
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import polars as pl
 
+from gristmill.classifiers.tokenizer import open_tokenizer
 from gristmill.pipeline.contract.draws import uniform
-from gristmill.pipeline.contract.errors import ConfigError, DataError
+from gristmill.pipeline.contract.errors import DataError
+from gristmill.pipeline.contract.ranges import Count, FilePath, Range
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Reads, Reducer
 
 TOKENIZER = "tokenizer.json"
@@ -22,12 +25,14 @@ TOKENIZER = "tokenizer.json"
 class TokenizerModel(Reducer):
     """Trains (or copies) the tokenizer whose tokens the run counts and budgets in."""
 
-    path: str | None = None  # a `tokenizers` JSON file; null trains a byte-level BPE on the ingested text
-    vocab_size: int = 16384  # small enough to train in seconds; only counts and the proxies' n-grams depend on it
-    train_bytes: int = 8_000_000  # text to train on, drawn over documents
-    train_doc_bytes: int = 20_000  # at most so much of one document: a single huge page must not shape the vocabulary
+    path: FilePath | None = None  # a `tokenizers` JSON file; null trains a byte-level BPE on the ingested text
+    vocab_size: Annotated[int, Range(257, 2**24)] = (
+        16384  # small enough to train in seconds; only counts and the proxies' n-grams depend on it
+    )
+    train_bytes: Count = 8_000_000  # text to train on, drawn over documents
+    train_doc_bytes: Count = 20_000  # at most so much of one document: a single huge page must not shape the vocabulary
     name: ClassVar = "ingest.tokenizer"
-    version: ClassVar = 1
+    version: ClassVar = 2
     reads: ClassVar[Reads] = {"ingest": ("text", "text_bytes")}
     needs: ClassVar[tuple[str, ...]] = ()
     rows: ClassVar[Literal["all"]] = "all"
@@ -35,10 +40,12 @@ class TokenizerModel(Reducer):
 
     def run(self, corpus: Corpus, out: Path) -> None:
         if self.path is not None:
-            if not Path(self.path).is_file():
-                raise ConfigError(f"tokenizer.path: no file {self.path}")
-            load(Path(self.path))
-            shutil.copyfile(self.path, out / TOKENIZER)
+            tokenizer = open_tokenizer(Path(self.path))
+            given = json.loads(Path(self.path).read_text(encoding="utf-8"))
+            if given.get("truncation") or given.get("padding"):
+                tokenizer.save(str(out / TOKENIZER))  # without them, for everyone who opens the artifact
+            else:
+                shutil.copyfile(self.path, out / TOKENIZER)
             return
         from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -79,7 +86,7 @@ class Tokens(Annotator):
     """token_count of every document under the run's tokenizer."""
 
     name: ClassVar = "ingest.tokens"
-    version: ClassVar = 1
+    version: ClassVar = 2
     reads: ClassVar[Reads] = {"ingest": ("text",)}
     writes: ClassVar = ("token_count",)
     needs: ClassVar = ("ingest.tokenizer",)
@@ -96,22 +103,12 @@ class Tokens(Annotator):
         return annotate
 
 
-def load(path: Path) -> object:
-    """A `tokenizers.Tokenizer`. Raises ConfigError when the file is none."""
-    from tokenizers import Tokenizer
-
-    try:
-        return Tokenizer.from_file(str(path))
-    except Exception as error:
-        raise ConfigError(f"tokenizer.path: {path} is not a tokenizers file ({error})") from error
-
-
 # Long texts are cut into pieces before encoding: the library's memory per text is some 100 times its bytes.
 PIECE_CHARS = 20_000
 
 
 def length_counter(path: Path) -> Callable[[list[str]], list[int]]:
-    tokenizer = load(path)
+    tokenizer = open_tokenizer(path)
 
     def lengths(texts: list[str]) -> list[int]:
         counts = []
@@ -122,7 +119,7 @@ def length_counter(path: Path) -> Callable[[list[str]], list[int]]:
                 pieces += parts
                 owner += [i] * len(parts)
             sums = [0] * len(chunk)
-            for i, encoding in zip(owner, tokenizer.encode_batch_fast(pieces), strict=True):  # pyright: ignore
+            for i, encoding in zip(owner, tokenizer.encode_batch_fast(pieces, add_special_tokens=False), strict=True):
                 sums[i] += len(encoding)
             counts += sums
         return counts

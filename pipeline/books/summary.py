@@ -6,6 +6,7 @@ from collections import Counter
 import polars as pl
 
 from gristmill.pipeline.books.verify import shards
+from gristmill.pipeline.plan.identity import digest
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.run.store import Store, read_parquet, write_json, write_text
 from gristmill.pipeline.run.units import failures
@@ -68,7 +69,11 @@ def write_card(store: Store, plan: Plan) -> None:
         task_categories=["text-generation"],
         size_categories=[size_category(corpus["rows"])],
         pretty_name=f"Gristmill corpus ({plan.name})",
-        configs=[{"config_name": "default", "data_files": [{"split": "train", "path": "data/train-*.parquet"}]}],
+        # A config called "default" over relative paths makes datasets (3.6, 5.2) cache by the folder's name alone, and
+        # every run's is "corpus": another run's rows come back. The digest of what lies here keeps runs apart.
+        configs=[
+            {"config_name": config_name(store), "data_files": [{"split": "train", "path": "data/train-*.parquet"}]}
+        ],
         tags=["gristmill", "pretraining"],
     )
     text = [
@@ -110,6 +115,12 @@ def write_card(store: Store, plan: Plan) -> None:
         "",
     ]
     write_text(store.root / "corpus" / "README.md", "\n".join(text))
+
+
+def config_name(store: Store) -> str:
+    """The name of this corpus among those that `datasets` has cached: "corpus-" and a digest of its shards."""
+    receipts = sorted((store.root / "corpus.receipts").glob("*.json"))
+    return f"corpus-{digest([[p.name, json.loads(p.read_text(encoding='utf-8'))['content']] for p in receipts])[:12]}"
 
 
 def confirmed(weights: dict) -> list[str]:

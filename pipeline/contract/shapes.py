@@ -51,6 +51,12 @@ class Shape:
     borrowed: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # field -> the config sections whose keys fill it
     enabled: bool = True  # a field of stages that may be left out of the run
 
+    def preflight(self) -> None:
+        """Looks at what the settings name (a model's labels, a file's records, a package) before anything runs.
+
+        Raises ConfigError or InputError with the key.
+        """
+
 
 class Source(Shape):
     """Input files to documents."""
@@ -60,6 +66,10 @@ class Source(Shape):
     def parts(self) -> list[Part]:
         """All parts, sorted by key. Raises InputError for a missing path or an empty glob."""
         raise NotImplementedError
+
+    def notes(self) -> list[str]:
+        """What a person should know of what `parts` leaves out."""
+        return []
 
     def run(self, part: Part) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Documents (doc_id + writes) and rejected records (`columns.REJECTED`), each in file order."""

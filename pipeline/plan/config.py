@@ -4,18 +4,22 @@ Unknown keys and wrong types are errors that name the key, the nearest known one
 """
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from difflib import get_close_matches
+from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from types import UnionType
-from typing import Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Union, get_args, get_origin, get_type_hints
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.contract.ranges import NamesFile, Range
 from gristmill.pipeline.contract.shapes import Stage
+from gristmill.pipeline.contract.yaml12 import YamlError, dump_yaml, parse_yaml
 from gristmill.pipeline.plan.identity import digest
 
 Tree = dict[str, object]
@@ -29,23 +33,42 @@ class Recipe:
     stages: tuple[Stage, ...]
     resolved: Tree
     engine: dict[str, dict[str, object]]
+    sections: tuple[str, ...]  # of each stage, for errors
 
     @property
     def digest(self) -> str:
         return digest({k: v for k, v in self.resolved.items() if k != "engine"})
 
 
+def preflight(recipe: Recipe) -> None:
+    """Looks at everything that the config names, before anything runs.
+
+    Raises ConfigError with the key for a file that is not there, and what each stage's own `preflight` raises.
+    """
+    for stage, where in zip(recipe.stages, recipe.sections, strict=True):
+        for key, path, mark in named_files(stage, where):
+            if mark.folder and not Path(path).is_dir():
+                raise ConfigError(f"{key}: there is no folder {path}")
+            if not mark.folder and not Path(path).is_file():
+                raise ConfigError(
+                    f"{key}: there is no file {path}"
+                    if not Path(path).is_dir()
+                    else f"{key}: {path} is a folder; name a file"
+                )
+        stage.preflight()
+
+
 def read_config(path: Path) -> Tree:
     """The YAML as a mapping. Raises ConfigError for a missing file, bad YAML or something that is no mapping."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"no config {path}; the ones that come with Gristmill are in configs/") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read config {path}: {error}") from None
     try:
-        tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        tree = parse_yaml(text)
+    except YamlError as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from None
     if tree is None:
         return {}
@@ -71,8 +94,8 @@ def override(tree: Tree, assignments: Sequence[str]) -> Tree:
                 raise ConfigError(f"{text!r}: {name} is a value, not a section")
             node = child
         try:
-            node[last] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
+            node[last] = parse_yaml(value)
+        except YamlError as error:
             raise ConfigError(f"{text!r}: {value!r} is not a YAML value ({error})") from None
     return result
 
@@ -128,45 +151,113 @@ def _nearest(key: str, allowed: set[str], path: str, known: Mapping[str, Sequenc
 
 def build(cls: type, values: Mapping[str, object], where: str) -> object:
     """The dataclass from a section's values (those that are its fields). Raises ConfigError naming key and value."""
-    names = {f.name for f in fields(cls)}
-    hints = get_type_hints(cls)
-    mine = {}
-    for key, value in values.items():
-        if key in names:
-            mine[key] = (value,) if isinstance(value, str) and _is_tuple(hints[key]) else value
-    for key, value in mine.items():
-        _check_nested(hints[key], value, f"{where}.{key}" if where else key)
+    hints = get_type_hints(cls, include_extras=True)
+    mine: Tree = {}
+    for f in fields(cls):
+        if f.name in values:
+            value = values[f.name]
+            value = (value,) if isinstance(value, str) and _is_tuple(hints[f.name]) else value
+            mine[f.name] = _checked(hints[f.name], value, f"{where}.{f.name}" if where else f.name)
     try:
         text = json.dumps(mine)
     except TypeError:
         raise ConfigError(f"{where}: a value is neither number, text, list nor mapping (quote dates): {mine}") from None
     try:
-        return TypeAdapter(cls).validate_json(text, strict=True)
+        return _adapter(cls).validate_json(text, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
-        # pydantic names the branch of a union in the path; the user knows only keys and positions.
-        spot = [str(p) for p in first["loc"] if isinstance(p, int) or str(p).isidentifier()]
-        key = ".".join([where, *spot[:2]]) if where else ".".join(spot)
+        key = ".".join([*([where] if where else []), *_spot(first, mine)])
         raise ConfigError(f"{key}: {first['msg'].lower()}; got {first.get('input')!r}") from None
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{where}: {error}") from None
 
 
-def _check_nested(hint: object, value: object, where: str) -> None:
-    """Raises ConfigError for an unknown key inside a nested section or a list of them (pydantic would ignore it)."""
+def _spot(error: Mapping[str, object], values: object) -> list[str]:
+    """Keys and positions down to an error: pydantic's path, without the branches of unions that it names in between."""
+    keys: list[str] = []
+    for step in error["loc"]:  # pyright: ignore[reportGeneralTypeIssues]
+        inside = (
+            step in values if isinstance(values, dict) else isinstance(values, list | tuple) and isinstance(step, int)
+        )
+        if inside:
+            values = values[step]  # pyright: ignore[reportIndexIssue]
+        elif error["type"] != "missing" or step is not error["loc"][-1]:  # pyright: ignore[reportIndexIssue]
+            continue
+        keys.append(str(step))
+    return keys
+
+
+@cache  # making one takes milliseconds, and a recipe builds forty classes
+def _adapter(cls: type) -> TypeAdapter[object]:
+    return TypeAdapter(cls)
+
+
+def _checked(hint: object, value: object, where: str) -> object:
+    """The value, numbers written as text or as 1e9 made whole where the setting is a whole number.
+
+    Raises ConfigError for a number outside the setting's range and for an unknown key inside a nested section or a list
+    of them (pydantic would ignore it). Wrong types are left to pydantic.
+    """
     if isinstance(hint, type) and is_dataclass(hint):
-        if isinstance(value, dict):
-            hints = get_type_hints(hint)
-            known = [f.name for f in fields(hint)]
-            for key, inner in value.items():
-                if key not in known:
-                    raise ConfigError(f"unknown key '{where}.{key}'{_nearest(str(key), set(known), where, {})}")
-                _check_nested(hints[key], inner, f"{where}.{key}")
-        return
-    items = value if isinstance(value, list) else [value]
-    for inner in get_args(hint):
-        for item in items:
-            _check_nested(inner, item, where)
+        if not isinstance(value, dict):
+            return value
+        hints = get_type_hints(hint, include_extras=True)
+        for key in value:
+            if key not in hints or key not in {f.name for f in fields(hint)}:
+                known = {f.name for f in fields(hint)}
+                raise ConfigError(f"unknown key '{where}.{key}'{_nearest(str(key), known, where, {})}")
+        return {key: _checked(hints[key], inner, f"{where}.{key}") for key, inner in value.items()}
+    if get_origin(hint) is Annotated:
+        kind, *marks = get_args(hint)
+        value = _whole(value) if kind is int else value
+        for mark in marks:
+            if not isinstance(value, int | float) or isinstance(value, bool) or not isinstance(mark, Range):
+                continue
+            if not mark.holds(value):
+                raise ConfigError(f"{where}: {value!r} is out of range; it must be {mark}")
+        return value
+    if get_origin(hint) in (Union, UnionType):
+        for inner in get_args(hint):
+            value = _checked(inner, value, where) if value is not None else None
+        return value
+    if get_origin(hint) is tuple and isinstance(value, list | tuple):
+        inner = get_args(hint)[0]
+        return [_checked(inner, item, f"{where}.{i}") for i, item in enumerate(value)]
+    return value
+
+
+_SUFFIXED = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kKMGBT])\Z")
+_SUFFIX = {"k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
+
+
+def _whole(value: object) -> object:
+    """1e9, 1000000000.0, "10B", "500M" and "1.5k" as whole numbers; anything else as it is."""
+    if isinstance(value, str) and (match := _SUFFIXED.match(value)):
+        value = float(Fraction(match[1]) * _SUFFIX[match[2]])
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def named_files(instance: object, where: str) -> Iterator[tuple[str, str, NamesFile]]:
+    """(key, path, mark) of every file and folder that a section names, nested ones included."""
+    hints = get_type_hints(type(instance), include_extras=True)
+    for f in fields(instance):  # pyright: ignore[reportArgumentType] - sections are dataclasses
+        yield from _named(hints[f.name], getattr(instance, f.name), f"{where}.{f.name}")
+
+
+def _named(hint: object, value: object, where: str) -> Iterator[tuple[str, str, NamesFile]]:
+    if get_origin(hint) is Annotated:
+        yield from (
+            (where, value, m) for m in get_args(hint)[1:] if isinstance(m, NamesFile) and isinstance(value, str)
+        )
+    elif is_dataclass(value):
+        yield from named_files(value, where)
+    elif isinstance(value, tuple):
+        for inner in get_args(hint):
+            for item in value:
+                yield from _named(inner, item, where)
+    elif get_origin(hint) in (Union, UnionType):
+        for inner in get_args(hint):
+            yield from _named(inner, value, where)
 
 
 def _is_tuple(hint: object) -> bool:
@@ -181,4 +272,4 @@ def plain(instance: object) -> Tree:
 
 
 def to_yaml(tree: Tree) -> str:
-    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=110)
+    return dump_yaml(tree)

@@ -23,7 +23,7 @@ from gristmill.pipeline.books.ledger import LEDGER, fates
 from gristmill.pipeline.contract.columns import REJECTED, arrow_schema
 from gristmill.pipeline.contract.errors import BooksError, DataError, GristmillError
 from gristmill.pipeline.contract.shapes import Artifacts, Part
-from gristmill.pipeline.plan.identity import digest, digest_rows
+from gristmill.pipeline.plan.identity import digest, digest_file, digest_rows
 from gristmill.pipeline.plan.plan import Phase, Plan, Step, load_plan, part_identity, source_identity
 from gristmill.pipeline.run.store import (
     Receipt,
@@ -472,7 +472,8 @@ def gather(store: Store, plan: Plan, sink: Step, unit: str) -> None:
     receipt_path.unlink(missing_ok=True)
     write_parquet(path, table)
     write_json(
-        receipt_path, vars(finish(Receipt(identity, "", "", frame.height, frame.height), "", path.stat().st_size))
+        receipt_path,
+        vars(finish(Receipt(identity, "", "", frame.height, frame.height), digest_file(path), path.stat().st_size)),
     )
 
 

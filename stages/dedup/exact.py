@@ -100,7 +100,7 @@ class ExactDuplicates(Annotator):
     rows: ClassVar = "kept"
 
     def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
-        groups = pl.read_parquet(artifacts["dedup.exact"] / "duplicates.parquet")
+        groups = pl.read_parquet(artifacts["dedup.exact"] / "duplicates.parquet", glob=False)
 
         def annotate(batch: pl.DataFrame) -> pl.DataFrame:
             return (

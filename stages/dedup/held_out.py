@@ -10,6 +10,7 @@ import polars as pl
 
 from gristmill.pipeline.contract.draws import key64
 from gristmill.pipeline.contract.errors import DataError
+from gristmill.pipeline.contract.ranges import Count
 from gristmill.pipeline.contract.shapes import Corpus, Gate, Reducer, first_broken
 
 
@@ -21,15 +22,15 @@ class HeldOutTexts(Reducer):
     """
 
     target: str = "references"  # name of this objective in the mixture search
-    max_bytes: int = 20_000_000  # of UTF-8 text; beyond it texts are left out in the order of their draw
-    min_texts: int = 4  # the loss on fewer would be the loss on those few
+    max_bytes: Count = 20_000_000  # of UTF-8 text; beyond it texts are left out in the order of their draw
+    min_texts: Count = 4  # the loss on fewer would be the loss on those few
     name: ClassVar = "dedup.held_out"
     version: ClassVar = 1
     reads: ClassVar = {"ingest": ("text",), "dedup.references": ("is_held_out",)}
     needs: ClassVar = ("dedup.references",)
 
     def run(self, corpus: Corpus, out: Path) -> None:
-        given = pl.read_parquet(corpus.artifacts["dedup.references"] / "texts.parquet")
+        given = pl.read_parquet(corpus.artifacts["dedup.references"] / "texts.parquet", glob=False)
         batches = chain([given], corpus.batches())
         held_out = pl.concat([batch.filter("is_held_out").select("doc_id", "text") for batch in batches])
         if held_out.height < self.min_texts:

@@ -17,6 +17,7 @@ import polars as pl
 
 from gristmill.pipeline.contract.draws import key64
 from gristmill.pipeline.contract.errors import DataError
+from gristmill.pipeline.contract.ranges import Hundreds, Seed, Share
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reducer, first_broken
 from gristmill.pipeline.kernels.text.hashing import code_points, utf8
 from gristmill.pipeline.kernels.text.minhash import (
@@ -37,11 +38,11 @@ SALT = "dedup"  # exact duplicates use the same draw, so the same document survi
 class Scheme:
     """How a text becomes a signature."""
 
-    word_ngram: int = 5  # words in a shingle (FineWeb: 5)
-    char_ngram: int = 7  # characters in a shingle of a script without spaces: as sensitive to edits as 5 words
-    bands: int = 14  # FineWeb: 14
-    rows: int = 8  # values in a band (FineWeb: 8)
-    seed: int = 1  # of the hash functions
+    word_ngram: Hundreds = 5  # words in a shingle (FineWeb: 5)
+    char_ngram: Hundreds = 7  # characters in a shingle of a script without spaces: as sensitive to edits as 5 words
+    bands: Hundreds = 14  # FineWeb: 14
+    rows: Hundreds = 8  # values in a band (FineWeb: 8)
+    seed: Seed = 1  # of the hash functions
 
     @property
     def width(self) -> int:
@@ -90,7 +91,7 @@ class MinhashGroups(Reducer):
     # Documents that meet in a band form chains: a like b, b like c. Of such a set a document leaves only if its
     # estimated similarity to one that stays reaches this; None takes the whole chain for one, as FineWeb does.
     # The estimate's standard error is at most 0.05.
-    min_similarity: float | None = 0.6
+    min_similarity: Share | None = 0.6
     name: ClassVar = "dedup.minhash"
     version: ClassVar = 1
     reads: ClassVar = {
@@ -113,7 +114,7 @@ class MinhashGroups(Reducer):
 
     def _given_texts(self, path: Path) -> pl.DataFrame:
         """Held-out texts that came as files, as rows that no part holds (0 copies)."""
-        texts = pl.read_parquet(path).filter("is_held_out")
+        texts = pl.read_parquet(path, glob=False).filter("is_held_out")
         packed, valid = self.scheme.pack(texts["text"])
         return texts.select("doc_id", to_binary(packed, valid).alias("minhash"), "is_held_out").with_columns(
             exact_copies_n=pl.lit(0, pl.Int64)
@@ -216,7 +217,7 @@ class NearDuplicates(Annotator):
     rows: ClassVar = "kept"
 
     def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
-        groups = pl.read_parquet(artifacts["dedup.minhash"] / "duplicates.parquet")
+        groups = pl.read_parquet(artifacts["dedup.minhash"] / "duplicates.parquet", glob=False)
 
         def annotate(batch: pl.DataFrame) -> pl.DataFrame:
             return batch.join(groups, on="doc_id", how="left", maintain_order="left").select(

@@ -20,6 +20,7 @@ import zstandard
 
 from gristmill.pipeline.contract.draws import uniform
 from gristmill.pipeline.contract.errors import DataError, InputError
+from gristmill.pipeline.contract.ranges import FilePath, Share, Whole
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Reducer
 
 SALT = "held_out"
@@ -108,10 +109,10 @@ class References(Reducer):
     languages: tuple[str, ...] | None = None
     # Files of reference texts: .jsonl or .parquet (also .jsonl.gz, .jsonl.zst), or .txt with one text per file. If
     # there are any, no document of the crawl is a reference.
-    paths: tuple[str, ...] = ()
+    paths: tuple[FilePath, ...] = ()
     text_field: str = "text"  # of the files; a field `language` is read where there is one
-    held_out_frac: float = 0.2  # share of the references that is held out
-    min_references: int = 12  # a model of fewer would be a model of those few
+    held_out_frac: Share = 0.2  # share of the references that is held out
+    min_references: Whole = 12  # a model of fewer would be a model of those few
     name: ClassVar = "dedup.references"
     version: ClassVar = 1
     files: ClassVar = ("paths",)
@@ -237,7 +238,7 @@ def _read(path: str, field: str) -> Iterator[tuple[str, str | None]]:
     """(text, language or None) of each record of a file."""
     try:
         if path.endswith(".parquet"):
-            frame = pl.read_parquet(path)
+            frame = pl.read_parquet(path, glob=False)
             if field not in frame.columns:
                 raise DataError(f"{path} has no column {field!r}; name its text column in dedup.references.text_field")
             language = frame["language"].to_list() if "language" in frame.columns else [None] * frame.height

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from gristmill.pipeline.contract.draws import key64
+from gristmill.pipeline.contract.ranges import Count
 from gristmill.pipeline.contract.shapes import Artifacts, Reads, Sink
 
 COLUMNS = (
@@ -21,7 +22,7 @@ COLUMNS = (
 class ParquetCorpus(Sink):
     """corpus/data/train-*.parquet."""
 
-    shard_bytes: int = 400_000_000  # text per shard; design.md: files of 256-512 MB
+    shard_bytes: Count = 400_000_000  # text per shard; design.md: files of 256-512 MB
     name: ClassVar = "corpus"
     version: ClassVar = 1
     reads: ClassVar[Reads] = {

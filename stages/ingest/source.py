@@ -10,6 +10,7 @@ from typing import ClassVar
 import polars as pl
 
 from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.contract.ranges import Amount, Count, SomeAmount
 from gristmill.pipeline.contract.shapes import Part, Source
 from gristmill.stages.ingest.archive.grammar import Grammar
 from gristmill.stages.ingest.archive.members import Codec
@@ -17,7 +18,7 @@ from gristmill.stages.ingest.archive.reader import Record
 from gristmill.stages.ingest.archive.records import records
 from gristmill.stages.ingest.detect import kind_of
 from gristmill.stages.ingest.documents import REJECT, Limits, Rejected, document_of, text_of, url_of
-from gristmill.stages.ingest.files.inputs import inputs_of, parts_of
+from gristmill.stages.ingest.files.inputs import inputs_of, parts_of, run_folders_among
 from gristmill.stages.ingest.files.open import File, open_file
 from gristmill.stages.ingest.files.retry import Retry
 from gristmill.stages.ingest.page.parse import EXTRACTORS
@@ -47,19 +48,19 @@ class Ingest(Source):
     # Media types that become documents; text/plain can be added.
     mimes: tuple[str, ...] = ("text/html", "application/xhtml+xml")
     # Larger bodies, lines and texts are rejected as too_large (Common Crawl itself cuts at 1 MiB, since 2025 at 5 MiB).
-    body_bytes: int = 8 << 20
+    body_bytes: Count = 8 << 20
     # What reads a page that the extractor cannot (nested too deep, over page_s, crashed): plain (the text between the
     # tags), the other extractor, or reject (too_nested, timed_out, parser_crashed).
     fallback: str = "plain"
     # Seconds a heavy page (every page with trafilatura) may take before the fallback reads it. The structure of a page
     # bounds its cost far below (stages/ingest/page/read.py); a run in which this fires may differ from the next one.
-    page_s: float = 30.0
+    page_s: SomeAmount = 30.0
     # Larger files are cut into parts of about this size.
-    part_bytes: int = 64 << 20
+    part_bytes: Count = 64 << 20
     # Attempts for a remote read.
-    retries: int = 5
+    retries: Count = 5
     # Wait before the second attempt; doubles each time.
-    retry_s: float = 0.5
+    retry_s: Amount = 0.5
     # Columns of Parquet files, keys of JSON lines; only the text must exist.
     text_column: str = "text"
     id_column: str = "id"
@@ -96,6 +97,10 @@ class Ingest(Source):
     def parts(self) -> list[Part]:
         retry = Retry(self.retries, self.retry_s)
         return parts_of(inputs_of(self.paths, self.paths_base, retry), self.part_bytes, retry)
+
+    def notes(self) -> list[str]:
+        """What a person should know of what `parts` leaves out."""
+        return [f"input.paths: files of the run folder {run} are left out" for run in run_folders_among(self.paths)]
 
     def run(self, part: Part) -> tuple[pl.DataFrame, pl.DataFrame]:
         dump = self.dump or (found.group() if (found := _DUMP.search(part.path)) else None)

@@ -10,6 +10,7 @@ import pyarrow as pa
 from gristmill.classifiers.language import NO_LANGUAGE, code_of, open_embedded, open_fasttext
 from gristmill.classifiers.scripts import scripts
 from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.contract.ranges import Count, FilePath, Share
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Gate, Reads, first_broken
 
 _TOP = 3
@@ -20,11 +21,11 @@ class Language(Annotator):
     """Identifies the language from the first characters of the text; the page's own claim (html_lang) is not used."""
 
     # Path of a fastText model (lid.176.bin, GlotLID, ...); null: the embedded one (py3langid's, 140 languages).
-    model: str | None = None
+    model: FilePath | None = None
     # The embedded model's digest; the default is py3langid 0.4.0's. Chosen by measuring: docs/decisions/language.md.
     embedded: str = "1e7b222d82c3af2c"
     # How many characters are looked at: more no longer helps (docs/decisions/language.md).
-    chars: int = 2000
+    chars: Count = 2000
 
     name: ClassVar[str] = "language"
     version: ClassVar[int] = 1
@@ -72,7 +73,7 @@ class LanguageGate(Gate):
     # Codes to keep, ISO 639-1 where there is one (en, de, yue, ...); null keeps all.
     keep: tuple[str, ...] | None = None
     # Least language_score; null: none. FineWeb asks 0.65 of fastText's lid.176 (arXiv:2406.17557, 3.2).
-    min_score: float | None = None
+    min_score: Share | None = None
 
     name: ClassVar[str] = "language.gate"
     version: ClassVar[int] = 1

@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 
 from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.contract.ranges import Amount, Share
 
 MAX_STOP_WORDS = 64  # per language: a bit each in the kernel
 
@@ -21,11 +22,11 @@ class LanguageThresholds:
     """Limits for one language; None: the rule is off for it. English has its own fields in `gates`."""
 
     language: str  # as the language stage writes it
-    min_mean_word_len: float | None = None
-    max_mean_word_len: float | None = None
-    min_alpha_words_frac: float | None = None
-    min_ended_lines_frac: float | None = None
-    max_newline_ratio: float | None = None
+    min_mean_word_len: Amount | None = None
+    max_mean_word_len: Amount | None = None
+    min_alpha_words_frac: Share | None = None
+    min_ended_lines_frac: Share | None = None
+    max_newline_ratio: Amount | None = None
 
 
 LANGUAGES = tuple(

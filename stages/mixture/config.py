@@ -6,9 +6,10 @@ repeated in the proxy as often as it would be in the corpus.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal
 
 from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.contract.ranges import Amount, Count, Few, Inner, Range, Share, SomeAmount, Whole
 from gristmill.stages.mixture.constraints import Constraints, constraints_from
 from gristmill.stages.mixture.proxies.command import CommandSettings
 from gristmill.stages.mixture.proxies.gpt_settings import PRESETS, GptSettings
@@ -20,8 +21,10 @@ ProxyKind = Literal["ngram", "gpt", "command"]
 class NgramSection:
     """The n-gram proxy: counts, no training (stages/mixture/proxies/ngram.py)."""
 
-    corpus_tokens: int = 4_000_000  # that it counts
-    order: int = 3  # 2, 3 and 4 rank mixtures alike; 3 comes closest to a trained model's losses
+    corpus_tokens: Count = 4_000_000  # that it counts
+    order: Annotated[int, Range(1, 8)] = (
+        3  # 2, 3 and 4 rank mixtures alike; 3 comes closest to a trained model's losses
+    )
 
     def __post_init__(self) -> None:
         if self.corpus_tokens < 1 or self.order < 1:
@@ -36,11 +39,13 @@ class GptSection:
     """The gpt proxy: decoders trained from scratch (stages/mixture/proxies/gpt.py)."""
 
     preset: str = "tiny"  # tiny, mini, small, regmix_1m, regmix_60m: shape and training, stages/mixture/proxies/gpt.py
-    tokens: int = 400_000  # that one run trains on, at most the corpus's budget; buckets are cut to repeat as they will
+    tokens: Count = (
+        400_000  # that one run trains on, at most the corpus's budget; buckets are cut to repeat as they will
+    )
     # auto: the GPU if torch sees one. Losses on a GPU differ from a CPU's by rounding: name one for equal bytes
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["fp32", "bf16"] | None = None  # null: the preset's
-    together: int = 4  # models trained at once; what a kill can lose. A GPU is filled by 16 to 64
+    together: Few = 4  # models trained at once; what a kill can lose. A GPU is filled by 16 to 64
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
@@ -79,13 +84,13 @@ class CommandSection:
     # Shell line with {mixture} and {metrics}: it reads the first (JSON: weights, data paths, targets, budget_tokens,
     # seed) and writes the second ({"losses": {target: nats/token}}). Slurm: sbatch --wait train.sh {mixture} {metrics}
     run: str | None = None
-    tokens: int = (
+    tokens: Count = (
         10_000_000  # that one run shall train on, at most the corpus's budget; data is cut to repeat as it will
     )
-    parameters: float = 0.0  # of the model that it trains; the ladder weighs costs by it
-    timeout_s: float | None = None  # per attempt
-    retries: int = 1  # further attempts after a failed one
-    at_once: int = 1  # attempts side by side
+    parameters: Amount = 0.0  # of the model that it trains; the ladder weighs costs by it
+    timeout_s: SomeAmount | None = None  # per attempt
+    retries: Whole = 1  # further attempts after a failed one
+    at_once: Few = 1  # attempts side by side
 
     def __post_init__(self) -> None:
         if self.tokens < 1 or self.at_once < 1 or self.retries < 0:
@@ -113,8 +118,10 @@ class ConfirmSection:
     """The check after the search: fresh seeds, fresh draws of documents, target text that the search never saw."""
 
     proxy: ProxyKind | None = None  # null: the search's own
-    seeds: int = 5  # each with its own draw of documents and its own piece of the held-back target text
-    target_share: float = 0.4  # of every target's text; the search sees the rest only
+    seeds: Annotated[int, Range(2, 1000)] = (
+        5  # each with its own draw of documents and its own piece of the held-back target text
+    )
+    target_share: Inner = 0.4  # of every target's text; the search sees the rest only
     ngram: NgramSection | None = None  # null: mixture.ngram
     gpt: GptSection | None = None  # null: mixture.gpt
     command: CommandSection | None = None  # null: mixture.command
@@ -134,9 +141,9 @@ class Bound:
     """Limits on one bucket's share of the tokens."""
 
     bucket: str
-    minimum: float | None = None
-    maximum: float | None = None
-    fixed: float | None = None
+    minimum: Share | None = None
+    maximum: Share | None = None
+    fixed: Share | None = None
 
 
 @dataclass(frozen=True)
@@ -144,7 +151,7 @@ class TargetWeight:
     """A target's part in the objective."""
 
     target: str  # name of the held-back texts' target, or stem of a validation file
-    weight: float = 1.0  # beside the other targets', in any scale
+    weight: Annotated[float, Range(0, 1e9, above_low=True)] = 1.0  # beside the other targets', in any scale
     guard: bool = False  # it may not get worse than under the natural mixture
 
 
@@ -153,8 +160,8 @@ class GroupBound:
     """Limits on the total share of several buckets; equal ones pin it. No bucket may stand in two groups."""
 
     buckets: tuple[str, ...]
-    minimum: float = 0.0
-    maximum: float = 1.0
+    minimum: Share = 0.0
+    maximum: Share = 1.0
 
 
 def rules(

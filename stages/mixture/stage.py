@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from gristmill.pipeline.contract.errors import ConfigError, DataError
+from gristmill.pipeline.contract.ranges import Count, FilePath, Seed, SomeAmount, Threads
 from gristmill.pipeline.contract.shapes import Corpus, Reads, Reducer
 from gristmill.stages.mixture.config import (
     COMMAND,
@@ -72,25 +73,27 @@ class Mixture(Reducer):
     # direct (follows the gradient; ngram), ladder (n-gram runs tell which of the dear ones are worth it; gpt, command),
     # bayes, climb, regmix, or natural: no search. null: direct for ngram, ladder for gpt, bayes for command
     method: Literal["direct", "ladder", "bayes", "climb", "regmix", "natural"] | None = None
-    runs: int | None = None  # proxy runs (ladder: of the dear proxy); null: ladder 24, bayes 48, climb 112, regmix 512
-    budget_tokens: int | None = None  # size of the corpus; null: budget_share of what is available
-    budget_share: float = 0.5  # of the tokens that reached the mixture
-    max_epochs: float = 4.0  # per bucket at the budget ("To Repeat or Not To Repeat": up to 4 costs nothing)
+    runs: Count | None = (
+        None  # proxy runs (ladder: of the dear proxy); null: ladder 24, bayes 48, climb 112, regmix 512
+    )
+    budget_tokens: Count | None = None  # size of the corpus; null: budget_share of what is available
+    budget_share: SomeAmount = 0.5  # of the tokens that reached the mixture
+    max_epochs: SomeAmount = 4.0  # per bucket at the budget ("To Repeat or Not To Repeat": up to 4 costs nothing)
     bounds: tuple[Bound, ...] = ()  # {bucket, minimum, maximum, fixed}: limits on a bucket's share
     groups: tuple[GroupBound, ...] = ()  # {buckets, minimum, maximum}: limits on the total of several
     # {target, weight, guard}: what is minimised is their weighted mean loss, and a guarded one may not get worse than
     # under the natural mixture; empty: every target counts the same
     objective: tuple[TargetWeight, ...] = ()
-    target_tokens: int = 100_000  # per target; more sharpen the loss, not the ranking
-    validation: tuple[str, ...] = ()  # your own validation texts (.txt, .jsonl with "text"): a target per file
+    target_tokens: Count = 100_000  # per target; more sharpen the loss, not the ranking
+    validation: tuple[FilePath, ...] = ()  # your own validation texts (.txt, .jsonl with "text"): a target per file
     ngram: NgramSection = NGRAM
     gpt: GptSection = GPT
     command: CommandSection = COMMAND
     confirm: ConfirmSection | None = CONFIRM  # the check after the search; null: none
     parameters: ParameterSection = PARAMETERS
     copying: Copying = COPYING  # not a key of this section: what quadmix and sample say (modes quadmix and both)
-    seed: int = 0  # of the search
-    threads: int = 2  # fixed, so that results do not depend on the machine's size
+    seed: Seed = 0  # of the search
+    threads: Threads = 2  # fixed, so that results do not depend on the machine's size
     name: ClassVar = "mixture"
     version: ClassVar = 5
     borrowed: ClassVar = {"copying": ("quadmix", "sample")}

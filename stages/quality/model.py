@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import polars as pl
@@ -20,6 +20,7 @@ from gristmill.classifiers.fasttext import Training
 from gristmill.classifiers.importance import count, importance, log_ratios
 from gristmill.pipeline.contract.draws import key64, uniform
 from gristmill.pipeline.contract.errors import DataError
+from gristmill.pipeline.contract.ranges import Count, Range, Size
 from gristmill.pipeline.contract.shapes import Corpus, Reducer
 from gristmill.pipeline.kernels.text.lines import one_line
 
@@ -38,12 +39,12 @@ class QualityModel(Reducer):
     Raises DataError where fewer than `min_examples` of either class are left.
     """
 
-    max_examples: int = 4_000  # of each class; more add seconds, hardly accuracy
-    min_examples: int = 16  # of each class
-    max_chars: int = 2_000  # of a text: the first ones, in training and in the classifier's scoring
-    folds: int = 3  # each model is trained on the other two thirds
+    max_examples: Count = 4_000  # of each class; more add seconds, hardly accuracy
+    min_examples: Count = 16  # of each class
+    max_chars: Count = 2_000  # of a text: the first ones, in training and in the classifier's scoring
+    folds: Annotated[int, Range(2, 100)] = 3  # each model is trained on the other two thirds
     classifier: Training = field(default_factory=Training)  # settings of fastText's training
-    importance_buckets: int = 50_000  # DSIR: 10,000; measured better here (docs/decisions/quality.md)
+    importance_buckets: Size = 50_000  # DSIR: 10,000; measured better here (docs/decisions/quality.md)
     name: ClassVar = "quality.model"
     version: ClassVar = 1
     reads: ClassVar = {
@@ -87,7 +88,9 @@ class QualityModel(Reducer):
 
     def _examples(self, corpus: Corpus) -> pl.DataFrame:
         """doc_id, is_reference, language, text (cut) of the drawn examples, in the order of their draw."""
-        given = pl.read_parquet(corpus.artifacts["dedup.references"] / "texts.parquet").filter(~pl.col("is_held_out"))
+        given = pl.read_parquet(corpus.artifacts["dedup.references"] / "texts.parquet", glob=False).filter(
+            ~pl.col("is_held_out")
+        )
         given = given.with_columns(is_reference=pl.lit(True))
         stratum = pl.col("language") if given["language"].null_count() == 0 else pl.lit("")
         columns = ("language", "is_reference")

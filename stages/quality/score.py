@@ -13,6 +13,7 @@ from gristmill.classifiers import fasttext
 from gristmill.classifiers.calibration import calibrated
 from gristmill.classifiers.importance import importance
 from gristmill.pipeline.contract.columns import Column
+from gristmill.pipeline.contract.ranges import FilePath, Number, Share
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Gate, first_broken
 from gristmill.pipeline.kernels.text.lines import one_line
 from gristmill.stages.quality.model import fold_of
@@ -23,7 +24,7 @@ class Model:
     """A published fastText classifier that scores q_<name>."""
 
     name: str  # of the criterion: the column is q_<name>
-    path: str  # of the .bin or .ftz file
+    path: FilePath  # of the .bin or .ftz file
     score: Literal["probability", "label"] = "probability"  # P(label), or the likeliest label as a number (CLIMB)
     label: str = "__label__hq"  # for "probability"; DCLM's classifier: __label__hq
     text: Literal["plain", "climb"] = "plain"  # preparation of the text that the model was trained with
@@ -101,8 +102,8 @@ def _score(model: Model, loaded, texts: pl.Series) -> np.ndarray:
 class QualityGate(Gate):
     """Drops documents below a threshold; none by default, for the mixture samples by quality."""
 
-    min_reference: float | None = None  # least q_reference; null: none
-    min_importance: float | None = None  # least q_importance, in nats; null: none
+    min_reference: Share | None = None  # least q_reference; null: none
+    min_importance: Number | None = None  # least q_importance, in nats; null: none
     name: ClassVar = "quality.gate"
     version: ClassVar = 1
     reads: ClassVar = {"quality": ("q_reference", "q_importance")}

@@ -220,7 +220,7 @@ def recipe(folder: Path, *, name: str = "toy", slow: float = 0.0, **options: dic
         TwoShards(),
     )
     resolved = {"name": name, "gate": options.get("gate", {}), "paths": str(folder)}
-    return Recipe(name, stages, resolved, {})
+    return Recipe(name, stages, resolved, {}, tuple(s.name for s in stages))
 
 
 def write_lines(folder: Path, shards: int = 4, lines: int = 20) -> Path:

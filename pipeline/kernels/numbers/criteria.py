@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from gristmill.pipeline.contract.errors import DataError
+from gristmill.pipeline.contract.ranges import Amount
 from gristmill.pipeline.kernels.numbers.sampling_curve import DEFAULT_SHAPE, Shape, rank_table
 
 Normalise = Literal["rank", "zscore", "minmax"]
@@ -18,7 +19,7 @@ class Criterion:
     """A column of the quality stage, larger is better, and its share in the merged quality."""
 
     column: str
-    weight: float = 1.0
+    weight: Amount = 1.0
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class BucketParameters:
 
     bucket: str
     shape: Shape = DEFAULT_SHAPE
-    weights: tuple[float, ...] = ()
+    weights: tuple[Amount, ...] = ()
 
 
 @dataclass(frozen=True)

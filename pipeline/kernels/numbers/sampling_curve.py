@@ -9,6 +9,8 @@ from typing import Literal
 
 import numpy as np
 
+from gristmill.pipeline.contract.ranges import Amount, Share, SomeShare
+
 EtaMode = Literal["power", "factor"]
 
 UNKNOWN_RANK = 0.5  # of a document without any quality score: it is taken as often as the middle of its bucket
@@ -23,10 +25,10 @@ class Shape:
     last, and reaches into the other half at a thousandth of that rate, which grows as the better half meets its cap.
     """
 
-    slope: float = 10.0  # lambda: 0 is flat, large is a step; paper 1 to 1000
-    cut: float = 0.5  # omega: ranks beyond it get `floor` only; paper up to 0.1
-    gain: float = 1.0  # eta: exponent (or factor); paper 0 to 1
-    floor: float = 0.001  # epsilon > 0, so that a quota can always be met; paper up to 0.001
+    slope: Amount = 10.0  # lambda: 0 is flat, large is a step; paper 1 to 1000
+    cut: Share = 0.5  # omega: ranks beyond it get `floor` only; paper up to 0.1
+    gain: Amount = 1.0  # eta: exponent (or factor); paper 0 to 1
+    floor: SomeShare = 0.001  # epsilon > 0, so that a quota can always be met; paper up to 0.001
 
 
 DEFAULT_SHAPE = Shape()

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 
 from gristmill.pipeline.contract.errors import InputError
 from gristmill.pipeline.contract.shapes import Part
-from gristmill.stages.ingest.files.open import INSIDE, archives_inside, digest_of, read_whole
+from gristmill.stages.ingest.files.open import INSIDE, archives_inside, digest_of, outer_and_inner, read_whole
 from gristmill.stages.ingest.files.remote import filesystem_of, is_url, sends_ranges
 from gristmill.stages.ingest.files.retry import Retry, patiently
 
@@ -26,6 +26,10 @@ _SPLIT = re.compile(
 _PLAIN = re.compile(r"\.(?:warc|wet|wat|arc)$")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 REMOTE_THREADS = 16
+RUN_MARKS = (
+    (".workers.lock",),
+    ("plan.json", "config.yaml"),
+)  # any of these sets of files: pipeline/run/store.py, launch.py
 
 
 @dataclass(frozen=True)
@@ -67,9 +71,11 @@ def _expanded(pattern: str, paths_base: str | None, retry: Retry) -> Iterator[In
     elif is_url(pattern):
         yield from _opened(Input(pattern, PurePosixPath(pattern.partition("?")[0]).name), retry)
     elif os.path.isdir(pattern):
-        raise InputError(f"input {pattern} is a folder; name its files, for example {pattern.rstrip('/')}/*.warc.gz")
+        raise InputError(
+            f"input {pattern} is a folder; name its files, for example {escape(pattern.rstrip('/'))}/*.warc.gz"
+        )
     elif not os.path.exists(pattern):
-        raise InputError(f"input {pattern} does not exist; check input.paths")
+        raise InputError(f"input {pattern} {_what_is_wrong(pattern)}; check input.paths")
     else:
         yield from _opened(Input(pattern, os.path.basename(pattern)), retry)
 
@@ -77,7 +83,7 @@ def _expanded(pattern: str, paths_base: str | None, retry: Retry) -> Iterator[In
 def _is_one_file(pattern: str, retry: Retry) -> bool:
     """A path with brackets, or a URL with a query, that names one thing: what exists is no pattern."""
     if not is_url(pattern):
-        return os.path.exists(pattern)
+        return os.path.lexists(pattern)
     if "*" in pattern:
         return False
     if "[" not in pattern:
@@ -99,21 +105,92 @@ def _folder_before_wildcards(pattern: str) -> str:
 
 
 def _globbed(pattern: str, retry: Retry) -> Iterator[Input]:
-    """Names are relative to the folder before the first wildcard."""
+    """Names are relative to the folder before the first wildcard. Files inside a run folder are left out."""
     prefix = _folder_before_wildcards(pattern)
     if is_url(pattern):
         fs, inner = filesystem_of(pattern)
         matches = [fs.unstrip_protocol(str(p)) for p in patiently(lambda: fs.glob(inner), pattern, retry)]
         root = fs.unstrip_protocol(filesystem_of(prefix)[1])
     else:
-        literal = escape(prefix) + pattern[len(prefix) :]
-        matches = [p for p in glob(literal, recursive=True, include_hidden=False) if os.path.isfile(p)]
+        matches, runs = local_matches(pattern)
         root = prefix
+        if not matches and runs:
+            raise InputError(f"{pattern} matches only files of the run folder {runs[0]}, which are never input")
     if not matches:
         raise InputError(f"no file matches {pattern}; check input.paths")
     for path in sorted(matches):
         name = path[len(root) :].lstrip("/") if root and path.startswith(root) else path.lstrip("/")
         yield from _opened(Input(path, name), retry)
+
+
+def run_folders_among(paths: tuple[str, ...]) -> list[str]:
+    """Run folders whose files local globs match, and which `inputs_of` leaves out."""
+    globs = [p for p in paths if _MAGIC.search(p) and not is_url(p) and not os.path.lexists(p)]
+    return sorted({run for pattern in globs for run in local_matches(pattern)[1]})
+
+
+def local_matches(pattern: str) -> tuple[list[str], list[str]]:
+    """Files that a glob matches, and the run folders whose files it matches too: those are left out.
+
+    Raises InputError for a match that is no file (a link to nothing, a folder whose files the glob does not match, a
+    socket): passed over, its documents would be missing without a word.
+    """
+    prefix = _folder_before_wildcards(pattern)
+    meant = run_folder_of(os.path.realpath(prefix or "."))  # a glob that begins inside a run folder means its files
+    files, folders, runs = [], [], set()
+    known: dict[str, str | None] = {}
+    for path in glob(escape(prefix) + pattern[len(prefix) :], recursive=True, include_hidden=False):
+        place = os.path.realpath(path) if os.path.isdir(path) else os.path.dirname(os.path.realpath(path))
+        run = known[place] = known[place] if place in known else run_folder_of(place)
+        if run is not None and run != meant:
+            runs.add(run)
+        elif os.path.isfile(path):
+            files.append(path)
+        elif os.path.isdir(path):
+            folders.append(path)
+        else:
+            raise InputError(f"input {path}, matched by {pattern}, {_what_is_wrong(path)}; fetch or remove it")
+    for folder in folders:
+        below = folder.rstrip("/") + "/"
+        if not any(f.startswith(below) for f in files) and _holds_files(folder):
+            raise InputError(
+                f"input {folder}, matched by {pattern}, is a folder, and its files are not matched; write "
+                f"{prefix + '/' if prefix else ''}**/* for all below, or a pattern that leaves it out, as *.jsonl"
+            )
+    return files, sorted(runs)
+
+
+def run_folder_of(path: str) -> str | None:
+    """The nearest folder at or above a real path that is a run's."""
+    while True:
+        if is_run_folder(path):
+            return path
+        above = os.path.dirname(path)
+        if above == path:
+            return None
+        path = above
+
+
+def is_run_folder(path: str) -> bool:
+    """It has the lock that a run makes first of all, or (copied without hidden files) a plan beside a config."""
+    return any(all(os.path.exists(os.path.join(path, name)) for name in names) for names in RUN_MARKS)
+
+
+def _holds_files(folder: str) -> bool:
+    """Whether any file that is not hidden and not a run's lies at or below it."""
+    for place, folders, names in os.walk(folder):
+        if is_run_folder(place):
+            folders.clear()
+        elif any(not name.startswith(".") for name in names):
+            return True
+        folders[:] = [name for name in folders if not name.startswith(".")]
+    return False
+
+
+def _what_is_wrong(path: str) -> str:
+    if os.path.islink(path) and not os.path.exists(path):
+        return f"is a link to {os.readlink(path)}, which does not exist"
+    return "is no regular file" if os.path.lexists(path) else "does not exist"
 
 
 def _listed(pattern: str, paths_base: str | None, retry: Retry) -> Iterator[Input]:
@@ -152,7 +229,7 @@ def parts_of(inputs: list[Input], part_bytes: int, retry: Retry) -> list[Part]:
     """Each file whole, or cut every `part_bytes`; the reader aligns the cuts to records. Sorted by key."""
 
     def cut(item: Input) -> list[Part]:
-        path, _, inner = item.path.partition(INSIDE)
+        path, inner = outer_and_inner(item.path)
         size, digest = digest_of(path, retry)
         count = max(1, round(size / part_bytes)) if not inner and _SPLIT.search(path) else 1
         if count > 1 and is_url(path) and (_PLAIN.search(path) or not sends_ranges(path, size, retry)):

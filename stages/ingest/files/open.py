@@ -97,11 +97,25 @@ class Stream(RawIOBase):
         return len(data)
 
 
+def outer_and_inner(path: str) -> tuple[str, str]:
+    """`archive.wacz!/inner` as ("archive.wacz", "inner"), any other path as (path, "").
+
+    A name may hold "!/" itself (a folder called `a!`): what stands before it must be a file, or, behind a URL, a WACZ.
+    """
+    at = path.find(INSIDE)
+    while at >= 0:
+        outer = path[:at]
+        if outer.endswith(".wacz") if is_url(path) else os.path.isfile(outer):
+            return outer, path[at + len(INSIDE) :]
+        at = path.find(INSIDE, at + 1)
+    return path, ""
+
+
 def open_file(path: str, retry: Retry) -> File:
     """Raises InputError where it cannot be read; `archive.wacz!/inner` opens a file inside an archive."""
-    path, inside, inner = path.partition(INSIDE)
+    path, inner = outer_and_inner(path)
     file: File = RemoteFile(path, retry) if is_url(path) else LocalFile(path)
-    return _section(file, path, inner) if inside else file
+    return _section(file, path, inner) if inner else file
 
 
 def _section(file: File, path: str, inner: str) -> File:

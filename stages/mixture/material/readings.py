@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
+from gristmill.classifiers.tokenizer import open_tokenizer
 from gristmill.pipeline.contract.draws import uniform
 from gristmill.pipeline.contract.errors import ConfigError, DataError
 from gristmill.pipeline.contract.shapes import Corpus
@@ -49,9 +50,7 @@ class Tokens:
 
 
 def tokens_of(path: Path) -> Tokens:
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer = open_tokenizer(path)
     size, end = tokenizer.get_vocab_size(), tokenizer.token_to_id(END_OF_TEXT)
     size, end = (size, end) if end is not None else (size + 1, size)
 
@@ -192,7 +191,7 @@ def divide(parts: Sequence[Piece], shares: Sequence[float]) -> list[list[Piece]]
 
 def held_out_texts(path: Path) -> dict[str, list[str]]:
     """Target -> texts of texts.parquet, in the order of their draws."""
-    held = pl.read_parquet(path)
+    held = pl.read_parquet(path, glob=False)
     held = held.with_columns(pl.Series("u", uniform(held["doc_id"], "target"))).sort("u", "doc_id")
     texts: dict[str, list[str]] = {}
     for target, text in held.select("target", "text").iter_rows():

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
 from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.contract.ranges import Range, Share, Size, SomeShare
 from gristmill.pipeline.kernels.numbers.criteria import BucketParameters, Criterion, Normalise, merged_quality
 from gristmill.pipeline.kernels.numbers.sampling_curve import (
     DEFAULT_SHAPE,
@@ -30,14 +31,16 @@ class ParameterSection:
     """The search for QuaDMix's parameters (modes quadmix and both)."""
 
     method: Literal["trust_region", "random"] = "trust_region"  # random: the paper's (draws, LightGBM, ten best)
-    runs: int | None = None  # proxy runs; null: ngram 1200 (random: 3000, the paper's), gpt and command 64
+    runs: Annotated[int, Range(40, 10_000_000)] | None = (
+        None  # proxy runs; null: ngram 1200 (random: 3000, the paper's), gpt and command 64
+    )
     lambda_scale: Literal["log10", "linear"] = "log10"  # the paper's "10 3 lambda": 10^(3 lambda), or 1000 lambda
     # Greatest omega. Paper: 0.1, as it picks 30B tokens of a huge pool; here a bucket's quota may be most of it
-    omega_max: float = 1.0
-    epsilon_max: float = 0.001  # paper: 0.001
+    omega_max: SomeShare = 1.0
+    epsilon_max: SomeShare = 0.001  # paper: 0.001
     # Buckets with a smaller share of the tokens have one set of parameters together; 1: all have one
-    shared_below: float = 0.02
-    cells: int = 256  # groups of like documents that gpt and command weigh; ngram weighs documents
+    shared_below: Share = 0.02
+    cells: Size = 256  # groups of like documents that gpt and command weigh; ngram weighs documents
 
     def __post_init__(self) -> None:
         if self.runs is not None and self.runs < 40:

@@ -283,3 +283,54 @@ def test_wacz_stands_for_the_archives_inside(tmp_path):
         documents, _ = everything(Ingest(paths=(f"{tmp_path}/*.wacz",)))
         assert documents["text"].to_list() == ["hello"]
         assert documents["file_path"].to_list() == [f"{tmp_path}/x.wacz!/archive/data.warc.gz"]
+
+
+# matches that are no files, run folders, odd names
+
+
+def test_a_link_to_nothing_among_a_globs_matches_is_an_error_that_names_it(tmp_path):
+    put(tmp_path / "a.jsonl")
+    (tmp_path / "b.jsonl").symlink_to("/nowhere/b.jsonl")
+    with pytest.raises(InputError, match=r"b\.jsonl.*link to /nowhere/b\.jsonl"):
+        names(f"{tmp_path}/*.jsonl")
+    with pytest.raises(InputError, match=r"b\.jsonl.*link to /nowhere/b\.jsonl"):
+        names(f"{tmp_path}/b.jsonl")
+
+
+def test_a_folder_among_a_globs_matches_is_an_error_unless_its_files_are_matched(tmp_path):
+    put(tmp_path / "a.jsonl")
+    put(tmp_path / "more" / "b.jsonl")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"more, matched by .* is a folder"):
+        names(f"{tmp_path}/*")
+    assert names(f"{tmp_path}/**/*") == ["a.jsonl", "more/b.jsonl"]
+    put(tmp_path / "c.jsonl" / "data.txt")
+    with pytest.raises(InputError, match=r"c\.jsonl, matched by"):
+        names(f"{tmp_path}/**/*.jsonl")
+
+
+def test_files_of_a_run_folder_are_never_a_globs_matches(tmp_path):
+    put(tmp_path / "a.jsonl")
+    put(tmp_path / "run" / ".workers.lock", b"")
+    put(tmp_path / "run" / "corpus" / "data" / "train.parquet")
+    put(tmp_path / "copy" / "plan.json")
+    put(tmp_path / "copy" / "config.yaml")
+    (tmp_path / "link").symlink_to(tmp_path / "run" / "corpus")
+    stage = Ingest(paths=(f"{tmp_path}/**/*",))
+    assert [p.name for p in stage.parts()] == ["a.jsonl"]
+    assert [str(tmp_path / "copy") in stage.notes()[0], str(tmp_path / "run") in stage.notes()[1]] == [True, True]
+    with pytest.raises(InputError, match="only files of the run folder"):
+        names(f"{tmp_path}/r*/corpus/data/*")
+    assert names(f"{tmp_path}/run/corpus/data/*") == ["train.parquet"]  # named by its folder: another run's corpus
+
+
+@pytest.mark.parametrize(
+    "name", ["shard[1].jsonl", "what?.jsonl", "a*b.jsonl", "a!/x.jsonl", "[x]/y.jsonl", "l i\tn.jsonl"]
+)
+def test_a_path_that_exists_is_that_path_whatever_characters_it_has(tmp_path, name):
+    path = put(tmp_path / name, lines(ROWS[:2]))
+    put(tmp_path / "shard1.jsonl", lines())
+    documents, _ = everything(Ingest(paths=(path,)))
+    assert documents.height == 2
+    put(tmp_path / "list.paths", name.encode())
+    assert everything(Ingest(paths=(f"{tmp_path}/list.paths",)))[0].height == 2
