@@ -42,6 +42,7 @@ class Shape:
     version: ClassVar[int]  # bump it when the output changes
     reads: ClassVar[Reads] = {}  # dataset -> the columns taken from it
     writes: ClassVar[tuple[str, ...]] = ()  # columns of `contract.columns`, or of `columns`
+    rows: ClassVar[Literal["kept", "all"]] = "kept"  # "all": also what a gate has dropped (the ledger's token counts)
     needs: ClassVar[tuple[str, ...]] = ()  # artifacts, made by a Reducer earlier, whose folders are handed over
     rules: ClassVar[tuple[str, ...]] = ()  # every reason for which it may drop a document or record
     columns: ClassVar[tuple[Column, ...]] = ()  # definitions of columns that are this stage's own
@@ -80,7 +81,6 @@ class Annotator(Shape):
     """Same rows, same order, new columns, row-local: a row's values depend on that row and the artifacts alone."""
 
     kind: ClassVar[Kind] = "annotator"
-    rows: ClassVar[Literal["kept", "all"]] = "kept"  # "all": also what a gate has dropped (the ledger's token counts)
     # Like `reads`: later steps that read these columns there are given this stage's columns of the same names; its rows
     # must be "all". So a stage that cleans text is one more step, and no other changes.
     replaces: ClassVar[Reads] = {}

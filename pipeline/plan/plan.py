@@ -86,7 +86,7 @@ class Step:
 
     @property
     def all_rows(self) -> bool:
-        return isinstance(self.stage, Annotator) and self.stage.rows == "all"
+        return self.stage.rows == "all"
 
     @property
     def label(self) -> str:
