@@ -1,36 +1,36 @@
 """The fate of an archive's record: a document, or the rule for which it is rejected."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gristmill.stages.ingest.archive.records import Record
 from gristmill.stages.ingest.page.charset import Decoded, decode
+from gristmill.stages.ingest.page.codings import BodyTooLarge, unpacked
 from gristmill.stages.ingest.page.evidence import Evidence
-from gristmill.stages.ingest.page.http import BodyTooLarge, charset_of, mime_of, response_of
+from gristmill.stages.ingest.page.http import HeadTooLarge, begins_response, response_of
+from gristmill.stages.ingest.page.media_type import (
+    BINARY_BYTES,
+    HTML,
+    MediaType,
+    essence_of,
+    has_magic,
+    is_sniffed,
+    media_type,
+)
 from gristmill.stages.ingest.page.parse import Page
 from gristmill.stages.ingest.page.read import TooNested, read_page
 from gristmill.stages.ingest.page.sandbox import Crashed, TimedOut
 from gristmill.stages.ingest.rows import UNDECODABLE_FRAC, Document, clean
 
-HTML = ("text/html", "application/xhtml+xml")
-_SNIFFED = (
-    "",
-    "application/octet-stream",
-    "unknown/unknown",
-    "application/unknown",
-    "*/*",
-)  # WHATWG MIME Sniffing, 5.1
-_LOOKS_LIKE_HTML = re.compile(
-    rb"\s*(?:<!--.*?-->\s*|<\?xml[^>]*>\s*)*<(?:!doctype\s+html|html|head|body|title|h1|div|table)\b", re.I | re.S
-)
 REJECT = "reject"  # as fallback: none
 _UNREADABLE: dict[type[Exception], str] = {
     TooNested: "too_nested",
     TimedOut: "timed_out",
     Crashed: "parser_crashed",
 }
-NUL_CHARS = 4096  # in which NULs are counted: what is no text has them from its beginning on
+LOOK_CHARS = 4096  # in which control characters are counted: what is no text has them from its beginning on
+BINARY_FRAC = 0.02  # control characters beyond which there is no text; the bytes of compressed data have 0.1
+LONE_CONTROLS = 4  # so many stray ones a short text may have
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ def document_of(record: Record, limits: Limits) -> Document:
     if kind not in (b"response", b"resource"):
         raise Rejected("not_a_response", record.size)
     url = url_of(record) or ""
-    if kind == b"resource" or not url.startswith("http"):
-        return _resource(record, limits, http=kind == b"response" and record.block.startswith(b"HTTP/"))
+    if kind == b"resource" or not url.lower().startswith("http"):
+        return _resource(record, limits, http=kind == b"response" and begins_response(record.block))
     return _response(record, limits)
 
 
@@ -79,41 +79,48 @@ def _response(record: Record, limits: Limits) -> Document:
         response = response_of(record.block, limits.body_bytes)
     except BodyTooLarge as error:
         raise Rejected("too_large", record.size) from error
+    except HeadTooLarge as error:
+        raise Rejected("head_too_large", record.size) from error
     if response.status != 200:
         raise Rejected("bad_status", len(response.body))
-    return _from_body(record, response.body, response.mime, response.charset, response.headers, response.status, limits)
+    said = media_type(response.headers.get("content-type", ""))
+    return _from_body(record, response.body, said, response.headers, response.status, limits)
 
 
 def _resource(record: Record, limits: Limits, http: bool) -> Document:
     if http:
         return _response(record, limits)
-    kind = text_of(record.fields.get(b"content-type")) or ""
-    if mime_of(kind) not in limits.mimes:
-        raise Rejected("not_a_response" if not (url_of(record) or "").startswith("http") else "not_html", record.size)
+    said = media_type(text_of(record.fields.get(b"content-type")) or "")
+    if said.essence not in limits.mimes:
+        of_web = (url_of(record) or "").lower().startswith("http")
+        raise Rejected("not_html" if of_web else "not_a_response", record.size)
     if record.size > limits.body_bytes:
         raise Rejected("too_large", record.size)
-    return _from_body(record, record.block, mime_of(kind), charset_of(kind), {}, None, limits)
+    return _from_body(record, record.block, said, {}, None, limits)
 
 
 def _from_body(
     record: Record,
     body: bytes,
-    mime: str,
-    charset: str | None,
+    said: MediaType,
     headers: Mapping[str, str],
     status: int | None,
     limits: Limits,
 ) -> Document:
+    if said.essence not in limits.mimes and not is_sniffed(said.essence):
+        raise Rejected("not_html" if body else "empty_body", len(body))
+    try:
+        body = unpacked(body, limits.body_bytes)
+    except BodyTooLarge as error:
+        raise Rejected("too_large", record.size) from error
     size = len(body)
     if not size or body.isspace():
         raise Rejected("empty_body", size)
-    if mime in _SNIFFED and _LOOKS_LIKE_HTML.match(body, 0, 4096):
-        mime = "text/html"
-    if mime not in limits.mimes:
+    mime = essence_of(said.essence, body)
+    if mime not in limits.mimes or has_magic(body):
         raise Rejected("not_html", size)
-    decoded = decode(body, charset)
-    head = decoded.text[:NUL_CHARS]
-    if decoded.bad_frac > UNDECODABLE_FRAC or head.count("\0") > UNDECODABLE_FRAC * len(head):
+    decoded = decode(body, said.charset)
+    if not is_text(decoded):
         raise Rejected("undecodable", size)
     if mime not in HTML:
         text, title, lang, evidence = decoded.text.strip(), None, None, Evidence()
@@ -131,6 +138,19 @@ def _from_body(
     )  # fmt: skip
 
 
+def is_text(decoded: Decoded) -> bool:
+    """Whether few characters had to be replaced, and few of the first ones and of those in the middle are controls."""
+    if decoded.bad_frac > UNDECODABLE_FRAC:
+        return False
+    text = decoded.text
+    middle = max(len(text) // 2, LOOK_CHARS)
+    for look in (text[:LOOK_CHARS], text[middle : middle + LOOK_CHARS]):
+        raw = look.encode("utf-8", "replace")
+        if len(raw) - len(raw.translate(None, BINARY_BYTES)) > max(BINARY_FRAC * len(look), LONE_CONTROLS):
+            return False
+    return True
+
+
 def _page_of(decoded: Decoded, headers: Mapping[str, str], size: int, limits: Limits) -> Page:
     """What the extractor makes of a page, or else the fallback. Raises Rejected where neither can read it."""
     rule = ""
@@ -146,21 +166,19 @@ def _page_of(decoded: Decoded, headers: Mapping[str, str], size: int, limits: Li
 
 def _converted(record: Record, limits: Limits) -> Document:
     """WET: text that somebody else extracted."""
-    mime = mime_of(text_of(record.fields.get(b"content-type")) or "text/plain")
-    if mime != "text/plain":
+    said = media_type(text_of(record.fields.get(b"content-type")) or "text/plain")
+    if said.essence != "text/plain":
         raise Rejected("not_html", record.size)
     if record.size > limits.body_bytes:
         raise Rejected("too_large", record.size)
-    decoded = decode(
-        record.block, charset_of(text_of(record.fields.get(b"content-type")) or ""), "declared", prescan=False
-    )
+    decoded = decode(record.block, said.charset, "declared", prescan=False)
     text = clean(decoded.text)
-    if decoded.bad_frac > UNDECODABLE_FRAC:
+    if not is_text(decoded):
         raise Rejected("undecodable", record.size)
     if not text or text.isspace():
         raise Rejected("no_text" if record.size else "empty_body", record.size)
     declared = text_of(record.fields.get(b"warc-license"))
     return Document(
         text.strip(), record.size, url_of(record), text_of(record.fields.get(b"warc-date")), None, None,
-        decoded.charset, decoded.source, mime, None, Evidence(declared=declared),
+        decoded.charset, decoded.source, said.essence, None, Evidence(declared=declared),
     )  # fmt: skip

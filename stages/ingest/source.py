@@ -21,6 +21,7 @@ from gristmill.stages.ingest.documents import REJECT, Limits, Rejected, document
 from gristmill.stages.ingest.files.inputs import inputs_of, parts_of, run_folders_among
 from gristmill.stages.ingest.files.open import File, open_file
 from gristmill.stages.ingest.files.retry import Retry
+from gristmill.stages.ingest.page.http import HEAD_BYTES
 from gristmill.stages.ingest.page.parse import EXTRACTORS
 from gristmill.stages.ingest.page.read import PLAIN
 from gristmill.stages.ingest.rows import WRITES, Rows
@@ -76,9 +77,9 @@ class Ingest(Source):
     # Where the input lies and how it is fetched and cut; what matters of them is in each part's own identity.
     outside_identity: ClassVar[tuple[str, ...]] = ("paths", "paths_base", "part_bytes", "retries", "retry_s")
     rules: ClassVar[tuple[str, ...]] = (
-        "not_a_response", "revisit", "bad_status", "not_html", "empty_body", "undecodable", "no_text", "too_large",
-        "too_nested", "timed_out", "parser_crashed", "broken_record", "truncated", "broken_line", "empty_file",
-        "not_an_archive", "unknown_compression", "not_a_parquet_file", "no_text_column",
+        "not_a_response", "revisit", "bad_status", "not_html", "head_too_large", "empty_body", "undecodable", "no_text",
+        "too_large", "too_nested", "timed_out", "parser_crashed", "broken_record", "truncated", "broken_line",
+        "empty_file", "not_an_archive", "unknown_compression", "not_a_parquet_file", "no_text_column",
     )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -138,7 +139,7 @@ class Ingest(Source):
 
     def _read_archive(self, file: File, codec: Codec | None, grammar: Grammar, part: Part, rows: Rows) -> None:
         limits = Limits(self.body_bytes, self.mimes, self.extractor, self.fallback, self.page_s)
-        block_bytes = self.body_bytes + (1 << 16)  # the HTTP header comes before the body
+        block_bytes = self.body_bytes + HEAD_BYTES  # the HTTP head comes before the body
         for record in records(file, codec, grammar, part.start, part.end, block_bytes):
             self._book(record, limits, rows)
 

@@ -15,6 +15,7 @@ _ARC_MARK = re.compile(
 )
 
 
+_ADDRESS = re.compile(rb"[0-9a-fA-F]*[.:][0-9a-fA-F.:]+|-|0")
 # The same line with one of its words damaged.
 _ARC_BROKEN = re.compile(
     rb"[^\s]{3,8192}(?: [^\s]+)? [^\s]*\d{6}[^\s]* [^\r\n]{0,300}\d"
@@ -83,20 +84,29 @@ def _arc_header(buffer: bytes, at: int) -> tuple[dict[bytes, bytes], int] | None
     if stop < 0:
         return None
     words = buffer[at:stop].strip().split(b" ")
-    # the date is the last-but-two word of version 1, the last-but-seven of version 2
-    date = next((i for i in (len(words) - 3, len(words) - 8) if i > 1 and words[i].isdigit() and len(words[i]) > 7), 0)
+    date = _date_among(words)
     if not date:
         return {}, stop + 1
+    # version 2 has status, checksum, location, offset and file between the type and the length
+    second = len(words) - date >= 8 and len(words[-6]) == 3 and words[-6].isdigit()
     url = b" ".join(words[: date - 1])
     kind = b"warcinfo" if url.startswith(b"filedesc:") else b"response" if url.startswith(b"http") else b"resource"
     fields = {
         b"warc-type": kind,
         b"warc-target-uri": url,
         b"warc-date": _iso(words[date]),
-        b"content-type": words[date + 1],
+        b"content-type": b" ".join(words[date + 1 : -6 if second else -1]),
         b"content-length": words[-1],
     }
     return fields, stop + 1
+
+
+def _date_among(words: list[bytes]) -> int:
+    """Index of the archive's date: URLs and types may hold spaces, the date stands behind the address; 0 if none."""
+    dates = [i for i in range(2, len(words) - 2) if words[i].isdigit() and 8 <= len(words[i]) <= 17]
+    behind_address = (i for i in dates if len(words[i]) == 14 and _ADDRESS.fullmatch(words[i - 1]))
+    fixed = (i for i in (len(words) - 3, len(words) - 8) if i in dates)
+    return next(behind_address, next(fixed, dates[0] if dates else 0))
 
 
 def _iso(digits: bytes) -> bytes:

@@ -1,18 +1,15 @@
 """An HTTP response out of a record's block: status, headers and the decoded body, however badly it was written."""
 
 import re
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from io import BytesIO
 
-import zstandard
-from fastwarc.stream_io import BrotliReader
+from gristmill.stages.ingest.page.codings import BodyTooLarge, undone
 
-_STATUS = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})")
+_STATUS = re.compile(rb"[\r\n]*HTTP/?\d?(?:\.\d)?[ \t]+(\d{3})(?!\d)", re.I)
 _CHUNK = re.compile(rb"\s*([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
-_CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([^\s;\"',]+)", re.I)
-HEADER_BYTES = 1 << 16
+HEAD_BYTES = 1 << 20  # browsers end at 256 KiB (Chromium, net/http: kMaxHeaderBufSize); a larger head is none
+_INTERIM_HEADS = 16  # heads before the response's own
 # Of some twenty headers of a response these say how to read it, under which licence it stands, and what it opts out of.
 _READ = {
     name.encode(): name
@@ -32,55 +29,72 @@ class Response:
     headers: Mapping[str, str]
     body: bytes
 
-    @property
-    def mime(self) -> str:
-        return mime_of(self.headers.get("content-type", ""))
 
-    @property
-    def charset(self) -> str | None:
-        return charset_of(self.headers.get("content-type", ""))
+class HeadTooLarge(Exception):
+    """The head does not end within HEAD_BYTES."""
 
 
-class BodyTooLarge(Exception):
-    """The decoded body is longer than the cap."""
-
-
-def mime_of(content_type: str) -> str:
-    """`Text/HTML; charset=x` -> `text/html`."""
-    return content_type.partition(";")[0].strip().lower()
-
-
-def charset_of(content_type: str) -> str | None:
-    found = _CHARSET.search(content_type) if content_type else None
-    return found.group(1) if found else None
+def begins_response(block: bytes) -> bool:
+    return _STATUS.match(block) is not None
 
 
 def response_of(block: bytes, body_bytes: int) -> Response:
-    """Splits and decodes a block. Raises BodyTooLarge beyond `body_bytes` decoded bytes."""
+    """Splits and decodes a block, behind interim heads. Raises BodyTooLarge beyond `body_bytes` decoded bytes, and
+    HeadTooLarge."""
+    status, headers, body = _split(block)
+    for _ in range(_INTERIM_HEADS):
+        # 1xx precede the response (RFC 9110, 15.2); so does a proxy's answer to CONNECT, which has no content
+        interim = 100 <= status < 200 or (200 <= status < 300 and not headers.keys() & _OF_CONTENT)
+        if not interim or not begins_response(body):
+            break
+        status, headers, body = _split(body)
+    transfer = headers.get("transfer-encoding", "").lower()
+    if "chunked" in transfer:
+        body = _unchunked(body)
+    if transfer and transfer != "chunked":
+        body = undone(body, transfer, body_bytes)
+    if encoding := headers.get("content-encoding"):
+        body = undone(body, encoding, body_bytes)
+    if len(body) > body_bytes:
+        raise BodyTooLarge
+    return Response(status, headers, body)
+
+
+_OF_CONTENT = frozenset(("content-type", "transfer-encoding", "content-encoding"))
+
+
+def _split(block: bytes) -> tuple[int, dict[str, str], bytes]:
+    """(status, headers, body) of the head with which the block begins."""
     status = _STATUS.match(block)
-    stop = block.find(b"\n\r\n", 0, HEADER_BYTES)
-    bare = block.find(b"\n\n", 0, stop if stop >= 0 else HEADER_BYTES)
+    start = len(block) - len(block.lstrip(b"\r\n")) if status else 0
+    stop = block.find(b"\n\r\n", start, HEAD_BYTES)
+    bare = block.find(b"\n\n", start, stop if stop >= 0 else HEAD_BYTES)
     if bare >= 0:
-        head, body = block[:bare], block[bare + 2 :]
+        head, body = block[start:bare], block[bare + 2 :]
     elif stop >= 0:
-        head, body = block[:stop], block[stop + 3 :]
+        head, body = block[start:stop], block[stop + 3 :]
+    elif status and len(block) > HEAD_BYTES:
+        raise HeadTooLarge
     elif status:  # headers only
         head, body = block, b""
     else:
         head, body = b"", block
+    return int(status.group(1)) if status else 0, _headers(head), body
+
+
+def _headers(head: bytes) -> dict[str, str]:
     headers: dict[str, str] = {}
+    key: str | None = None
     for line in head.split(b"\n")[1:]:
+        if line[:1] in (b" ", b"\t"):  # a folded line (RFC 9112, 5.2)
+            if key and (more := line.strip()):
+                headers[key] = f"{headers[key]} {more.decode('latin-1')}".strip()
+            continue
         name, _, value = line.partition(b":")
         if key := _READ.get(name.strip().lower()):
             text = value.strip().decode("latin-1")
             headers[key] = f"{headers[key]}, {text}" if key in headers else text
-    if "chunked" in headers.get("transfer-encoding", "").lower():
-        body = _unchunked(body)
-    if encoding := headers.get("content-encoding", "").lower().strip():
-        body = _decoded(body, encoding, body_bytes)
-    if len(body) > body_bytes:
-        raise BodyTooLarge
-    return Response(int(status.group(1)) if status else 0, headers, body)
+    return headers
 
 
 def _unchunked(body: bytes) -> bytes:
@@ -97,59 +111,3 @@ def _unchunked(body: bytes) -> bytes:
         if body[at : at + 1] not in (b"\r", b"\n") and len(parts) == 1:
             return body
     return b"".join([*parts, body[at:]]) if parts else body
-
-
-def _decoded(body: bytes, encodings: str, body_bytes: int) -> bytes:
-    """Content-Encoding undone, last first; a body that is not what the header says stays as it is."""
-    for encoding in reversed([e.strip() for e in encodings.split(",")]):
-        decode = _DECODERS.get(encoding)
-        if decode is not None:
-            body = decode(body, body_bytes + 1)
-            if len(body) > body_bytes:
-                raise BodyTooLarge
-    return body
-
-
-def _gunzip(body: bytes, limit: int) -> bytes:
-    for bits in (47, -15) if body[:2] != b"\x1f\x8b" else (31,):
-        try:
-            return zlib.decompressobj(bits).decompress(body, limit)
-        except zlib.error:
-            continue
-    return _as_far_as_it_goes(body, limit)
-
-
-def _as_far_as_it_goes(body: bytes, limit: int) -> bytes:
-    inflater, out = zlib.decompressobj(31), b""
-    try:
-        for i in range(0, len(body), 256):
-            out += inflater.decompress(body[i : i + 256], limit)
-            if len(out) >= limit:
-                break
-    except zlib.error:
-        pass
-    return out or body
-
-
-def _brotli(body: bytes, limit: int) -> bytes:
-    reader, out = BrotliReader(BytesIO(body)), []
-    held = 0
-    try:
-        while held < limit and (data := reader.read(1 << 16)):
-            out.append(data)
-            held += len(data)
-    except (OSError, ValueError):
-        return b"".join(out) or body
-    return b"".join(out)
-
-
-def _unzstd(body: bytes, limit: int) -> bytes:
-    try:
-        return zstandard.ZstdDecompressor().stream_reader(body).read(limit)
-    except zstandard.ZstdError:
-        return body
-
-
-_DECODERS: Mapping[str, Callable[[bytes, int], bytes]] = {
-    "gzip": _gunzip, "x-gzip": _gunzip, "deflate": _gunzip, "br": _brotli, "zstd": _unzstd,
-}  # fmt: skip
