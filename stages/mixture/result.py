@@ -9,7 +9,7 @@ import polars as pl
 
 from gristmill.stages.mixture.constraints import Constraints
 from gristmill.stages.mixture.objective import Objective
-from gristmill.stages.mixture.search.confirm import Confirmation
+from gristmill.stages.mixture.search.confirm import LEVEL, Confirmation, judged
 from gristmill.stages.mixture.search.search import SearchResult
 from gristmill.stages.mixture.search.verdict import NearEqual
 
@@ -27,8 +27,8 @@ class Found:
     confirmation: Confirmation | None = None
 
 
-def unsearched(weights: np.ndarray, why: str) -> Found:
-    return Found(weights, f"no search: {why}", {"method": "natural", "proxy": "none", "runs": 0, "targets": []})
+def unsearched(weights: np.ndarray, why: str, method: str = "natural") -> Found:
+    return Found(weights, f"no search: {why}", {"method": method, "proxy": "none", "runs": 0, "targets": []})
 
 
 def found_by(
@@ -54,9 +54,11 @@ def found_by(
     elif checked is None:
         verdict = f"{result.verdict}; not confirmed"
     else:
-        verdict = (
-            f"{checked.verdict} (nats/token of the {checked.proxy} proxy, on text and draws that the search never saw)"
-        )
+        now = [judged(c, LEVEL)[1] for c in checked.comparisons if c.baseline == "present"]
+        said = "; ".join((checked.verdict, *now))
+        verdict = f"{said} (nats/token of the {checked.proxy} proxy, on text and draws that the search never saw)"
+    if result.failed:
+        verdict += f"; {result.failed} of {result.failed + len(result.runs)} proxy runs failed and are left out"
     return Found(result.weights, verdict, search, result.near_equal, checked)
 
 

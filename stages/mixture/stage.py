@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from gristmill.pipeline.contract.errors import ConfigError, DataError
-from gristmill.pipeline.contract.ranges import Count, FilePath, Seed, SomeAmount, Threads
+from gristmill.pipeline.contract.ranges import Amount, Count, FilePath, Seed, SomeAmount, Threads
 from gristmill.pipeline.contract.shapes import Corpus, Reads, Reducer
 from gristmill.stages.mixture.config import (
     COMMAND,
@@ -27,7 +27,7 @@ from gristmill.stages.mixture.config import (
     TargetWeight,
     rules,
 )
-from gristmill.stages.mixture.constraints import Constraints, rounded
+from gristmill.stages.mixture.constraints import Constraints, only_mixture, project, rounded
 from gristmill.stages.mixture.material.readings import (
     Material,
     Reading,
@@ -49,12 +49,10 @@ from gristmill.stages.mixture.rates.search import Mode, search_copies
 from gristmill.stages.mixture.rates.views import Targets, Task
 from gristmill.stages.mixture.result import Found, found_by, unsearched, write_weights
 from gristmill.stages.mixture.runs.runs import write_parquet
-from gristmill.stages.mixture.search.bayes import Bayes
 from gristmill.stages.mixture.search.confirm import Confirmation, baselines, confirm
-from gristmill.stages.mixture.search.gradient import Direct
-from gristmill.stages.mixture.search.ladder import Ladder
-from gristmill.stages.mixture.search.regmix_climb import Climb, OneShot
+from gristmill.stages.mixture.search.methods import sized
 from gristmill.stages.mixture.search.search import Method, search
+from gristmill.stages.mixture.shares import check_budget, in_order, read_shares
 
 # What a proxy is searched with unless the config says otherwise: the gradient where there is one, else few runs.
 DEFAULT_METHOD = {"ngram": "direct", "gpt": "ladder", "command": "bayes"}
@@ -79,6 +77,11 @@ class Mixture(Reducer):
     budget_tokens: Count | None = None  # size of the corpus; null: budget_share of what is available
     budget_share: SomeAmount = 0.5  # of the tokens that reached the mixture
     max_epochs: SomeAmount = 4.0  # per bucket at the budget ("To Repeat or Not To Repeat": up to 4 costs nothing)
+    # {bucket: share}, or a file that holds it (also weights.json of a run or of gristmill search): the corpus has these
+    # shares, and nothing is searched. They sum to 1 within 0.1%; a bucket that is not named gets nothing
+    weights: dict[str, Amount] | FilePath | None = None
+    # the mixture that you have now, in the same form: the verdict compares the searched one with it
+    present: dict[str, Amount] | FilePath | None = None
     bounds: tuple[Bound, ...] = ()  # {bucket, minimum, maximum, fixed}: limits on a bucket's share
     groups: tuple[GroupBound, ...] = ()  # {buckets, minimum, maximum}: limits on the total of several
     # {target, weight, guard}: what is minimised is their weighted mean loss, and a guarded one may not get worse than
@@ -97,13 +100,13 @@ class Mixture(Reducer):
     name: ClassVar = "mixture"
     version: ClassVar = 5
     borrowed: ClassVar = {"copying": ("quadmix", "sample")}
-    needs: ClassVar = ("ingest.tokenizer", "dedup.held_out")
-    files: ClassVar = ("validation",)
+    files: ClassVar = ("validation", "weights", "present")
 
     def __post_init__(self) -> None:
         method = self.chosen_method
-        if self.mode == "climb":  # uses none of it, so a change there redoes nothing here
-            object.__setattr__(self, "copying", COPYING)
+        self._check_given()
+        if self.mode == "climb":  # uses the greatest number of copies only, so another change there redoes nothing here
+            object.__setattr__(self, "copying", replace(COPYING, max_copies=self.copying.max_copies))
         elif self.copying.buckets:
             raise ConfigError(
                 f"mixture.mode: {self.mode} searches what quadmix.buckets sets; leave that out, or take mode climb"
@@ -131,16 +134,50 @@ class Mixture(Reducer):
             raise ConfigError(f"mixture.runs: {self.runs}, but {method} takes no number of runs; leave it null")
         if self.runs is not None and self.runs < FEWEST_RUNS:
             raise ConfigError(f"mixture.runs: {self.runs}; at least {FEWEST_RUNS}, or nothing can be cross-validated")
-        if method != "natural" or self.mode != "climb":
+        if self.searches:
             for section in (self.section(self.proxy), self.judge):
                 if isinstance(section, CommandSection):
                     section.settings(1)
 
+    def _check_given(self) -> None:
+        """Raises ConfigError for given shares that are none, or that other settings contradict."""
+        if self.weights is not None:
+            read_shares(self.weights, "mixture.weights")
+            beside = {
+                "method": self.method not in (None, "natural"), "runs": self.runs is not None, "bounds": self.bounds,
+                "groups": self.groups, "present": self.present is not None, "mode": self.mode == "quadmix",
+            }  # fmt: skip
+            useless = [key for key, given in beside.items() if given]
+            if useless:
+                raise ConfigError(f"mixture.weights gives every share: leave out mixture.{useless[0]}")
+        if self.present is not None:
+            read_shares(self.present, "mixture.present")
+            if not self.searches or self.confirm is None:
+                raise ConfigError(
+                    "mixture.present is compared by the confirmation of a search; with mixture.method: natural or "
+                    "mixture.confirm: null there is none: leave it out"
+                )
+
+    @property
+    def searches(self) -> bool:
+        """Whether anything is measured on targets: weights, or the parameters of QuaDMix."""
+        return self.mode != "climb" or (self.chosen_method != "natural" and self.weights is None)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return ("ingest.tokenizer", "dedup.held_out") if self.searches else ()
+
+    @property
+    def epochs(self) -> float:
+        """The cap per bucket that the corpus can keep: no document is written more often than sample.max_copies."""
+        return min(self.max_epochs, float(self.copying.max_copies))
+
     @property
     def reads(self) -> Reads:
         criteria = {} if self.mode == "climb" else {"quality": tuple(c.column for c in self.copying.criteria)}
+        text: Reads = {"ingest": ("text",)} if self.searches else {}
         return {
-            "ingest": ("text",),
+            **text,
             "ingest.tokens": ("token_count",),
             "domain.bucket": ("bucket",),
             **criteria,
@@ -168,20 +205,8 @@ class Mixture(Reducer):
 
     @property
     def searcher(self) -> Method:
-        """The method with as many runs as asked, and as many at once as the proxy makes."""
-        n, at_once = self.runs, {"ngram": 1, "gpt": self.gpt.together, "command": self.command.at_once}[self.proxy]
-        if self.chosen_method == "direct":
-            return Direct()
-        if self.chosen_method == "ladder":
-            ladder = Ladder(batch=at_once)
-            return ladder if n is None else replace(ladder, budget=float(n))
-        if self.chosen_method == "bayes":
-            bayes = Bayes(batch=at_once)
-            return bayes if n is None else replace(bayes, first=min(bayes.first, n // 2), evaluations=n)
-        if self.chosen_method == "climb":
-            # 4:2:1, as the paper's 64, 32, 16
-            return Climb() if n is None else Climb((n - n * 2 // 7 - n // 7, n * 2 // 7, max(n // 7, 1)))
-        return OneShot() if n is None else OneShot(n)
+        at_once = {"ngram": 1, "gpt": self.gpt.together, "command": self.command.at_once}[self.proxy]
+        return sized(self.chosen_method, self.runs, at_once)
 
     def run(self, corpus: Corpus, out: Path) -> None:
         columns = ("bucket", "token_count", *self.reads.get("quality", ()))
@@ -194,21 +219,27 @@ class Mixture(Reducer):
         docs = docs.filter(pl.col("bucket").is_in(table["bucket"].implode()))
         buckets, sizes = table["bucket"].to_list(), table["token_count"].to_numpy().astype(np.float64)
         available = int(sizes.sum())
-        budget = self.budget_tokens or max(1, round(self.budget_share * available))
+        budget = self.budget_tokens or self._share_of(available)
         known = dict(zip(buckets, sizes.tolist(), strict=True))
-        limits = rules(buckets, known, budget, self.max_epochs, self.bounds, self.groups, self.guard)
-        tokens = tokens_of(corpus.artifacts["ingest.tokenizer"] / "tokenizer.json")
-        if self.mode != "climb":
-            tokens = tokens.remembering()
-        searched = self.chosen_method != "natural" and len(buckets) > 1
-        parts = self._targets(corpus, tokens) if searched or self.mode != "climb" else []
-        if self.chosen_method == "natural":
+        limits = rules(buckets, known, budget, self.epochs, self.bounds, self.groups, self.guard)
+        only, tokens, parts = only_mixture(limits), None, []
+        search = self.weights is None and self.chosen_method != "natural" and only is None
+        if search or self.mode != "climb":
+            tokens = tokens_of(corpus.artifacts["ingest.tokenizer"] / "tokenizer.json")
+            tokens = tokens.remembering() if self.mode != "climb" else tokens
+            parts = self._targets(corpus, tokens)
+        if self.weights is not None:
+            found = self._given(buckets, sizes, limits, budget)
+        elif self.chosen_method == "natural":
             found = unsearched(rounded(sizes / available, limits), "the config asks for the natural mixture")
-        elif not searched:
-            found = unsearched(rounded(sizes / available, limits), "there is nothing to choose between: one bucket")
+        elif only is not None:
+            why = "one bucket" if len(buckets) == 1 else "the caps and bounds leave one mixture"
+            found = unsearched(rounded(only, limits), f"there is nothing to choose between: {why}")
         else:
+            assert tokens is not None
             found = self._search(corpus, docs, sizes, limits, budget, out, tokens, parts)
         if self.mode != "climb":
+            assert tokens is not None
             targets, *held_back = parts
             section = self.section(self.proxy)
             task = Task(
@@ -216,7 +247,20 @@ class Mixture(Reducer):
                 tokens, self._objective(targets), section, self.judge or section, self.seed, self.threads,
             )  # fmt: skip
             found = search_copies(task, out)
-        write_weights(out, table, found, limits, budget, self.max_epochs)
+        write_weights(out, table, found, limits, budget, self.epochs)
+
+    def _share_of(self, available: int) -> int:
+        """Tokens of budget_share; rounding must not ask for a token more than the epochs allow."""
+        budget = max(1, round(self.budget_share * available))
+        return min(budget, max(1, int(self.epochs * available))) if self.budget_share <= self.epochs else budget
+
+    def _given(self, buckets: list[str], sizes: np.ndarray, limits: Constraints, budget: int) -> Found:
+        assert self.weights is not None
+        weights = in_order(read_shares(self.weights, "mixture.weights"), buckets, "mixture.weights")
+        check_budget(weights, sizes, buckets, budget, self.epochs)
+        left = [b for b, w in zip(buckets, weights.tolist(), strict=True) if w == 0]
+        nothing = f"; nothing is taken of {', '.join(left[:5])}{', ...' if len(left) > 5 else ''}" if left else ""
+        return unsearched(rounded(weights, limits), f"the shares are those of mixture.weights{nothing}", method="given")
 
     def _search(
         self,
@@ -253,7 +297,10 @@ class Mixture(Reducer):
         write_parquet(result.runs, out / "runs.parquet")
         checked: Confirmation | None = None
         if held_back and result.found and self.mode == "climb":  # the other modes confirm what they make of it
-            plain = baselines(natural, limits, sizes, budget, self.max_epochs)
+            plain = baselines(natural, limits, sizes, budget, self.epochs)
+            if self.present is not None:
+                now = in_order(read_shares(self.present, "mixture.present"), limits.buckets, "mixture.present")
+                plain["present"] = project(now[None], limits)[0]
             like = next((p for p in (main, *cheaper) if isinstance(p, NgramProxy)), None)
             exact = np.stack([result.weights, *plain.values()])
             fresh = [

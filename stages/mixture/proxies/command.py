@@ -22,7 +22,7 @@ import numpy as np
 
 from gristmill.pipeline.contract.errors import ConfigError, GristmillError
 from gristmill.stages.mixture.proxies.supervised_process import start
-from gristmill.stages.mixture.runs.runs import Fidelity
+from gristmill.stages.mixture.runs.runs import ROUNDING, SUM_TOLERANCE, Fidelity
 from gristmill.stages.mixture.simplex import keep, mixtures
 
 LOG_LINES = 15  # of a failed attempt's output, quoted in the error
@@ -53,6 +53,7 @@ class CommandProxy:
     seed: int
     folder: Path
     target_data: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # paths of each target's files
+    failures: list[str] = field(default_factory=list)  # what went wrong with each failed run
     kind: ClassVar[str] = "command"
 
     def __post_init__(self) -> None:
@@ -75,27 +76,24 @@ class CommandProxy:
         return replace(self, seed=seed)
 
     def losses(self, weights: np.ndarray) -> np.ndarray:
-        """(n, k) rows on the simplex -> (n, t). Runs that `folder` holds are read, not made again.
-
-        Runs that fail do not stop the others; then the call raises GristmillError naming them and quoting a log.
-        """
+        """(n, k) rows on the simplex -> (n, t), NaN where a run failed (`failures` says how). Runs that `folder`
+        holds are read, not made again; a failed one is made again by the next call."""
         specs = self._specs(weights)
         with ThreadPoolExecutor(self.settings.at_once) as pool:
-            outcomes = list(pool.map(_caught(self._run), {spec["run_id"]: spec for spec in specs}.values()))
-        failed = [str(o) for o in outcomes if isinstance(o, GristmillError)]
-        if failed:
-            raise GristmillError(
-                f"{len(failed)} of {len(outcomes)} proxy runs failed; the others are kept in {self.folder} and are "
-                f"not made again. The first: {failed[0]}"
-            )
-        results = [self._result(str(spec["run_id"])) for spec in specs]
-        return np.array([[r["losses"][t] for t in self.targets] for r in results]).reshape(-1, len(self.targets))
+            once = {str(spec["run_id"]): spec for spec in specs}
+            outcomes = dict(zip(once, pool.map(_caught(self._run), once.values()), strict=True))
+        failed = {name: str(o) for name, o in outcomes.items() if o is not None}
+        self.failures.extend(failed.values())
+        rows = [None if str(s["run_id"]) in failed else self._result(str(s["run_id"])) for s in specs]
+        nothing = [math.nan] * len(self.targets)
+        losses = [nothing if r is None else [r["losses"][t] for t in self.targets] for r in rows]
+        return np.array(losses, dtype=np.float64).reshape(-1, len(self.targets))
 
     def realised(self, weights: np.ndarray) -> np.ndarray:
         """(n, k) asked -> (n, k) as the finished runs report it, as asked where they do not."""
         result = np.array(weights, dtype=np.float64)
         for i, spec in enumerate(self._specs(weights)):
-            if (self._folder(str(spec["run_id"])) / "result.json").exists():
+            if self._kept(str(spec["run_id"])):
                 reported = self._result(str(spec["run_id"])).get("realised") or {}
                 result[i] = [reported.get(b, result[i, j]) for j, b in enumerate(self.buckets)]
         return result
@@ -123,11 +121,22 @@ class CommandProxy:
     def _result(self, run_id: str) -> dict[str, dict[str, float]]:
         return json.loads((self._folder(run_id) / "result.json").read_text(encoding="utf-8"))
 
+    def _kept(self, run_id: str) -> bool:
+        """Whether the run's result is there and good; another (of an older version, cut short) is made again."""
+        path = self._folder(run_id) / "result.json"
+        if not path.exists():
+            return False
+        try:
+            self._sound(json.loads(path.read_text(encoding="utf-8")), path)
+        except (GristmillError, ValueError):
+            return False
+        return True
+
     def _run(self, spec: dict[str, object]) -> None:
         """Raises GristmillError when the last attempt fails."""
         folder = self._folder(str(spec["run_id"]))
         result = folder / "result.json"
-        if result.exists():
+        if self._kept(folder.name):
             return
         keep(folder / "mixture.json", spec)
         for attempt in range(self.settings.retries + 1):
@@ -166,16 +175,39 @@ class CommandProxy:
             content = json.loads(metrics.read_text(encoding="utf-8"))
         except ValueError as error:
             raise GristmillError(f"{metrics} is not JSON ({error})") from error
+        return self._sound(content, metrics)
+
+    def _sound(self, content: object, metrics: Path) -> dict[str, object]:
+        """Raises GristmillError for metrics that no search can use, so that they are never kept as finished."""
         losses = content.get("losses") if isinstance(content, dict) else None
-        if not isinstance(losses, dict):
+        if not isinstance(content, dict) or not isinstance(losses, dict):
             raise GristmillError(f'{metrics} needs {{"losses": {{target: number}}}}, it holds {str(content)[:200]}')
         for target in self.targets:
             if target not in losses:
                 raise GristmillError(f"{metrics} has no loss for target {target!r}; it has {sorted(losses)}")
-            value = losses[target]
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-                raise GristmillError(f"{metrics}: the loss of target {target!r} is {value!r}, not a finite number")
+            if not _finite(losses[target]):
+                raise GristmillError(
+                    f"{metrics}: the loss of target {target!r} is {losses[target]!r}, not a finite number"
+                )
+        realised = content.get("realised")
+        if realised is None:
+            return content
+        if not isinstance(realised, dict) or set(realised) - set(self.buckets):
+            raise GristmillError(
+                f"{metrics}: realised is {str(realised)[:200]}, {{bucket: share of the tokens}} is needed"
+            )
+        wrong = [b for b, v in realised.items() if not _finite(v) or v < -ROUNDING]
+        total = 0.0 if wrong else math.fsum(realised.values())
+        if wrong or abs(total - 1) > SUM_TOLERANCE or len(realised) < len(self.buckets):
+            what = (
+                f"{wrong[0]} is {realised[wrong[0]]!r}" if wrong else f"its {len(realised)} shares sum to {total:.6g}"
+            )
+            raise GristmillError(f"{metrics}: realised must hold a share >= 0 of every bucket and sum to 1, {what}")
         return content
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _caught(work: Callable[[dict[str, object]], None]) -> Callable[[dict[str, object]], GristmillError | None]:

@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from gristmill.pipeline.contract.errors import GristmillError
 from gristmill.stages.mixture.constraints import project, rounded
 from gristmill.stages.mixture.material.readings import reading
 from gristmill.stages.mixture.proxies.ngram import NgramProxy
@@ -27,7 +28,7 @@ from gristmill.stages.mixture.rates.rule import (
 from gristmill.stages.mixture.rates.searchers import QuadmixSpace
 from gristmill.stages.mixture.rates.views import Corpora, Task, View, given, proxy_of, shelf_of, tuned, view
 from gristmill.stages.mixture.result import Found
-from gristmill.stages.mixture.runs.runs import Differentiable, Proxy
+from gristmill.stages.mixture.runs.runs import Differentiable, Failing, Proxy
 from gristmill.stages.mixture.search.confirm import Confirmation, confirm, judged
 from gristmill.stages.mixture.search.trials import best_rows
 
@@ -90,7 +91,11 @@ def choose(task: Task, seen: View, proxy: Proxy, default: Rule, natural: np.ndar
         return seen.shares(task.copies(seen.docs, rule))
 
     def evaluate(thetas: np.ndarray) -> np.ndarray:
-        return np.asarray(proxy.losses(np.stack([of(rule_of(space, t, group)) for t in thetas])))
+        losses = np.asarray(proxy.losses(np.stack([of(rule_of(space, t, group)) for t in thetas])))
+        if not np.isfinite(losses).all():
+            how = proxy.failures[-1] if isinstance(proxy, Failing) and proxy.failures else "a loss is not finite"
+            raise GristmillError(f"a proxy run failed; the others are kept and are not made again. {how}")
+        return losses
 
     climb = seen.shares(task.copies(seen.docs, default, task.climb.weights))
     plain = np.asarray(proxy.losses(np.stack([seen.shares(task.even(seen.docs, natural)), climb])))

@@ -55,6 +55,13 @@ class Reseedable(Protocol):
 
 
 @runtime_checkable
+class Failing(Protocol):
+    """A proxy whose runs may fail: their losses are NaN."""
+
+    failures: list[str]  # one message per failed run
+
+
+@runtime_checkable
 class Measured(Protocol):
     """A proxy that knows its own size and what its sampler really delivered."""
 

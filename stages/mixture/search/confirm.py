@@ -6,11 +6,13 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from scipy.special import stdtrit
 
-from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.contract.errors import ConfigError, GristmillError
 from gristmill.stages.mixture.constraints import Constraints, project, unimax
 from gristmill.stages.mixture.objective import Objective
-from gristmill.stages.mixture.runs.runs import Proxy, Reseedable
+from gristmill.stages.mixture.runs.runs import Failing, Proxy, Reseedable
 from gristmill.stages.mixture.search.trials import fidelity_of
+
+LEVEL = 0.95  # of the intervals
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def confirm(
     plain: Mapping[str, np.ndarray],
     objective: Objective,
     guard: Sequence[str] = (),
-    level: float = 0.95,
+    level: float = LEVEL,
 ) -> Confirmation:
     """Runs every mixture once on each of `proxies`, which differ by chance alone (`fresh`, or draws of the data that
     the search never saw), and compares in pairs. Proxies may be larger than the search's.
@@ -87,6 +89,7 @@ def confirm(
     names, proxy = list(plain), proxies[0]
     mixtures = np.stack([chosen, *(plain[n] for n in names)])
     measured = np.stack([np.asarray(each.losses(mixtures)) for each in proxies])
+    measured = without_failed(measured, proxies)
     targets = proxy.targets
     a = objective.over(targets)
     signed = objective.sign * measured  # (seeds, 1 + baselines, t)
@@ -121,6 +124,21 @@ def confirm(
             break
     fidelity = fidelity_of(proxy)
     return Confirmation(fidelity.kind, fidelity.size, tuple(comparisons), verdict, better)
+
+
+def without_failed(measured: np.ndarray, proxies: Sequence[Proxy]) -> np.ndarray:
+    """(seeds, mixtures, t) without the seeds of which a run failed: differences are paired. Raises GristmillError where
+    fewer than two are left."""
+    good = np.array([bool(np.isfinite(m).all()) for m in measured])
+    if good.all():
+        return measured
+    if good.sum() < 2:
+        how = next((p.failures[0] for p in proxies if isinstance(p, Failing) and p.failures), "a loss is not finite")
+        raise GristmillError(
+            f"in {int((~good).sum())} of {len(good)} seeds of the confirmation a run failed; the others are kept and "
+            f"are not made again. The first: {how}"
+        )
+    return measured[good]
 
 
 def interval(difference: np.ndarray, level: float) -> tuple[float, float]:

@@ -63,6 +63,7 @@ class SearchResult:
     trace: tuple[Round, ...]
     report: PredictorReport
     near_equal: NearEqual
+    failed: int = 0  # runs that gave no finite loss, and are left out
     measured: tuple[float, float] | None = None  # objective at `weights` and at natural, by a proxy without noise
 
     def summary(self) -> dict[str, object]:
@@ -74,6 +75,7 @@ class SearchResult:
             "found": self.found,
             "verdict": self.verdict,
             **exact,
+            **({"failed_runs": self.failed} if self.failed else {}),
             "predicted_objective": round(self.predicted, 6),
             "predicted_sd": round(self.predicted_sd, 6),
             "natural_objective": round(self.natural, 6),
@@ -230,5 +232,6 @@ def conclude(
         trace=tuple(trials.rounds),
         report=report,
         near_equal=near_equal(weights, seen, trials, seed, measured and measured[1] - measured[0]),
+        failed=trials.failed,
         measured=measured,
     )

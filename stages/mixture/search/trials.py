@@ -6,10 +6,13 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from gristmill.pipeline.contract.errors import GristmillError
 from gristmill.stages.mixture.constraints import Constraints, rounded
 from gristmill.stages.mixture.objective import Objective
-from gristmill.stages.mixture.runs.runs import Fidelity, Measured, Proxy, Run, Runs, runs_of
+from gristmill.stages.mixture.runs.runs import Failing, Fidelity, Measured, Proxy, Run, Runs, runs_of
 from gristmill.stages.mixture.search.candidates import pool
+
+MOST_FAILED = 0.5  # of the runs: as many again, and a predictor would have seen half of what it was to see
 
 
 @runtime_checkable
@@ -44,9 +47,11 @@ class Trials:
     rows: list[Run] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
     asked: dict[Fidelity, set[bytes]] = field(default_factory=dict)
+    failed: int = 0  # runs that gave no finite loss; they are no rows
 
     def evaluate(self, weights: np.ndarray, number: int, proxy: Proxy | None = None, seed: int = 0) -> np.ndarray:
-        """Runs (n, k) mixtures and returns their scores (n,). Weights are stored as asked: 6 decimals."""
+        """Runs (n, k) mixtures and returns their scores (n,), inf where a run failed. Weights are stored as asked: 6
+        decimals. Raises GristmillError where more than MOST_FAILED of the runs so far have failed."""
         proxy = self.proxy if proxy is None else proxy
         if not isinstance(proxy, Tabled):
             weights = np.stack([rounded(w, self.constraints) for w in weights])
@@ -55,7 +60,9 @@ class Trials:
         losses = np.asarray(proxy.losses(weights), dtype=float)
         realised = proxy.realised(weights) if isinstance(proxy, Measured) else weights
         names = self.constraints.buckets
-        for i in range(len(weights)):
+        good = np.array([bool(np.isfinite(row).all()) for row in losses])
+        self.failed += int((~good).sum())
+        for i in np.flatnonzero(good).tolist():
             self.rows.append(
                 Run(
                     run_id=f"{fidelity.kind}-{number:03d}-{i:04d}",
@@ -70,11 +77,27 @@ class Trials:
                 )
             )
         self.asked.setdefault(fidelity, set()).update(keys(weights))
-        scores = self.objective.score(losses, proxy.targets)
+        self._refuse_failed(proxy)
+        scores = np.where(good, self.objective.score(np.where(good[:, None], losses, 0.0), proxy.targets), np.inf)
+        if not good.any():
+            return scores
         before = [r.best_so_far for r in self.rounds if r.fidelity == fidelity]
         best = float(scores.min())
-        self.rounds.append(Round(number, fidelity, len(scores), float(scores.mean()), best, min([best, *before[-1:]])))
+        self.rounds.append(
+            Round(number, fidelity, int(good.sum()), float(scores[good].mean()), best, min([best, *before[-1:]]))
+        )
         return scores
+
+    def _refuse_failed(self, proxy: Proxy) -> None:
+        """A search on a few lucky runs would be one of the trainer's faults, not of mixtures."""
+        asked = len(self.rows) + self.failed
+        if self.failed <= MOST_FAILED * asked:
+            return
+        how = proxy.failures[-1] if isinstance(proxy, Failing) and proxy.failures else "a loss is not finite"
+        raise GristmillError(
+            f"{self.failed} of {asked} proxy runs failed, too many to go on without them; the others are kept and are "
+            f"not made again. The last: {how}"
+        )
 
     def unseen(self, weights: np.ndarray, fidelity: Fidelity | None = None) -> np.ndarray:
         """The rows that have not been asked of this fidelity."""

@@ -362,6 +362,20 @@ def test_command_that_fails_is_named_with_its_output(tmp_path):
         run(stage, corpus(tmp_path), tmp_path / "out")
 
 
+def test_a_search_goes_on_without_the_trainings_that_end_in_nan_and_says_so(tmp_path):
+    stage = replace(trainer(tmp_path), confirm=None)
+    source = (tmp_path / "train.py").read_text()
+    bad = "\nimport json, sys\nw = json.load(open(sys.argv[1]))['weights']\nif max(w, key=w.get) == 'law':\n"
+    bad += "    json.dump({'losses': {'references': float('nan')}}, open(sys.argv[2], 'w'))\n"
+    (tmp_path / "train.py").write_text(source + bad)
+    found = run(stage, corpus(tmp_path), tmp_path / "out")
+    failed = found["search"]["failed_runs"]
+    assert 0 < failed <= 5
+    assert found["search"]["runs"] == 10 - failed
+    assert f"{failed} of 10 proxy runs failed and are left out" in found["verdict"]
+    assert max(weights(found), key=weights(found).get) == "code"
+
+
 def test_ladder_has_ngram_runs_below_a_command(tmp_path):
     stage = trainer(tmp_path)
     stage = replace(stage, method="ladder", runs=6, command=replace(stage.command, parameters=1e9), confirm=None)
