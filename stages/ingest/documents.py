@@ -11,6 +11,7 @@ from gristmill.stages.ingest.page.http import HeadTooLarge, begins_response, res
 from gristmill.stages.ingest.page.media_type import (
     BINARY_BYTES,
     HTML,
+    XHTML,
     MediaType,
     essence_of,
     has_magic,
@@ -20,6 +21,7 @@ from gristmill.stages.ingest.page.media_type import (
 from gristmill.stages.ingest.page.parse import Page
 from gristmill.stages.ingest.page.read import TooNested, read_page
 from gristmill.stages.ingest.page.sandbox import Crashed, TimedOut
+from gristmill.stages.ingest.page.xhtml import as_html
 from gristmill.stages.ingest.rows import UNDECODABLE_FRAC, Document, clean
 
 REJECT = "reject"  # as fallback: none
@@ -125,6 +127,8 @@ def _from_body(
     if mime not in HTML:
         text, title, lang, evidence = decoded.text.strip(), None, None, Evidence()
     else:
+        if mime == XHTML:
+            decoded.text, decoded.utf8 = as_html(decoded.text), None
         page = _page_of(decoded, headers, size, limits)
         text, title, lang, evidence = page.text, page.title, page.lang, page.evidence
     text = clean(text)

@@ -132,6 +132,11 @@ def fold_table() -> np.ndarray:
     return table
 
 
+def sentence_ends() -> str:
+    """The characters that end a sentence: Unicode's Sentence_Terminal."""
+    return "".join(map(chr, _code_points(_TERMINAL)))
+
+
 def class_of(character: str) -> int:
     """Class bits of one character; what the kernels see."""
     code = ord(character)

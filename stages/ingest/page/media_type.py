@@ -4,7 +4,8 @@ what its first bytes look like (MIME Sniffing, 7.1)."""
 import re
 from dataclasses import dataclass
 
-HTML = ("text/html", "application/xhtml+xml")
+XHTML = "application/xhtml+xml"
+HTML = ("text/html", XHTML)
 SNIFF_BYTES = 1445  # MIME Sniffing, 5.2: the resource header
 LOOK_BYTES = 4096
 # 7.1 with meta besides; a comment or an XML declaration before a tag proves nothing of itself

@@ -1,19 +1,25 @@
 """Parses an HTML page to text, title, language and evidence, in this process; `read` decides which pages come here."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import HTMLTree
 
+from gristmill.pipeline.kernels.text.characters import sentence_ends
 from gristmill.pipeline.kernels.text.markup import Scan, scan_markup
 from gristmill.stages.ingest.page.evidence import NEEDLES, Evidence, harvest
 
 TITLE_CHARS = 500
 _SKIPPED = ["nav", "footer", "aside", "button", "figcaption"]  # not form: many a site wraps the whole page in one
 TAIL_CHARS = 40
-_SENTENCE_ENDS = frozenset(".!?:;…\"”»)]'’。！？；：」』）।۔؟።។။")
+# What ends a sentence, what may stand behind that, and colon, semicolon and ellipsis in their scripts' forms.
+_SENTENCE_ENDS = frozenset(sentence_ends()) | frozenset(":;…\"”“»«›‹)]'’‘」』】》〉）］：；︰⁝፡፤؛՝།༎")
+_SHORT_CHARS = 500  # shorter texts are looked at for an article that an unclosed element has swallowed
+_OPENED = re.compile(rf"<(/?)({'|'.join(_SKIPPED)})(?=[\s/>])", re.I)
+_SHADOW = re.compile(r"<template\b(?=[^>]*\bshadowrootmode\b)", re.I)
 _TITLE_PARTS = re.compile(r"\s+[|–—·»-]\s+")
 
 Extract = Callable[[HTMLTree, str], str]
@@ -45,7 +51,22 @@ def resiliparse_main(tree: HTMLTree, html: str) -> str:
 
     On web/gold against resiliparse's defaults: segments F1 0.886 (0.850), articles F1 0.912 (0.868), at the same time.
     """
-    text = extract_plain_text(
+    text = _main(tree)
+    if len(text) < _SHORT_CHARS:
+        if text.isspace() or not text:
+            if "comment" in html.lower():  # a forum may be nothing but comments
+                text = extract_plain_text(tree, main_content=True, preserve_formatting=True, alt_texts=False)
+            if _SHADOW.search(html):
+                shown = re.sub(r"</template\b", "</div", _SHADOW.sub("<div", html), flags=re.I)
+                return resiliparse_main(HTMLTree.parse(shown), shown)
+        if unclosed := _unclosed(html):
+            whole = _main(HTMLTree.parse(re.sub(rf"<(?:{'|'.join(unclosed)})(?=[\s/>])", "<div", html, flags=re.I)))
+            text = whole if len(whole) > 2 * len(text) else text
+    return titled(without_tail(text), tree.title)
+
+
+def _main(tree: HTMLTree) -> str:
+    return extract_plain_text(
         tree,
         main_content=True,
         preserve_formatting=True,
@@ -53,9 +74,14 @@ def resiliparse_main(tree: HTMLTree, html: str) -> str:
         comments=False,
         skip_elements=_SKIPPED,
     )
-    if (not text or text.isspace()) and "comment" in html.lower():  # a forum may be nothing but comments
-        text = extract_plain_text(tree, main_content=True, preserve_formatting=True, alt_texts=False)
-    return titled(without_tail(text), tree.title)
+
+
+def _unclosed(html: str) -> list[str]:
+    """Names among _SKIPPED that are opened more often than closed: such an element holds all that follows it."""
+    open_n: Counter[str] = Counter()
+    for slash, name in _OPENED.findall(html):
+        open_n[name.lower()] += -1 if slash else 1
+    return [name for name, n in open_n.items() if n > 0]
 
 
 def without_tail(text: str) -> str:
