@@ -63,6 +63,13 @@ def parser(whole: bool = True) -> argparse.ArgumentParser:
     c.add_argument(
         "--tail", type=float, help="share of documents that each limit takes (default: as English's limits of English)"
     )
+    c = command("contamination", "benchmark items that stand in a run's corpus")
+    c.add_argument("run", type=Path, help="a run folder")
+    c.add_argument(
+        "benchmarks", nargs="+", metavar="FILE[:question=FIELD]",
+        help="JSONL, JSON, Parquet or text; also :answer=FIELD, :passage=FIELD, :train=FILE (its words do not count)",
+    )  # fmt: skip
+    c.add_argument("-n", type=int, default=10, help="documents to show of each benchmark (default: 10)")
     c = command("search", "search a mixture from finished proxy runs")
     if whole:
         from gristmill.pipeline.recipe import search_arguments
@@ -236,6 +243,15 @@ def thresholds(a: argparse.Namespace) -> int:
     return 0
 
 
+def contamination(a: argparse.Namespace) -> int:
+    from gristmill.pipeline.recipe import contamination as look
+
+    if a.n < 0:
+        raise ConfigError(f"-n {a.n}: at least 0")
+    print("\n".join(look(*opened(a.run), a.benchmarks, a.n)))
+    return 0
+
+
 def search(a: argparse.Namespace) -> int:
     from gristmill.pipeline.recipe import search_command
 
@@ -251,6 +267,7 @@ COMMANDS = {
     "explain": explain,
     "verify": verify,
     "report": report,
+    "contamination": contamination,
     "search": search,
     "thresholds": thresholds,
     "sample-data": sample_data,

@@ -1,19 +1,20 @@
 """The standard recipe: builds the stages, in order, from a config's sections. The only module that knows the stages."""
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import Field, fields
 from functools import cache
 from typing import get_type_hints
 
 import polars as pl
 
+from gristmill.pipeline.books.verify import shards
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.shapes import Shape, Stage
 from gristmill.pipeline.plan.config import Recipe, Tree, build, check_keys, plain, section
 from gristmill.pipeline.plan.identity import load_class, load_object
 from gristmill.pipeline.plan.plan import Plan
-from gristmill.pipeline.run.store import Store
+from gristmill.pipeline.run.store import Store, read_parquet
 
 STAGES = "gristmill.stages"
 
@@ -42,6 +43,12 @@ STANDARD: tuple[tuple[str, str], ...] = (
     ("dedup.minhash", "dedup:NearGate"),
     ("dedup.held_out", "dedup:HeldOutTexts"),
     ("dedup.held_out", "dedup:HeldOutGate"),
+    ("dedup.objective", "contamination:ObjectiveIndex"),
+    ("dedup.objective", "contamination:ObjectiveOverlap"),
+    ("dedup.objective", "contamination:ObjectiveGate"),
+    ("contamination", "contamination:ContaminationIndex"),
+    ("contamination", "contamination:Contamination"),
+    ("contamination", "contamination:ContaminationGate"),
     ("quality", "quality:QualityModel"),
     ("quality", "quality:Quality"),
     ("quality", "quality:QualityGate"),
@@ -143,6 +150,34 @@ def search_arguments() -> Callable[[ArgumentParser], None]:
 def search_command() -> Callable[[Namespace], int]:
     """What runs the `search` command on its parsed arguments."""
     return load_object(f"{STAGES}.mixture.standalone.command:search_command")  # pyright: ignore[reportReturnType]
+
+
+def contamination(store: Store, plan: Plan, benchmarks: Sequence[str], shown: int) -> list[str]:
+    """What of the benchmarks stands in the corpus, or in the documents kept so far. Lines to print."""
+    from gristmill.stages.contamination.command import search_documents
+
+    texts = [plan.source, *plan.replacers][-1]
+    gates = [s for s in plan.steps if s.kind == "gate"]
+
+    def corpus() -> Iterator[pl.DataFrame]:
+        seen: set[str] = set()
+        for path in shards(store):
+            batch = read_parquet(path, ["doc_id", "text"]).unique("doc_id", maintain_order=True)
+            yield batch.filter(~pl.col("doc_id").is_in(list(seen)))
+            seen.update(batch["doc_id"])
+
+    def kept() -> Iterator[pl.DataFrame]:
+        for key in (p.key for p in plan.parts):
+            if store.receipt(texts.name, key) is None:
+                continue
+            batch = store.read(texts.name, key, ("text",))
+            for gate in gates:
+                if store.receipt(gate.name, key) is not None:
+                    decided = store.read(gate.name, key, ("rule",)).filter(pl.col("rule").is_null())
+                    batch = batch.join(decided.select("doc_id"), on="doc_id", how="semi", maintain_order="left")
+            yield batch
+
+    return search_documents(benchmarks, corpus if any(shards(store)) else kept, shown)
 
 
 def language_statistics(store: Store, plan: Plan, min_docs: int, tail: float | None) -> tuple[str, list[str]]:

@@ -26,7 +26,8 @@ LEDGER = pa.schema(
         ("rule", pa.string()),
         ("record_bytes", pa.int64()),
         ("text_bytes", pa.int64()),  # of the text as it was when the record met its fate
-        ("cut_bytes", pa.int64()),  # of text that a cleaning stage had cut out of it before
+        # of text that each replacing stage had cut out of it before, in order; below 0 where it had put more in
+        ("cut_bytes", pa.list_(pa.int64())),
         ("token_count", pa.int64()),
         ("copies_n", pa.int64()),
     ]
@@ -40,11 +41,11 @@ def fates(
     tokens: pl.DataFrame | None,
     copies: pl.DataFrame | None,
     source: str,
-    cleaned: tuple[Sequence[str], pl.DataFrame] | None = None,
+    replaced: Sequence[tuple[Sequence[str], pl.DataFrame]] = (),
 ) -> pl.DataFrame:
     """LEDGER rows of one part. Raises BooksError when a gate decided on other rows than the one before it kept.
 
-    cleaned: the stages after whose drops no text was cut, and text_bytes of the documents after cleaning.
+    replaced: per stage that replaces text, the stages whose drops came before it, and text_bytes of its texts.
     """
     fate = documents.with_columns(pl.lit(None, pl.String).alias("stage"), pl.lit(None, pl.String).alias("rule"))
     for label, decision in gates:
@@ -59,14 +60,17 @@ def fates(
             .with_columns(pl.coalesce("stage", "_stage").alias("stage"), pl.coalesce("rule", "_rule").alias("rule"))
             .drop("_stage", "_rule")
         )
-    if cleaned is None:
-        fate = fate.with_columns(pl.lit(0, pl.Int64).alias("cut_bytes"))
-    else:
-        uncut, texts = cleaned
+    cuts = []
+    for i, (before, texts) in enumerate(replaced):
         new = texts.select("doc_id", pl.col("text_bytes").alias("_new"))
-        loss = pl.when(pl.col("stage").is_in(list(uncut))).then(0).otherwise(pl.col("text_bytes") - pl.col("_new"))
-        fate = fate.join(new, on="doc_id", how="left", maintain_order="left").with_columns(loss.alias("cut_bytes"))
-        fate = fate.drop("_new").with_columns(pl.col("text_bytes") - pl.col("cut_bytes"))
+        fate = fate.join(new, on="doc_id", how="left", maintain_order="left")
+        gone = pl.col("stage").is_in(list(before)).fill_null(False)
+        loss = pl.when(gone).then(0).otherwise(pl.col("text_bytes") - pl.col("_new")).cast(pl.Int64)
+        fate = fate.with_columns(loss.alias(f"_cut{i}")).with_columns(pl.col("text_bytes") - pl.col(f"_cut{i}"))
+        fate = fate.drop("_new")
+        cuts.append(f"_cut{i}")
+    listed = pl.concat_list(cuts) if cuts else pl.lit([], pl.List(pl.Int64))
+    fate = fate.with_columns(listed.alias("cut_bytes")).drop(cuts)
     for extra, name in ((tokens, "token_count"), (copies, "copies_n")):
         if extra is None:
             fate = fate.with_columns(pl.lit(None, pl.Int64).alias(name))
@@ -80,7 +84,7 @@ def fates(
         "rule",
         "record_bytes",
         pl.lit(0, pl.Int64).alias("text_bytes"),
-        pl.lit(0, pl.Int64).alias("cut_bytes"),
+        pl.lit([], pl.List(pl.Int64)).alias("cut_bytes"),
         pl.lit(0, pl.Int64).alias("token_count"),
         pl.lit(None, pl.Int64).alias("copies_n"),
     )
@@ -109,7 +113,7 @@ def read_fates(store: Store, plan: Plan) -> Iterator[tuple[str, pl.DataFrame]]:
 def labels(plan: Plan) -> list[str]:
     """Stages of the books, in order: the main stages, and named parts that can drop documents."""
     gates = {s.label for s in plan.steps if s.kind == "gate"}
-    flow = [s.label for s in plan.steps if not s.all_rows or s is plan.cleaner]
+    flow = [s.label for s in plan.steps if not s.all_rows or s in plan.replacers]
     return list(dict.fromkeys(label for label in flow if "." not in label or label in gates))
 
 
@@ -117,27 +121,29 @@ def books(store: Store, plan: Plan) -> list[dict[str, object]]:
     """One entry per stage: {stage, docs_in, docs_out, bytes_in, bytes_out, tokens_in, tokens_out, dropped by rule}.
 
     Bytes are of text, except that ingest takes in the records' bodies; what extraction takes off kept documents is
-    booked there as `markup` with no documents, and what a cleaning stage cuts out of documents that go on, there as
-    `cut_text`. Raises BooksError when anything does not add up.
+    booked there as `markup` with no documents, and what a stage that replaces text cuts out of documents that go on,
+    there as `cut_text` (below 0 where it puts in more than it takes). Raises BooksError when anything does not add up.
     """
     ended: dict[str, dict[str, Total]] = {}
-    records, documents, markup, cut, written = Total(), Total(), 0, 0, Total()
+    records, documents, markup, written = Total(), Total(), 0, Total()
+    cut = dict.fromkeys((s.label for s in plan.replacers), 0)
     for _, frame in read_fates(store, plan):
         sums = frame.group_by("stage", "rule").agg(
             pl.len().alias("docs"),
             pl.col("record_bytes").sum(),
             pl.col("text_bytes").sum(),
-            pl.col("cut_bytes").sum(),
+            *(_cut(i).sum().alias(f"cut{i}") for i in range(len(cut))),
             pl.col("token_count").fill_null(0).sum(),
         )
-        for stage, rule, docs, record_bytes, text_bytes, cut_bytes, tokens in sums.iter_rows():
+        for stage, rule, docs, record_bytes, text_bytes, *cuts, tokens in sums.iter_rows():
             rejected = stage == plan.source.label
             total = Total(docs, record_bytes if rejected else text_bytes, tokens)
             records += Total(docs, record_bytes, tokens)
             if not rejected:
                 documents += total
-                markup += record_bytes - text_bytes - cut_bytes
-                cut += cut_bytes
+                markup += record_bytes - text_bytes - sum(cuts)
+                for label, n in zip(cut, cuts, strict=True):
+                    cut[label] += n
             if stage is not None:
                 rules = ended.setdefault(stage, {})
                 rules[rule] = rules.get(rule, Total()) + total
@@ -146,8 +152,9 @@ def books(store: Store, plan: Plan) -> list[dict[str, object]]:
         written += Total(int(n.sum()), int((n * rows["text_bytes"]).sum()), int((n * rows["token_count"]).sum()))
     if markup:
         ended.setdefault(plan.source.label, {})["markup"] = Total(0, markup, 0)
-    if cut and plan.cleaner:
-        ended.setdefault(plan.cleaner.label, {})["cut_text"] = Total(0, cut, 0)
+    for label, n in cut.items():
+        if n:
+            ended.setdefault(label, {})["cut_text"] = Total(0, n, 0)
     entries: list[dict[str, object]] = []
     going = records
     for label in labels(plan):
@@ -171,6 +178,11 @@ def books(store: Store, plan: Plan) -> list[dict[str, object]]:
     if documents.docs != entries[0]["docs_out"]:
         raise BooksError(f"ingest let {entries[0]['docs_out']} documents out, the ledger knows {documents.docs}")
     return entries
+
+
+def _cut(number: int) -> pl.Expr:
+    """Bytes that a document lost at the replacing stage of this number; 0 where it did not come so far."""
+    return pl.col("cut_bytes").list.get(number, null_on_oob=True).fill_null(0)
 
 
 def check_receipts(store: Store, plan: Plan, label: str, docs_in: int, docs_out: int) -> None:

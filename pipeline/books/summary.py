@@ -5,6 +5,7 @@ from collections import Counter
 
 import polars as pl
 
+from gristmill.pipeline.books.held_out import card_lines, read_sought
 from gristmill.pipeline.books.verify import shards
 from gristmill.pipeline.plan.identity import digest
 from gristmill.pipeline.plan.plan import Plan
@@ -99,6 +100,7 @@ def write_card(store: Store, plan: Plan) -> None:
         ),
         "",
         *confirmed(weights),
+        *card_lines(read_sought(store, plan)),
         "## Where documents went",
         "",
         "| stage | in | out | dropped by rule |",

@@ -288,6 +288,23 @@ _DEDUP: list[Column] = [
     ),
 ]
 
+# MixtureVitae: arXiv:2509.25531, appendix on contamination.
+_CONTAMINATION: list[Column] = [
+    Column("objective_target", pa.string(), "", "the objective text's target that the document shares most with"),
+    Column("objective_hits_n", pa.int64(), "n-grams", "different rare n-grams of one objective text in the document"),
+    Column("objective_item_frac", pa.float32(), "", "n-grams of that objective text that are in the document / all"),
+    Column("objective_doc_frac", pa.float32(), "", "those hits / n-grams of the document"),
+    Column("objective_text", pa.string(), "", "longest stretch that both share, <= 300 chars"),
+    Column("benchmark", pa.string(), "", "benchmark of the item that the document holds most of; null: none"),
+    Column("benchmark_item", pa.string(), "", "that item: its id, or its file and line"),
+    Column("benchmark_field", pa.string(), "", "what of the item: question, answer or passage"),
+    Column("benchmark_hits_n", pa.int64(), "n-grams", "different rare n-grams of it in the document", "MixtureVitae"),
+    Column("benchmark_item_frac", pa.float32(), "", "n-grams of the item that are in the document / all"),
+    Column("benchmark_doc_frac", pa.float32(), "", "those hits / n-grams of the document", "MixtureVitae"),
+    Column("benchmark_text", pa.string(), "", "longest stretch that both share, <= 300 chars"),
+    Column("benchmark_items", pa.list_(pa.string()), "", "every item that the document holds enough of, at most 100"),
+]
+
 # Larger is better in every q_ column (QuaDMix counts the other way). Models given by path add q_<name>.
 _QUALITY: list[Column] = [
     Column(
@@ -333,7 +350,7 @@ _MIXTURE: list[Column] = [
 ]
 
 DICTIONARY: tuple[Column, ...] = tuple(
-    _DOCUMENT + _INGEST + _LANGUAGE + _LICENSE + _CLEAN + _SIGNALS + _DEDUP + _QUALITY + _MIXTURE
+    _DOCUMENT + _INGEST + _LANGUAGE + _LICENSE + _CLEAN + _SIGNALS + _DEDUP + _CONTAMINATION + _QUALITY + _MIXTURE
 )
 
 COLUMNS: dict[str, Column] = {c.name: c for c in DICTIONARY}  # and what stages of a user's own register

@@ -82,7 +82,7 @@ class Annotator(Shape):
 
     kind: ClassVar[Kind] = "annotator"
     # Like `reads`: later steps that read these columns there are given this stage's columns of the same names; its rows
-    # must be "all". So a stage that cleans text is one more step, and no other changes.
+    # must be "all". So a stage that cleans text is one more step, and no other changes; several form a chain.
     replaces: ClassVar[Reads] = {}
 
     def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:

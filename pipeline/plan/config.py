@@ -156,7 +156,6 @@ def build(cls: type, values: Mapping[str, object], where: str) -> object:
     for f in fields(cls):
         if f.name in values:
             value = values[f.name]
-            value = (value,) if isinstance(value, str) and _is_tuple(hints[f.name]) else value
             mine[f.name] = _checked(hints[f.name], value, f"{where}.{f.name}" if where else f.name)
     try:
         text = json.dumps(mine)
@@ -193,11 +192,14 @@ def _adapter(cls: type) -> TypeAdapter[object]:
 
 
 def _checked(hint: object, value: object, where: str) -> object:
-    """The value, numbers written as text or as 1e9 made whole where the setting is a whole number.
+    """The value, numbers written as text or as 1e9 made whole where the setting is a whole number, a lone text a list
+    where a list of texts is meant.
 
     Raises ConfigError for a number outside the setting's range and for an unknown key inside a nested section or a list
     of them (pydantic would ignore it). Wrong types are left to pydantic.
     """
+    if isinstance(value, str) and _is_tuple(hint):
+        return (value,)
     if isinstance(hint, type) and is_dataclass(hint):
         if not isinstance(value, dict):
             return value

@@ -141,9 +141,9 @@ class Plan:
         return next((s for s in reversed(self.steps[: self.index(step)]) if s.kind == "gate"), None)
 
     @property
-    def cleaner(self) -> Step | None:
-        """The step that replaces the source's text, if there is one."""
-        return next((s for s in self.steps if "text_bytes" in s.replaces.get(self.source.name, ())), None)
+    def replacers(self) -> tuple[Step, ...]:
+        """The steps that replace the source's text, in order; the last one's is the text that the corpus holds."""
+        return tuple(s for s in self.steps if "text_bytes" in s.replaces.get(self.source.name, ()))
 
     def rows_source(self, step: Step) -> Step:
         """The step whose receipt says which rows `step` covers (its `kept`)."""
@@ -200,7 +200,10 @@ def make_plan(name: str, config_digest: str, stages: Sequence[Stage], parts: Ite
 
 
 def chain(stages: Sequence[Stage], fingerprints: Sequence[str]) -> tuple[Step, ...]:
-    """The stages as steps: after a stage that `replaces` columns, the others read those columns from it."""
+    """The stages as steps: after a stage that `replaces` columns, the others read those columns from it.
+
+    Several may replace one column: each reads what the one before it wrote.
+    """
     steps: list[Step] = []
     moved: dict[tuple[str, str], str] = {}
     for stage, mark in zip(stages, fingerprints, strict=True):
@@ -284,9 +287,6 @@ def check_replacement(step: Step, dataset: str, columns: Sequence[str], written:
         raise PlanError(f"{step.name} replaces {dataset}.{missing[0]}, which it, or {dataset}, does not write")
     if not step.all_rows:
         raise PlanError(f'{step.name} replaces columns of {dataset} for some rows only; its rows must be "all"')
-    twice = [(place, column) for old, column, place in step.moved if old == dataset and column in columns]
-    if twice:
-        raise PlanError(f"{step.name} and {twice[0][0]} both replace {dataset}.{twice[0][1]}; leave one of them out")
 
 
 def part_identity(step: Step, inputs: dict[str, str], artifacts: dict[str, str]) -> str:

@@ -163,18 +163,18 @@ def add_tallies(tallies: dict[str | None, Tally], rows: pl.DataFrame | None, col
 
 def add_cuts(cuts: dict[str, tuple[int, int]], store: Store, plan: Plan, key: str, fates: pl.DataFrame) -> None:
     """Adds a part's sums of the cleaning stage's columns `cut_<why>_lines_n` and `cut_<why>_bytes`."""
-    cleaner = plan.cleaner
-    columns = () if cleaner is None else tuple(c for c in cleaner.writes if c.startswith("cut_"))
-    if cleaner is None or store.receipt(cleaner.name, key) is None:
-        return
-    shorter = fates.filter(pl.col("cut_bytes") > 0)["doc_id"]
-    sums = store.read(cleaner.name, key, columns).filter(pl.col("doc_id").is_in(shorter.implode())).sum()
-    for column in columns:
-        if column.endswith("_bytes"):
-            why = column.removeprefix("cut_").removesuffix("_bytes")
-            lines = f"cut_{why}_lines_n"
-            before = cuts.get(why, (0, 0))
-            cuts[why] = (before[0] + (sums[lines][0] if lines in columns else 0), before[1] + sums[column][0])
+    for number, step in enumerate(plan.replacers):
+        columns = tuple(c for c in step.writes if c.startswith("cut_"))
+        if not columns or store.receipt(step.name, key) is None:
+            continue
+        shorter = fates.filter(pl.col("cut_bytes").list.get(number, null_on_oob=True) > 0)["doc_id"]
+        sums = store.read(step.name, key, columns).filter(pl.col("doc_id").is_in(shorter.implode())).sum()
+        for column in columns:
+            if column.endswith("_bytes"):
+                why = column.removeprefix("cut_").removesuffix("_bytes")
+                lines = f"cut_{why}_lines_n"
+                before = cuts.get(why, (0, 0))
+                cuts[why] = (before[0] + (sums[lines][0] if lines in columns else 0), before[1] + sums[column][0])
 
 
 def add_means(quality: dict[int | None, Means], rows: pl.DataFrame | None, scores: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ from gristmill.pipeline.report import mixture as report_mixture
 from gristmill.pipeline.report.facts import Facts, read_facts
 from gristmill.pipeline.report.html import Content, Html, tag, tag_with, together
 from gristmill.pipeline.report.limits import Histogram, histograms
+from gristmill.pipeline.report.sought import held_out
 from gristmill.pipeline.report.style import STYLE
 from gristmill.pipeline.report.tables import cell, count, folded, head, number, percent, ratio, row, short, size, table
 from gristmill.pipeline.report.warnings import warnings
@@ -25,13 +26,14 @@ def report_path(store: Store) -> Path:
 def write_report(store: Store, plan: Plan) -> None:
     """Reads a finished run's folder; a section whose facts the run does not have says so."""
     made, drawn = histograms(store, plan)
-    write_text(report_path(store), page(read_facts(store, plan), plan, made, drawn))
+    write_text(report_path(store), page(read_facts(store, plan), plan, made, drawn, held_out(store, plan)))
 
 
-def page(facts: Facts, plan: Plan, made: list[Histogram], drawn: int) -> str:
+def page(facts: Facts, plan: Plan, made: list[Histogram], drawn: int, sought: Html) -> str:
     sections: list[tuple[str, str, Content]] = [
         ("flow", "Where the documents went", report_sections.flow(facts)),
         ("rules", "Rules", report_sections.rules(facts, plan)),
+        ("held-out", "Held out", sought),
         ("kinds", "Languages and licences", report_sections.kinds(facts)),
         ("signals", "Signals and their limits", report_sections.signals(made, drawn)),
         ("clusters", "Clusters", report_mixture.clusters(facts)),

@@ -478,7 +478,7 @@ def gather(store: Store, plan: Plan, sink: Step, unit: str) -> None:
 
 
 def ledger_identity(run: PartRun) -> str:
-    gates = [s for s in run.plan.steps if s.kind in ("source", "gate") or s is run.plan.cleaner]
+    gates = [s for s in run.plan.steps if s.kind in ("source", "gate") or s in run.plan.replacers]
     seen = [[s.name, (r := run.receipt(s.name)).identity, r.rows, r.kept] for s in gates]
     extra = [s.name for s in run.plan.steps]
     tokens = run.store.receipt("ingest.tokens", run.part.key)
@@ -491,14 +491,15 @@ def fates_written(run: PartRun) -> bool:
     return receipt is not None and receipt.identity == ledger_identity(run)
 
 
-def cleaned_texts(run: PartRun) -> tuple[list[str], pl.DataFrame] | None:
-    """Stages that drop whole texts, up to the cleaning stage itself, and the size of every text after cleaning."""
-    cleaner = run.plan.cleaner
-    if cleaner is None:
-        return None
+def replaced_texts(run: PartRun) -> list[tuple[list[str], pl.DataFrame]]:
+    """Per replacing step: stages whose drops came before it (its own gate too), and the size of every text after it."""
     steps = run.plan.steps
-    last = max(i for i, s in enumerate(steps) if s.label == cleaner.label)
-    return [s.label for s in steps[: last + 1] if s.kind == "gate"], run.load(cleaner.name, ("text_bytes",))
+    found = []
+    for step in run.plan.replacers:
+        last = max(i for i, s in enumerate(steps) if s.label == step.label)
+        before = [s.label for s in steps[: last + 1] if s.kind == "gate"]
+        found.append((before, run.load(step.name, ("text_bytes",))))
+    return found
 
 
 def write_fates(run: PartRun) -> None:
@@ -515,7 +516,7 @@ def write_fates(run: PartRun) -> None:
         run.load("ingest.tokens", ("token_count",)) if "ingest.tokens" in has else None,
         run.load("sample", ("copies_n",)) if "sample" in has else None,
         source=plan.source.label,
-        cleaned=cleaned_texts(run),
+        replaced=replaced_texts(run),
     )
     receipt = run.receipt(plan.source.name)
     if frame.height != receipt.docs_in:

@@ -7,8 +7,10 @@ import ast
 import inspect
 import json
 import os
+import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, FrozenInstanceError, fields, is_dataclass, replace
 from importlib.util import find_spec
@@ -21,6 +23,8 @@ import pyarrow as pa
 import pytest
 
 from frames import HOSTILE
+from gristmill.pipeline.books.ledger import books
+from gristmill.pipeline.books.verify import shards
 from gristmill.pipeline.contract.columns import COLUMNS, REJECTED, arrow_schema
 from gristmill.pipeline.contract.errors import ConfigError, GristmillError
 from gristmill.pipeline.contract.shapes import Annotator, Gate, Reducer, Sink, Source, Stage
@@ -530,3 +534,34 @@ def test_sink_shard_without_rows_keeps_the_schema(run: LawRun, sink: Sink):
     empty = sink.gather(iter([sink.scatter(frame.clear(), 1).drop("shard") for frame in run.parts(sink)]))
     assert empty.height == 0
     assert empty.schema == full.schema
+
+
+# --- what the mixture is measured on ---------------------------------------------------------------------------------
+
+
+def word_ngrams(text: str, n: int = 13) -> set[tuple[str, ...]]:
+    words = re.findall(r"\w+", text.lower())
+    return {tuple(words[i : i + n]) for i in range(len(words) - n + 1)}
+
+
+def test_corpus_shares_no_13_words_with_an_objective_text_beyond_chance(run: LawRun):
+    """More than two different 13-grams of one text, not counting those that ten documents and more have."""
+    held = pl.read_parquet(run.store.artifact("dedup.held_out") / "texts.parquet")
+    texts = pl.concat([read_parquet(p, ["doc_id", "text"]) for p in shards(run.store)]).unique("doc_id")
+    assert held.height >= 4
+    assert texts.height > 50
+    found = [word_ngrams(text) for text in texts["text"]]
+    documents = Counter(gram for grams in found for gram in grams)
+    for target in held["text"]:
+        grams = {gram for gram in word_ngrams(target) if documents[gram] < 10}
+        assert max(len(grams & mine) for mine in found) <= 2
+    dropped = sum(e["docs"] for e in books_of(run) if e["rule"] == "objective_text")
+    assert dropped > 0  # the law was not kept by chance
+
+
+def books_of(run: LawRun) -> list[dict]:
+    return [
+        {"rule": rule, **total}
+        for entry in books(run.store, run.plan)
+        for rule, total in entry["dropped"].items()  # pyright: ignore[reportAttributeAccessIssue]
+    ]

@@ -13,7 +13,7 @@ from test_signals import HOSTILE, TEXTS
 
 from frames import text_hash
 from gristmill.pipeline.contract.columns import COLUMNS
-from gristmill.pipeline.contract.errors import ConfigError, PlanError
+from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.launch import describe, launch, survey
 from gristmill.pipeline.plan.identity import digest_folder
 from gristmill.pipeline.plan.plan import load_plan, make_plan
@@ -214,7 +214,7 @@ def test_recipe_without_clean_reads_ingests_text():
     plan = plan_of()
     assert "clean" not in [s.name for s in plan.steps]
     assert plan.step("signals").reads == {"ingest": ("text",), "language": ("language",)}
-    assert plan.cleaner is None
+    assert plan.replacers == ()
 
 
 def test_recipe_with_clean_every_later_step_reads_the_cleaned_text():
@@ -237,12 +237,6 @@ def test_recipe_with_clean_every_later_step_reads_the_cleaned_text():
 def test_recipe_clean_limit_without_clean_is_an_error():
     with pytest.raises(ConfigError, match=r"clean\.min_words is set.*add clean\.enabled: true"):
         make_recipe({"input": {"paths": "x"}, "clean": {"min_words": 5}}, "t")
-
-
-def test_plan_two_cleaning_stages_are_refused():
-    extra = [{"stage": "gristmill.stages.clean:Clean", "after": "clean.gate", "with": {"enabled": True}}]
-    with pytest.raises(PlanError, match=r"clean and clean both replace ingest\.text"):
-        plan_of(clean={"enabled": True}, extra=extra)  # pyright: ignore[reportArgumentType]
 
 
 PROSE = "The mill stands by the river, and it has ground the wheat of the valley for {} years."

@@ -122,6 +122,18 @@ def token_hashes(data, start, end, table, symbols, hashes, spaceless):
     `hashes` (uint64) and `spaceless` (bool) have room for (end - start) // 2 + 1 tokens, and for end - start where
     `symbols` is set: then each punctuation mark or symbol is a token too, else it only separates.
     """
+    return _tokens(data, start, end, table, symbols, hashes, spaceless, np.empty(0, np.int64))
+
+
+@njit(cache=True, nogil=True)
+def token_ends(data, start, end, table, hashes, ends):
+    """Hashes of the words of data[start:end], as `token_hashes` gives them, and the byte after each; how many."""
+    return _tokens(data, start, end, table, False, hashes, np.empty(ends.size, np.bool_), ends)
+
+
+@njit(cache=True, nogil=True)
+def _tokens(data, start, end, table, symbols, hashes, spaceless, ends):
+    """`ends` is written where it has room for anything."""
     n = 0
     h = np.uint64(0)
     inside = 0  # class of the open token, 0 where none is open
@@ -135,6 +147,8 @@ def token_hashes(data, start, end, table, symbols, hashes, spaceless):
         if inside != 0 and kind != 5 and not (kind == 2 and inside == 2):
             hashes[n] = mix64(h)
             spaceless[n] = inside == 3
+            if ends.size:
+                ends[n] = i - size
             n += 1
             inside = 0
         if kind > 1 and (kind != 4 or symbols):
@@ -145,6 +159,8 @@ def token_hashes(data, start, end, table, symbols, hashes, spaceless):
     if inside != 0:
         hashes[n] = mix64(h)
         spaceless[n] = inside == 3
+        if ends.size:
+            ends[n] = end
         n += 1
     return n
 

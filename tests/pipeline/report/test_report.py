@@ -28,7 +28,7 @@ from gristmill.pipeline.report.warnings import warnings
 from gristmill.pipeline.run.store import Store, write_json
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-SECTIONS = ("flow", "rules", "kinds", "signals", "clusters", "mixture", "search", "corpus", "recipe")
+SECTIONS = ("flow", "rules", "held-out", "kinds", "signals", "clusters", "mixture", "search", "corpus", "recipe")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,121 @@
+"""Counts, per objective target and per benchmark, what was looked for and which documents held it, with samples."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from gristmill.pipeline.contract.draws import key64
+from gristmill.pipeline.plan.plan import Plan, Step
+from gristmill.pipeline.run.store import Store
+
+SAMPLED = 10  # documents per target or benchmark
+MIN_HITS = 3  # n-grams that a document must share with an item to be one of them
+# Step -> the columns that name the set and its item, and the prefix of the measured ones.
+STEPS = {
+    "dedup.objective": ("objective_target", None, "objective"),
+    "contamination": ("benchmark", "benchmark_item", "benchmark"),
+}
+
+
+@dataclass
+class Sought:
+    """One target or benchmark. items: its texts; found: those that some document holds enough of."""
+
+    kind: str  # the step
+    name: str
+    items: int = 0
+    ngrams: int = 0
+    short: int = 0  # items of fewer n-grams than a hit needs
+    found: set[str] = field(default_factory=set)
+    touched: int = 0  # documents that hold any rare n-gram of it
+    dropped: int = 0
+    samples: list[dict] = field(default_factory=list)
+
+
+def read_sought(store: Store, plan: Plan) -> list[Sought]:
+    """[] for a run that has neither step. Samples are drawn by the documents' ids among those dropped, else marked."""
+    return [sought for step in plan.steps if step.kind == "annotator" for sought in _of_step(store, plan, step)]
+
+
+def _of_step(store: Store, plan: Plan, step: Step) -> Iterator[Sought]:
+    folder = store.artifact(step.name)
+    if step.name not in STEPS or not (folder / "items.parquet").is_file():
+        return
+    by_name: dict[str, Sought] = {}
+    items = pl.read_parquet(folder / "items.parquet")
+    previews = {(s, n): p for s, n, p in items.select("set", "name", "preview").iter_rows()}
+    for name, of in items.group_by("set", maintain_order=True):
+        n = of["name"].n_unique()
+        shortest = of.group_by("name").agg(pl.col("ngrams_n").max())["ngrams_n"]
+        short = int((shortest < MIN_HITS).sum())
+        by_name[str(name[0])] = Sought(step.name, str(name[0]), n, int(of["ngrams_n"].sum()), short)
+    column, item, prefix = STEPS[step.name]
+    taken, marked = [], []
+    gates = {s.name for s in plan.steps if s.kind == "gate" and s.label == step.name}
+    for part in plan.parts:
+        if store.receipt(step.name, part.key) is None:
+            continue
+        rows = store.read(step.name, part.key, step.writes).drop_nulls(column)
+        for value, n in rows.group_by(column).len().iter_rows():
+            by_name[value].touched += n
+        decided = [store.read(g, part.key, ("rule",)) for g in gates if store.receipt(g, part.key) is not None]
+        decided = decided or [pl.DataFrame(schema={"doc_id": pl.String, "rule": pl.String})]
+        for more in (*decided, store.read(plan.source.name, part.key, ("url",))):
+            rows = rows.join(more, on="doc_id", how="left", maintain_order="left")
+        enough = (pl.col(f"{prefix}_hits_n") >= MIN_HITS) | pl.col("rule").is_not_null()
+        for row in rows.filter(enough).iter_rows(named=True):
+            by_name[row[column]].dropped += "rule" in row
+            if item is not None:
+                for label in row["benchmark_items"]:
+                    name, _, one = label.partition("/")
+                    by_name[name].found.add(one)
+            (marked if row["rule"] is None else taken).append(row)
+    taken = taken or marked
+    order = key64([row["doc_id"] for row in taken], "sought.samples")
+    for _, row in sorted(zip(order.tolist(), taken, strict=True), key=lambda pair: pair[0]):
+        sought = by_name[row[column]]
+        if len(sought.samples) < SAMPLED:
+            sought.samples.append(
+                {
+                    "doc_id": row["doc_id"],
+                    "url": row["url"],
+                    "item": row[item] if item else None,
+                    "preview": previews.get((row[column], row[item])) if item else None,
+                    "hits": row[f"{prefix}_hits_n"],
+                    "item_frac": row[f"{prefix}_item_frac"],
+                    "text": row[f"{prefix}_text"],
+                }
+            )
+    yield from by_name.values()
+
+
+def card_lines(sought: list[Sought]) -> list[str]:
+    """Of the dataset card: what the corpus was kept free of."""
+    if not sought:
+        return []
+    names = {"dedup.objective": "objective", "contamination": "benchmark"}
+    totals = Counter[str]()
+    for s in sought:
+        totals[s.kind] += s.dropped
+    return [
+        "## Held out",
+        "",
+        "Documents that hold words of a text which the mixture is measured on, or an item of a benchmark, are dropped "
+        "(word 13-grams; at least three rare ones of one text).",
+        "",
+        "| text | kind | texts | documents dropped |",
+        "|---|---|--:|--:|",
+        *(f"| {s.name} | {names[s.kind]} | {s.items:,} | {s.dropped:,} |" for s in sought),
+        "",
+    ]
+
+
+def memory_line(store: Store, kind: str) -> str:
+    report = json.loads((store.artifact(kind) / "report.json").read_text(encoding="utf-8"))
+    return (
+        f"{report['ngrams']:,} word {report['n']}-grams ({report['memory_bytes'] / 1e6:,.0f} MB in each worker), "
+        f"{report['templates']:,} of them in too many items and {report['common']:,} in too many documents to count"
+    )

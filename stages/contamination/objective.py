@@ -1,0 +1,108 @@
+"""Every text that the mixture is measured on is kept out of the corpus: whole, in part, or around a document.
+
+Objective texts are the held-out references or, where there are any, the files of mixture.validation. Documents that
+hold enough of their word n-grams are dropped under a rule of their own; a target that stands verbatim in the corpus
+would reward the mixture for learning it by heart.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+import polars as pl
+
+from gristmill.pipeline.contract.ranges import Count, Range, Share, Whole
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer, first_broken
+from gristmill.stages.contamination.index import Item, build_index, load_index
+from gristmill.stages.contamination.sampled import counted
+from gristmill.stages.contamination.stage import holds_item
+from gristmill.stages.mixture.material.readings import held_out_texts, validation_texts
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What mixture.validation says."""
+
+    validation: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ObjectiveIndex(Reducer):
+    """Makes the index of the objective texts' n-grams, and counts in the corpus which of them are common language."""
+
+    ngram: Annotated[int, Range(2, 100)] = 13  # words; a text of fewer words is one n-gram
+    min_idf: Share = 0.5  # as contamination.min_idf, over the texts of a target
+    common_docs: Count = 10  # as contamination.common_docs
+    sample_docs: Whole = 20_000  # as contamination.sample_docs
+    measured: Measured = Measured()  # not a key of this section: what mixture.validation says
+
+    name: ClassVar[str] = "dedup.objective"
+    version: ClassVar[int] = 1
+    borrowed: ClassVar = {"measured": ("mixture",)}
+    reads: ClassVar[Reads] = {"ingest": ("text",)}
+    needs: ClassVar[tuple[str, ...]] = ("dedup.held_out",)
+    files: ClassVar[tuple[str, ...]] = ("validation",)
+
+    @property
+    def validation(self) -> tuple[str, ...]:
+        return self.measured.validation
+
+    def run(self, corpus: Corpus, out: Path) -> None:
+        targets = (
+            validation_texts(self.validation)
+            if self.validation
+            else held_out_texts(corpus.artifacts["dedup.held_out"] / "texts.parquet")
+        )
+        items = [
+            Item(target, str(number), "text", text)
+            for target, texts in targets.items()
+            for number, text in enumerate(texts, start=1)
+        ]
+        counted(build_index(items, self.ngram, self.min_idf, self.common_docs), corpus, self.sample_docs).save(out)
+
+
+@dataclass(frozen=True)
+class ObjectiveOverlap(Annotator):
+    """Says of each document which objective text it shares most n-grams with, and how many."""
+
+    name: ClassVar[str] = "dedup.objective"
+    version: ClassVar[int] = 1
+    reads: ClassVar[Reads] = {"ingest": ("text",)}
+    writes: ClassVar[tuple[str, ...]] = (
+        "objective_target", "objective_hits_n", "objective_item_frac", "objective_doc_frac", "objective_text",
+    )  # fmt: skip
+    needs: ClassVar[tuple[str, ...]] = ("dedup.objective",)
+    rows: ClassVar[Literal["kept"]] = "kept"
+
+    def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
+        index = load_index(artifacts["dedup.objective"])
+        targets = pl.concat([index.items["set"], pl.Series("set", [None], dtype=pl.String)])
+
+        def annotate(batch: pl.DataFrame) -> pl.DataFrame:
+            found = index.match(batch["text"].fill_null(""), fewest=1)
+            return batch.select("doc_id").with_columns(
+                targets[np.where(found.item < 0, targets.len() - 1, found.item)].alias("objective_target"),
+                pl.Series("objective_hits_n", found.hits, pl.Int64),
+                pl.Series("objective_item_frac", found.item_frac, pl.Float32),
+                pl.Series("objective_doc_frac", found.doc_frac, pl.Float32),
+                pl.Series("objective_text", found.texts, pl.String),
+            )
+
+        return annotate
+
+
+@dataclass(frozen=True)
+class ObjectiveGate(Gate):
+    """Drops documents that hold words of an objective text: copies, near copies, parts of it, and pages around it."""
+
+    max_hits: Whole | None = 2  # distinct n-grams of one text in a document; three are 15 words in a row. null: off
+    name: ClassVar[str] = "dedup.objective.gate"
+    version: ClassVar[int] = 1
+    reads: ClassVar[Reads] = {"dedup.objective": ("objective_hits_n", "objective_item_frac", "objective_doc_frac")}
+    rules: ClassVar[tuple[str, ...]] = ("objective_text",)
+
+    def decide(self, batch: pl.DataFrame) -> pl.Series:
+        # No share of the document is asked for: three n-grams in a long document are as much a leak as in a short one.
+        return first_broken(batch, {"objective_text": holds_item("objective", self.max_hits, 0.0, None)})
