@@ -10,9 +10,10 @@ import polars as pl
 
 from gristmill.pipeline.books.verify import shards
 from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.contract.loading import load_object
 from gristmill.pipeline.contract.shapes import Shape, Stage
 from gristmill.pipeline.plan.config import Recipe, Tree, build, check_keys, plain, section
-from gristmill.pipeline.plan.identity import load_class, load_object
+from gristmill.pipeline.plan.identity import load_class
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.run.store import Store, read_parquet
 

@@ -5,13 +5,13 @@ fields that say only *where* input lies (`outside_identity`) are left out, or an
 """
 
 import hashlib
-import importlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
 from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.contract.loading import load_object
 from gristmill.pipeline.contract.shapes import Stage
 
 CODE_VERSION = "0.1.0"
@@ -62,15 +62,6 @@ def freeze(stage: Stage) -> dict[str, object]:
     """A stage as plain data: {"class": "module:Class", "fields": {...}}; `thaw` makes it again."""
     cls = type(stage)
     return {"class": f"{cls.__module__}:{cls.__qualname__}", "fields": stage_fields(stage)}
-
-
-def load_object(reference: str) -> Callable[..., object]:
-    """What "module:name" names. Raises ConfigError when there is nothing."""
-    module, _, name = reference.partition(":")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"cannot load {reference!r} ({error}); write module:Class, importable from here") from error
 
 
 def load_class(reference: str) -> type[Stage]:

@@ -9,8 +9,8 @@ from datatrove.data import Document
 from datatrove.pipeline.filters.base_filter import BaseFilter
 
 from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.contract.loading import load_object
 from gristmill.pipeline.contract.shapes import Gate
-from gristmill.pipeline.plan.identity import load_object
 
 
 def documents_of(batch: pl.DataFrame) -> Iterator[Document]:

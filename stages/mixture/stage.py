@@ -3,12 +3,14 @@
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import polars as pl
 
 from gristmill.pipeline.contract.errors import ConfigError, DataError
+from gristmill.pipeline.contract.loading import load_kind, named
+from gristmill.pipeline.contract.options import Options
 from gristmill.pipeline.contract.ranges import Amount, Count, FilePath, Seed, SomeAmount, Threads
 from gristmill.pipeline.contract.shapes import Corpus, Reads, Reducer
 from gristmill.stages.mixture.config import (
@@ -17,13 +19,8 @@ from gristmill.stages.mixture.config import (
     GPT,
     NGRAM,
     Bound,
-    CommandSection,
     ConfirmSection,
-    GptSection,
     GroupBound,
-    NgramSection,
-    ProxyKind,
-    ProxySection,
     TargetWeight,
     rules,
 )
@@ -42,20 +39,22 @@ from gristmill.stages.mixture.material.readings import (
     validation_texts,
 )
 from gristmill.stages.mixture.objective import Objective, mean_of
-from gristmill.stages.mixture.proxies.make import make
+from gristmill.stages.mixture.predictors.named import PREDICTORS
+from gristmill.stages.mixture.predictors.protocol import Predictor
 from gristmill.stages.mixture.proxies.ngram import NgramProxy
+from gristmill.stages.mixture.proxies.protocol import Chance, ProxySection
+from gristmill.stages.mixture.proxies.sections import PROXIES, CommandSection, GptSection, NgramSection
 from gristmill.stages.mixture.rates.rule import COPYING, PARAMETERS, Copying, ParameterSection
 from gristmill.stages.mixture.rates.search import Mode, search_copies
 from gristmill.stages.mixture.rates.views import Targets, Task
 from gristmill.stages.mixture.result import Found, found_by, unsearched, write_weights
 from gristmill.stages.mixture.runs.runs import write_parquet
 from gristmill.stages.mixture.search.confirm import Confirmation, baselines, confirm
-from gristmill.stages.mixture.search.methods import sized
-from gristmill.stages.mixture.search.search import Method, search
+from gristmill.stages.mixture.search.method import Method
+from gristmill.stages.mixture.search.search import method_of, search
 from gristmill.stages.mixture.shares import check_budget, in_order, read_shares
 
-# What a proxy is searched with unless the config says otherwise: the gradient where there is one, else few runs.
-DEFAULT_METHOD = {"ngram": "direct", "gpt": "ladder", "command": "bayes"}
+NATURAL = "natural"  # the method that searches nothing
 FEWEST_RUNS = 6  # that a predictor can be cross-validated on
 
 
@@ -67,10 +66,14 @@ class Mixture(Reducer):
     # of S are searched inside those weights; quadmix: its parameters, and the shares are what they make of them
     mode: Mode = "climb"
     # ngram: counts, no training (minutes on a laptop); gpt: decoders trained from scratch; command: your own trainer
-    proxy: ProxyKind = "ngram"
+    # module:Class: a proxy of your own, with its settings in proxy_settings (CONTRIBUTING.md)
+    proxy: str = "ngram"
+    proxy_settings: Options = ()
     # direct (follows the gradient; ngram), ladder (n-gram runs tell which of the dear ones are worth it; gpt, command),
     # bayes, climb, regmix, or natural: no search. null: direct for ngram, ladder for gpt, bayes for command
-    method: Literal["direct", "ladder", "bayes", "climb", "regmix", "natural"] | None = None
+    # module:Class: a search of your own
+    method: str | None = None
+    predictor: str | None = None  # of losses from weights, for the search; null: the method's own. Or module:Class
     runs: Count | None = (
         None  # proxy runs (ladder: of the dear proxy); null: ladder 24, bayes 48, climb 112, regmix 512
     )
@@ -115,36 +118,41 @@ class Mixture(Reducer):
             raise ConfigError("mixture.budget_tokens must be at least 1, or null for a share of what is available")
         if self.objective:
             Objective(tuple((t.target, t.weight) for t in self.objective), "losses")
-        if method == "direct" and self.proxy != "ngram":
-            raise ConfigError(
-                f"mixture.method: direct follows a gradient, and the {self.proxy} proxy has none; take ladder, bayes, "
-                "climb or regmix (null chooses), or mixture.proxy: ngram"
-            )
-        if method == "ladder" and self.proxy == "ngram":
-            raise ConfigError(
-                "mixture.method: ladder has n-gram runs below a dearer proxy; set mixture.proxy: gpt or command, "
-                "or take direct, bayes, climb or regmix"
-            )
-        if method == "ladder" and self.proxy == "command" and not self.command.parameters > 0:
-            raise ConfigError(
-                "mixture.method: ladder weighs what runs cost; set mixture.command.parameters to the size of the model "
-                "that the command trains, or take bayes"
-            )
-        if self.runs is not None and method in ("direct", "natural"):
+        section = self.section(self.proxy)
+        if method != NATURAL:
+            search = method_of(method)
+            if search.takes_slope and not section.exact:
+                raise ConfigError(
+                    f"mixture.method: {method} follows a gradient, and the {self.proxy} proxy has none; take ladder, "
+                    "bayes, climb or regmix (null chooses), or mixture.proxy: ngram"
+                )
+            if search.takes_cheaper and section.exact:
+                raise ConfigError(
+                    f"mixture.method: {method} has n-gram runs below a dearer proxy; set mixture.proxy: gpt or "
+                    "command, or take direct, bayes, climb or regmix"
+                )
+            if search.takes_cheaper and not section.weighable:
+                raise ConfigError(
+                    f"mixture.method: {method} weighs what runs cost; set mixture.command.parameters to the size of "
+                    "the model that the command trains, or take bayes"
+                )
+        if self.runs is not None and (method == NATURAL or not method_of(method).takes_runs):
             raise ConfigError(f"mixture.runs: {self.runs}, but {method} takes no number of runs; leave it null")
+        if self.predictor is not None:
+            named("mixture.predictor", self.predictor, PREDICTORS, Predictor)
         if self.runs is not None and self.runs < FEWEST_RUNS:
             raise ConfigError(f"mixture.runs: {self.runs}; at least {FEWEST_RUNS}, or nothing can be cross-validated")
         if self.searches:
-            for section in (self.section(self.proxy), self.judge):
-                if isinstance(section, CommandSection):
-                    section.settings(1)
+            for used in (section, self.judge):
+                if used is not None:
+                    used.check()
 
     def _check_given(self) -> None:
         """Raises ConfigError for given shares that are none, or that other settings contradict."""
         if self.weights is not None:
             read_shares(self.weights, "mixture.weights")
             beside = {
-                "method": self.method not in (None, "natural"), "runs": self.runs is not None, "bounds": self.bounds,
+                "method": self.method not in (None, NATURAL), "runs": self.runs is not None, "bounds": self.bounds,
                 "groups": self.groups, "present": self.present is not None, "mode": self.mode == "quadmix",
             }  # fmt: skip
             useless = [key for key, given in beside.items() if given]
@@ -161,7 +169,7 @@ class Mixture(Reducer):
     @property
     def searches(self) -> bool:
         """Whether anything is measured on targets: weights, or the parameters of QuaDMix."""
-        return self.mode != "climb" or (self.chosen_method != "natural" and self.weights is None)
+        return self.mode != "climb" or (self.chosen_method != NATURAL and self.weights is None)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -189,10 +197,19 @@ class Mixture(Reducer):
 
     @property
     def chosen_method(self) -> str:
-        return self.method or DEFAULT_METHOD[self.proxy]
+        return self.method or self.section(self.proxy).default_method
 
-    def section(self, kind: ProxyKind) -> ProxySection:
-        return {"ngram": self.ngram, "gpt": self.gpt, "command": self.command}[kind]
+    def section(self, kind: str) -> ProxySection:
+        """Settings of a proxy. Raises ConfigError for one that is neither built in nor a class of the user's own."""
+        own: dict[str, ProxySection] = {"ngram": self.ngram, "gpt": self.gpt, "command": self.command}
+        if kind in own:
+            return own[kind]
+        if ":" not in kind:
+            raise ConfigError(f"mixture.proxy: {kind!r}; there are {', '.join(PROXIES)}, or module:Class of your own")
+        try:
+            return load_kind(kind, ProxySection)(**dict(self.proxy_settings))
+        except TypeError as error:
+            raise ConfigError(f"mixture.proxy_settings do not fit {kind}: {error}") from None
 
     @property
     def judge(self) -> ProxySection | None:
@@ -201,12 +218,15 @@ class Mixture(Reducer):
             return None
         kind = self.confirm.proxy or self.proxy
         own = {"ngram": self.confirm.ngram, "gpt": self.confirm.gpt, "command": self.confirm.command}
-        return own[kind] or self.section(kind)
+        return own.get(kind) or self.section(kind)
 
     @property
     def searcher(self) -> Method:
-        at_once = {"ngram": 1, "gpt": self.gpt.together, "command": self.command.at_once}[self.proxy]
-        return sized(self.chosen_method, self.runs, at_once)
+        """The method with as many runs as asked, and as many at once as the proxy makes."""
+        method = method_of(self.chosen_method).sized(self.runs, self.section(self.proxy).side_by_side)
+        if self.predictor is None:
+            return method
+        return method.predicting(named("mixture.predictor", self.predictor, PREDICTORS, Predictor))
 
     def run(self, corpus: Corpus, out: Path) -> None:
         columns = ("bucket", "token_count", *self.reads.get("quality", ()))
@@ -223,14 +243,14 @@ class Mixture(Reducer):
         known = dict(zip(buckets, sizes.tolist(), strict=True))
         limits = rules(buckets, known, budget, self.epochs, self.bounds, self.groups, self.guard)
         only, tokens, parts = only_mixture(limits), None, []
-        search = self.weights is None and self.chosen_method != "natural" and only is None
+        search = self.weights is None and self.chosen_method != NATURAL and only is None
         if search or self.mode != "climb":
             tokens = tokens_of(corpus.artifacts["ingest.tokenizer"] / "tokenizer.json")
             tokens = tokens.remembering() if self.mode != "climb" else tokens
             parts = self._targets(corpus, tokens)
         if self.weights is not None:
             found = self._given(buckets, sizes, limits, budget)
-        elif self.chosen_method == "natural":
+        elif self.chosen_method == NATURAL:
             found = unsearched(rounded(sizes / available, limits), "the config asks for the natural mixture")
         elif only is not None:
             why = "one bucket" if len(buckets) == 1 else "the caps and bounds leave one mixture"
@@ -276,7 +296,7 @@ class Mixture(Reducer):
         """docs: doc_id, bucket, token_count, sorted by doc_id; sizes (k,) tokens; parts: of `_targets`."""
         available, natural = int(sizes.sum()), sizes / sizes.sum()
         targets, *held_back = parts
-        sections = [*([self.ngram] if self.chosen_method == "ladder" else []), self.section(self.proxy)]
+        sections = [*([self.ngram] if method_of(self.chosen_method).takes_cheaper else []), self.section(self.proxy)]
         read = [reading(docs, s.share(available, budget), "proxy") for s in sections]
         seen = frozenset[str]().union(*(r.ids for r in read))
         judge = self.judge or self.section(self.proxy)
@@ -289,7 +309,7 @@ class Mixture(Reducer):
             return material(read, limits.buckets, on, spent, shelf, tokens)
 
         *cheaper, main = [
-            make(s, given(s, r, targets), self.threads, self.seed, corpus.scratch)
+            s.make(given(s, r, targets), Chance(self.threads, self.seed, corpus.scratch))
             for s, r in zip(sections, read, strict=True)
         ]
         objective = self._objective(targets)
@@ -304,7 +324,7 @@ class Mixture(Reducer):
             like = next((p for p in (main, *cheaper) if isinstance(p, NgramProxy)), None)
             exact = np.stack([result.weights, *plain.values()])
             fresh = [
-                make(judge, given(judge, r, on), self.threads, self.seed + 1 + s, corpus.scratch, like, exact)
+                judge.make(given(judge, r, on), Chance(self.threads, self.seed + 1 + s, corpus.scratch, like, exact))
                 for s, (r, on) in enumerate(zip(unread, held_back, strict=True))
             ]
             checked = confirm(fresh, result.weights, plain, objective, self.guard)

@@ -8,7 +8,6 @@ from scipy.optimize import nnls
 from gristmill.stages.mixture.predictors.gaussian_process import GaussianProcess
 from gristmill.stages.mixture.predictors.mixing_law import Law
 from gristmill.stages.mixture.predictors.protocol import Fitted, Predictor, left_out
-from gristmill.stages.mixture.predictors.trees import Trees
 
 MEMBERS: tuple[Predictor, ...] = (
     GaussianProcess("log", name="gp_log"),
@@ -18,7 +17,7 @@ MEMBERS: tuple[Predictor, ...] = (
 
 
 @dataclass(frozen=True)
-class Average:
+class Average(Predictor):
     """Settings. Weights are >= 0, sum to 1, and are shrunk towards equal shares as if by `equal` runs' worth of
     evidence: with few runs, cross-validation itself is noise."""
 
@@ -39,7 +38,7 @@ class Average:
         self, member: Predictor, fitted: Fitted, w: np.ndarray, y: np.ndarray, groups: np.ndarray, seed: int
     ) -> np.ndarray:
         """(n, t) residuals of runs that were not fitted: the member's own where it has them for every row."""
-        if not isinstance(member, Trees) and fitted.residuals.shape == y.shape:
+        if member.leaves_out and fitted.residuals.shape == y.shape:
             return fitted.residuals
         return left_out(member, w, y, groups, self.folds, seed)
 

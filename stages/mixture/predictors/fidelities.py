@@ -110,7 +110,7 @@ def fit_rungs(
 
 
 @dataclass(frozen=True)
-class Above:
+class Above(Predictor):
     """A predictor of one rung, given the fit of those below."""
 
     below: Fitted
@@ -122,7 +122,7 @@ class Above:
 
 
 @dataclass(frozen=True)
-class Rungs:
+class Rungs(Predictor):
     """A predictor of the dearest rung that knows the runs of the cheaper ones: (runs, fit columns (n, m)).
 
     Fitted on a part of `top`, it forgets the cheap runs of the other mixtures: what is to be judged on a mixture must

@@ -11,7 +11,7 @@ from scipy.linalg import get_lapack_funcs, solve_triangular
 from scipy.optimize import minimize
 
 from gristmill.pipeline.contract.errors import DataError
-from gristmill.stages.mixture.predictors.protocol import features, spans
+from gristmill.stages.mixture.predictors.protocol import Predictor, features, spans
 from gristmill.stages.mixture.runs.diverged import steady
 
 ROOT5 = 5**0.5
@@ -24,7 +24,7 @@ LENGTH_SD, NOISE_MEAN, NOISE_SD, SIGNAL_SD = 3**0.5, -3.0, 2.0, 1.5
 
 
 @dataclass(frozen=True)
-class GaussianProcess:
+class GaussianProcess(Predictor):
     """Settings. A length per bucket from the first run on: the prior holds those that the runs say nothing about."""
 
     transform: str = "cbrt"  # of the weights: log(w + 1e-3), cbrt, sqrt, raw

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from gristmill.pipeline.contract.errors import DataError
+from gristmill.stages.mixture.predictors.protocol import Predictor
 
 # (weights (n, k), parameters (p,)) -> standardised loss (n,), Jacobian (n, p)
 Curve = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -48,7 +49,7 @@ def exponential(w: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 @dataclass(frozen=True)
-class Law:
+class Law(Predictor):
     """Settings. `effective`: a power law of the effective share; `exponential`: Data Mixing Laws'."""
 
     curve: Literal["effective", "exponential"] = "effective"

@@ -4,7 +4,7 @@ Every predictor is a frozen dataclass of settings; `fit` gives a mean and a stan
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -38,15 +38,18 @@ class Fitted(Protocol):
         ...
 
 
-class Predictor(Protocol):
-    """Settings of a predictor. `fit` never sees anything but its arguments."""
+class Predictor:
+    """Settings of a predictor: a frozen dataclass that derives from this. `fit` sees nothing but its arguments."""
 
-    @property
-    def name(self) -> str: ...
+    name: str
+    # How one mixture is read off it: the lowest prediction, or the mean of the 100 lowest (RegMix; trees are steps)
+    final: ClassVar[Literal["argmin", "mean_top"]] = "argmin"
+    # Whether `residuals` of what it fits are of rows that each fit has left out; if not, averages refit without them
+    leaves_out: ClassVar[bool] = True
 
     def fit(self, weights: np.ndarray, losses: np.ndarray, groups: np.ndarray, seed: int) -> Fitted:
         """weights (n, k), losses (n, t); groups (n,): rows that no split may part."""
-        ...
+        raise NotImplementedError
 
 
 def features(weights: np.ndarray, transform: str) -> np.ndarray:

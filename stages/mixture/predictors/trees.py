@@ -1,14 +1,16 @@
 """Gradient-boosted trees with RegMix's and CLIMB's settings (LightGBM)."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from gristmill.pipeline.contract.errors import DataError
+from gristmill.stages.mixture.predictors.protocol import Predictor
 
 
 @dataclass(frozen=True)
-class Trees:
+class Trees(Predictor):
     """LightGBM, one model per target, early-stopped on a part of the training runs. Defaults are CLIMB's values."""
 
     iterations: int = 1000
@@ -23,6 +25,8 @@ class Trees:
     model_seed: int = 42
     threads: int = 1  # part of the result: LightGBM's sums depend on it
     name: str = "lightgbm_climb"
+    final: ClassVar = "mean_top"
+    leaves_out: ClassVar = False  # residuals are of the rows that stopped it
 
     def fit(self, weights: np.ndarray, losses: np.ndarray, groups: np.ndarray, seed: int) -> "FittedTrees":
         ids = np.unique(groups)

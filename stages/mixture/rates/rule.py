@@ -53,8 +53,8 @@ class ParameterSection:
         if self.cells < 1:
             raise ConfigError(f"mixture.parameters.cells: {self.cells}; at least 1")
 
-    def searcher(self, proxy: str) -> ThetaSearch | TrustRegion:
-        n = self.runs or (64 if proxy != "ngram" else 1200 if self.method == "trust_region" else 3000)
+    def searcher(self, exact: bool) -> ThetaSearch | TrustRegion:
+        n = self.runs or (64 if not exact else 1200 if self.method == "trust_region" else 3000)
         if self.method == "random":
             return ThetaSearch(n)
         batch = max(4, n // 60)

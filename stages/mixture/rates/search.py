@@ -105,7 +105,7 @@ def choose(task: Task, seen: View, proxy: Proxy, default: Rule, natural: np.ndar
         worse = (losses - plain[0])[:, guarded] > task.limits.guard_tolerance + 1e-9
         return np.where(worse.any(axis=1), np.inf, task.objective.score(losses, proxy.targets))
 
-    searcher, start = task.settings.searcher(proxy.kind), start_of(space, task.copying)
+    searcher, start = task.settings.searcher(task.section.exact), start_of(space, task.copying)
     if task.mode == "quadmix":
         cuts = leaning(task.climb.weights, natural, group, task.copying)
         start = np.concatenate([start, start_of(space, task.copying, cuts)])

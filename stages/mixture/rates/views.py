@@ -15,12 +15,11 @@ import polars as pl
 from gristmill.pipeline.contract.draws import uniform
 from gristmill.pipeline.contract.shapes import Corpus
 from gristmill.pipeline.kernels.numbers.criteria import fit_scale, scaled
-from gristmill.stages.mixture.config import NgramSection, ProxySection
 from gristmill.stages.mixture.constraints import Constraints
 from gristmill.stages.mixture.material.readings import Material, Piece, Reading, Shelf, Tokens, fetch, material, reading
 from gristmill.stages.mixture.objective import Objective
-from gristmill.stages.mixture.proxies.make import make
 from gristmill.stages.mixture.proxies.ngram import NgramProxy
+from gristmill.stages.mixture.proxies.protocol import Chance, ProxySection
 from gristmill.stages.mixture.rates.cells import cells, misplaced, names_of, shares
 from gristmill.stages.mixture.rates.rule import Copying, Documents, ParameterSection, Rule, copies, emerging, relative
 from gristmill.stages.mixture.result import Found
@@ -114,7 +113,7 @@ def view(
 ) -> View:
     """docs: all documents; coordinates (n, d): documents that are near in them may share a cell."""
     share = section.share(task.available, task.budget)
-    if isinstance(section, NgramSection):
+    if section.exact:
         read = reading(task.docs, share, salt, seen)
         rows = task.docs["doc_id"].is_in(pl.Series(sorted(read.ids)).implode()).to_numpy()
         kept = Documents(docs.bucket[rows], docs.tokens[rows], docs.scaled[rows], docs.bucket[rows])
@@ -149,12 +148,12 @@ def given(task: Task, seen: View, section: ProxySection, on: Targets, shelf: She
 def proxy_of(task: Task, seen: View, section: ProxySection, m: Material, seed: int, like: NgramProxy | None) -> Proxy:
     """Documents are read whole or not at all, so they need no slices."""
     whole = np.empty((0, len(seen.names)))
-    return make(section, m, task.threads, seed, task.corpus.scratch, like, whole)
+    return section.make(m, Chance(task.threads, seed, task.corpus.scratch, like, whole))
 
 
 def tuned(task: Task, seen: View, section: ProxySection, m: Material) -> NgramProxy | None:
     """Counts of whole buckets, whose discounts those of their documents take over."""
-    if not isinstance(section, NgramSection):
+    if not section.exact:
         return None
     owner = np.zeros(len(seen.names), np.int64)
     owner[seen.docs.cell] = seen.docs.bucket
@@ -162,7 +161,7 @@ def tuned(task: Task, seen: View, section: ProxySection, m: Material) -> NgramPr
     for stream, b in zip(m.streams, owner.tolist(), strict=True):
         streams[b].append(stream)
     whole = replace(m, buckets=task.limits.buckets, streams=tuple(np.concatenate(s) for s in streams))
-    made = make(section, whole, task.threads, task.seed, task.corpus.scratch)
+    made = section.make(whole, Chance(task.threads, task.seed, task.corpus.scratch))
     return made if isinstance(made, NgramProxy) else None
 
 

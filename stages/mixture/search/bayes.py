@@ -1,6 +1,6 @@
 """Bayesian optimisation of mixtures: expected improvement under per-target Gaussian processes, in batches."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -13,6 +13,7 @@ from gristmill.stages.mixture.predictors.protocol import Fitted, Predictor, obje
 from gristmill.stages.mixture.runs.runs import Proxy
 from gristmill.stages.mixture.search.candidates import cover
 from gristmill.stages.mixture.search.final_mixture import FinalRule, View, perturb
+from gristmill.stages.mixture.search.method import Method
 from gristmill.stages.mixture.search.regmix_climb import finish, fit_trials, predictor_view
 from gristmill.stages.mixture.search.trials import Tabled, Trials, best_rows, keys
 
@@ -29,7 +30,7 @@ REFINED = FinalRule("argmin", pool=20_000, local_rounds=4)
 
 
 @dataclass(frozen=True)
-class Bayes:
+class Bayes(Method):
     """Settings. `batch` mixtures are asked at once: 1 needs the fewest runs, more keep parallel trainers busy."""
 
     first: int = 8  # of a space-filling design, natural among them
@@ -40,6 +41,11 @@ class Bayes:
     predictor: Predictor = PER_TARGET_GP
     final: FinalRule = REFINED
     name: str = "bayes"
+
+    def sized(self, runs: int | None, at_once: int) -> "Bayes":
+        if runs is None:
+            return replace(self, batch=at_once)
+        return replace(self, batch=at_once, first=min(self.first, runs // 2), evaluations=runs)
 
     def run(self, trials: Trials, rng: np.random.Generator) -> np.ndarray:
         if not 2 <= self.first <= self.evaluations or self.batch < 1:

@@ -3,6 +3,7 @@ quadratic programming along "no target worse than natural"."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from gristmill.stages.mixture.predictors.gaussian_process import GaussianProcess
 from gristmill.stages.mixture.predictors.protocol import Predictor
 from gristmill.stages.mixture.runs.runs import Differentiable
 from gristmill.stages.mixture.search.candidates import pool
+from gristmill.stages.mixture.search.method import Method
 from gristmill.stages.mixture.search.trials import Trials, best_rows
 
 REPORTING_GP = GaussianProcess(hyper_rows=128)
@@ -20,7 +22,7 @@ STEPS = 60  # of the sequential quadratic programming from one start
 
 
 @dataclass(frozen=True)
-class Direct:
+class Direct(Method):
     """Settings. From each start, w moves to project(w * exp(-rate * slope)), with the best of three rates."""
 
     starts: int = 4  # natural, uniform, and draws around natural
@@ -30,6 +32,8 @@ class Direct:
     stop: float = 1e-5  # nats per step below which a start rests
     predictor: Predictor = REPORTING_GP  # only for the report: how well the runs' order can be told from weights
     name: str = "direct"
+    takes_runs: ClassVar = False
+    takes_slope: ClassVar = True
 
     def run(self, trials: Trials, rng: np.random.Generator) -> np.ndarray:
         proxy, c = trials.proxy, trials.constraints

@@ -1,7 +1,8 @@
 """The search over several fidelities: cheap runs say where to look, dear ones where cheap ones mislead."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from gristmill.stages.mixture.predictors.protocol import Predictor, normalised, 
 from gristmill.stages.mixture.runs.runs import Measured, Proxy
 from gristmill.stages.mixture.search.bayes import REFINED, design, log_expected_improvement
 from gristmill.stages.mixture.search.final_mixture import FinalRule, View, choose, perturb, view
+from gristmill.stages.mixture.search.method import Method
 from gristmill.stages.mixture.search.trials import Tabled, Trials, best_rows, fidelity_of
 
 RUNG_GP = GaussianProcess(hyper_rows=128)
@@ -21,7 +23,7 @@ FREE = 1e-3  # of a run at the top: what costs less is not counted, and asked on
 
 
 @dataclass(frozen=True)
-class Ladder:
+class Ladder(Method):
     """Settings of the search. Spends `budget` in units of the dearest proxy's cost."""
 
     budget: float = 24.0
@@ -37,6 +39,10 @@ class Ladder:
     step: Step = STEP  # from each rung to the next
     final: FinalRule = REFINED
     name: str = "ladder"
+    takes_cheaper: ClassVar = True
+
+    def sized(self, runs: int | None, at_once: int) -> "Ladder":
+        return replace(self, batch=at_once, budget=self.budget if runs is None else float(runs))
 
     def run(self, trials: Trials, rng: np.random.Generator) -> np.ndarray:
         rungs = (*trials.cheaper, trials.proxy)

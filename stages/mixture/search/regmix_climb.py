@@ -1,6 +1,6 @@
 """Search by sweeps: RegMix's one shot (arXiv:2407.01492) and CLIMB's rounds (arXiv:2504.13161)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,13 +10,14 @@ from gristmill.stages.mixture.predictors.protocol import Fitted, Predictor, fit_
 from gristmill.stages.mixture.predictors.trees import CLIMB_TREES, REGMIX_TREES
 from gristmill.stages.mixture.search.candidates import RegMixSampler, swarm
 from gristmill.stages.mixture.search.final_mixture import ARGMIN, MEAN_TOP, FinalRule, View, choose, view
+from gristmill.stages.mixture.search.method import Method
 from gristmill.stages.mixture.search.trials import Tabled, Trials, best_rows
 
 SAMPLER = RegMixSampler()
 
 
 @dataclass(frozen=True)
-class OneShot:
+class OneShot(Method):
     """One sweep of n runs, one regression, the average of the best simulated mixtures."""
 
     n: int = 512
@@ -25,13 +26,16 @@ class OneShot:
     final: FinalRule = MEAN_TOP
     name: str = "regmix"
 
+    def sized(self, runs: int | None, at_once: int) -> "OneShot":
+        return self if runs is None else replace(self, n=runs)
+
     def run(self, trials: Trials, rng: np.random.Generator) -> np.ndarray:
         trials.evaluate(first(trials, self.sampler, self.n, rng), 1)
         return finish(trials, self.predictor, self.final, rng)
 
 
 @dataclass(frozen=True)
-class Climb:
+class Climb(Method):
     """Rounds: a swarm, then mixtures drawn at random from the best that the predictor of all runs so far knows."""
 
     rounds: tuple[int, ...] = (64, 32, 16)  # arXiv:2504.13161, sec. 5
@@ -41,6 +45,11 @@ class Climb:
     predictor: Predictor = CLIMB_TREES
     final: FinalRule = ARGMIN
     name: str = "climb"
+
+    def sized(self, runs: int | None, at_once: int) -> "Climb":
+        """4:2:1, as the paper's 64, 32, 16."""
+        n = runs
+        return self if n is None else replace(self, rounds=(n - n * 2 // 7 - n // 7, n * 2 // 7, max(n // 7, 1)))
 
     def run(self, trials: Trials, rng: np.random.Generator) -> np.ndarray:
         if not self.rounds or min(self.rounds) < 1:

@@ -1,12 +1,12 @@
 """One entry for every published search: a proxy, the natural mixture and the rules in, weights and evidence out."""
 
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.contract.loading import named
 from gristmill.stages.mixture.constraints import Constraints, project, rounded
 from gristmill.stages.mixture.objective import Objective, fit_table
 from gristmill.stages.mixture.predictors.cross_validation import PredictorReport, across, cross_validate
@@ -17,22 +17,10 @@ from gristmill.stages.mixture.search.bayes import Bayes
 from gristmill.stages.mixture.search.final_mixture import FinalRule, View, choose, view
 from gristmill.stages.mixture.search.gradient import Direct
 from gristmill.stages.mixture.search.ladder import Ladder
+from gristmill.stages.mixture.search.method import Method
 from gristmill.stages.mixture.search.regmix_climb import Climb, OneShot
 from gristmill.stages.mixture.search.trials import Round, Trials
 from gristmill.stages.mixture.search.verdict import FOLDS, NearEqual, near_equal, settle, trusted
-
-
-class Method(Protocol):
-    """How runs are spent. `run` fills the trials and returns the weights that it would choose."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def predictor(self) -> Predictor: ...
-
-    def run(self, trials: Trials, rng: np.random.Generator) -> np.ndarray: ...
-
 
 METHODS: dict[str, Method] = {
     "climb": Climb(),
@@ -120,7 +108,7 @@ def search(
     rng = np.random.default_rng(seed)
     with threadpool_limits(1):
         weights = chosen.run(trials, rng)
-        predictor = chosen.judge(trials) if isinstance(chosen, Ladder) else chosen.predictor
+        predictor = chosen.judge(trials)
         return conclude(weights, trials.runs(), trials, chosen.name, predictor, seed)
 
 
@@ -164,11 +152,8 @@ class Finished:
 
 
 def method_of(method: Method | str) -> Method:
-    if not isinstance(method, str):
-        return method
-    if method not in METHODS:
-        raise ConfigError(f"no search method {method!r}; there are {', '.join(sorted(METHODS))}")
-    return METHODS[method]
+    """Raises ConfigError for a name that is neither in METHODS nor a class of the user's own."""
+    return named("mixture.method", method, METHODS, Method) if isinstance(method, str) else method
 
 
 def check_fit(proxy: Proxy, natural: np.ndarray, constraints: Constraints, objective: Objective) -> None:

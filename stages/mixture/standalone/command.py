@@ -10,15 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from gristmill.pipeline.contract.errors import ConfigError, DataError, InputError
+from gristmill.pipeline.contract.loading import named
 from gristmill.stages.mixture.constraints import Constraints, constraints_from
 from gristmill.stages.mixture.objective import Objective, mean_of, weights_of
-from gristmill.stages.mixture.predictors.average import Average
 from gristmill.stages.mixture.predictors.fidelities import by_fidelity
-from gristmill.stages.mixture.predictors.gaussian_process import GaussianProcess
-from gristmill.stages.mixture.predictors.mixing_law import Law
+from gristmill.stages.mixture.predictors.named import PREDICTORS
 from gristmill.stages.mixture.predictors.protocol import Predictor
-from gristmill.stages.mixture.predictors.ridge import Ridge
-from gristmill.stages.mixture.predictors.trees import CLIMB_TREES, REGMIX_TREES
 from gristmill.stages.mixture.runs.direction import DIRECTIONS, contradicts, direction_of, shown
 from gristmill.stages.mixture.runs.diverged import diverged
 from gristmill.stages.mixture.runs.import_tables import read_tables
@@ -28,16 +25,6 @@ from gristmill.stages.mixture.search.final_mixture import FinalRule
 from gristmill.stages.mixture.search.search import search_runs
 from gristmill.stages.mixture.standalone.write_up import UNCONFIRMED, of_rungs, write_result
 
-PREDICTORS: dict[str, Predictor] = {
-    "average": Average(),
-    "gp": GaussianProcess(),
-    "law": Law(),
-    "mixing_law": Law("exponential", name="mixing_law"),
-    "ridge": Ridge(),
-    "quadratic": Ridge(2, name="quadratic"),
-    "lightgbm_climb": CLIMB_TREES,
-    "lightgbm_regmix": REGMIX_TREES,
-}
 # The papers' pool is 100,000 plain draws; a smaller one refined around its best finds lower predictions (measured:
 # docs/decisions/mixture.md).
 FINAL = FinalRule("argmin", pool=20_000, local_rounds=4)
@@ -69,7 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fix", action="append", default=[], metavar="BUCKET=SHARE", help="exact weight")
     parser.add_argument("--group", action="append", default=[], metavar="A+B=SHARE", help="total of several buckets")
     parser.add_argument("--guard", action="append", default=[], metavar="TARGET", help="may not get worse than natural")
-    parser.add_argument("--predictor", choices=sorted(PREDICTORS), default="average")
+    parser.add_argument(
+        "--predictor", default="average", help=f"{', '.join(sorted(PREDICTORS))}, or module:Class of your own"
+    )
     parser.add_argument("--seed", type=seed_of, default=0)
     parser.add_argument("--out", type=Path, required=True)
 
@@ -93,8 +82,9 @@ def search_command(args: argparse.Namespace) -> int:
     tokens = read_tokens(args.tokens, runs.buckets)
     natural, whence = natural_weights(tokens, runs)
     constraints = parse_constraints(args, runs.buckets, tokens)
-    rule = FINAL if not args.predictor.startswith("lightgbm") else FinalRule("mean_top")
-    result = search_runs(runs, natural, constraints, objective, PREDICTORS[args.predictor], rule, args.seed)
+    predictor = named("--predictor", args.predictor, PREDICTORS, Predictor)
+    rule = FINAL if predictor.final == "argmin" else FinalRule("mean_top")
+    result = search_runs(runs, natural, constraints, objective, predictor, rule, args.seed)
     *below, top = by_fidelity(runs)
     write_result(result, natural, objective.sign, objective.score(top.losses, top.targets), args.out)
     print(f"natural weights: {whence}")

@@ -345,7 +345,7 @@ def test_near_equal_tells_weights_that_matter():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"method": "magic"}, "no search method 'magic'"),
+        ({"method": "magic"}, "mixture.method: 'magic'; there are bayes, climb"),
         ({"objective": Objective((("missing", 1.0),), "losses")}, "no run measures missing"),
         ({"natural": np.full(3, 1 / 3)}, "natural weights must be 4 numbers"),
         ({"constraints": unconstrained("wxyz")}, "constraints are about w, x, y, z"),

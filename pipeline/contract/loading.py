@@ -1,0 +1,36 @@
+"""Imports a class that a config names as "module:Class", and checks that it is of the kind that is asked for."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from gristmill.pipeline.contract.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def load_object(reference: str) -> Callable[..., object]:
+    """What "module:name" names. Raises ConfigError when there is nothing."""
+    module, _, name = reference.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"cannot load {reference!r} ({error}); write module:Class, importable from here") from error
+
+
+def load_kind(reference: str, base: type[T]) -> type[T]:
+    """The subclass of `base` that "module:Class" names; nothing is called. Raises ConfigError for anything else."""
+    found = load_object(reference)
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise ConfigError(f"{reference!r} does not derive from {base.__module__}.{base.__qualname__}")
+    return found
+
+
+def named(key: str, name: str, known: Mapping[str, T], base: type[T]) -> T:
+    """The instance that `known` has under `name`, or one of a class of the user's: "module:Class", made without
+    arguments. `key`: the setting that holds the name, for the error. Raises ConfigError."""
+    if name in known:
+        return known[name]
+    if ":" not in name:
+        raise ConfigError(f"{key}: {name!r}; there are {', '.join(sorted(known))}, or module:Class of your own")
+    return load_kind(name, base)()

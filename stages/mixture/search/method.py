@@ -1,0 +1,38 @@
+"""What a search method is: how proxy runs are spent, and how one mixture is chosen from them."""
+
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+
+from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.stages.mixture.predictors.protocol import Predictor
+from gristmill.stages.mixture.search.trials import Trials
+
+
+class Method:
+    """Settings of a search: a frozen dataclass that derives from this."""
+
+    name: str
+    predictor: Predictor
+    takes_runs: ClassVar[bool] = True  # whether a number of runs can be asked for
+    takes_slope: ClassVar[bool] = False  # whether it follows the proxy's gradient
+    takes_cheaper: ClassVar[bool] = False  # whether n-gram runs below a dearer proxy tell it which of its runs to make
+
+    def sized(self, runs: int | None, at_once: int) -> "Method":
+        """The same search with `runs` proxy runs (None: its own number), `at_once` of which are made side by side."""
+        if runs is not None:
+            raise ConfigError(f"mixture.runs: {runs}, but {self.name} takes no number of runs; leave it null")
+        return self
+
+    def predicting(self, predictor: Predictor) -> "Method":
+        """The same search with another predictor."""
+        return replace(self, predictor=predictor)  # pyright: ignore[reportArgumentType] - methods are dataclasses
+
+    def judge(self, trials: Trials) -> Predictor:
+        """The predictor that the report is about."""
+        return self.predictor
+
+    def run(self, trials: Trials, rng: np.random.Generator) -> np.ndarray:
+        """Fills the trials and returns the weights (k,) that it would choose."""
+        raise NotImplementedError
