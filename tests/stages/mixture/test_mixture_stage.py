@@ -221,14 +221,14 @@ def test_what_the_corpus_cannot_hold_is_named(tmp_path, changes, error, says):
         ({"runs": 40}, "direct takes no number of runs"),
         ({"proxy": "gpt", "runs": 3}, "mixture.runs: 3; at least 6"),
         ({"gpt": {"preset": "huge"}}, "gpt.preset: 'huge'; there are tiny, mini"),
-        ({"confirm": {"seeds": 1}}, "confirm.seeds: at least 2"),
-        ({"confirm": {"target_share": 1.0}}, "between 0 and 1"),
+        ({"confirm": {"seeds": 1}}, "mixture.confirm.seeds: 1 is out of range; it must be at least 2"),
+        ({"confirm": {"target_share": 1.0}}, "mixture.confirm.target_share: 1.0 is out of range"),
         ({"method": "magic"}, "magic"),
         ({"gpt": {"presett": "tiny"}}, r"unknown key 'mixture.gpt.presett'; did you mean mixture.gpt.preset\?"),
         ({"confirm": {"gpt": {"token": 1}}}, r"unknown key 'mixture.confirm.gpt.token'; did you mean .*tokens\?"),
-        ({"objective": [{"target": "a", "weight": 0}]}, "weight of target 'a' must be a number above 0"),
+        ({"objective": [{"target": "a", "weight": 0}]}, "mixture.objective.0.weight: 0 is out of range; it must be more than 0"),
         ({"objective": [{"target": "a"}, {"target": "a"}]}, "each once"),
-        ({"bounds": [{"bucket": "a", "max": 1}]}, "unknown key 'mixture.bounds.max'"),
+        ({"bounds": [{"bucket": "a", "max": 1}]}, "unknown key 'mixture.bounds.0.max'"),
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused_before_anything_runs(section, says):
