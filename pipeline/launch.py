@@ -9,6 +9,7 @@ from typing import cast
 from gristmill.pipeline.books.ledger import books
 from gristmill.pipeline.contract.errors import DataError, GristmillError, PlanError
 from gristmill.pipeline.contract.shapes import Source
+from gristmill.pipeline.contract.state import DamagedFile
 from gristmill.pipeline.plan.config import Recipe, preflight
 from gristmill.pipeline.plan.plan import Phase, Plan, load_plan, make_plan
 from gristmill.pipeline.run.executors import Engine, Job, job_for, limit_threads
@@ -26,6 +27,7 @@ from gristmill.pipeline.run.units import (
     units,
 )
 
+CONFIG_HEAD = "# The resolved config of this run"
 GATHER_RANKS = 32  # ranks of a queued engine that write output shards
 
 
@@ -54,13 +56,10 @@ def survey(recipe: Recipe, store: Store, until: str | None) -> Situation:
     for part in plan.parts:
         if "://" not in part.path and Path(part.path).resolve().is_relative_to(own):
             raise PlanError(f"input {part.path} lies inside the run folder {store.root}; choose another --out")
-    path = store.root / "plan.json"
-    old = None
-    if path.is_file():
-        old = load_plan(path, past=True)
-    elif store.root.is_dir() and any(
-        p.name not in (".lock", ".workers.lock", "failures", "logs") for p in store.root.iterdir()
-    ):
+    old, notes = saved_plan(store), source.notes()
+    if old is None and (store.root / "plan.json").exists():
+        notes.append(f"{store.root}/plan.json is damaged; it is made again, and what has a receipt is kept")
+    if old is None and not is_own(store.root):
         raise PlanError(f"{store.root} is not empty and holds no Gristmill run; choose another --out or empty it")
     keys = {p.key for p in plan.parts}
     gone = [p for p in old.parts if p.key not in keys] if old else []
@@ -72,8 +71,31 @@ def survey(recipe: Recipe, store: Store, until: str | None) -> Situation:
         intents(plan.until(until), store, old),
         sorted(p.key for p in gone if p.path not in paths),
         sorted(p.key for p in gone if p.path in paths),
-        source.notes(),
+        notes,
     )
+
+
+def saved_plan(store: Store) -> Plan | None:
+    """The plan that a run left in its folder; None where it left none, or one that cannot be read."""
+    path = store.root / "plan.json"
+    try:
+        return load_plan(path, past=True) if path.is_file() else None
+    except DamagedFile:
+        return None
+
+
+def is_own(root: Path) -> bool:
+    """Whether a folder is empty, absent, or a run's: it holds the lock that a run makes first, or its config."""
+    if not root.is_dir():
+        return True
+    names = {p.name for p in root.iterdir()}
+    if ".workers.lock" in names or not names - {".lock", "failures", "logs"}:
+        return True
+    try:
+        with (root / "config.yaml").open("rb") as f:
+            return f.read(len(CONFIG_HEAD)) == CONFIG_HEAD.encode()
+    except OSError:
+        return False
 
 
 def refuse(situation: Situation, store: Store, confirmed: bool) -> None:
@@ -177,7 +199,7 @@ def prepare(recipe: Recipe, situation: Situation, store: Store) -> None:
         for dataset in [*datasets, "ingest.rejected", SCATTER, "ledger"]:
             store.receipt_path(dataset, key).unlink(missing_ok=True)
             store.data(dataset, key).unlink(missing_ok=True)
-    head = f"# The resolved config of this run; digest {recipe.digest}\n"
+    head = f"{CONFIG_HEAD}; digest {recipe.digest}\n"
     write_text(store.root / "config.yaml", head + to_yaml(recipe.resolved))
     write_json(store.root / "plan.json", situation.plan.as_json())
 

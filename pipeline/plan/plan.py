@@ -1,7 +1,6 @@
 """The plan: steps in order, checked before anything runs, the frozen list of parts, and what a run will do and why."""
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -19,6 +18,7 @@ from gristmill.pipeline.contract.shapes import (
     Source,
     Stage,
 )
+from gristmill.pipeline.contract.state import DamagedFile, read_state
 from gristmill.pipeline.plan.identity import digest, fingerprint, freeze, thaw
 
 
@@ -218,13 +218,21 @@ def load_plan(path: Path, past: bool = False) -> Plan:
 
     Raises PlanError where a stage is another version's; a plan of the `past` is without such stages.
     """
+    if not path.is_file():
+        raise PlanError(f"{path.parent} is not a run folder (no plan.json); start one with gristmill run")
+    saved = read_state(path)
     try:
-        saved = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise PlanError(f"{path.parent} is not a run folder (no plan.json); start one with gristmill run") from None
+        return _plan_of(saved, path, past)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedFile(
+            f"{path} is damaged ({type(error).__name__}: {error}); the same gristmill run command makes it again"
+        ) from None
+
+
+def _plan_of(saved: Mapping[str, object], path: Path, past: bool) -> "Plan":
     stages: list[Stage] = []
     marks: list[str] = []
-    for frozen in saved["steps"]:
+    for frozen in saved["steps"]:  # pyright: ignore[reportGeneralTypeIssues]
         try:
             stages.append(thaw(frozen))
         except ConfigError as error:
@@ -238,7 +246,10 @@ def load_plan(path: Path, past: bool = False) -> Plan:
     for stage in stages:
         schema.register(stage.columns)
     steps = chain(stages, marks)
-    return Plan(saved["name"], saved["config_digest"], steps, tuple(Part(**p) for p in saved["parts"]))
+    parts = tuple(Part(**p) for p in saved["parts"])  # pyright: ignore[reportGeneralTypeIssues]
+    if not (past or steps) or not all(isinstance(p.key, str) and isinstance(p.path, str) for p in parts):
+        raise ValueError("steps or parts are not what a plan holds")
+    return Plan(str(saved["name"]), str(saved["config_digest"]), steps, parts)
 
 
 def check(steps: Sequence[Step]) -> None:
