@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,6 +96,9 @@ def parsed(given: list[str]) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 done and balanced, 1 parts failed or books do not balance, 2 usage or config, 130 interrupted."""
     arguments = parsed(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal of ASCII only: shown as \\u2019, not an error at the end
+            stream.reconfigure(errors="backslashreplace")
     try:
         return COMMANDS[arguments.command](arguments)
     except GristmillError as error:
@@ -109,6 +113,26 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("gristmill: interrupted; the same command goes on from here", file=sys.stderr)
         return 130
+    except Exception as error:  # the last boundary: one line, and the whole story in a file
+        place = write_trace(getattr(arguments, "out", None) or getattr(arguments, "run", None))
+        what = " ".join(str(error).split())[:200]
+        print(f"gristmill: {type(error).__name__}: {what}; this is a fault of Gristmill, see {place}", file=sys.stderr)
+        return 1
+
+
+def write_trace(folder: object) -> Path:
+    """The traceback of the exception in hand: RUN/logs/fault.txt, or a temporary file where there is no run folder."""
+    import tempfile
+    import traceback
+
+    run = folder if isinstance(folder, Path) and folder.is_dir() else None
+    try:
+        place = (run / "logs" if run else Path(tempfile.mkdtemp(prefix="gristmill-"))) / "fault.txt"
+        place.parent.mkdir(exist_ok=True)
+        place.write_text(traceback.format_exc(), encoding="utf-8", errors="backslashreplace")
+    except OSError as error:  # a full disk
+        return Path(f"(no file: {error})")
+    return place
 
 
 def run(a: argparse.Namespace) -> int:
@@ -149,14 +173,20 @@ def run(a: argparse.Namespace) -> int:
     return 0
 
 
-def opened(folder: Path) -> tuple[Store, Plan]:
+def opened(folder: Path, settle: bool = False) -> tuple[Store, Plan]:
+    """`settle`: a run that did not come to its end is cut to what it has done, and stderr says where it stopped."""
+    from gristmill.pipeline.books.stopped import headline, settled
     from gristmill.pipeline.plan.plan import load_plan
     from gristmill.pipeline.run.store import Store
 
     if not folder.is_dir():
         raise ConfigError(f"no run folder {folder}")
     store = Store(folder)
-    return store, load_plan(folder / "plan.json")
+    plan = load_plan(folder / "plan.json")
+    if settle:
+        plan = settled(store, plan)
+        print("".join(f"{line}\n" for line in headline(store)), end="", file=sys.stderr, flush=True)
+    return store, plan
 
 
 def status(a: argparse.Namespace) -> int:
@@ -172,9 +202,7 @@ def ledger(a: argparse.Namespace) -> int:
     from gristmill.pipeline.books.ledger import read_books
     from gristmill.pipeline.books.summary import ledger_lines
 
-    store, _ = opened(a.run)
-    if not (store.root / "ledger.json").is_file():
-        raise ConfigError(f"{a.run} has no ledger yet: its run has not come to an end; see gristmill status {a.run}")
+    store, _ = opened(a.run, settle=True)
     entries = read_books(store)
     print(json.dumps(entries, indent=1) if a.json else "\n".join(ledger_lines(entries)))
     return 0
@@ -187,30 +215,30 @@ def inspect(a: argparse.Namespace) -> int:
     if a.n < 1:
         raise ConfigError(f"-n {a.n}: at least 1")
     if a.what_if:
-        print("\n".join(what_if(*opened(a.run), a.stage, a.what_if)))
+        print("\n".join(what_if(*opened(a.run, settle=True), a.stage, a.what_if)))
         return 0
-    print("\n".join(look(*opened(a.run), a.stage, a.rule, a.n)))
+    print("\n".join(look(*opened(a.run, settle=True), a.stage, a.rule, a.n)))
     return 0
 
 
 def explain(a: argparse.Namespace) -> int:
     from gristmill.pipeline.books.explain import explain as way
 
-    print("\n".join(way(*opened(a.run), a.document)))
+    print("\n".join(way(*opened(a.run, settle=True), a.document)))
     return 0
 
 
 def verify(a: argparse.Namespace) -> int:
     from gristmill.pipeline.books.verify import verify as recount
 
-    print("\n".join(recount(*opened(a.run))))
+    print("\n".join(recount(*opened(a.run, settle=True))))
     return 0
 
 
 def report(a: argparse.Namespace) -> int:
     from gristmill.pipeline.report.page import write_report
 
-    store, plan = opened(a.run)
+    store, plan = opened(a.run, settle=True)
     write_report(store, plan)
     print(store.root / "report.html")
     return 0

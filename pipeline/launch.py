@@ -1,12 +1,16 @@
 """A run from config to corpus: plan, say what will happen, run the phases, balance the books, write the papers."""
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import cast
 
 from gristmill.pipeline.books.ledger import books
+from gristmill.pipeline.books.stopped import forget_stop, record_stop
 from gristmill.pipeline.contract.errors import DataError, GristmillError, PlanError
 from gristmill.pipeline.contract.shapes import Source
 from gristmill.pipeline.contract.state import DamagedFile
@@ -25,6 +29,7 @@ from gristmill.pipeline.run.units import (
     record_failure,
     shard_path,
     units,
+    usable_parts,
 )
 
 CONFIG_HEAD = "# The resolved config of this run"
@@ -33,6 +38,10 @@ GATHER_RANKS = 32  # ranks of a queued engine that write output shards
 
 class RunFailed(GristmillError):
     """Some parts failed; the rest of the run went on without them."""
+
+
+class NothingLeft(GristmillError):
+    """Every document was dropped."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +97,7 @@ def is_own(root: Path) -> bool:
     """Whether a folder is empty, absent, or a run's: it holds the lock that a run makes first, or its config."""
     if not root.is_dir():
         return True
-    names = {p.name for p in root.iterdir()}
+    names = {p.name for p in root.iterdir() if not fnmatch(p.name, ".*.tmp-*")}
     if ".workers.lock" in names or not names - {".lock", "failures", "logs"}:
         return True
     try:
@@ -158,15 +167,22 @@ def launch(
         if engine.queues and submit(store, cut, engine):
             return []
         for number, phase in enumerate(cut.phases):
-            run_phase(store, cut, phase, number, engine, progress)
-            failed = failures(store)
-            fatal = [f for f in failed if f["phase"] == phase.name and phase.kind in ("reducer", "gather")]
-            if fatal:
-                raise failed_step(fatal[0])
-            if len(failed) > aside:
-                aside = len(failed)
-                if aside >= len(plan.parts):
-                    raise failed_step(failed[0])
+            try:
+                run_phase(store, cut, phase, number, engine, progress)
+                failed = failures(store)
+                fatal = [f for f in failed if f["phase"] == phase.name and phase.kind in ("reducer", "gather")]
+                if fatal:
+                    raise failed_step(fatal[0])
+                if len(failed) > aside:
+                    aside = len(failed)
+                    if aside >= len(plan.parts):
+                        raise failed_step(failed[0])
+                if phase.kind == "wave":
+                    refuse_nothing(store, cut, phase)
+            except (GristmillError, OSError, KeyboardInterrupt) as error:
+                with suppress(OSError):  # a full disk, say: the error itself is what matters
+                    record_stop(store, phase, str(error) or "it was interrupted")
+                raise
         entries = books(store, cut)
         write_json(store.root / "ledger.json", entries)
         if until is None:
@@ -182,6 +198,24 @@ def launch(
         return entries
 
 
+def refuse_nothing(store: Store, plan: Plan, phase: Phase) -> None:
+    """Raises NothingLeft where a step of the wave let no document through: whatever comes next could only guess why."""
+    for step in phase.steps:
+        if step.kind not in ("source", "gate"):
+            continue
+        receipts = [r for p in usable_parts(store, plan) if (r := store.receipt(step.name, p.key)) is not None]
+        if not receipts or sum(r.docs_out for r in receipts):
+            continue
+        rules: Counter[str] = Counter()
+        for receipt in receipts:
+            rules.update({rule: total["docs"] for rule, total in receipt.dropped.items()})
+        n = sum(r.docs_in for r in receipts)
+        by = ", ".join(f"{rule} {docs:,}" for rule, docs in rules.most_common())
+        what = "records" if step.kind == "source" else "documents"
+        way_out = f"gristmill inspect {store.root} {step.label} shows them" if n else "look at input.paths"
+        raise NothingLeft(f"{step.label} left no document: {n:,} {what} in, dropped by {by or 'no rule'}; {way_out}")
+
+
 def failed_step(failure: dict[str, object]) -> GristmillError:
     error = RunFailed(f"{failure['phase']}: {failure['message']}")
     error.exit_status = int(failure["exit_status"])  # pyright: ignore
@@ -192,6 +226,7 @@ def prepare(recipe: Recipe, situation: Situation, store: Store) -> None:
     """Clears what a killed run left, forgets obsolete parts, saves plan and config."""
     from gristmill.pipeline.plan.config import to_yaml
 
+    forget_stop(store)
     store.remove_leftovers()
     shutil.rmtree(store.root / "failures", ignore_errors=True)
     datasets = {s.name for p in (situation.plan, situation.old) if p for s in p.steps if s.kind != "reducer"}
@@ -211,13 +246,26 @@ def run_phase(store: Store, plan: Plan, phase: Phase, number: int, engine: Engin
     all_units = units(plan, phase, store)
     progress.start(phase, len(all_units), len(all_units) - len(todo), store, all_units)
     if todo:
-        job = job_of(store, plan, phase, number, len(all_units), [all_units.index(u) for u in todo])
-        for rank in engine.run(job, progress.tick):
-            for unit in all_units[rank :: job.tasks]:
-                if unit in pending(store, plan, phase):
-                    died = GristmillError("its worker was killed three times (out of memory?)")
-                    record_failure(store, phase, unit, died)
+        places = {u: i for i, u in enumerate(all_units)}
+        job = job_of(store, plan, phase, number, len(all_units), [places[u] for u in todo])
+        left = left_by(store, plan, phase, engine.run(job, progress.tick), all_units, job.tasks)
+        if len(left) > 1:
+            # Which unit of a rank killed its worker is not known: each that is left gets a rank of its own.
+            step = RunStep(str(store.root.absolute()), number, len(plan.steps), left)
+            alone = Job([step], len(left), range(len(left)), job.logs.with_name(f"{job.logs.name}-one-by-one"))
+            left = left_by(store, plan, phase, engine.run(alone, progress.tick), left, alone.tasks)
+        for unit in left:
+            died = GristmillError("its worker was killed three times (out of memory?)")
+            record_failure(store, phase, unit, died)
     progress.end()
+
+
+def left_by(store: Store, plan: Plan, phase: Phase, ranks: list[int], among: Sequence[str], tasks: int) -> list[str]:
+    """Units of the ranks that an engine has given up which are not done."""
+    if not ranks:
+        return []
+    todo = set(pending(store, plan, phase))
+    return [unit for rank in ranks for unit in among[rank::tasks] if unit in todo]
 
 
 def job_of(store: Store, plan: Plan, phase: Phase, number: int, n_units: int, wanted: Iterable[int]) -> Job:

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from gristmill.pipeline.contract.errors import BooksError
 from gristmill.pipeline.contract.shapes import Part
+from gristmill.pipeline.contract.state import DamagedFile
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.run.store import Store, read_parquet
 
@@ -211,5 +212,15 @@ def finished_parts(store: Store, plan: Plan) -> list[Part]:
     return [part for part in plan.parts if store.receipt("ledger", part.key) is not None]
 
 
+ENTRY = {"stage", "docs_in", "docs_out", "bytes_in", "bytes_out", "tokens_in", "tokens_out", "dropped"}
+
+
 def read_books(store: Store) -> list[dict[str, object]]:
-    return json.loads((store.root / "ledger.json").read_text(encoding="utf-8"))
+    path = store.root / "ledger.json"
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(entries, list) and all(isinstance(e, dict) and set(e) >= ENTRY for e in entries):
+            return entries
+        raise ValueError("not the books of a run")
+    except (OSError, ValueError, RecursionError) as error:
+        raise DamagedFile(f"{path} is damaged ({error}); the same gristmill run command makes it again") from None

@@ -6,7 +6,10 @@ from collections import Counter
 import polars as pl
 
 from gristmill.pipeline.books.held_out import card_lines, read_sought
+from gristmill.pipeline.books.ledger import read_books
+from gristmill.pipeline.books.stopped import headline
 from gristmill.pipeline.books.verify import shards
+from gristmill.pipeline.contract.state import read_state
 from gristmill.pipeline.plan.identity import digest
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.run.store import Store, read_parquet, write_json, write_text
@@ -51,8 +54,8 @@ def write_card(store: Store, plan: Plan) -> None:
     """corpus/README.md: a dataset card that the hub's tools parse."""
     from huggingface_hub import DatasetCardData
 
-    entries = json.loads((store.root / "ledger.json").read_text(encoding="utf-8"))
-    weights = json.loads((store.root / "mixture" / "weights.json").read_text(encoding="utf-8"))
+    entries: list[dict] = read_books(store)  # pyright: ignore[reportAssignmentType]
+    weights = read_state(store.root / "mixture" / "weights.json", "buckets", "budget_tokens")
     languages, licenses = Counter(), Counter()
     for path in shards(store):
         frame = read_parquet(path, ["language", "license", "token_count"])
@@ -191,7 +194,7 @@ def summary(store: Store, entries: list[dict], until: str | None) -> list[str]:
     first, last = entries[0], entries[-1]
     if until is not None or last["stage"] != "corpus":
         return [f"{first['docs_in']:,} records in, {last['docs_out']:,} documents kept after {last['stage']}"]
-    weights = json.loads((store.root / "mixture" / "weights.json").read_text(encoding="utf-8"))
+    weights = read_state(store.root / "mixture" / "weights.json", "buckets", "budget_tokens")
     worst = sorted(
         ((t["docs"], e["stage"], rule) for e in entries[:-1] for rule, t in e["dropped"].items() if t["docs"]),
         reverse=True,
@@ -217,7 +220,9 @@ def status_lines(store: Store, plan: Plan) -> tuple[list[str], bool]:
     from gristmill.pipeline.run.forecast import intents
 
     lines = [f"{plan.name}: {len(plan.parts)} parts"]
-    complete = (store.root / "ledger.json").is_file()
+    stop = headline(store)
+    lines += stop
+    complete = (store.root / "ledger.json").is_file() and not stop
     for intent in intents(plan, store, plan):
         step = intent.step
         if step.kind == "sink":

@@ -8,6 +8,7 @@ import polars as pl
 
 from gristmill.pipeline.books.ledger import books, read_books, read_fates
 from gristmill.pipeline.contract.errors import BooksError
+from gristmill.pipeline.contract.state import read_state
 from gristmill.pipeline.plan.identity import digest_file, digest_folder
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.run.store import Store, read_parquet
@@ -68,8 +69,6 @@ def shards(store: Store) -> Iterator[Path]:
 
 
 def corpus(store: Store, plan: Plan, copies: dict[str, int]) -> list[str]:
-    import json
-
     rows: Counter[str] = Counter()
     tokens: Counter[str] = Counter()
     for path in shards(store):
@@ -82,7 +81,7 @@ def corpus(store: Store, plan: Plan, copies: dict[str, int]) -> list[str]:
         raise BooksError(
             f"document {wrong} is written {rows.get(wrong, 0)} times, its fate says {copies.get(wrong, 0)}"
         )
-    mixture = json.loads((store.root / "mixture" / "weights.json").read_text(encoding="utf-8"))
+    mixture = read_state(store.root / "mixture" / "weights.json", "buckets")
     total = sum(tokens.values())
     for row in mixture["buckets"]:
         share = tokens[row["bucket"]] / total if total else 0.0

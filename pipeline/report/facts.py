@@ -3,7 +3,6 @@
 A fact that a run does not have (no clusters, no search, no such column) is None or empty, and its section says so.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 
 from gristmill.pipeline.books.ledger import read_books, read_fates
 from gristmill.pipeline.books.verify import shards
+from gristmill.pipeline.contract.state import read_state
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.run.store import Store
 
@@ -244,8 +244,7 @@ def read_samples(store: Store) -> list[dict]:
 
 
 def read_json(path: Path) -> dict | None:
-    text = read_text(path)
-    return None if text is None else json.loads(text)
+    return dict(read_state(path)) if path.is_file() else None
 
 
 def read_text(path: Path) -> str | None:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from multiprocessing import connection, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -25,7 +26,7 @@ from loguru import logger
 
 from gristmill.pipeline.contract.errors import ConfigError, GristmillError
 
-DEATHS = 3  # a rank whose worker is killed this often is given up, and its parts are quarantined
+DEATHS = 3  # a rank whose worker is killed this often is given up; a part that is alone in one is quarantined
 
 THREAD_LIMITS = (
     "POLARS_MAX_THREADS",
@@ -213,10 +214,7 @@ class RayEngine:
         self.workers, self.options = workers, options
 
     def run(self, job: Job, tick: Callable[[], None]) -> list[int]:
-        try:
-            import ray
-        except ImportError:
-            raise ConfigError("--engine ray needs the extra: pip install 'gristmill[ray]'") from None
+        import ray
         from datatrove.executor.ray import RayPipelineExecutor
 
         if not ray.is_initialized():
@@ -234,9 +232,8 @@ class RayEngine:
         return []
 
     def close(self) -> None:
-        import ray
-
-        ray.shutdown()
+        if "ray" in sys.modules:
+            sys.modules["ray"].shutdown()
 
 
 class SlurmEngine:
@@ -279,6 +276,8 @@ def make_engine(name: str, workers: int, options: dict[str, dict[str, object]]) 
     if name == "local":
         return LocalEngine(workers)
     if name == "ray":
+        if find_spec("ray") is None:
+            raise ConfigError("--engine ray needs the extra: pip install 'gristmill[ray]'")
         return RayEngine(workers, options.get("ray", {}))
     if name == "slurm":
         return SlurmEngine(workers, options.get("slurm", {}))

@@ -90,9 +90,10 @@ class RunStep(PipelineStep):
     name = "gristmill"
     type = "phase"
 
-    def __init__(self, root: str, phase: int, steps: int):
+    def __init__(self, root: str, phase: int, steps: int, only: Sequence[str] | None = None):
+        """`only`: these units, in the place of all that the phase has."""
         super().__init__()
-        self.root, self.phase, self.steps = root, phase, steps
+        self.root, self.phase, self.steps, self.only = root, phase, steps, only
 
     def run(self, data: object = None, rank: int = 0, world_size: int = 1) -> Iterator[object]:  # pyright: ignore
         yield from data or ()  # pyright: ignore
@@ -103,7 +104,7 @@ class RunStep(PipelineStep):
         phase = plan.phases[self.phase]
         aside = quarantined(store)
         opened = opened_in(self.root, self.phase)
-        for unit in units(plan, phase, store)[rank::world_size]:
+        for unit in (units(plan, phase, store) if self.only is None else self.only)[rank::world_size]:
             if unit in aside:
                 continue
             with self.track_time("unit"):

@@ -226,7 +226,10 @@ def test_what_the_corpus_cannot_hold_is_named(tmp_path, changes, error, says):
         ({"method": "magic"}, "magic"),
         ({"gpt": {"presett": "tiny"}}, r"unknown key 'mixture.gpt.presett'; did you mean mixture.gpt.preset\?"),
         ({"confirm": {"gpt": {"token": 1}}}, r"unknown key 'mixture.confirm.gpt.token'; did you mean .*tokens\?"),
-        ({"objective": [{"target": "a", "weight": 0}]}, "mixture.objective.0.weight: 0 is out of range; it must be more than 0"),
+        (
+            {"objective": [{"target": "a", "weight": 0}]},
+            "mixture.objective.0.weight: 0 is out of range; it must be more than 0",
+        ),
         ({"objective": [{"target": "a"}, {"target": "a"}]}, "each once"),
         ({"bounds": [{"bucket": "a", "max": 1}]}, "unknown key 'mixture.bounds.0.max'"),
     ],
