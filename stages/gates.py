@@ -6,16 +6,17 @@ paragraphs and repetition hold for every language.
 
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import polars as pl
 
 from gristmill.pipeline.contract.errors import ConfigError
-from gristmill.pipeline.contract.ranges import Amount, FilePath, Share, Whole
+from gristmill.pipeline.contract.ranges import Amount, FilePath, Range, Share, Whole
 from gristmill.pipeline.contract.shapes import Gate, Reads, first_broken
 from gristmill.stages.language.stop_words import SHORT_CODES
 from gristmill.stages.language.thresholds import LANGUAGES, LanguageThresholds, read_languages
 
+NO_LANGUAGE = "no_language"  # judged last: what breaks another rule as well says more
 PRESETS = ("gopher", "c4", "fineweb", "redpajama")
 
 
@@ -95,6 +96,9 @@ class Gates(Gate):
 
     # All presets: a text without a line that is not blank.
     min_lines: Whole | None = 1
+    # All presets: a text in which no language was found (digits, hex, base64, lists of addresses): word-level limits
+    # know no language for it. null keeps such texts.
+    min_languages: Annotated[int, Range(1, 1)] | None = 1
 
     # Gopher (arXiv:2112.11446, A1.1), quality.
     min_words: Whole | None = 50
@@ -158,13 +162,14 @@ class Gates(Gate):
     languages_file: FilePath | None = None
 
     name: ClassVar[str] = "gates"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     reads: ClassVar[Reads] = {
         "language": ("language",),
         "signals": tuple(dict.fromkeys(rule.column for rule in RULES)),
     }
-    rules: ClassVar[tuple[str, ...]] = tuple(rule.name for rule in RULES)
-    limits: ClassVar[dict[str, str]] = {rule.name: rule.limit for rule in RULES}  # rule -> the field that limits it
+    rules: ClassVar[tuple[str, ...]] = (*(rule.name for rule in RULES), NO_LANGUAGE)
+    # rule -> the field that limits it
+    limits: ClassVar[dict[str, str]] = {**{rule.name: rule.limit for rule in RULES}, NO_LANGUAGE: "min_languages"}
     files: ClassVar[tuple[str, ...]] = ("languages_file",)
 
     def __post_init__(self) -> None:
@@ -200,7 +205,10 @@ class Gates(Gate):
         """Rule name -> whether a row breaks it, for the rules in force."""
         rules = [rule for rule in RULES if self._holds(rule) and getattr(self, rule.limit) is not None]
         languages = self.all_languages()
-        return {rule.name: self._broken(rule, languages) for rule in rules}
+        table = {rule.name: self._broken(rule, languages) for rule in rules}
+        if self.min_languages is not None:
+            table[NO_LANGUAGE] = pl.col("language").is_null()
+        return table
 
     def _broken(self, rule: Rule, languages: dict[str, LanguageThresholds]) -> pl.Expr:
         limit = getattr(self, rule.limit)

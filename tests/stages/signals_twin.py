@@ -390,4 +390,4 @@ def decide(row: dict[str, float | None], language: str | None, gates: Gates) -> 
             limit = np.float32(limit)
         if value < limit if rule.limit.startswith("min_") else value > limit:
             return rule.name
-    return None
+    return "no_language" if language is None and gates.min_languages is not None else None

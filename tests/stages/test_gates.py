@@ -1,3 +1,6 @@
+import base64
+import hashlib
+import itertools
 from dataclasses import fields, replace
 
 import polars as pl
@@ -8,6 +11,7 @@ from hypothesis import strategies as st
 from gristmill.pipeline.contract.columns import COLUMNS
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.stages.gates import PRESETS, RULES, Gates, changes_by_rule, codes_of, what_if
+from gristmill.stages.language.identify import Language
 from gristmill.stages.language.thresholds import LanguageThresholds
 from gristmill.stages.signals import Signals
 
@@ -67,7 +71,7 @@ def test_gates_exactly_at_the_limit_keeps(rule):
 def test_gates_limit_none_switches_the_rule_off(rule):
     gates = replace(every_limit(), **{rule.limit: None})
     assert rule.name not in gates.table()
-    assert set(gates.table()) == {r.name for r in RULES} - {rule.name}
+    assert set(gates.table()) == set(Gates.rules) - {rule.name}
 
 
 @settings(max_examples=100, deadline=None)
@@ -110,14 +114,16 @@ def test_gates_presets_carry_the_published_numbers():
 
 
 def test_gates_one_preset_knows_only_its_rules():
-    assert set(Gates(presets=("c4",)).table()) == {"empty", "lorem_ipsum", "curly_brace", "too_few_sentences"}
+    assert set(Gates(presets=("c4",)).table()) == {
+        *("empty", "lorem_ipsum", "curly_brace", "too_few_sentences", "no_language")
+    }
     assert fates(Gates(presets=("c4",)), words_n=[1], c4_sentences_n=[5]) == [None]
     assert fates(Gates(presets=("redpajama",)), words_n=[10_001]) == ["too_many_words_redpajama"]
 
 
 def test_gates_word_rules_hold_for_english_and_listed_languages_only():
     batch = rows(language=["en", "eng", "de", "deu", "tlh", None], mean_word_len=[12.0] * 6)
-    assert Gates().decide(batch).to_list() == ["words_too_long", "words_too_long", None, None, None, None]
+    assert Gates().decide(batch).to_list() == ["words_too_long", "words_too_long", None, None, None, "no_language"]
     batch = rows(language=["de", "deu", "tlh"], mean_word_len=[15.1] * 3)
     assert Gates().decide(batch).to_list() == ["words_too_long", "words_too_long", None]
     batch = rows(language=["en", "de", "tlh"], words_n=[49] * 3)
@@ -135,6 +141,30 @@ def test_gates_own_language_limits_replace_the_list():
 def test_gates_languages_without_limits_are_told():
     judged = Gates().judged_languages()
     assert [code in judged for code in ("en", "eng", "deu", "zh", "tlh", None)] == [True] * 4 + [False] * 2
+
+
+def test_gates_text_without_a_language_is_dropped_unless_told_otherwise():
+    batch = rows(language=[None, "tlh", "en"], words_n=[1, 1, 400])
+    assert Gates().decide(batch).to_list() == ["no_language", None, None]
+    assert Gates(presets=()).decide(batch).to_list() == ["no_language", None, None]
+    assert Gates(min_languages=None).decide(batch).to_list() == [None] * 3
+
+
+def test_gates_texts_of_no_language_are_dropped():
+    noise = hashlib.shake_256(b"noise").digest(3000)
+    hexes = [noise[i : i + 8].hex() for i in range(0, len(noise), 8)]
+    texts = [
+        "7", "\u200b\u200b", base64.b64encode(noise).decode(), base64.encodebytes(noise).decode(), noise.hex(),
+        " ".join(hexes), noise[:600].hex(" "),
+        "\n".join(f"{i:08x}  {h}  |....|" for i, h in enumerate(hexes)),
+        "\n".join(f"https://www.example.org/p/{h}.html" for h in hexes), "\n".join(f"{h}@a{h[:3]}.org" for h in hexes),
+        " ".join(str(b * 7919) for b in noise[:400]), "\n".join(".".join(map(str, noise[i : i + 4])) for i in range(200)),
+        "\n".join(f"{a / 7:.6f}, -{b / 3:.6f}" for a, b in itertools.pairwise(noise[:200])), "... --- *** " * 100,
+    ]  # fmt: skip
+    frame = pl.DataFrame({"doc_id": [str(i) for i in range(len(texts))], "text": texts})
+    language = Language().open({})(frame)["language"]
+    measured = Signals().open({})(frame.with_columns(language)).with_columns(language)
+    assert [rule for rule in Gates().decide(measured) if rule is None] == []
 
 
 def test_gates_repetition_holds_for_every_language():
@@ -158,7 +188,7 @@ def test_gates_limit_of_a_preset_not_in_force_is_an_error():
 
 def test_gates_every_limit_is_read_by_a_rule():
     limits = {field.name for field in fields(Gates)} - {"presets", "languages", "languages_file"}
-    assert limits == {rule.limit for rule in RULES}
+    assert limits == set(Gates.limits.values())
 
 
 def test_gates_empty_batch_decides_nothing():
