@@ -158,7 +158,8 @@ def test_gates_texts_of_no_language_are_dropped():
         " ".join(hexes), noise[:600].hex(" "),
         "\n".join(f"{i:08x}  {h}  |....|" for i, h in enumerate(hexes)),
         "\n".join(f"https://www.example.org/p/{h}.html" for h in hexes), "\n".join(f"{h}@a{h[:3]}.org" for h in hexes),
-        " ".join(str(b * 7919) for b in noise[:400]), "\n".join(".".join(map(str, noise[i : i + 4])) for i in range(200)),
+        " ".join(str(b * 7919) for b in noise[:400]),
+        "\n".join(".".join(map(str, noise[i : i + 4])) for i in range(200)),
         "\n".join(f"{a / 7:.6f}, -{b / 3:.6f}" for a, b in itertools.pairwise(noise[:200])), "... --- *** " * 100,
     ]  # fmt: skip
     frame = pl.DataFrame({"doc_id": [str(i) for i in range(len(texts))], "text": texts})
