@@ -1,8 +1,9 @@
 """The standard recipe: builds the stages, in order, from a config's sections. The only module that knows the stages."""
 
 from argparse import ArgumentParser, Namespace
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import Field, fields
+from dataclasses import Field, fields, replace
 from functools import cache
 from typing import get_type_hints
 
@@ -11,7 +12,7 @@ import polars as pl
 from gristmill.pipeline.books.verify import shards
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.loading import load_object
-from gristmill.pipeline.contract.shapes import Shape, Stage
+from gristmill.pipeline.contract.shapes import Shape, Sink, Stage
 from gristmill.pipeline.plan.config import Recipe, Tree, build, check_keys, plain, section
 from gristmill.pipeline.plan.identity import load_class
 from gristmill.pipeline.plan.plan import Plan
@@ -119,6 +120,7 @@ def make_recipe(tree: Tree, default_name: str) -> Recipe:
         insert(stages, item)
     if extra:
         resolved["extra"] = extra
+    stages = [publish(stage, stages) if isinstance(stage, Sink) else stage for stage in stages]
     engine = section(tree, "engine")
     for key, value in engine.items():
         if key not in ENGINE_KEYS or not isinstance(value, dict):
@@ -129,10 +131,24 @@ def make_recipe(tree: Tree, default_name: str) -> Recipe:
     return Recipe(name, tuple(stages), resolved, engine, where)  # pyright: ignore[reportArgumentType]
 
 
+def publish(sink: Sink, stages: Sequence[Stage]) -> Sink:
+    """The sink with the columns that the stages publish. Raises ConfigError where two publish one name."""
+    columns = [(dataset, name) for stage in stages for dataset, names in stage.publish.items() for name in names]
+    twice = [name for name, n in Counter(name for _, name in columns).items() if n > 1]
+    if twice:
+        raise ConfigError(f"two stages publish a column {twice[0]!r} in the corpus; give one another name")
+    if not columns:
+        return sink
+    by_dataset = {d: tuple(name for dataset, name in columns if dataset == d) for d, _ in columns}
+    return replace(sink, published=tuple(by_dataset.items()))  # pyright: ignore[reportArgumentType]
+
+
 def borrowed(cls: type[Shape], tree: Tree) -> Tree:
     """The values of `cls.borrowed`, which other sections hold: those of their keys that the field's class has."""
     values: Tree = {}
     for name, paths in cls.borrowed.items():
+        if not paths:  # the recipe fills it
+            continue
         inner = get_type_hints(cls)[name]
         given: Tree = {}
         for path in paths:

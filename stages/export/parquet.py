@@ -17,26 +17,35 @@ COLUMNS = (
     "license_confidence", "quality", "quality_rank", "cluster_id", "domain", "domain_prob", "bucket", "copies_n",
 )  # fmt: skip
 
+READS: Reads = {
+    "ingest": ("text", "url", "date", "dump", "file_path"),
+    "language": ("language", "language_score"),
+    "ingest.tokens": ("token_count",),
+    "license": ("license", "license_tier", "license_confidence"),
+    "quadmix": ("quality", "quality_rank"),
+    "cluster": ("cluster_id",),
+    "domain": ("domain", "domain_prob"),
+    "domain.bucket": ("bucket",),
+    "sample": ("copies_n",),
+}
+
 
 @dataclass(frozen=True)
 class ParquetCorpus(Sink):
     """corpus/data/train-*.parquet."""
 
     shard_bytes: Count = 400_000_000  # text per shard; design.md: files of 256-512 MB
+    # Not a key of this section: (dataset, columns) that the run's stages publish beside the standard columns
+    published: tuple[tuple[str, tuple[str, ...]], ...] = ()
     name: ClassVar = "corpus"
     version: ClassVar = 1
-    reads: ClassVar[Reads] = {
-        "ingest": ("text", "url", "date", "dump", "file_path"),
-        "language": ("language", "language_score"),
-        "ingest.tokens": ("token_count",),
-        "license": ("license", "license_tier", "license_confidence"),
-        "quadmix": ("quality", "quality_rank"),
-        "cluster": ("cluster_id",),
-        "domain": ("domain", "domain_prob"),
-        "domain.bucket": ("bucket",),
-        "sample": ("copies_n",),
-    }
+    borrowed: ClassVar = {"published": ()}
     needs: ClassVar = ("sample",)
+
+    @property
+    def reads(self) -> Reads:
+        own = dict(self.published)
+        return {d: (*READS.get(d, ()), *own.get(d, ())) for d in dict.fromkeys([*READS, *own])}
 
     def shards(self, artifacts: Artifacts) -> int:
         quotas = json.loads((artifacts["sample"] / "quotas.json").read_text(encoding="utf-8"))
@@ -54,4 +63,4 @@ class ParquetCorpus(Sink):
 
     def gather(self, slices: Iterator[pl.DataFrame]) -> pl.DataFrame:
         rows = pl.concat(list(slices)).sort("_key", "doc_id")
-        return rows.select("doc_id", *COLUMNS)
+        return rows.select("doc_id", *COLUMNS, *(c for _, columns in self.published for c in columns))
