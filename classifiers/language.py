@@ -5,6 +5,7 @@ Why this one: docs/decisions/language.md. Its automaton runs in a kernel (py3lan
 
 import io
 import lzma
+import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -50,6 +51,15 @@ def code_of(label: str) -> str:
     """
     base = label.removeprefix("__label__").replace("_", "-").split("-")[0].lower()
     return TWO_LETTERS.get(base) or _RETIRED.get(base, base)
+
+
+def check_code(code: str, key: str) -> None:
+    """Raises ConfigError unless `code` is written as this project writes languages; `key`: the setting."""
+    if code_of(code) != code:
+        raise ConfigError(f"{key}: {code!r} is written {code_of(code)!r} here")
+    known = code in TWO_LETTERS.values() if len(code) == 2 else re.fullmatch("[a-z]{3}", code)
+    if not known:
+        raise ConfigError(f"{key}: {code!r} is no language code; write ISO 639-1 (en, de), or 639-3 where it has none")
 
 
 class Identifier(Protocol):

@@ -12,6 +12,7 @@ import polars as pl
 
 from gristmill.classifiers.domain import Prototypes, domain_prototypes
 from gristmill.classifiers.embedder import open_embedder
+from gristmill.classifiers.fasttext import labels_of
 from gristmill.pipeline.contract.errors import ConfigError, InputError
 from gristmill.pipeline.contract.ranges import Count, FilePath, Share, SomeAmount
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Reads
@@ -44,6 +45,10 @@ class Domain(Annotator):
     @property
     def needs(self) -> tuple[str, ...]:
         return () if self.model is not None else ("embed.model",)
+
+    def preflight(self) -> None:
+        if self.model is not None:
+            labels_of(self.model, "domain.model")
 
     def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
         """Raises InputError if the model file is missing."""

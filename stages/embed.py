@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,7 +19,7 @@ from gristmill.classifiers.embedder import (
     save_tfidf_svd,
 )
 from gristmill.classifiers.vocabulary import fit_vocabulary
-from gristmill.pipeline.contract.errors import DataError
+from gristmill.pipeline.contract.errors import ConfigError, DataError
 from gristmill.pipeline.contract.ranges import Count, Dimensions, Seed, Size, SomeShare, Threads
 from gristmill.pipeline.contract.samples import drawn_sample
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Reducer
@@ -55,6 +56,10 @@ class EmbedModel(Reducer):
     version: ClassVar[int] = 1
     reads: ClassVar = {"ingest": ("text",), "language": ("language",)}
     needs: ClassVar[tuple[str, ...]] = ()
+
+    def preflight(self) -> None:
+        if self.model != TFIDF_SVD and find_spec("sentence_transformers") is None:
+            raise ConfigError(f"embed.model: {self.model} needs the extra: pip install 'gristmill[transformers]'")
 
     def run(self, corpus: Corpus, out: Path) -> None:
         """Raises DataError for an empty corpus, or if no term qualifies for the vocabulary."""

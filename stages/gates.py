@@ -227,6 +227,10 @@ class Gates(Gate):
             )
         return column < bound if rule.is_minimum else column > bound
 
+    def preflight(self) -> None:
+        if self.languages_file is not None:
+            read_languages(self.languages_file)
+
     def decide(self, batch: pl.DataFrame) -> pl.Series:
         return first_broken(batch, self.table())
 

@@ -47,6 +47,9 @@ class License(Annotator):
         "site_rules",
     )  # fields that hold paths: their contents are part of the identity
 
+    def preflight(self) -> None:
+        self.open({})
+
     def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
         """Reads the site rules. Raises InputError for a missing file, ConfigError for a bad line."""
         if self.site_rules is None:

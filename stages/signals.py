@@ -124,6 +124,9 @@ class Signals(Annotator):
         if self.words not in ("split", "whitespace"):
             raise ConfigError(f'signals.words is {self.words!r}; say "split" or "whitespace"')
 
+    def preflight(self) -> None:
+        self.open({})
+
     def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
         own = {} if self.languages_file is None else read_languages(self.languages_file)
         stop_words = stop_word_table(tuple((code, e.stop_words) for code, e in own.items() if e.stop_words))

@@ -38,6 +38,10 @@ class TokenizerModel(Reducer):
     rows: ClassVar[Literal["all"]] = "all"
     files: ClassVar = ("path",)
 
+    def preflight(self) -> None:
+        if self.path is not None:
+            open_tokenizer(Path(self.path))
+
     def run(self, corpus: Corpus, out: Path) -> None:
         if self.path is not None:
             tokenizer = open_tokenizer(Path(self.path))

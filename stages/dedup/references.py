@@ -4,11 +4,8 @@ Either documents of the crawl, chosen by host, or texts given as files. A drawn 
 the objective of the mixture search and never reach the corpus.
 """
 
-import gzip
 import json
-import re
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -16,12 +13,12 @@ from pathlib import Path
 from typing import ClassVar
 
 import polars as pl
-import zstandard
 
 from gristmill.pipeline.contract.draws import uniform
-from gristmill.pipeline.contract.errors import DataError, InputError
+from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.contract.ranges import FilePath, Share, Whole
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Reducer
+from gristmill.pipeline.contract.texts import is_sidecar, records_of
 
 SALT = "held_out"
 _TEXTS = {"doc_id": pl.String, "text": pl.String, "language": pl.String, "is_held_out": pl.Boolean}
@@ -118,6 +115,11 @@ class References(Reducer):
     files: ClassVar = ("paths",)
     reads: ClassVar = {"ingest": ("url",), "language": ("language",)}
     needs: ClassVar = ()
+
+    def preflight(self) -> None:
+        for path in self.paths:
+            if not is_sidecar(path):
+                next(records_of(path, self.text_field, "dedup.references.paths"), None)
 
     def run(self, corpus: Corpus, out: Path) -> None:
         texts = given_texts(self)
@@ -221,66 +223,15 @@ def given_texts(rule: References) -> pl.DataFrame:
     """doc_id, text, language, is_held_out of the texts in `rule.paths`, each text once, sorted by doc_id.
 
     doc_id is "reference-" and a hash of the text. Raises InputError for a file that cannot be read, DataError for a
-    record without text.
+    record without the field.
     """
     rows = [
         ("reference-" + blake2b(text.encode(), digest_size=16).hexdigest(), text, language)
         for path in rule.paths
-        for text, language in _read(path, rule.text_field)
+        if not is_sidecar(path)
+        for text, language in records_of(path, rule.text_field, "dedup.references.paths")
         if not text.isspace() and text
     ]
     texts = pl.DataFrame(rows, schema=dict(list(_TEXTS.items())[:3]), orient="row").unique("doc_id").sort("doc_id")
     held_out = pl.Series(uniform(texts["doc_id"], SALT) < rule.held_out_frac, dtype=pl.Boolean)
     return texts.with_columns(is_held_out=held_out)
-
-
-def _read(path: str, field: str) -> Iterator[tuple[str, str | None]]:
-    """(text, language or None) of each record of a file."""
-    try:
-        if path.endswith(".parquet"):
-            frame = pl.read_parquet(path, glob=False)
-            if field not in frame.columns:
-                raise DataError(f"{path} has no column {field!r}; name its text column in dedup.references.text_field")
-            language = frame["language"].to_list() if "language" in frame.columns else [None] * frame.height
-            yield from zip(frame[field].fill_null("").to_list(), language, strict=True)
-        elif re.search(r"\.jsonl(\.gz|\.zst)?$", path):
-            yield from _read_lines(path, field)
-        elif re.search(r"\.txt(\.gz|\.zst)?$", path):
-            yield _decompressed(path), None
-        else:
-            raise InputError(f"{path}: reference texts are .jsonl, .parquet or .txt files (or .gz, .zst of text)")
-    except (
-        OSError,
-        EOFError,
-        zlib.error,
-        zstandard.ZstdError,
-        UnicodeDecodeError,
-        pl.exceptions.ComputeError,
-    ) as error:
-        raise InputError(f"cannot read the reference texts {path}: {error}") from error
-
-
-def _read_lines(path: str, field: str) -> Iterator[tuple[str, str | None]]:
-    for number, line in enumerate(_decompressed(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-            text, language = record[field], record.get("language")
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(
-                f"{path}, line {number}: no JSON record with {field!r}; name its text field in "
-                "dedup.references.text_field"
-            ) from error
-        if not isinstance(text, str) or not isinstance(language, str | None):
-            raise DataError(f"{path}, line {number}: {field!r} and language must be strings")
-        yield text, language
-
-
-def _decompressed(path: str) -> str:
-    content = Path(path).read_bytes()
-    if path.endswith(".gz"):
-        content = gzip.decompress(content)
-    elif path.endswith(".zst"):
-        content = zstandard.ZstdDecompressor().stream_reader(content, read_across_frames=True).read()
-    return content.decode()

@@ -5,6 +5,7 @@ Text, title, charset and the evidence about licence and opt-out are harvested he
 
 import re
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import ClassVar
 
 import polars as pl
@@ -94,6 +95,10 @@ class Ingest(Source):
         for field in ("body_bytes", "part_bytes", "retries", "page_s"):
             if getattr(self, field) <= 0:
                 raise ConfigError(f"input.{field} is {getattr(self, field)}; it must be more than 0")
+
+    def preflight(self) -> None:
+        if "trafilatura" in (self.extractor, self.fallback) and find_spec("trafilatura") is None:
+            raise ConfigError("input.extractor: trafilatura needs the extra: pip install 'gristmill[trafilatura]'")
 
     def parts(self) -> list[Part]:
         retry = Retry(self.retries, self.retry_s)

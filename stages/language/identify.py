@@ -7,7 +7,8 @@ from typing import ClassVar, Literal
 import polars as pl
 import pyarrow as pa
 
-from gristmill.classifiers.language import NO_LANGUAGE, code_of, open_embedded, open_fasttext
+from gristmill.classifiers.fasttext import labels_of
+from gristmill.classifiers.language import NO_LANGUAGE, check_code, open_embedded, open_fasttext
 from gristmill.classifiers.scripts import scripts
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.ranges import Count, FilePath, Share
@@ -38,6 +39,10 @@ class Language(Annotator):
     def __post_init__(self) -> None:
         if self.chars < 1:
             raise ConfigError(f"language.chars must be at least 1, not {self.chars}")
+
+    def preflight(self) -> None:
+        if self.model is not None:
+            labels_of(self.model, "language.model")
 
     def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
         """Loads the model. Raises ConfigError where the embedded one is another, InputError for a missing file."""
@@ -85,8 +90,7 @@ class LanguageGate(Gate):
             if not self.keep:
                 raise ConfigError("language.keep is empty: nothing would be kept; write null to keep all languages")
             for code in self.keep:
-                if code_of(code) != code:
-                    raise ConfigError(f"language.keep: {code!r} is written {code_of(code)!r} here")
+                check_code(code, "language.keep")
 
     def decide(self, batch: pl.DataFrame) -> pl.Series:
         rules: dict[str, pl.Expr] = {}

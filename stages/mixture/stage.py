@@ -228,6 +228,17 @@ class Mixture(Reducer):
             return method
         return method.predicting(named("mixture.predictor", self.predictor, PREDICTORS, Predictor))
 
+    def preflight(self) -> None:
+        if not self.validation:
+            return
+        targets = tuple(validation_texts(self.validation))
+        for i, goal in enumerate(self.objective):
+            if goal.target not in targets:
+                raise ConfigError(
+                    f"mixture.objective.{i}.target: {goal.target!r} is none of the targets that mixture.validation "
+                    f"makes: {', '.join(targets)}"
+                )
+
     def run(self, corpus: Corpus, out: Path) -> None:
         columns = ("bucket", "token_count", *self.reads.get("quality", ()))
         batches = [batch for batch in corpus.batches(columns) if batch.height]

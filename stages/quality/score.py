@@ -13,6 +13,7 @@ from gristmill.classifiers import fasttext
 from gristmill.classifiers.calibration import calibrated
 from gristmill.classifiers.importance import importance
 from gristmill.pipeline.contract.columns import Column
+from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.ranges import FilePath, Number, Share
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Gate, first_broken
 from gristmill.pipeline.kernels.text.lines import one_line
@@ -61,6 +62,15 @@ class Quality(Annotator):
     @property
     def writes(self) -> tuple[str, ...]:
         return ("q_reference", "q_importance", *(column.name for column in self.columns))
+
+    def preflight(self) -> None:
+        for i, model in enumerate(self.models):
+            labels = fasttext.labels_of(model.path, f"quality.models.{i}.path")
+            if model.score == "probability" and model.label not in labels:
+                raise ConfigError(
+                    f"quality.models.{i}.label: {model.path} has no label {model.label!r}; "
+                    f"it has {', '.join(sorted(labels)[:20])}"
+                )
 
     def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
         folder = artifacts["quality.model"]

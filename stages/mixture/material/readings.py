@@ -4,7 +4,6 @@ A reading takes the same fraction of every bucket, and a proxy that reads it has
 so that a bucket is repeated in the proxy as often as it would be in the corpus (or tiny buckets win).
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -18,6 +17,7 @@ from gristmill.classifiers.tokenizer import open_tokenizer
 from gristmill.pipeline.contract.draws import uniform
 from gristmill.pipeline.contract.errors import ConfigError, DataError
 from gristmill.pipeline.contract.shapes import Corpus
+from gristmill.pipeline.contract.texts import is_sidecar, records_of
 
 END_OF_TEXT = "<|endoftext|>"
 PIECE_CHARS = 20_000  # a target's text is divided in pieces of at most so much
@@ -202,27 +202,15 @@ def held_out_texts(path: Path) -> dict[str, list[str]]:
 def validation_texts(paths: Sequence[str]) -> dict[str, list[str]]:
     """Target -> texts, a target per file, in the order of a draw: files are often sorted by what they hold."""
     result: dict[str, list[str]] = {}
-    for path in map(Path, paths):
-        if path.stem in result:
-            raise ConfigError(f"mixture.validation: two files are called {path.stem}; the name is the target's")
-        texts = read_texts(path)
-        draws = uniform([f"{path.stem}/{i}" for i in range(len(texts))], "target")
-        result[path.stem] = [texts[i] for i in np.argsort(draws, kind="stable")]
+    for path in paths:
+        if is_sidecar(path):
+            continue
+        name = Path(path).stem
+        if name in result:
+            raise ConfigError(f"mixture.validation: two files are called {name}; the name is the target's")
+        texts = [text for text, _ in records_of(path, "text", "mixture.validation")]
+        if not texts:
+            raise ConfigError(f"mixture.validation: {path} holds no text")
+        draws = uniform([f"{name}/{i}" for i in range(len(texts))], "target")
+        result[name] = [texts[i] for i in np.argsort(draws, kind="stable")]
     return {name: result[name] for name in sorted(result)}
-
-
-def read_texts(path: Path) -> list[str]:
-    """Texts of a validation file. Raises ConfigError naming what is wrong with it."""
-    if not path.is_file():
-        raise ConfigError(f"mixture.validation: no file {path}")
-    content = path.read_text(encoding="utf-8")
-    if path.suffix != ".jsonl":
-        texts = [content]
-    else:
-        try:
-            texts = [json.loads(line)["text"] for line in content.split("\n") if line.strip()]
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise ConfigError(f'mixture.validation: {path} has a line that is no {{"text": ...}} ({error})') from None
-    if not any(texts):
-        raise ConfigError(f"mixture.validation: {path} holds no text")
-    return texts

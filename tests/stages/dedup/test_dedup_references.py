@@ -149,7 +149,7 @@ def test_given_texts_of_every_format_are_read_once_each(tmp_path):
         ("a.jsonl", b'{"body": "x"}', DataError),
         ("a.jsonl", b'{"text": 3}', DataError),
         ("a.jsonl", b'["text"]', DataError),
-        ("a.jsonl", b"\xff\xfe", InputError),
+        ("a.jsonl", b"\xe9\xff", InputError),
         ("a.jsonl.gz", b"no gzip", InputError),
         ("a.jsonl.gz", gzip.compress(b"x" * 999)[:-12], InputError),
         ("a.jsonl.zst", b"no zstd", InputError),
