@@ -72,7 +72,9 @@ def decode(body: bytes, declared: str | None, source: str = "http", prescan: boo
             return _decoded(body[len(bom) :], name, "bom")
     best: Decoded | None = None
     utf8: Decoded | None = None
-    for label, who in ((declared, source), (meta_label(body, _is_known) if prescan else None, "meta")):
+    labels = ((source, lambda: declared), ("meta", lambda: meta_label(body, _is_known) if prescan else None))
+    for who, find in labels:
+        label = find()
         name = whatwg_name(label) if label else None
         if name is None:
             continue

@@ -78,6 +78,9 @@ def _main(tree: HTMLTree) -> str:
 
 def _unclosed(html: str) -> list[str]:
     """Names among _SKIPPED that are opened more often than closed: such an element holds all that follows it."""
+    lower = html.lower()
+    if all(lower.count(f"<{name}") <= lower.count(f"</{name}") for name in _SKIPPED):
+        return []
     open_n: Counter[str] = Counter()
     for slash, name in _OPENED.findall(html):
         open_n[name.lower()] += -1 if slash else 1

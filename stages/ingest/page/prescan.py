@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 PRESCAN_BYTES = 1024
 HEAD_BYTES = 1 << 16
-_ANY_CHARSET = re.compile(rb"charset|encoding", re.I)
 _TAG = re.compile(
     rb"<!--|<meta(?=[\t\n\f\r /])|<(script|style|title|textarea|noscript|iframe|xmp)(?=[\t\n\f\r />])"
     rb"|<(/head|body)(?=[\t\n\f\r />])|</?[A-Za-z][^\t\n\f\r >]*|<[!/?]",
@@ -32,9 +31,10 @@ def meta_label(body: bytes, is_known: Callable[[str], bool]) -> str | None:
     if body.startswith((b"<\0?\0x\0", b"\0<\0?\0x")):
         return "utf-16le" if body[0] else "utf-16be"
     head = body[:HEAD_BYTES]
-    if not _ANY_CHARSET.search(head):
+    lower = head.lower()
+    if b"charset" not in lower and b"encoding" not in lower:
         return None
-    if label := _prescan(head, is_known):
+    if label := _prescan(head, lower, is_known):
         return label
     found = _XML.match(head.lstrip())
     return _known(found.group(2), is_known) if found else None
@@ -45,9 +45,9 @@ def _known(label: bytes | None, is_known: Callable[[str], bool]) -> str | None:
     return text if text and is_known(text) else None
 
 
-def _prescan(head: bytes, is_known: Callable[[str], bool]) -> str | None:
-    at = 0
-    while found := _TAG.search(head, at):
+def _prescan(head: bytes, lower: bytes, is_known: Callable[[str], bool]) -> str | None:
+    at, last = 0, lower.rfind(b"charset")
+    while at <= last and (found := _TAG.search(head, at)):
         start, at = found.start(), found.end()
         token = found.group().lower()
         if token == b"<!--":
@@ -68,8 +68,7 @@ def _prescan(head: bytes, is_known: Callable[[str], bool]) -> str | None:
                 return None
             _, at = _attributes(head, at)
             if found.group(1):
-                end = re.compile(rb"</" + found.group(1), re.I).search(head, at)
-                at = end.start() if end else at
+                at = max(lower.find(b"</" + found.group(1).lower(), at), at)
     return None
 
 
