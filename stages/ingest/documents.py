@@ -146,10 +146,10 @@ def is_text(decoded: Decoded) -> bool:
     """Whether few characters had to be replaced, and few of the first ones and of those in the middle are controls."""
     if decoded.bad_frac > UNDECODABLE_FRAC:
         return False
-    text = decoded.text
-    middle = max(len(text) // 2, LOOK_CHARS)
-    for look in (text[:LOOK_CHARS], text[middle : middle + LOOK_CHARS]):
-        raw = look.encode("utf-8", "replace")
+    whole = decoded.text if decoded.utf8 is None else decoded.utf8
+    middle = max(len(whole) // 2, LOOK_CHARS)
+    for look in (whole[:LOOK_CHARS], whole[middle : middle + LOOK_CHARS]):
+        raw = look.encode("utf-8", "replace") if isinstance(look, str) else look
         if len(raw) - len(raw.translate(None, BINARY_BYTES)) > max(BINARY_FRAC * len(look), LONE_CONTROLS):
             return False
     return True

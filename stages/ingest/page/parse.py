@@ -17,7 +17,7 @@ _SKIPPED = ["nav", "footer", "aside", "button", "figcaption"]  # not form: many 
 TAIL_CHARS = 40
 # What ends a sentence, what may stand behind that, and colon, semicolon and ellipsis in their scripts' forms.
 _SENTENCE_ENDS = frozenset(sentence_ends()) | frozenset(":;…\"”“»«›‹)]'’‘」』】》〉）］：；︰⁝፡፤؛՝།༎")
-_SHORT_CHARS = 500  # shorter texts are looked at for an article that an unclosed element has swallowed
+_SHORT_CHARS = 100  # shorter texts are looked at for an article that an unclosed element has swallowed
 _OPENED = re.compile(rf"<(/?)({'|'.join(_SKIPPED)})(?=[\s/>])", re.I)
 _SHADOW = re.compile(r"<template\b(?=[^>]*\bshadowrootmode\b)", re.I)
 _TITLE_PARTS = re.compile(r"\s+[|–—·»-]\s+")
@@ -78,9 +78,6 @@ def _main(tree: HTMLTree) -> str:
 
 def _unclosed(html: str) -> list[str]:
     """Names among _SKIPPED that are opened more often than closed: such an element holds all that follows it."""
-    lower = html.lower()
-    if all(lower.count(f"<{name}") <= lower.count(f"</{name}") for name in _SKIPPED):
-        return []
     open_n: Counter[str] = Counter()
     for slash, name in _OPENED.findall(html):
         open_n[name.lower()] += -1 if slash else 1
