@@ -271,7 +271,7 @@ def thresholds(a: argparse.Namespace) -> int:
     return 0
 
 
-def contamination(a: argparse.Namespace) -> int:
+def contamination_command(a: argparse.Namespace) -> int:
     from gristmill.pipeline.recipe import contamination as look
 
     if a.n < 0:
@@ -295,7 +295,7 @@ COMMANDS = {
     "explain": explain,
     "verify": verify,
     "report": report,
-    "contamination": contamination,
+    "contamination": contamination_command,
     "search": search,
     "thresholds": thresholds,
     "sample-data": sample_data,

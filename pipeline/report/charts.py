@@ -41,7 +41,7 @@ def powers(low: float, high: float) -> list[float]:
     return [10.0**i for i in range(first, last + 1)]
 
 
-def histogram(h: Histogram, title: str) -> Html:
+def histogram_chart(h: Histogram, title: str) -> Html:
     """Stacked bars with the gate's limits; outside of them the ground is tinted."""
     width, height, floor = 260.0, 104.0, 86.0
     left, right = h.edges[0], h.edges[-1]

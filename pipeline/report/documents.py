@@ -217,7 +217,7 @@ def signals(made: list[Histogram], drawn: int) -> Html:
         taken = f"{count(h.dropped_n)} dropped" if x.rules else f"gate dropped {count(sum(h.other))}"
         words = f"{bounds} · {taken} · median {plain(float(f'{h.quantiles[2]:.3g}'))}"
         caption = tag("figcaption", tag("code", x.column), tag("span", words))
-        figures.append(tag("figure", caption, charts.histogram(h, f"{x.column}: {words}")))
+        figures.append(tag("figure", caption, charts.histogram_chart(h, f"{x.column}: {words}")))
     caption = tag(
         "figcaption",
         tag("b", "Where the limits cut. "),

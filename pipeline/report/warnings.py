@@ -16,7 +16,7 @@ _SHOWN = 8  # names in one sentence
 
 
 def warnings(facts: Facts, plan: Plan) -> list[Content]:
-    found = (failed, rules, languages, licenses, search, buckets, budget)
+    found = (failed, greedy_rules, languages, licenses, search_outcome, buckets, budget)
     return list(chain.from_iterable(look(facts, plan) for look in found))
 
 
@@ -35,7 +35,7 @@ def failed(facts: Facts, plan: Plan) -> Iterator[Content]:
         )
 
 
-def rules(facts: Facts, plan: Plan) -> Iterator[Content]:
+def greedy_rules(facts: Facts, plan: Plan) -> Iterator[Content]:
     for entry in facts.entries:
         for rule, total in drops(entry):
             share = ratio(total["docs"], entry["docs_in"])
@@ -86,7 +86,7 @@ def licenses(facts: Facts, plan: Plan) -> Iterator[Content]:
         )
 
 
-def search(facts: Facts, plan: Plan) -> Iterator[Content]:
+def search_outcome(facts: Facts, plan: Plan) -> Iterator[Content]:
     weights = facts.weights or {}
     summary = weights.get("search") or {}
     verdict = str(weights.get("verdict") or summary.get("verdict"))

@@ -83,14 +83,14 @@ class FittedGaussian:
 
     def mean(self, weights: np.ndarray) -> np.ndarray:
         x = self.standard(weights)
-        out = np.stack([matern(x, self.z, p) @ p.alpha for p in self.parts], axis=1)
+        out = np.stack([matern_of_lengths(x, self.z, p) @ p.alpha for p in self.parts], axis=1)
         return self.loss_mean + self.loss_sd * out
 
     def sd(self, weights: np.ndarray) -> np.ndarray:
         x = self.standard(weights)
         out = np.empty((len(x), len(self.parts)))
         for j, p in enumerate(self.parts):
-            v = solve_triangular(p.lower, matern(self.z, x, p), lower=True, check_finite=False)
+            v = solve_triangular(p.lower, matern_of_lengths(self.z, x, p), lower=True, check_finite=False)
             out[:, j] = np.sqrt(np.maximum(np.exp(2 * p.log_signal) - (v * v).sum(axis=0), 1e-12))
         return out * self.loss_sd
 
@@ -116,14 +116,14 @@ def squared_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.maximum((a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1)[None, :] - 2.0 * (a @ b.T), 0.0)
 
 
-def matern(a: np.ndarray, b: np.ndarray, p: Solved) -> np.ndarray:
+def matern_of_lengths(a: np.ndarray, b: np.ndarray, p: Solved) -> np.ndarray:
     r = ROOT5 * np.sqrt(squared_distance(a * np.exp(-p.log_length), b * np.exp(-p.log_length)))
     return np.exp(2 * p.log_signal) * (1.0 + r + r * r / 3.0) * np.exp(-r)
 
 
 def solved(z: np.ndarray, y: np.ndarray, theta: np.ndarray) -> Solved:
     p = Solved(theta[:-2], float(theta[-2]), float(theta[-1]), np.empty(0), np.empty(0))
-    k = matern(z, z, p)
+    k = matern_of_lengths(z, z, p)
     k[np.diag_indices(len(z))] += np.exp(2 * p.log_noise) + JITTER
     lower, failed = potrf(k, lower=1)
     if failed:

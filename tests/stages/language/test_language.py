@@ -16,7 +16,7 @@ from gristmill.pipeline.contract.columns import COLUMNS
 from gristmill.pipeline.contract.errors import ConfigError, InputError
 from gristmill.pipeline.kernels.text.language import language_probs
 from gristmill.stages.language.identify import Language, LanguageGate
-from places import SHARED
+from places import SHARED, needs_shared
 
 HOSTILE = [
     "",
@@ -264,12 +264,11 @@ def test_gate_refuses_codes_that_nothing_can_have():
         LanguageGate(keep=())
 
 
+@needs_shared
 @pytest.mark.parametrize(("length", "least"), [(2000, 0.99), (200, 0.97)])
 def test_accuracy_on_translated_paragraphs(annotate, length, least):
     """XQuAD, 12 languages; measured 0.9967 and 0.9800 (docs/decisions/language.md)."""
     path = SHARED / "domains/multilingual/xquad.jsonl.zst"
-    if not path.exists():
-        pytest.skip(f"{path} is not here")
     data = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(path.read_bytes())).read().decode()
     rows = [json.loads(line) for line in data.split("\n") if line][::4]
     got = annotate(docs([r["text"][:length] for r in rows]))["language"]

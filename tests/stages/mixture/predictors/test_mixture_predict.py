@@ -64,12 +64,12 @@ def test_gp_leaves_whole_groups_out_as_a_refit_would():
     for g in (0, 7):
         kept = groups != g
         for j, part in enumerate(fitted.parts):
-            from gristmill.stages.mixture.predictors.gaussian_process import matern, solved
+            from gristmill.stages.mixture.predictors.gaussian_process import matern_of_lengths, solved
 
             theta = np.concatenate([part.log_length, [part.log_signal, part.log_noise]])
             z, target = fitted.z, (y[:, j] - fitted.loss_mean[j]) / fitted.loss_sd[j]
             again = solved(z[kept], target[kept], theta)
-            predicted = matern(z[~kept], z[kept], again) @ again.alpha
+            predicted = matern_of_lengths(z[~kept], z[kept], again) @ again.alpha
             assert np.allclose(target[~kept] - predicted, fitted.residuals[~kept, j] / fitted.loss_sd[j], atol=1e-7)
 
 
