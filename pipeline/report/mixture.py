@@ -25,6 +25,7 @@ from gristmill.pipeline.report.tables import (
     segment,
     short,
     table,
+    written,
 )
 
 _ROUNDS_SHOWN = 10
@@ -336,16 +337,3 @@ def summary_rows(summary: Mapping[str, object]) -> list[Html]:
             continue
         rows.append(row(name.replace("_", " "), cell(written(value))))
     return rows
-
-
-def written(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.5g}".replace("-", "−")
-    if isinstance(value, int):
-        return count(value)
-    if isinstance(value, list):
-        span = len(value) == 2 and all(isinstance(v, float) for v in value)
-        return (" to " if span else ", ").join(written(v) for v in value)
-    return "–" if value is None else str(value)

@@ -100,3 +100,17 @@ def folded(summary: str, *content: Content) -> Html:
 
 def nothing(sentence: str) -> Html:
     return tag("p.none", sentence)
+
+
+def written(value: object) -> str:
+    """A value of any kind as a table shows it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.5g}".replace("-", "−")
+    if isinstance(value, int):
+        return count(value)
+    if isinstance(value, list):
+        span = len(value) == 2 and all(isinstance(v, float) for v in value)
+        return (" to " if span else ", ").join(written(v) for v in value)
+    return "–" if value is None else str(value)

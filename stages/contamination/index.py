@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from gristmill.pipeline.kernels.numbers.overlap import count_partial, find_hits, lookup_tables, match_items, text_ngrams
 from gristmill.pipeline.kernels.text.hashing import code_points, utf8
-from gristmill.pipeline.kernels.text.overlap import count_partial, find_hits, lookup_tables, match_items, text_ngrams
 
 WHOLE = 0.8  # share of an item's n-grams from which a document holds the item, not only words of it
 SHOWN_CHARS = 300  # of a matched text

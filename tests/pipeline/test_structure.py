@@ -49,7 +49,8 @@ def test_no_module_is_long():
     long = {
         str(p.relative_to(ROOT)): n
         for p in modules(*CODE)
-        if (n := len(p.read_text(encoding="utf-8").splitlines())) > LINES and str(p.relative_to(ROOT)) not in DATA | LONG
+        if (n := len(p.read_text(encoding="utf-8").splitlines())) > LINES
+        and str(p.relative_to(ROOT)) not in DATA | LONG
     }
     assert long == {}
 

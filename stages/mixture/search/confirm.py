@@ -119,7 +119,7 @@ def confirm(
         if low > 0:
             better = False
             verdict = (
-                f"not better than natural: guarded {name} is worse by {worse.mean():.4f}, {interval_text(low, high, level)}"
+                f"not better than natural: guarded {name} is worse by {worse.mean():.4f}, {ci_text(low, high, level)}"
             )
             break
     fidelity = fidelity_of(proxy)
@@ -156,12 +156,12 @@ def judged(c: Comparison, level: float) -> tuple[bool, str]:
         how = f"difference {c.difference:+.4f} in one run of a proxy without chance, so no interval"
         return c.difference < 0, f"{side} {c.baseline}: {how}"
     where = (
-        f"difference {c.difference:+.4f}, {interval_text(c.low, c.high, level)}, better in {c.better_in} of {c.seeds} seeds"
+        f"difference {c.difference:+.4f}, {ci_text(c.low, c.high, level)}, better in {c.better_in} of {c.seeds} seeds"
     )
     if c.high < 0:
         return True, f"better than {c.baseline}: {where}"
     return False, f"not better than {c.baseline}: {where}"
 
 
-def interval_text(low: float, high: float, level: float) -> str:
+def ci_text(low: float, high: float, level: float) -> str:
     return f"{level:.0%} interval {low:+.4f} to {high:+.4f}"

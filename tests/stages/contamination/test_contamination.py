@@ -10,8 +10,8 @@ import pytest
 
 from frames import FakeCorpus, doc_id
 from gristmill.pipeline.contract.errors import ConfigError, DataError, InputError
+from gristmill.pipeline.kernels.numbers.overlap import find_hits, lookup_tables, text_ngrams
 from gristmill.pipeline.kernels.text.hashing import code_points, utf8
-from gristmill.pipeline.kernels.text.overlap import find_hits, lookup_tables, text_ngrams
 from gristmill.pipeline.recipe import make_recipe
 from gristmill.stages.contamination.benchmarks import BenchmarkSet, items_of
 from gristmill.stages.contamination.index import Item, build_index
