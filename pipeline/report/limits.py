@@ -1,4 +1,4 @@
-"""How documents lie to the gates' limits: a histogram per limited column, over documents drawn part by part."""
+"""Histograms of the columns that gates limit, over documents drawn part by part, with the limits drawn in."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What all proxies do alike: check the mixtures that they are asked for, keep answers so that a kill loses none."""
+"""Shared by all proxies: validate mixture weights, and save each finished run so that a restart reuses it."""
 
 import json
 import os

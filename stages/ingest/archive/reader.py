@@ -1,4 +1,4 @@
-"""The records of one stretch of an archive, and past every broken one that a mark or a member's end follows.
+"""Reads the records of a byte range and resynchronises after a damaged one at the next header or member boundary.
 
 A block's end is believed only where a record, a member or the file ends too. Where Content-Length disagrees, an intact
 member that holds one record says how long its block is; anywhere else that record is lost and the next mark is sought.

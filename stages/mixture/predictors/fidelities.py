@@ -1,4 +1,4 @@
-"""Several fidelities in one predictor of the dearest: which runs stand on which rung, and a fit on top of a fit.
+"""Multi-fidelity prediction (recursive co-kriging): predicts losses at the most expensive fidelity from runs at all.
 
 Each rung is the rung below, scaled, plus a Gaussian process for the difference (recursive co-kriging: Kennedy and
 O'Hagan 2000, Le Gratiet 2014). Mixtures of different rungs need not be the same.

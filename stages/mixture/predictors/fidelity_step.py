@@ -1,4 +1,4 @@
-"""From one rung to the next: the rung below, scaled, plus a difference that counts as far as the runs speak for it.
+"""Higher fidelity = slope x lower fidelity + Gaussian process; hyper-parameters are averaged by marginal likelihood.
 
 loss = offset + slope * below(w) + d(w) + noise, with d a Gaussian process. How large d is (nothing, to more than the
 losses' own spread), how far it reaches and how large the noise is, is not fitted but averaged over a grid by marginal
@@ -49,7 +49,7 @@ class Difference:
         prior = np.exp(-0.5 * ((np.log(self.lengths) - LENGTH_MEAN) / LENGTH_SD) ** 2)
         planes = []
         for i, (length, belief) in enumerate(zip(self.lengths, prior / prior.sum(), strict=True)):
-            # Nothing has no length: the first one's cells of amplitude 0 stand for all.
+            # With amplitude 0 the length scale has no effect, so those cells are added for the first length only.
             cells = [(a, s) for a in (*[0.0][i:], *self.amplitudes) for s in self.noises]
             some = belief * (1 - self.none) / len(self.amplitudes)
             log_prior = np.log([some if a > 0 else self.none for a, _ in cells])

@@ -1,4 +1,4 @@
-"""A step between rungs that may be useless: where this rung's runs alone predict left-out runs better, they do.
+"""Weighs the multi-fidelity predictor against one fitted on this fidelity alone, by cross-validated error.
 
 The shares of the two are pseudo-BMA+ (Yao et al. 2018, arXiv:1704.02030): softmax of the left-out log densities,
 averaged over Bayesian bootstraps of the runs, so that a few runs do not decide. The Gaussian process on this rung alone

@@ -1,4 +1,4 @@
-"""A shell line that ends with the one who asked for it, however that one ends.
+"""Runs a shell command that is terminated when its parent process exits for any reason (timeout, Ctrl-C, SIGKILL).
 
 The asker holds a pipe to the attendant's standard input. When it closes (a time limit, Ctrl-C, SIGKILL), the line's
 processes are asked to stop, so that a wrapper can cancel its job, and are killed when they do not.

@@ -1,4 +1,4 @@
-"""Cells: documents of one bucket that are alike in what decides how often they are taken.
+"""Groups documents of one bucket that have similar quality scores, so that a proxy can weigh groups.
 
 A proxy weighs buckets, QuaDMix's parameters weigh documents: between them stand cells, small buckets of near-equal
 documents, so that every proxy gives the loss of every parameter vector. Within a cell documents are taken evenly.

@@ -1,4 +1,5 @@
-"""How proxies see QuaDMix's sampling: the n-gram proxy every document that it counts, the others cells of documents.
+"""Turns per-document sampling rates into bucket weights that a proxy can run: a bucket per document for n-grams, groups
+of similar documents otherwise.
 
 The n-gram proxy reads so little that each of its documents can be a bucket of its own, copied as often as the run would
 copy it: floor(v + 1 - u) times, u drawn by doc_id. (Whole cells at fractional rates would not do: a quarter of every

@@ -1,4 +1,4 @@
-"""Runs that diverged, told from runs of mixtures that are truly bad."""
+"""Tells diverged runs from runs of mixtures that are truly bad, by their neighbours' losses."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from gristmill.pipeline.contract.errors import DataError
 
 FAR, LARGE = 50.0, 10.0
 REACH, TARGETS, RUNS = 3.0, 3, 8
-FEW = 5  # where more than one run in so many is out of line, the table is like that
+FEW = 5  # if more than 1 run in 5 looks diverged, drop none: the table is heavy-tailed
 APART, BEYOND = 1.5, 0.1
 
 

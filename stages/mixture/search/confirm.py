@@ -1,4 +1,4 @@
-"""The proof: the chosen mixture and the plain ones run again with fresh chance; differences with intervals."""
+"""Reruns the chosen mixture and the baselines with new seeds; reports paired differences with confidence intervals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass

@@ -1,4 +1,4 @@
-"""The search over several fidelities: cheap runs say where to look, dear ones where cheap ones mislead."""
+"""Multi-fidelity search: cheap runs choose where to look, expensive ones correct them where they mislead."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from gristmill.stages.mixture.search.method import Method
 from gristmill.stages.mixture.search.trials import Tabled, Trials, best_rows, fidelity_of
 
 RUNG_GP = GaussianProcess(hyper_rows=128)
-FREE = 1e-3  # of a run at the top: what costs less is not counted, and asked once for all
+FREE = 1e-3  # of a top-fidelity run: cheaper runs are not charged to the budget and are made in one batch
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The notebook of a search: asks the proxy, writes every run down, and knows which mixtures may still be asked."""
+"""Runs mixtures on a proxy, records every run, and tells which candidates are still untried."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

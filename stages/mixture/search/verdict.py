@@ -1,5 +1,5 @@
-"""What a search may claim: whether its mixture beats natural, by measurement where the proxy has no noise and else by
-the predictor's honesty on unseen runs; how many other mixtures are as good; which weights matter."""
+"""Decides what the search may report: measured if the proxy is noise-free, otherwise only if the predictor beats chance
+in cross-validation."""
 
 from dataclasses import dataclass
 
