@@ -1,6 +1,8 @@
 """The main job on real shards: wall time, peak memory per process, books, and the same bytes however it is disturbed.
 
-python benchmarks/job/main_job.py                     time and memory of one run (bar: 3 minutes, 1.5 GB per worker)
+python benchmarks/job/main_job.py                     time and memory of the quickstart on sample data made here
+python benchmarks/job/main_job.py --input "SHARDS"    configs/commoncrawl.yaml on WARC shards of yours; the README's figures:
+                                                      our shared web/ (bar: 3 minutes, 1.5 GB per worker)
 python benchmarks/job/main_job.py --workers 1 2 4     the same bytes for any number of workers
 python benchmarks/job/main_job.py --kills 20          SIGKILL at 20 moments, parent or worker; rerun; the same bytes
 """
@@ -16,35 +18,28 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 ROOT = Path(__file__).parents[2]
-SHARED = Path(os.environ.get("GRISTMILL_SHARED", ROOT.parent / "shared"))
 
 
-def command(out: Path, workers: int) -> list[str]:
-    paths = f"input.paths={SHARED}/data/web/*.warc.gz"
-    config = str(ROOT / "configs" / "commoncrawl.yaml")
-    return [
-        sys.executable,
-        "-m",
-        "gristmill.pipeline.cli",
-        "run",
-        config,
-        paths,
-        "--out",
-        str(out),
-        "--workers",
-        str(workers),
-    ]
+@dataclass(frozen=True)
+class Job:
+    paths: str  # glob of WARC shards
+    config: str
+
+    def command(self, out: Path, workers: int) -> list[str]:
+        run = [sys.executable, "-m", "gristmill.pipeline.cli", "run", str(ROOT / "configs" / self.config)]
+        return [*run, f"input.paths={self.paths}", "--out", str(out), "--workers", str(workers)]
 
 
-def start(out: Path, workers: int) -> subprocess.Popen:
+def start(job: Job, out: Path, workers: int) -> subprocess.Popen:
     log = (out.parent / f"{out.name}.log").open("ab")
     environment = {**os.environ, "PYTHONPATH": str(ROOT / ".src")}
-    return subprocess.Popen(command(out, workers), stdout=log, stderr=log, env=environment, start_new_session=True)
+    return subprocess.Popen(job.command(out, workers), stdout=log, stderr=log, env=environment, start_new_session=True)
 
 
 def workers_of(run: subprocess.Popen) -> list[psutil.Process]:
@@ -55,10 +50,10 @@ def workers_of(run: subprocess.Popen) -> list[psutil.Process]:
         return []
 
 
-def watched(out: Path, workers: int) -> tuple[float, int, int]:
+def watched(job: Job, out: Path, workers: int) -> tuple[float, int, int]:
     """(seconds, peak resident bytes of any worker, exit status)."""
     began, peak = time.monotonic(), 0
-    run = start(out, workers)
+    run = start(job, out, workers)
     while run.poll() is None:
         for process in workers_of(run):
             try:
@@ -80,11 +75,11 @@ def result(out: Path) -> dict[str, str]:
     return {str(f.relative_to(out)): hashlib.sha256(f.read_bytes()).hexdigest()[:16] for f in files if f.is_file()}
 
 
-def disturbed(out: Path, kills: int, rng: random.Random, whole: float) -> int:
+def disturbed(job: Job, out: Path, kills: int, rng: random.Random, whole: float) -> int:
     """Starts the run again and again, killing the parent or a worker at a random moment; returns kills that hit."""
     hits = 0
     while hits < kills:
-        run = start(out, 2)
+        run = start(job, out, 2)
         time.sleep(rng.uniform(0.2, 1.1) * whole / 3)
         victims = workers_of(run)
         if run.poll() is None:
@@ -105,18 +100,27 @@ def disturbed(out: Path, kills: int, rng: random.Random, whole: float) -> int:
     return hits
 
 
+def sample(folder: Path) -> Job:
+    """The quickstart's job: the texts of this Python installation as WARC shards."""
+    make = [sys.executable, "-m", "gristmill.pipeline.cli", "sample-data", str(folder)]
+    subprocess.run(make, env={**os.environ, "PYTHONPATH": str(ROOT / ".src")}, check=True)
+    return Job(f"{folder}/*.warc.gz", "quickstart.yaml")
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--workers", type=int, nargs="*", default=[2])
     options.add_argument("--kills", type=int, default=0)
     options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--input", help="glob of WARC shards; without it sample data")
     chosen = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
+        job = Job(chosen.input, "commoncrawl.yaml") if chosen.input else sample(Path(folder) / "input")
         base: dict[str, str] | None = None
         seconds = 60.0
         for workers in chosen.workers:
             out = Path(folder) / f"workers{workers}"
-            seconds, peak, status = watched(out, workers)
+            seconds, peak, status = watched(job, out, workers)
             if status:
                 print((out.parent / f"{out.name}.log").read_text())
                 sys.exit(f"exit status {status}")
@@ -132,8 +136,8 @@ def main() -> None:
         if chosen.kills:
             out = Path(folder) / "killed"
             rng = random.Random(chosen.seed)
-            hits = disturbed(out, chosen.kills, rng, seconds)
-            _, _, status = watched(out, 2)
+            hits = disturbed(job, out, chosen.kills, rng, seconds)
+            _, _, status = watched(job, out, 2)
             same = result(out) == base
             bytes_are = "the same" if same else "OTHER"
             print(f"{hits} kills, then a rerun: exit {status}, {bytes_are} bytes in {len(base or {})} files")
