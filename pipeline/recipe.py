@@ -30,6 +30,8 @@ STANDARD: tuple[tuple[str, str], ...] = (
     ("license", "license:LicenseGate"),
     ("clean", "clean:Clean"),
     ("clean", "clean:CleanGate"),
+    ("pii", "pii:Pii"),
+    ("pii", "pii:PiiGate"),
     ("signals", "signals:Signals"),
     ("gates", "gates:Gates"),
     ("tokenizer", "tokens:TokenizerModel"),

@@ -107,6 +107,22 @@ _CLEAN: list[Column] = [
     Column("cut_space_bytes", pa.int64(), "bytes", "of spaces, blank lines and line ends that went with the rest"),
 ]
 
+_SPAN = pa.struct([("kind", pa.string()), ("start", pa.int64()), ("end", pa.int64())])
+
+_PII: list[Column] = [
+    Column("pii_email_n", pa.int64(), "addresses", "e-mail addresses, replaced or kept as pii.email says"),
+    Column("pii_phone_n", pa.int64(), "numbers", "telephone numbers", "libphonenumber"),
+    Column("pii_ip_n", pa.int64(), "addresses", "public IPv4 and IPv6 addresses", "IANA"),
+    Column("pii_iban_n", pa.int64(), "numbers", "bank accounts with right check digits", "ISO 13616"),
+    Column("pii_card_n", pa.int64(), "numbers", "payment cards with right check digits", "ISO/IEC 7812"),
+    Column("pii_national_id_n", pa.int64(), "numbers", "national ids, by check digits and words before them"),
+    Column("pii_secret_n", pa.int64(), "secrets", "keys, tokens and passwords by the forms that issuers gave them"),
+    Column("unsafe_chars_n", pa.int64(), "characters", "controls, bidi overrides and noncharacters taken out"),
+    Column(
+        "pii_spans", pa.list_(_SPAN), "bytes", "where each stood, in the text before replacing; null: pii.spans is off"
+    ),
+]
+
 # Gopher: arXiv:2112.11446, A1.1. C4: arXiv:1910.10683, 2.2. FineWeb: arXiv:2406.17557, 3.6. RedPajama-V2: 2411.12372.
 _SIGNALS: list[Column] = [
     Column("chars_n", pa.int64(), "code points", "length of text", "Gopher"),
@@ -350,7 +366,17 @@ _MIXTURE: list[Column] = [
 ]
 
 DICTIONARY: tuple[Column, ...] = tuple(
-    _DOCUMENT + _INGEST + _LANGUAGE + _LICENSE + _CLEAN + _SIGNALS + _DEDUP + _CONTAMINATION + _QUALITY + _MIXTURE
+    _DOCUMENT
+    + _INGEST
+    + _LANGUAGE
+    + _LICENSE
+    + _CLEAN
+    + _PII
+    + _SIGNALS
+    + _DEDUP
+    + _CONTAMINATION
+    + _QUALITY
+    + _MIXTURE
 )
 
 COLUMNS: dict[str, Column] = {c.name: c for c in DICTIONARY}  # and what stages of a user's own register

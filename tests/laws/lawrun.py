@@ -23,6 +23,7 @@ from gristmill.pipeline.run.units import RunStep, StoredCorpus
 CONFIG = Path(__file__).parents[2] / "configs" / "quickstart.yaml"
 # Everything small; the quickest search (the others: SLOW_VARIANTS in test_laws.py).
 SETTINGS = (
+    "pii.enabled=true",
     "clean.enabled=true",  # with rules that leave manuals their text; C4's own: VARIANTS in test_laws.py
     "clean.end_marks=null",
     "clean.min_words=null",

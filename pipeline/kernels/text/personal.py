@@ -1,0 +1,169 @@
+"""Finds, in one pass over UTF-8 bytes, the places that may hold personal data; what they are is checked elsewhere.
+
+Needles: "@" between name characters; a run of digit groups joined by single separators; colons between hexadecimal
+digits; and words of capitals and digits. No place is longer than LONGEST bytes, so that checks cost what they find.
+"""
+
+import numpy as np
+from numba import njit
+
+MAIL, NUMBER, COLONS, CODE = 0, 1, 2, 3
+LONGEST = 320  # bytes; RFC 3696 erratum 1690: an address has at most 254
+MIN_DIGITS = 6  # of a number worth a look: 1.1.1.1 has fewer, but a dotted quad is always looked at
+MIN_CODE = 4  # characters of a word of capitals and digits: "DE89" begins an IBAN
+
+DIGIT, UPPER, LOWER, NAME, HEX, JOIN, OTHER = 1, 2, 4, 8, 16, 32, 64
+
+
+def byte_classes() -> np.ndarray:
+    """(256,) uint8 bit sets: digits, letters, characters of mail names, hexadecimal digits, separators of numbers."""
+    table = np.zeros(256, np.uint8)
+    for code in range(256):
+        char = chr(code)
+        if code >= 0x80:
+            table[code] = OTHER
+            continue
+        table[code] |= DIGIT * char.isdigit() | UPPER * char.isupper() | LOWER * char.islower()
+        table[code] |= NAME * (char.isalnum() or char in ".!#$%&'*+/=?^_`{|}~-")  # RFC 5322, atext and dot
+        table[code] |= HEX * (char in "0123456789abcdefABCDEF") | JOIN * (char in " -./()+")
+    table.setflags(write=False)
+    return table
+
+
+@njit(cache=True, nogil=True)
+def _larger(found):
+    bigger = np.empty((2 * found.shape[0], 4), np.int64)
+    bigger[: found.shape[0]] = found
+    return bigger
+
+
+@njit(cache=True, nogil=True)
+def _mail(data, at, start, end, classes):
+    """Bounds of what may be an address around the "@" at `at`; equal ones where it cannot be."""
+    a = at
+    while a > start and at - a < 64 and classes[data[a - 1]] & (8 | 64):
+        a -= 1
+    b = at + 1
+    dots = 0
+    while b < end and b - at < 255 and (classes[data[b]] & (1 | 2 | 4 | 64) or data[b] == 45 or data[b] == 46):
+        dots += data[b] == 46
+        b += 1
+    if a == at or dots == 0:
+        return at, at
+    return a, b
+
+
+@njit(cache=True, nogil=True)
+def _number(data, i, start, end, classes):
+    """End of the chain of digit groups from i, its digits, and whether four groups are joined by dots alone."""
+    digits, dots, others, b = 0, 0, 0, i
+    while b < end:
+        k = classes[data[b]]
+        if k & 1:
+            digits += 1
+            b += 1
+            continue
+        # Up to two separators in a row, as in ") " or " (", and then a digit again.
+        n = 0
+        while b + n < end and n < 3 and classes[data[b + n]] & 32:
+            n += 1
+        if n == 0 or n == 3 or b + n >= end or not classes[data[b + n]] & 1 or digits > 40:
+            break
+        dots += n == 1 and data[b] == 46
+        others += n > 1 or data[b] != 46
+        b += n
+    return b, digits, dots == 3 and others == 0
+
+
+@njit(cache=True, nogil=True)
+def find_places(data, offsets, classes):
+    """(places, 4) int64: text, first byte, byte after the last (both in `data`), kind; in text order, may overlap."""
+    found = np.empty((4096, 4), np.int64)
+    n = 0
+    for d in range(offsets.size - 1):
+        start, end = offsets[d], offsets[d + 1]
+        i = start
+        colons = start  # end of the last place with colons
+        while i < end:
+            c = data[i]
+            k = classes[c]
+            if n + 2 > found.shape[0]:
+                found = _larger(found)
+            if c == 64:
+                a, b = _mail(data, i, start, end, classes)
+                if b > a:
+                    found[n, 0], found[n, 1], found[n, 2], found[n, 3] = d, a, b, 0
+                    n += 1
+                i += 1
+                continue
+            if c == 58 and i >= colons and i > start and i + 1 < end:
+                near = classes[data[i - 1]] & 16 or data[i - 1] == 58
+                if near and (classes[data[i + 1]] & 16 or data[i + 1] == 58):
+                    a = i
+                    while a > start and i - a < 6 and (classes[data[a - 1]] & 16 or data[a - 1] == 58):
+                        a -= 1
+                    b, pairs = i, 0
+                    while b < end and b - i < 46 and (classes[data[b]] & 16 or data[b] == 58 or data[b] == 46):
+                        pairs += data[b] == 58
+                        b += 1
+                    colons = b
+                    if pairs >= 2:
+                        found[n, 0], found[n, 1], found[n, 2], found[n, 3] = d, a, b, 2
+                        n += 1
+                i += 1
+                continue
+            if k & (1 | 2) and (i == start or not classes[data[i - 1]] & (1 | 2 | 4 | 64)):
+                # A word of capitals and digits with both in it.
+                b, capitals, figures = i, 0, 0
+                while b < end and classes[data[b]] & (1 | 2):
+                    capitals += classes[data[b]] >> 1 & 1
+                    figures += classes[data[b]] & 1
+                    b += 1
+                if capitals and figures >= 2 and b - i >= 4 and (b == end or not classes[data[b]] & (4 | 64)):
+                    found[n, 0], found[n, 1], found[n, 2], found[n, 3] = d, i, b, 3
+                    n += 1
+                if k & 1:
+                    b, figures, quad = _number(data, i, start, end, classes)
+                    if (figures >= 6 or quad) and figures <= 40:
+                        a = i
+                        while a > start and i - a < 2 and (data[a - 1] == 40 or data[a - 1] == 43):  # "(" and "+"
+                            a -= 1
+                        found[n, 0], found[n, 1], found[n, 2], found[n, 3] = d, a, b, 1
+                        n += 1
+                    i = max(b, i + 1)
+                    continue
+                i = max(b, i + 1)
+                continue
+            i += 1
+    return found[:n].copy()
+
+
+@njit(cache=True, nogil=True)
+def put_together(data, offsets, spans, marks, mark_offsets):
+    """UTF-8 bytes and (texts + 1,) offsets of the texts with each span replaced by its mark.
+
+    spans (n, 4) int64: text, first byte, byte after the last (in `data`), number of the mark; in order, apart.
+    """
+    texts = offsets.size - 1
+    size = offsets[texts] - offsets[0]
+    for s in range(spans.shape[0]):
+        m = spans[s, 3]
+        size += mark_offsets[m + 1] - mark_offsets[m] - (spans[s, 2] - spans[s, 1])
+    out = np.empty(size, np.uint8)
+    bounds = np.zeros(texts + 1, np.int64)
+    o, s = 0, 0
+    for d in range(texts):
+        i = offsets[d]
+        while s < spans.shape[0] and spans[s, 0] == d:
+            a, b, m = spans[s, 1], spans[s, 2], spans[s, 3]
+            out[o : o + a - i] = data[i:a]
+            o += a - i
+            length = mark_offsets[m + 1] - mark_offsets[m]
+            out[o : o + length] = marks[mark_offsets[m] : mark_offsets[m + 1]]
+            o += length
+            i = b
+            s += 1
+        out[o : o + offsets[d + 1] - i] = data[i : offsets[d + 1]]
+        o += offsets[d + 1] - i
+        bounds[d + 1] = o
+    return out, bounds
