@@ -13,10 +13,10 @@ from gristmill.pipeline.books.ledger import books
 from gristmill.pipeline.books.stopped import forget_stop, record_stop
 from gristmill.pipeline.contract.errors import DataError, GristmillError, PlanError
 from gristmill.pipeline.contract.shapes import Source
-from gristmill.pipeline.contract.state import DamagedFile
+from gristmill.pipeline.contract.state import DamagedFile, read_state
 from gristmill.pipeline.plan.config import Recipe, preflight
 from gristmill.pipeline.plan.plan import Phase, Plan, load_plan, make_plan
-from gristmill.pipeline.run.executors import Engine, Job, job_for, limit_threads
+from gristmill.pipeline.run.executors import Engine, Job, job_for, limit_threads, waiting_jobs
 from gristmill.pipeline.run.forecast import Intent, intents
 from gristmill.pipeline.run.progress import Progress
 from gristmill.pipeline.run.store import Store, locked, write_json, write_text
@@ -33,6 +33,7 @@ from gristmill.pipeline.run.units import (
 )
 
 CONFIG_HEAD = "# The resolved config of this run"
+JOBS = "jobs.json"  # ids of the jobs that a queueing engine was given
 GATHER_RANKS = 32  # ranks of a queued engine that write output shards
 
 
@@ -109,7 +110,10 @@ def is_own(root: Path) -> bool:
 
 def refuse(situation: Situation, store: Store, confirmed: bool) -> None:
     """Raises PlanError for what only `--yes` may do: convert another config's run, forget removed inputs."""
-    if confirmed or situation.old is None:
+    if confirmed:
+        return
+    refuse_queued(situation.plan, store)
+    if situation.old is None:
         return
     if situation.old.name != situation.plan.name:
         raise PlanError(
@@ -121,6 +125,21 @@ def refuse(situation: Situation, store: Store, confirmed: bool) -> None:
         raise PlanError(
             f"{len(situation.removed)} inputs of this run are gone from the config ({shown}); "
             "put them back, choose another --out, or say --yes to take their documents out of the corpus"
+        )
+
+
+def refuse_queued(plan: Plan, store: Store) -> None:
+    """Raises PlanError while Slurm jobs of an earlier command wait or work on this run."""
+    try:
+        jobs = [str(job) for job in read_state(store.root / JOBS, "jobs")["jobs"]]
+    except DamagedFile:
+        return
+    waiting = waiting_jobs(jobs)
+    if waiting and not all(phase_done(store, plan, phase) for phase in plan.phases):
+        shown = ", ".join(waiting[:5]) + (", ..." if len(waiting) > 5 else "")
+        raise PlanError(
+            f"{len(waiting)} Slurm jobs of this run are queued or running ({shown}); gristmill status {store.root} "
+            "tells how far it is. To start over, scancel them and say --yes"
         )
 
 
@@ -227,6 +246,7 @@ def prepare(recipe: Recipe, situation: Situation, store: Store) -> None:
     from gristmill.pipeline.plan.config import to_yaml
 
     forget_stop(store)
+    (store.root / JOBS).unlink(missing_ok=True)
     store.remove_leftovers()
     shutil.rmtree(store.root / "failures", ignore_errors=True)
     datasets = {s.name for p in (situation.plan, situation.old) if p for s in p.steps if s.kind != "reducer"}
@@ -284,6 +304,7 @@ def submit(store: Store, plan: Plan, engine: Engine) -> bool:
             queued = True
             n = {"reducer": 1, "gather": GATHER_RANKS}.get(phase.kind, len(plan.parts))
             engine.run(job_of(store, plan, phase, number, n, range(n)), lambda: None)
+            write_json(store.root / JOBS, {"jobs": getattr(engine, "jobs", [])})  # each at once: the next may fail
     return queued
 
 

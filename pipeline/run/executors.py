@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -247,6 +248,7 @@ class SlurmEngine:
                 raise ConfigError(f"engine slurm needs engine.slurm.{name} in the config")
         self.workers, self.options = workers, options
         self.last: object = None
+        self.jobs: list[str] = []  # ids of what this engine has queued
 
     def run(self, job: Job, tick: Callable[[], None]) -> list[int]:
         from datatrove.executor.slurm import SlurmPipelineExecutor
@@ -265,10 +267,28 @@ class SlurmEngine:
         executor.run()
         # Only its job id is needed of it, and it would be pickled into the next one.
         self.last = executor
+        self.jobs.append(str(executor.job_id))
         return []
 
     def close(self) -> None:
         return
+
+
+def waiting_jobs(jobs: Sequence[str]) -> list[str]:
+    """Those Slurm jobs that are queued or running; all of them where `squeue` cannot be asked."""
+    if not jobs:
+        return []
+    try:
+        # One by one would be slow; an id that Slurm has forgotten among others is left out of the answer.
+        asked = subprocess.run(
+            ["squeue", "-h", "-o", "%A", "-j", ",".join(jobs)], capture_output=True, text=True, timeout=60, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return list(jobs)
+    if asked.returncode != 0:
+        return [] if "invalid job id" in asked.stderr.lower() else list(jobs)
+    known = set(asked.stdout.split())
+    return [job for job in jobs if job in known]
 
 
 def make_engine(name: str, workers: int, options: dict[str, dict[str, object]]) -> Engine:

@@ -1,5 +1,6 @@
 """The same plan on datatrove's Ray executor, on a real Ray in this machine: the same bytes."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -9,8 +10,8 @@ from test_machine import Quiet, corpus_digest, go
 
 import gristmill.pipeline.launch
 import toy
-from gristmill.pipeline.contract.errors import ConfigError
-from gristmill.pipeline.launch import launch, survey
+from gristmill.pipeline.contract.errors import ConfigError, PlanError
+from gristmill.pipeline.launch import launch, refuse, survey
 from gristmill.pipeline.run.executors import RayEngine, SlurmEngine, make_engine
 from gristmill.pipeline.run.store import Store
 from places import SOURCE
@@ -81,3 +82,25 @@ def test_unknown_engine_and_missing_slurm_options_are_named():
         make_engine("spark", 1, {})
     with pytest.raises(ConfigError, match=r"engine\.slurm\.time"):
         SlurmEngine(1, {})
+
+
+def test_jobs_that_wait_are_not_queued_again_and_no_local_run_starts_beside_them(tmp_path: Path, monkeypatch):
+    folder = toy.write_lines(tmp_path / "lines", shards=1, lines=4)
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    for name, script in (("sbatch", "echo Submitted batch job $RANDOM"), ("squeue", f"cat {tmp_path}/queue")):
+        (commands / name).write_text(f"#!/bin/bash\n{script}\n")
+        (commands / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
+    store, made = Store(tmp_path / "run"), toy.recipe(folder)
+    engine = make_engine("slurm", 1, {"slurm": {"time": "1:00:00", "partition": "cpu"}})
+    situation = survey(made, store, None)
+    launch(made, situation, store, engine, None, Quiet(), lambda store, plan: None)
+    jobs = json.loads((store.root / "jobs.json").read_text())["jobs"]
+    assert len(jobs) == len(situation.plan.phases)
+    (tmp_path / "queue").write_text(f"1\n{jobs[-1]}\n")
+    with pytest.raises(PlanError, match=rf"1 Slurm jobs .*{jobs[-1]}.* scancel"):
+        refuse(survey(made, store, None), store, confirmed=False)
+    refuse(survey(made, store, None), store, confirmed=True)
+    (tmp_path / "queue").write_text("1\n")
+    refuse(survey(made, store, None), store, confirmed=False)
