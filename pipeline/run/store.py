@@ -4,6 +4,7 @@ Order on disk: delete receipt, write a temporary file, fsync, rename, write rece
 either a receipt that is true or no receipt.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -22,6 +23,7 @@ from gristmill.pipeline.contract.errors import DataError, PlanError
 from gristmill.pipeline.plan.identity import CODE_VERSION, digest_file, digest_folder
 
 ROW_GROUP_ROWS = 50_000  # design.md, Columns
+FULL_BYTES = 256 << 10  # less is left over when a buffered write has failed; nothing of ours could go on with it
 ROW_GROUP_BYTES = 128 << 20  # design.md, Columns; uncompressed
 
 
@@ -116,7 +118,12 @@ class Store:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         try:
-            yield temporary
+            try:
+                yield temporary
+            except Exception as error:
+                refuse_full_disk(temporary, error)
+                raise
+            refuse_full_disk(temporary, None)
             shutil.rmtree(final, ignore_errors=True)
             temporary.rename(final)
         finally:
@@ -135,6 +142,15 @@ class Store:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+
+
+def refuse_full_disk(place: Path, error: Exception | None) -> None:
+    """Raises OSError (ENOSPC) where the disk is full: libraries that write files themselves (fastText, numpy) cut them
+    short without a word, or fail with another one."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return
+    if shutil.disk_usage(place).free < FULL_BYTES:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(place)) from error
 
 
 def declared(frame: pl.DataFrame, columns: Sequence[str], dataset: str) -> pa.Table:
