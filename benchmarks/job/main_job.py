@@ -1,8 +1,8 @@
 """The main job on real shards: wall time, peak memory per process, books, and the same bytes however it is disturbed.
 
 python benchmarks/job/main_job.py                     time and memory of the quickstart on sample data made here
-python benchmarks/job/main_job.py --input "SHARDS"    configs/commoncrawl.yaml on WARC shards of yours; the README's figures:
-                                                      our shared web/ (bar: 3 minutes, 1.5 GB per worker)
+python benchmarks/job/main_job.py --input "SHARDS"    configs/commoncrawl.yaml on WARC shards of yours (README:
+                                                      our shared web/; bar: 3 minutes, 1.5 GB per worker)
 python benchmarks/job/main_job.py --workers 1 2 4     the same bytes for any number of workers
 python benchmarks/job/main_job.py --kills 20          SIGKILL at 20 moments, parent or worker; rerun; the same bytes
 """
