@@ -28,6 +28,8 @@ STANDARD: tuple[tuple[str, str], ...] = (
     ("language", "language:LanguageGate"),
     ("license", "license:License"),
     ("license", "license:LicenseGate"),
+    ("safety", "safety:Safety"),
+    ("safety", "safety:SafetyGate"),
     ("clean", "clean:Clean"),
     ("clean", "clean:CleanGate"),
     ("pii", "pii:Pii"),

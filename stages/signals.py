@@ -82,7 +82,7 @@ RATIOS = {
 # RedPajama-V2's count per line, summed; in ASCII letters of any case.
 JAVASCRIPT = r"(?i-u:javascript)"
 # C4's code: in these no word has to end where the bad word ends, and these words are no bad ones.
-_UNSPACED = ("ja", "th", "zh")
+UNSPACED = ("ja", "th", "zh")
 _ALLOWED = {"ja": {"sm", "グロ", "女の子"}, "zh": {"性"}}
 
 
@@ -199,7 +199,7 @@ def read_bad_words(folder: Path) -> dict[str, str]:
         words = {line.strip().lower() for line in content.split("\n")} - {""} - _ALLOWED.get(code, set())
         if words:
             alternatives = "|".join(re.escape(word) for word in sorted(words))
-            patterns[code] = alternatives if code in _UNSPACED else rf"(?:\W|^)(?:{alternatives})(?:\W|$)"
+            patterns[code] = alternatives if code in UNSPACED else rf"(?:\W|^)(?:{alternatives})(?:\W|$)"
     return patterns | {long: patterns[short] for long, short in SHORT_CODES.items() if short in patterns}
 
 

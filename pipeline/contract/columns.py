@@ -107,6 +107,22 @@ _CLEAN: list[Column] = [
     Column("cut_space_bytes", pa.int64(), "bytes", "of spaces, blank lines and line ends that went with the rest"),
 ]
 
+_SAFETY: list[Column] = [
+    Column(
+        "unsafe_words_n", pa.int64(), "phrases", "of safety.words' list for the language; null: it has none", "LDNOOBW"
+    ),
+    Column(
+        "unsafe_words_frac",
+        pa.float32(),
+        "",
+        "those in the first safety.window_chars / words of four letters and more there",
+        "MixtureVitae",
+    ),
+    Column("url_list", pa.string(), "", "the list of safety.url_lists that names the page's URL; null: none"),
+    Column("toxicity_prob", pa.float32(), "probability", "of safety.toxicity's label; null: no such model"),
+    Column("adult_prob", pa.float32(), "probability", "of safety.adult's label; null: no such model"),
+]
+
 _SPAN = pa.struct([("kind", pa.string()), ("start", pa.int64()), ("end", pa.int64())])
 
 _PII: list[Column] = [
@@ -371,6 +387,7 @@ DICTIONARY: tuple[Column, ...] = tuple(
     + _LANGUAGE
     + _LICENSE
     + _CLEAN
+    + _SAFETY
     + _PII
     + _SIGNALS
     + _DEDUP
