@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gristmill.pipeline.contract.errors import ConfigError, GristmillError
+from gristmill.pipeline.contract.secrets import scrubbed
+from gristmill.pipeline.contract.shown import say
 
 if TYPE_CHECKING:
     from gristmill.pipeline.plan.plan import Plan
@@ -103,20 +105,23 @@ def main(argv: list[str] | None = None) -> int:
         return COMMANDS[arguments.command](arguments)
     except GristmillError as error:
         notes = "".join(f"\n  {n}" for n in getattr(error, "__notes__", ()))
-        print(f"gristmill: {error}{notes}", file=sys.stderr)
+        say(f"gristmill: {scrubbed(f'{error}{notes}')}", sys.stderr)
         return error.exit_status
     except BrokenPipeError:  # the reader of our output (head, say) has enough
         return 0
     except OSError as error:
-        print(f"gristmill: {error}", file=sys.stderr)
+        say(f"gristmill: {scrubbed(str(error))}", sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("gristmill: interrupted; the same command goes on from here", file=sys.stderr)
+        say("gristmill: interrupted; the same command goes on from here", sys.stderr)
         return 130
     except Exception as error:  # the last boundary: one line, and the whole story in a file
         place = write_trace(getattr(arguments, "out", None) or getattr(arguments, "run", None))
         what = " ".join(str(error).split())[:200]
-        print(f"gristmill: {type(error).__name__}: {what}; this is a fault of Gristmill, see {place}", file=sys.stderr)
+        say(
+            f"gristmill: {type(error).__name__}: {scrubbed(what)}; this is a fault of Gristmill, see {place}",
+            sys.stderr,
+        )
         return 1
 
 
@@ -129,7 +134,7 @@ def write_trace(folder: object) -> Path:
     try:
         place = (run / "logs" if run else Path(tempfile.mkdtemp(prefix="gristmill-"))) / "fault.txt"
         place.parent.mkdir(exist_ok=True)
-        place.write_text(traceback.format_exc(), encoding="utf-8", errors="backslashreplace")
+        place.write_text(scrubbed(traceback.format_exc()), encoding="utf-8", errors="backslashreplace")
     except OSError as error:  # a full disk
         return Path(f"(no file: {error})")
     return place
@@ -148,17 +153,17 @@ def run(a: argparse.Namespace) -> int:
 
     if a.command == "run" and a.workers is not None and a.workers < 1:
         raise ConfigError(f"--workers {a.workers}: at least 1")
-    recipe = make_recipe(override(read_config(a.config), a.overrides), a.config.stem)
+    dry = a.command == "plan" or a.dry_run
+    recipe = make_recipe(override(read_config(a.config), a.overrides), a.config.stem, code=not dry)
     if a.out.exists() and not a.out.is_dir():
         raise ConfigError(f"--out {a.out} is a file; name a folder")
     store = Store(a.out)
     situation = survey(recipe, store, a.until)
     for note in situation.notes:
-        print(f"gristmill: {note}", file=sys.stderr)
-    dry = a.command == "plan" or a.dry_run
+        say(f"gristmill: {note}", sys.stderr)
     changed = situation.old is not None and any(i.why and i.verdict != "skip" for i in situation.intents)
     if dry or changed:
-        print("\n".join(describe(situation, a.until)), file=sys.stdout if dry else sys.stderr, flush=True)
+        say(describe(situation, a.until), sys.stdout if dry else sys.stderr)
     if dry:
         return 0
     refuse(situation, store, a.yes)
@@ -169,7 +174,7 @@ def run(a: argparse.Namespace) -> int:
     finally:
         engine.close()
     for line in summary(store, entries, a.until):
-        print(line)
+        say([line])
     return 0
 
 
@@ -185,7 +190,8 @@ def opened(folder: Path, settle: bool = False) -> tuple[Store, Plan]:
     plan = load_plan(folder / "plan.json")
     if settle:
         plan = settled(store, plan)
-        print("".join(f"{line}\n" for line in headline(store)), end="", file=sys.stderr, flush=True)
+        if lines := list(headline(store)):
+            say(lines, sys.stderr)
     return store, plan
 
 
@@ -194,7 +200,7 @@ def status(a: argparse.Namespace) -> int:
 
     store, plan = opened(a.run)
     lines, complete = status_lines(store, plan)
-    print("\n".join(lines))
+    say(lines)
     return 0 if complete else 1
 
 
@@ -204,7 +210,7 @@ def ledger(a: argparse.Namespace) -> int:
 
     store, _ = opened(a.run, settle=True)
     entries = read_books(store)
-    print(json.dumps(entries, indent=1) if a.json else "\n".join(ledger_lines(entries)))
+    say(json.dumps(entries, indent=1) if a.json else ledger_lines(entries))
     return 0
 
 
@@ -215,32 +221,34 @@ def inspect(a: argparse.Namespace) -> int:
     if a.n < 1:
         raise ConfigError(f"-n {a.n}: at least 1")
     if a.what_if:
-        print("\n".join(what_if(*opened(a.run, settle=True), a.stage, a.what_if)))
+        say(what_if(*opened(a.run, settle=True), a.stage, a.what_if))
         return 0
-    print("\n".join(look(*opened(a.run, settle=True), a.stage, a.rule, a.n)))
+    say(look(*opened(a.run, settle=True), a.stage, a.rule, a.n))
     return 0
 
 
 def explain(a: argparse.Namespace) -> int:
     from gristmill.pipeline.books.explain import explain as way
 
-    print("\n".join(way(*opened(a.run, settle=True), a.document)))
+    say(way(*opened(a.run, settle=True), a.document))
     return 0
 
 
 def verify(a: argparse.Namespace) -> int:
     from gristmill.pipeline.books.verify import verify as recount
 
-    print("\n".join(recount(*opened(a.run, settle=True))))
+    say(recount(*opened(a.run, settle=True)))
     return 0
 
 
 def report(a: argparse.Namespace) -> int:
+    from gristmill.pipeline.books.seal import reseal
     from gristmill.pipeline.report.page import write_report
 
     store, plan = opened(a.run, settle=True)
     write_report(store, plan)
-    print(store.root / "report.html")
+    reseal(store, store.root / "report.html")
+    say(str(store.root / "report.html"))
     return 0
 
 
@@ -251,9 +259,7 @@ def sample_data(a: argparse.Namespace) -> int:
         raise ConfigError(f"{a.out} is a file; name a folder")
     made = write_sample_data(a.out)
     size = f"{made.html_bytes / 1e6:.1f} MB"
-    print(
-        f"{made.pages:,} pages ({size}) of {made.distributions} distributions in {len(made.shards)} shards in {a.out}"
-    )
+    say(f"{made.pages:,} pages ({size}) of {made.distributions} distributions in {len(made.shards)} shards in {a.out}")
     return 0
 
 
@@ -267,7 +273,7 @@ def thresholds(a: argparse.Namespace) -> int:
         raise ConfigError(f"--out {a.out} is a folder; name a file")
     text, said = language_statistics(*opened(a.run), a.min_docs, a.tail)
     write_text(a.out, text)
-    print("\n".join([*said, str(a.out)]))
+    say([*said, str(a.out)])
     return 0
 
 
@@ -276,7 +282,7 @@ def contamination_command(a: argparse.Namespace) -> int:
 
     if a.n < 0:
         raise ConfigError(f"-n {a.n}: at least 0")
-    print("\n".join(look(*opened(a.run), a.benchmarks, a.n)))
+    say(look(*opened(a.run), a.benchmarks, a.n))
     return 0
 
 

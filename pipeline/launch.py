@@ -10,16 +10,20 @@ from pathlib import Path
 from typing import cast
 
 from gristmill.pipeline.books.ledger import books
+from gristmill.pipeline.books.seal import break_seal, write_seal
 from gristmill.pipeline.books.stopped import forget_stop, record_stop
+from gristmill.pipeline.contract import watch
 from gristmill.pipeline.contract.errors import DataError, GristmillError, PlanError
 from gristmill.pipeline.contract.shapes import Source
 from gristmill.pipeline.contract.state import DamagedFile, read_state
 from gristmill.pipeline.plan.config import Recipe, preflight
+from gristmill.pipeline.plan.identity import is_ours, reference_of
 from gristmill.pipeline.plan.plan import Phase, Plan, load_plan, make_plan
-from gristmill.pipeline.run.executors import Engine, Job, job_for, limit_threads, waiting_jobs
+from gristmill.pipeline.run.deaths import Deaths
+from gristmill.pipeline.run.executors import Engine, Job, job_for, limit_threads, no_word, waiting_jobs
 from gristmill.pipeline.run.forecast import Intent, intents
 from gristmill.pipeline.run.progress import Progress
-from gristmill.pipeline.run.store import Store, locked, write_json, write_text
+from gristmill.pipeline.run.store import Store, locked, refuse_links, write_json, write_text
 from gristmill.pipeline.run.units import (
     SCATTER,
     RunStep,
@@ -53,12 +57,14 @@ class Situation:
     old: Plan | None
     intents: list[Intent]
     removed: list[str]  # part keys whose input is gone from the config
+    unseen: tuple[str, ...]  # classes of the config's that were not imported
     resplit: list[str]  # part keys that only a different cutting of the same file has made obsolete
     notes: list[str]  # what the source leaves out
 
 
 def survey(recipe: Recipe, store: Store, until: str | None) -> Situation:
     """Lists inputs, checks the steps and predicts the run. Raises for anything that must not be started."""
+    refuse_links(store.root)
     preflight(recipe)
     source = cast(Source, recipe.stages[0])
     plan = make_plan(recipe.name, recipe.digest, recipe.stages, source.parts())
@@ -80,6 +86,7 @@ def survey(recipe: Recipe, store: Store, until: str | None) -> Situation:
         old,
         intents(plan.until(until), store, old),
         sorted(p.key for p in gone if p.path not in paths),
+        recipe.unseen,
         sorted(p.key for p in gone if p.path in paths),
         notes,
     )
@@ -148,6 +155,7 @@ def describe(situation: Situation, until: str | None) -> list[str]:
     lines = [
         f"{len(situation.plan.parts)} parts, {len(situation.intents)} steps" + (f", until {until}" if until else "")
     ]
+    lines += [f"code  {name}: a run imports it; this plan is without it" for name in situation.unseen]
     if situation.removed:
         lines.append(f"removed inputs: {', '.join(situation.removed)}")
     words = {"skip": "skip", "run": "run ", "maybe": "check"}
@@ -207,6 +215,7 @@ def launch(
         if until is None:
             finish_corpus(store, cut)
             papers(store, cut)
+        write_seal(store)
         failed = failures(store)
         if failed:
             lines = "\n".join(f"  {f['unit']}: {f['error']}: {f['message']}" for f in failed)
@@ -218,9 +227,14 @@ def launch(
 
 
 def refuse_nothing(store: Store, plan: Plan, phase: Phase) -> None:
-    """Raises NothingLeft where a step of the wave let no document through: whatever comes next could only guess why."""
+    """Raises NothingLeft where a step of the wave let no document through: whatever comes next could only guess why.
+
+    Where nothing comes next that asks for documents (`--until`), that is an outcome like another.
+    """
     for step in phase.steps:
-        if step.kind not in ("source", "gate"):
+        behind = plan.steps[plan.index(step) + 1 :]
+        asks = any(s.kind != "gate" and (step.kind == "source" or not s.all_rows) for s in behind)
+        if step.kind not in ("source", "gate") or not asks:
             continue
         receipts = [r for p in usable_parts(store, plan) if (r := store.receipt(step.name, p.key)) is not None]
         if not receipts or sum(r.docs_out for r in receipts):
@@ -245,8 +259,10 @@ def prepare(recipe: Recipe, situation: Situation, store: Store) -> None:
     """Clears what a killed run left, forgets obsolete parts, saves plan and config."""
     from gristmill.pipeline.plan.config import to_yaml
 
+    break_seal(store)
     forget_stop(store)
     (store.root / JOBS).unlink(missing_ok=True)
+    shutil.rmtree(watch.folder(store.root), ignore_errors=True)
     store.remove_leftovers()
     shutil.rmtree(store.root / "failures", ignore_errors=True)
     datasets = {s.name for p in (situation.plan, situation.old) if p for s in p.steps if s.kind != "reducer"}
@@ -267,12 +283,14 @@ def run_phase(store: Store, plan: Plan, phase: Phase, number: int, engine: Engin
     progress.start(phase, len(all_units), len(all_units) - len(todo), store, all_units)
     if todo:
         places = {u: i for i, u in enumerate(all_units)}
-        job = job_of(store, plan, phase, number, len(all_units), [places[u] for u in todo])
+        job = job_of(store, plan, phase, number, len(all_units), [places[u] for u in todo], Deaths(store, phase))
         left = left_by(store, plan, phase, engine.run(job, progress.tick), all_units, job.tasks)
         if len(left) > 1:
             # Which unit of a rank killed its worker is not known: each that is left gets a rank of its own.
-            step = RunStep(str(store.root.absolute()), number, len(plan.steps), left)
-            alone = Job([step], len(left), range(len(left)), job.logs.with_name(f"{job.logs.name}-one-by-one"))
+            step = step_of(store, plan, number, left)
+            alone = Job(
+                [step], len(left), range(len(left)), job.logs.with_name(f"{job.logs.name}-one-by-one"), job.died
+            )
             left = left_by(store, plan, phase, engine.run(alone, progress.tick), left, alone.tasks)
         for unit in left:
             died = GristmillError("its worker was killed three times (out of memory?)")
@@ -288,9 +306,18 @@ def left_by(store: Store, plan: Plan, phase: Phase, ranks: list[int], among: Seq
     return [unit for rank in ranks for unit in among[rank::tasks] if unit in todo]
 
 
-def job_of(store: Store, plan: Plan, phase: Phase, number: int, n_units: int, wanted: Iterable[int]) -> Job:
-    step = RunStep(str(store.root.absolute()), number, len(plan.steps))
-    return job_for([step], n_units, wanted, store.root / "logs" / f"{number:02d}-{phase.name.split('+')[0]}")
+def job_of(
+    store: Store, plan: Plan, phase: Phase, number: int, n_units: int, wanted: Iterable[int], died: Deaths | None = None
+) -> Job:
+    step = step_of(store, plan, number)
+    logs = store.root / "logs" / f"{number:02d}-{phase.name.split('+')[0]}"
+    return job_for([step], n_units, wanted, logs, died or no_word)
+
+
+def step_of(store: Store, plan: Plan, number: int, only: Sequence[str] | None = None) -> RunStep:
+    classes = {reference_of(type(s.stage)) for s in plan.steps}
+    code = tuple(sorted(c for c in classes if not is_ours(c)))
+    return RunStep(str(store.root.absolute()), number, len(plan.steps), only, code)
 
 
 def submit(store: Store, plan: Plan, engine: Engine) -> bool:
@@ -318,14 +345,21 @@ def phase_done(store: Store, plan: Plan, phase: Phase) -> bool:
 
 
 def finish_corpus(store: Store, plan: Plan) -> None:
-    """Removes output shards of an earlier numbering and the sink's intermediate files."""
+    """Removes output shards of an earlier numbering and the sink's intermediate files.
+
+    Raises PlanError for a file among the shards that no run wrote.
+    """
     gather = next(p for p in plan.phases if p.kind == "gather")
     wanted = units(plan, gather, store)
     keep = {shard_path(store, u) for u in wanted}
     receipts = {gather_receipt_path(store, u) for u in wanted}
     for path in (store.root / "corpus" / "data").glob("*.parquet"):
-        if path not in keep:
-            path.unlink()
+        unit = path.stem.removeprefix("train-")
+        if path in keep or not path.name.startswith("train-"):  # the card names no others
+            continue
+        if not gather_receipt_path(store, unit).is_file():
+            raise PlanError(f"{path} is none of this run's shards; move it out of the corpus and run again")
+        path.unlink()
     for path in (store.root / "corpus.receipts").glob("*.json"):
         if path not in receipts:
             path.unlink()

@@ -12,9 +12,10 @@ import polars as pl
 from gristmill.pipeline.books.verify import shards
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.loading import load_object
+from gristmill.pipeline.contract.secrets import without_secrets
 from gristmill.pipeline.contract.shapes import Shape, Sink, Stage
 from gristmill.pipeline.plan.config import Recipe, Tree, build, check_keys, plain, section
-from gristmill.pipeline.plan.identity import load_class
+from gristmill.pipeline.plan.identity import is_ours, load_class
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.run.store import Store, read_parquet
 
@@ -98,8 +99,12 @@ def known_keys() -> dict[str, list[str]]:
     return known
 
 
-def make_recipe(tree: Tree, default_name: str) -> Recipe:
-    """Raises ConfigError for anything in the config that cannot be meant."""
+def make_recipe(tree: Tree, default_name: str, code: bool = True) -> Recipe:
+    """Raises ConfigError for anything in the config that cannot be meant.
+
+    Without `code` the modules of its `extra` that are not ours are not imported, and the recipe is without them:
+    what only looks at a config runs nothing of it.
+    """
     known = known_keys()
     shallow = {s: k for s, k in known.items() if s not in ("engine",)}
     check_keys({k: v for k, v in tree.items() if k != "engine"}, shallow)
@@ -120,10 +125,12 @@ def make_recipe(tree: Tree, default_name: str) -> Recipe:
     extra = tree.get("extra") or []
     if not isinstance(extra, list):
         raise ConfigError("extra: a list of {stage: module:Class, after: step, with: {fields}}")
+    unseen = [str(item["stage"]) for item in extra if is_item(item) and not (code or is_ours(str(item["stage"])))]
     for item in extra:
-        insert(stages, item)
+        if str(item["stage"]) not in unseen:
+            insert(stages, item)
     if extra:
-        resolved["extra"] = extra
+        resolved["extra"] = without_secrets(extra)
     stages = [publish(stage, stages) if isinstance(stage, Sink) else stage for stage in stages]
     engine = section(tree, "engine")
     for key, value in engine.items():
@@ -132,7 +139,7 @@ def make_recipe(tree: Tree, default_name: str) -> Recipe:
     if engine:
         resolved["engine"] = engine
     where = tuple(sections.get(type(stage), f"extra.{stage.name}") for stage in stages)
-    return Recipe(name, tuple(stages), resolved, engine, where)  # pyright: ignore[reportArgumentType]
+    return Recipe(name, tuple(stages), resolved, engine, where, tuple(unseen))  # pyright: ignore[reportArgumentType]
 
 
 def publish(sink: Sink, stages: Sequence[Stage]) -> Sink:
@@ -227,10 +234,16 @@ def language_statistics(store: Store, plan: Plan, min_docs: int, tail: float | N
     return statistics(lambda c: joined("signals", c), texts_read, gates.stage, store.root.name, min_docs, tail)
 
 
-def insert(stages: list[Stage], item: object) -> None:
-    """Puts a stage of the user's after the last step named `after`."""
+def is_item(item: object) -> bool:
+    """Raises ConfigError for an item of `extra` that has not the keys of one."""
     if not isinstance(item, dict) or not {"stage", "after"} <= set(item) <= {"stage", "after", "with"}:
         raise ConfigError(f"extra: each item is {{stage: module:Class, after: step, with: {{fields}}}}; got {item!r}")
+    return True
+
+
+def insert(stages: list[Stage], item: object) -> None:
+    """Puts a stage of the user's after the last step named `after`."""
+    assert isinstance(item, dict)
     cls = load_class(str(item["stage"]))
     values = item.get("with") or {}
     unknown = set(values) - {f.name for f in fields(cls)}  # pyright: ignore[reportArgumentType] - load_class takes dataclasses only

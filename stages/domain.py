@@ -13,6 +13,7 @@ import polars as pl
 from gristmill.classifiers.domain import Prototypes, domain_prototypes
 from gristmill.classifiers.embedder import open_embedder
 from gristmill.classifiers.fasttext import labels_of
+from gristmill.classifiers.license.sites import HOST_CHARS
 from gristmill.pipeline.contract.errors import ConfigError, InputError
 from gristmill.pipeline.contract.ranges import Count, FilePath, Share, SomeAmount
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Reads
@@ -169,7 +170,7 @@ def _source_namer() -> Callable[[str | None, str | None], str]:
             host = (urlsplit(url).hostname or "") if url else ""
         except ValueError:  # e.g. an unclosed IPv6 bracket
             host = ""
-        if host:
+        if host and len(host) <= HOST_CHARS:
             return host if _is_address(host) else extract(host).top_domain_under_public_suffix or host
         return PurePosixPath(file_path).name if file_path else "unknown"
 

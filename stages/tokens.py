@@ -109,33 +109,45 @@ class Tokens(Annotator):
 
 # Long texts are cut into pieces before encoding: the library's memory per text is some 100 times its bytes.
 PIECE_CHARS = 20_000
+CALL_PIECES = 64
+CALL_CHARS = 1 << 20  # an encoding takes some 100 times the bytes of its text, so that a call takes 100 MB
 
 
 def length_counter(path: Path) -> Callable[[list[str]], list[int]]:
     tokenizer = open_tokenizer(path)
 
     def lengths(texts: list[str]) -> list[int]:
-        counts = []
-        for chunk in (texts[i : i + 64] for i in range(0, len(texts), 64)):
-            pieces, owner = [], []
-            for i, text in enumerate(chunk):
-                parts = _pieces(text)
-                pieces += parts
-                owner += [i] * len(parts)
-            sums = [0] * len(chunk)
-            for i, encoding in zip(owner, tokenizer.encode_batch_fast(pieces, add_special_tokens=False), strict=True):
-                sums[i] += len(encoding)
-            counts += sums
+        counts = [0] * len(texts)
+        for owners, pieces in _calls(texts):
+            for i, encoding in zip(owners, tokenizer.encode_batch_fast(pieces, add_special_tokens=False), strict=True):
+                counts[i] += len(encoding)
         return counts
 
     return lengths
 
 
-def _pieces(text: str) -> list[str]:
+def _calls(texts: list[str]) -> Iterator[tuple[list[int], list[str]]]:
+    """What to encode at a time: pieces of texts, CALL_PIECES or CALL_CHARS characters at most, and whose they are."""
+    owners: list[int] = []
+    pieces: list[str] = []
+    held = 0
+    for i, text in enumerate(texts):
+        for piece in _pieces(text):
+            if len(pieces) == CALL_PIECES or (pieces and held + len(piece) > CALL_CHARS):
+                yield owners, pieces
+                owners, pieces, held = [], [], 0
+            owners.append(i)
+            pieces.append(piece)
+            held += len(piece)
+    if pieces:
+        yield owners, pieces
+
+
+def _pieces(text: str) -> Iterator[str]:
     """Cuts at the last line end (else anywhere) before each limit; the pieces join to the text."""
-    pieces = []
-    while len(text) > PIECE_CHARS:
-        cut = text.rfind("\n", PIECE_CHARS // 2, PIECE_CHARS) + 1 or PIECE_CHARS
-        pieces.append(text[:cut])
-        text = text[cut:]
-    return [*pieces, text]
+    begin = 0
+    while len(text) - begin > PIECE_CHARS:
+        cut = text.rfind("\n", begin + PIECE_CHARS // 2, begin + PIECE_CHARS) + 1 or begin + PIECE_CHARS
+        yield text[begin:cut]
+        begin = cut
+    yield text[begin:]

@@ -24,7 +24,7 @@ from resiliparse.parse.html import HTMLTree
 sys.path.insert(0, str(Path(__file__).parents[2] / ".src"))
 from gristmill.stages.ingest.page.charset import decode
 from gristmill.stages.ingest.page.parse import EXTRACTORS, Extract
-from gristmill.stages.ingest.page.read import plain_text
+from gristmill.stages.ingest.page.plain import plain_text
 
 WORDS = re.compile(r"\w+")
 UDHR = {

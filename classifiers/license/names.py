@@ -8,6 +8,11 @@ import re
 from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
+EXPRESSION_CHARS = 1000  # the longest of SPDX's own examples has 60
+NESTED = 20  # parentheses in parentheses
+HREF_CHARS = 2000  # ingest keeps no longer link
 PUBLIC_DOMAIN = "LicenseRef-public-domain"
 RESERVED = "LicenseRef-all-rights-reserved"
 
@@ -80,9 +85,16 @@ def cc_id(elements: list[str], version: str | None, port: str | None = None) -> 
     return f"{name}-{version}" + (f"-{port.upper()}" if port else "")
 
 
-@lru_cache(maxsize=4096)
 def expression(text: str) -> str | None:
-    """A normalised SPDX expression (AND, OR, WITH, parentheses), or null where a part of it is not known."""
+    """A normalised SPDX expression (AND, OR, WITH, parentheses), or null where a part of it is not known.
+
+    Null as well beyond EXPRESSION_CHARS characters or NESTED parentheses: nobody licenses under that.
+    """
+    return _expression(text) if len(text) <= EXPRESSION_CHARS else None
+
+
+@lru_cache(maxsize=4096)
+def _expression(text: str) -> str | None:
     if (single := spdx_id(text)) is not None:
         return single
     words = re.findall(r"\(|\)|\b(?:AND|OR|WITH)\b|[^\s()]+(?: (?!AND\b|OR\b|WITH\b)[^\s()]+)*", text.strip())
@@ -91,7 +103,7 @@ def expression(text: str) -> str | None:
         if word in ("(", ")", "AND", "OR", "WITH"):
             out.append(word)
         else:
-            known = word if after_with else spdx_id(word)
+            known = exception_id(word) if after_with else spdx_id(word)
             if known is None:
                 return None
             out.append(known)
@@ -100,41 +112,60 @@ def expression(text: str) -> str | None:
     return joined if len(words) > 2 and _family_of(out) is not None else None
 
 
-@lru_cache(maxsize=4096)
+def exception_id(name: str) -> str | None:
+    """An exception of the SPDX list in its own spelling, or null: anything else behind WITH may take rights away."""
+    try:
+        return canonicalize_license_expression(f"MIT WITH {name}").removeprefix("MIT WITH ")
+    except InvalidLicenseExpression:
+        return None
+
+
 def family(license: str) -> str:
-    """One of FAMILIES, for an id or an expression."""
+    """One of FAMILIES, for an id or an expression; unknown beyond EXPRESSION_CHARS."""
+    return _family(license) if len(license) <= EXPRESSION_CHARS else "unknown"
+
+
+@lru_cache(maxsize=4096)
+def _family(license: str) -> str:
     return _family_of(re.findall(r"\(|\)|[^\s()]+", license)) or "unknown"
 
 
 def _family_of(words: list[str]) -> str | None:
-    """Recursive descent over the words of an expression; null if it is malformed."""
-    stack = [*words]
+    """Recursive descent over the words of an expression; null if it is malformed or nested too deep."""
+    stack, nested = [*reversed(words)], 0
 
     def either() -> int:
         value = both()
-        while stack and stack[0] == "OR":
-            stack.pop(0)
+        while stack and stack[-1] == "OR":
+            stack.pop()
             value = min(value, both())
         return value
 
     def both() -> int:
         value = atom()
-        while stack and stack[0] == "AND":
-            stack.pop(0)
+        while stack and stack[-1] == "AND":
+            stack.pop()
             value = max(value, atom())
         return value
 
     def atom() -> int:
-        word = stack.pop(0)
+        nonlocal nested
+        word = stack.pop()
         if word == "(":
-            value = either()
-            if stack.pop(0) != ")":
+            nested += 1
+            if nested > NESTED:
                 raise IndexError
+            value = either()
+            if stack.pop() != ")":
+                raise IndexError
+            nested -= 1
             return value
         if word in (")", "AND", "OR", "WITH"):
             raise IndexError
-        if stack and stack[0] == "WITH":  # an exception only adds permissions
-            del stack[:2]
+        if stack and stack[-1] == "WITH":
+            stack.pop()
+            if exception_id(stack.pop()) is None:
+                raise IndexError
         return FAMILIES.index(_family_of_id(word))
 
     try:
@@ -202,13 +233,16 @@ _HOSTED: tuple[tuple[str, re.Pattern[str], str], ...] = tuple(
 )
 
 
-@lru_cache(maxsize=4096)
 def license_of_url(href: str) -> str | None:
-    """The licence that a link points to, or null.
+    """The licence that a link of at most HREF_CHARS points to, or null.
 
     The host decides: a licence's address in the path or query of another site counts only on web.archive.org.
     """
-    href = href.strip()
+    return _license_of_url(href.strip()) if len(href) <= HREF_CHARS else None
+
+
+@lru_cache(maxsize=4096)
+def _license_of_url(href: str) -> str | None:
     if archived := re.match(r"(?:https?:)?//web\.archive\.org/web/\w+/(.+)", href) or re.match(
         r"/web/\d{8,14}\w*/(.+)", href
     ):

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 from gristmill.pipeline.contract.errors import ConfigError
 
+HOST_CHARS = 253  # RFC 1035, 2.3.4: no longer name has an address
+URL_CHARS = 8192  # common servers take no longer request line; the cache below keeps 65,536 of them
 TIERS = ("government", "site", "blocked")
 
 # One rule a line: host, path prefix, tier, licence (- where the site does not name one), evidence.
@@ -159,12 +161,18 @@ def _extractor():
     return TLDExtract(suffix_list_urls=(), cache_dir=None)  # the snapshot in the package: no network, no cache file
 
 
-@lru_cache(maxsize=65536)
 def host_of(url: str) -> str:
-    """Lower-case host name, or "" where the URL has none or is made to look as if it had another."""
+    """Lower-case host name, or "" where the URL has none, too long a one, or is made to look as if it had another."""
+    return _host_of(url) if len(url) <= URL_CHARS else ""
+
+
+@lru_cache(maxsize=65536)
+def _host_of(url: str) -> str:
     try:
         host = (urlsplit(url).hostname or "").rstrip(".")
     except ValueError:
+        return ""
+    if len(host) > HOST_CHARS:
         return ""
     # A backslash ends the host in browsers, but not for urlsplit.
     return "" if "\\" in url.split("?")[0] or not all(c.isalnum() or c in ".-_" for c in host) else host

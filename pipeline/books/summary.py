@@ -9,6 +9,7 @@ from gristmill.pipeline.books.held_out import card_lines, read_sought
 from gristmill.pipeline.books.ledger import read_books
 from gristmill.pipeline.books.stopped import headline
 from gristmill.pipeline.books.verify import shards
+from gristmill.pipeline.contract.shown import markdown
 from gristmill.pipeline.contract.state import read_state
 from gristmill.pipeline.plan.identity import digest
 from gristmill.pipeline.plan.plan import Plan
@@ -85,7 +86,7 @@ def write_card(store: Store, plan: Plan) -> None:
         data.to_yaml(),
         "---",
         "",
-        f"# Gristmill corpus ({plan.name})",
+        f"# Gristmill corpus ({markdown(plan.name)})",
         "",
         f"{corpus['rows']:,} rows, {corpus['docs_out']:,} distinct documents, {corpus['tokens']:,} tokens "
         f"(budget {weights['budget_tokens']:,}). Config digest `{plan.config_digest}`.",
@@ -97,7 +98,7 @@ def write_card(store: Store, plan: Plan) -> None:
         "| bucket | natural share | weight | achieved share | epochs |",
         "|---|--:|--:|--:|--:|",
         *(
-            f"| {cell(r['bucket'])} | {r['natural_share']:.4f} | {r['weight']:.4f} | {r['achieved_share']:.4f} "
+            f"| {markdown(r['bucket'])} | {r['natural_share']:.4f} | {r['weight']:.4f} | {r['achieved_share']:.4f} "
             f"| {r['epochs']:.2f} |"
             for r in weights["buckets"]
         ),
@@ -112,11 +113,11 @@ def write_card(store: Store, plan: Plan) -> None:
         "",
         "## Licences (share of tokens)",
         "",
-        *(f"- {name or 'unknown'}: {n / total:.3f}" for name, n in licenses.most_common()),
+        *(f"- {markdown(name or 'unknown')}: {n / total:.3f}" for name, n in licenses.most_common()),
         "",
         "## Languages (share of tokens)",
         "",
-        *(f"- {name}: {n / total:.3f}" for name, n in languages.most_common()),
+        *(f"- {markdown(str(name))}: {n / total:.3f}" for name, n in languages.most_common()),
         "",
     ]
     write_text(store.root / "corpus" / "README.md", "\n".join(text))
@@ -146,16 +147,12 @@ def confirmed(weights: dict) -> list[str]:
             rows = [("all", r["difference"], span, f"{r['better_in']} of {r['seeds']}")]
             if len(r["targets"]) > 1:
                 rows += [(name, value, "", "") for name, value in r["targets"].items()]
-            lines += [f"| {r['baseline']} | {cell(n)} | {d:+.4f} | {s} | {k} |" for n, d, s, k in rows]
+            lines += [f"| {r['baseline']} | {markdown(n)} | {d:+.4f} | {s} | {k} |" for n, d, s, k in rows]
     return [*lines, ""] if lines else []
 
 
 def upper(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:].rstrip(".")
-
-
-def cell(text: str) -> str:
-    return str(text).replace("|", "\\|")
 
 
 def size_category(n: int) -> str:

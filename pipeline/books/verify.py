@@ -8,6 +8,8 @@ from pathlib import Path
 import polars as pl
 
 from gristmill.pipeline.books.ledger import books, finished_parts, labels, read_books, read_fates
+from gristmill.pipeline.books.seal import SEAL, check_seal
+from gristmill.pipeline.books.stopped import STOPPED
 from gristmill.pipeline.contract.errors import BooksError
 from gristmill.pipeline.contract.state import read_state
 from gristmill.pipeline.plan.identity import digest_file, digest_folder
@@ -19,7 +21,8 @@ TOLERANCE = 0.005  # share of tokens: what the corpus promises per bucket and in
 
 def verify(store: Store, plan: Plan) -> list[str]:
     """Lines that say what was checked. Raises BooksError at the first thing that does not hold."""
-    lines = [files(store, plan)]
+    stopped = (store.root / STOPPED).is_file() and not (store.root / SEAL).is_file()
+    lines = [files(store, plan) if stopped else check_seal(store)]
     ids: Counter[str] = Counter()
     copies: dict[str, int] = {}
     records = 0

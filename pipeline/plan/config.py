@@ -12,12 +12,13 @@ from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Union, cast, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.ranges import NamesFile, Range
+from gristmill.pipeline.contract.secrets import without_secrets
 from gristmill.pipeline.contract.shapes import Stage
 from gristmill.pipeline.contract.yaml12 import YamlError, dump_yaml, parse_yaml
 from gristmill.pipeline.plan.identity import digest
@@ -34,6 +35,7 @@ class Recipe:
     resolved: Tree
     engine: dict[str, dict[str, object]]
     sections: tuple[str, ...]  # of each stage, for errors
+    unseen: tuple[str, ...] = ()  # classes of the config's that were not imported (make_recipe, `code`)
 
     @property
     def digest(self) -> str:
@@ -269,8 +271,8 @@ def _is_tuple(hint: object) -> bool:
 
 
 def plain(instance: object) -> Tree:
-    """A dataclass as YAML-able values."""
-    return json.loads(json.dumps(asdict(instance)))  # pyright: ignore[reportArgumentType]
+    """A dataclass as YAML-able values; URLs without their credentials, for this is written into the run folder."""
+    return cast(Tree, without_secrets(json.loads(json.dumps(asdict(instance)))))  # pyright: ignore[reportArgumentType]
 
 
 def to_yaml(tree: Tree) -> str:

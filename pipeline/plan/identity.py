@@ -6,14 +6,18 @@ fields that say only *where* input lies (`outside_identity`) are left out, or an
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
+from typing import cast, get_args
 
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.loading import load_object
-from gristmill.pipeline.contract.shapes import Stage
+from gristmill.pipeline.contract.secrets import without_secrets
+from gristmill.pipeline.contract.shapes import Gate, Kind, Reads, Shape, Stage
 
+PACKAGE = __name__.partition(".")[0]
 CODE_VERSION = "0.1.0"
 
 
@@ -54,31 +58,111 @@ def digest_folder(folder: Path) -> str:
 
 
 def stage_fields(stage: Stage) -> dict[str, object]:
-    """A stage's fields as JSON values."""
-    return json.loads(json.dumps(asdict(stage)))  # pyright: ignore[reportArgumentType] - stages are dataclasses
+    """A stage's fields as JSON values; URLs without their credentials."""
+    fields = without_secrets(json.loads(json.dumps(asdict(stage))))  # pyright: ignore[reportArgumentType]
+    return cast(dict[str, object], fields["fields"] if isinstance(stage, Recorded) else fields)
 
 
 def freeze(stage: Stage) -> dict[str, object]:
     """A stage as plain data: {"class": "module:Class", "fields": {...}}; `thaw` makes it again."""
-    cls = type(stage)
-    return {"class": f"{cls.__module__}:{cls.__qualname__}", "fields": stage_fields(stage)}
+    reference = reference_of(type(stage))
+    frozen = {"class": reference, "fields": stage_fields(stage)}
+    return frozen if is_ours(reference) else {**frozen, "declared": record(stage)}
 
 
 def load_class(reference: str) -> type[Stage]:
-    """The stage class behind "module:Class". Raises ConfigError when there is none."""
-    cls = load_object(reference)
-    if not (isinstance(cls, type) and is_dataclass(cls)):
+    """The stage class behind "module:Class"; its module is imported. Raises ConfigError when there is none."""
+    if reference.partition(".")[0].partition(":")[0] in sys.stdlib_module_names:
+        raise ConfigError(f"stage {reference!r} is no stage: Python's own modules have none")
+    return _stage_class(load_object(reference), reference)
+
+
+def _stage_class(cls: object, reference: str) -> type[Stage]:
+    if not (isinstance(cls, type) and is_dataclass(cls) and issubclass(cls, Shape)):
         raise ConfigError(
-            f"stage {reference!r} is not a dataclass; see pipeline/contract/shapes.py for the five shapes"
+            f"stage {reference!r} is not a dataclass that derives from one of the five shapes; "
+            "see pipeline/contract/shapes.py"
         )
     return cls  # pyright: ignore[reportReturnType]
 
 
+def is_ours(reference: str) -> bool:
+    """Whether a class is of this package: its module may be imported whoever names it."""
+    return reference.startswith(PACKAGE + ".")
+
+
+def known_class(reference: str) -> type[Stage] | None:
+    """The stage class that a saved plan names: ours, or of a module that this process has imported already.
+
+    None for any other: a plan is data and imports nothing. Raises ConfigError where the module has no such stage.
+    """
+    module = reference.partition(":")[0]
+    if is_ours(reference):
+        return load_class(reference)
+    if module not in sys.modules or module.partition(".")[0] in sys.stdlib_module_names:
+        return None
+    return _stage_class(load_object(reference), reference)
+
+
+def reference_of(cls: type) -> str:
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded(Gate):
+    """A stage whose code is not imported: what plan.json says of it, enough to read its run and not to compute."""
+
+    reference: str
+    name: str  # pyright: ignore[reportIncompatibleVariableOverride]
+    kind: Kind  # pyright: ignore[reportIncompatibleVariableOverride]
+    version: int  # pyright: ignore[reportIncompatibleVariableOverride]
+    rules: tuple[str, ...]  # pyright: ignore[reportIncompatibleVariableOverride]
+    reads: Reads = field(default_factory=dict)  # pyright: ignore[reportIncompatibleVariableOverride]
+    writes: tuple[str, ...]  # pyright: ignore[reportIncompatibleVariableOverride]
+    needs: tuple[str, ...]  # pyright: ignore[reportIncompatibleVariableOverride]
+    replaces: Reads
+    rows: str
+    fields: Mapping[str, object]
+
+
+def record(stage: Stage) -> dict[str, object]:
+    """What `Recorded` is made from again."""
+    return {
+        "version": stage.version,
+        "rules": list(stage.rules),
+        "reads": {d: list(columns) for d, columns in stage.reads.items()},
+        "writes": list(stage.writes),
+        "needs": list(stage.needs),
+        "replaces": {d: list(columns) for d, columns in getattr(stage, "replaces", {}).items()},
+        "rows": getattr(stage, "rows", "kept"),
+    }
+
+
+def recorded(frozen: Mapping[str, object]) -> Recorded:
+    """Raises ConfigError where the plan says too little of a stage."""
+    try:
+        said = cast(dict, frozen["declared"])
+        rules, writes, needs = (tuple(map(str, said[key])) for key in ("rules", "writes", "needs"))
+        reads, replaces = ({d: tuple(map(str, c)) for d, c in said[key].items()} for key in ("reads", "replaces"))
+        reference, name, kind = (str(frozen[key]) for key in ("class", "name", "kind"))
+        if kind not in get_args(Kind):
+            raise ValueError(kind)
+        return Recorded(
+            reference=reference, name=name, kind=cast(Kind, kind), version=int(said["version"]), rules=rules,
+            reads=reads, writes=writes, needs=needs, replaces=replaces, rows=str(said["rows"]),
+            fields=cast(dict, frozen["fields"]),
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ConfigError(f"{frozen.get('class')} is not imported here, and plan.json says too little of it") from error
+
+
 def thaw(frozen: Mapping[str, object]) -> Stage:
-    """Raises ConfigError where the class is gone or has other fields."""
+    """The stage, or what is recorded of it. Raises ConfigError where the class is gone or has other fields."""
     from pydantic import TypeAdapter, ValidationError
 
-    cls = load_class(str(frozen["class"]))
+    cls = known_class(str(frozen["class"]))
+    if cls is None:
+        return cast(Stage, recorded(frozen))
     adapter: TypeAdapter[Stage] = TypeAdapter(cls)
     try:
         return adapter.validate_json(json.dumps(frozen["fields"]), strict=True)
@@ -90,11 +174,11 @@ def thaw(frozen: Mapping[str, object]) -> Stage:
 def fingerprint(stage: Stage) -> str:
     """Identity of what a stage computes: class name, version, fields, contents of the files it names."""
     fields = stage_fields(stage)
-    for field in stage.outside_identity:
-        fields.pop(field, None)
+    for name in stage.outside_identity:
+        fields.pop(name, None)
     files = {}
-    for field in stage.files:
-        value = getattr(stage, field)
+    for name in stage.files:
+        value = getattr(stage, name)
         for path in [value] if isinstance(value, str) else (value or ()):
             if Path(path).is_file():
                 files[path] = digest_file(Path(path))

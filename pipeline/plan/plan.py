@@ -1,5 +1,6 @@
 """The plan: steps in order, checked before anything runs, the frozen list of parts, and what a run will do and why."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -196,7 +197,9 @@ def make_plan(name: str, config_digest: str, stages: Sequence[Stage], parts: Ite
         schema.register(stage.columns)
     steps = chain(stages, [fingerprint(stage) for stage in stages])
     check(steps)
-    return Plan(name, config_digest, steps, tuple(sorted(parts, key=lambda p: p.key)))
+    plan = Plan(name, config_digest, steps, tuple(sorted(parts, key=lambda p: p.key)))
+    check_names(plan)
+    return plan
 
 
 def chain(stages: Sequence[Stage], fingerprints: Sequence[str]) -> tuple[Step, ...]:
@@ -213,8 +216,26 @@ def chain(stages: Sequence[Stage], fingerprints: Sequence[str]) -> tuple[Step, .
     return tuple(steps)
 
 
+# What key_of of an input makes, and names of steps: both name files of the run folder.
+_PART_KEY = re.compile(r"[A-Za-z0-9_\-][A-Za-z0-9._\-]{0,199}")
+_STEP_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._\-]{0,99}")
+
+
+def check_names(plan: Plan) -> None:
+    """Raises PlanError for a part key or a step's name that could lead out of the run folder."""
+    for part in plan.parts:
+        if not _PART_KEY.fullmatch(part.key):
+            raise PlanError(f"part key {part.key!r} is none that this program makes: this plan.json was tampered with")
+    for step in plan.steps:
+        for name in (step.name, *step.reads, *step.needs):
+            if not _STEP_NAME.fullmatch(name):
+                raise PlanError(f"step name {name!r}: letters, digits, points, hyphens and underscores only")
+
+
 def load_plan(path: Path, past: bool = False) -> Plan:
     """The saved plan, with its fingerprints as saved: what a worker computes is what the parent planned.
+
+    A plan is data: it imports no module but ours, and its names stay inside the run folder (`check_names`).
 
     Raises PlanError where a stage is another version's; a plan of the `past` is without such stages.
     """
@@ -249,7 +270,9 @@ def _plan_of(saved: Mapping[str, object], path: Path, past: bool) -> "Plan":
     parts = tuple(Part(**p) for p in saved["parts"])  # pyright: ignore[reportGeneralTypeIssues]
     if not (past or steps) or not all(isinstance(p.key, str) and isinstance(p.path, str) for p in parts):
         raise ValueError("steps or parts are not what a plan holds")
-    return Plan(str(saved["name"]), str(saved["config_digest"]), steps, parts)
+    plan = Plan(str(saved["name"]), str(saved["config_digest"]), steps, parts)
+    check_names(plan)
+    return plan
 
 
 def check(steps: Sequence[Step]) -> None:

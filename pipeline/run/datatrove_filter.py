@@ -1,5 +1,6 @@
 """datatrove's documents and our batches, both ways, so that a recipe can use any datatrove filter."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
@@ -20,6 +21,14 @@ def documents_of(batch: pl.DataFrame) -> Iterator[Document]:
         yield Document(text=row.get("text") or "", id=row["doc_id"], metadata=metadata)
 
 
+def filter_class(reference: str) -> type[BaseFilter]:
+    """The filter class behind "module:Class". Raises ConfigError for anything else, which is never called."""
+    found = load_object(reference)
+    if not (isinstance(found, type) and issubclass(found, BaseFilter)):
+        raise ConfigError(f"filter {reference!r} is no datatrove filter (a subclass of its BaseFilter)")
+    return found
+
+
 @dataclass(frozen=True)
 class DatatroveFilter(Gate):
     """A datatrove filter as a gate. It reads text, which our own gates never do: prefer a signal and a limit.
@@ -35,6 +44,12 @@ class DatatroveFilter(Gate):
     version: ClassVar[int] = 1
     reads: ClassVar = {"ingest": ("text",), "language": ("language",)}
 
+    def __post_init__(self) -> None:
+        if self.filter.startswith("datatrove."):  # to look at a config imports nothing else
+            filter_class(self.filter)
+        elif self.filter.partition(":")[0].partition(".")[0] in sys.stdlib_module_names:
+            raise ConfigError(f"filter {self.filter!r} is no datatrove filter: Python's own modules have none")
+
     @property
     def name(self) -> str:
         return self.step
@@ -44,9 +59,7 @@ class DatatroveFilter(Gate):
         return (*self.reasons, "filtered")
 
     def decide(self, batch: pl.DataFrame) -> pl.Series:
-        made = load_object(self.filter)(**dict(self.arguments))
-        if not isinstance(made, BaseFilter):
-            raise ConfigError(f"{self.filter} is no datatrove filter")
+        made = filter_class(self.filter)(**dict(self.arguments))
         rules: list[str | None] = []
         for document in documents_of(batch):
             answer = made.filter(document)

@@ -25,6 +25,7 @@ from datatrove.executor.local import LocalPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
 from loguru import logger
 
+from gristmill.pipeline.contract import secrets, watch
 from gristmill.pipeline.contract.errors import ConfigError, GristmillError
 
 DEATHS = 3  # a rank whose worker is killed this often is given up; a part that is alone in one is quarantined
@@ -42,6 +43,11 @@ class RankFailed(GristmillError):
     """A rank raised (a full disk, say); the message is the worker's."""
 
 
+def no_word(pid: int, code: int | None) -> bool:
+    """Nothing is known of what a dead worker was at: its death counts against its rank."""
+    return False
+
+
 @dataclass(frozen=True)
 class Job:
     """A phase for an engine: its pipeline, ranks to run out of `tasks`, and where datatrove's logs go."""
@@ -50,6 +56,7 @@ class Job:
     tasks: int
     ranks: Sequence[int]
     logs: Path
+    died: Callable[[int, int | None], bool] = no_word  # (pid, exit code) -> whether the rank goes on all the same
 
 
 class Engine(Protocol):
@@ -67,6 +74,7 @@ def limit_threads(threads: int) -> None:
     for name in THREAD_LIMITS:
         os.environ[name] = str(threads)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    os.environ["LOGURU_DIAGNOSE"] = "NO"  # a traceback with the values of its variables logs texts and credentials
 
 
 class LocalExecutor(LocalPipelineExecutor):
@@ -92,8 +100,10 @@ class Worker:
     started: float = field(default_factory=time.monotonic)
 
 
-def serve(pipe: Connection, parent: int) -> None:
+def serve(pipe: Connection, parent: int, real_paths: dict[str, str]) -> None:
     """A worker's life: receive (executor, rank), run it, answer None or the error's text. Ends with its parent."""
+    secrets.remember(real_paths)
+    watch.allow()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: die with the parent
@@ -112,7 +122,7 @@ def serve(pipe: Connection, parent: int) -> None:
         except Exception as error:  # the rank's boundary: the parent reports it
             notes = "; ".join(getattr(error, "__notes__", ()))
             answer = f"{type(error).__name__}: {error}{f' ({notes})' if notes else ''}"
-        pipe.send(answer)
+        pipe.send(answer and secrets.scrubbed(answer))
 
 
 def _die_with(parent: int) -> None:
@@ -137,7 +147,7 @@ class LocalEngine:
         # spawn: a fork after polars or numba has run hangs.
         context = get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=serve, args=(theirs, os.getpid()), daemon=True)
+        process = context.Process(target=serve, args=(theirs, os.getpid(), secrets.known()), daemon=True)
         process.start()
         theirs.close()
         worker = Worker(process, ours)  # pyright: ignore[reportArgumentType] - a Connection on every POSIX system
@@ -176,21 +186,22 @@ class LocalEngine:
                 except (EOFError, OSError):
                     dead = True
                 if dead or not worker.process.is_alive():
-                    self._bury(worker, deaths, queue, given_up)
+                    self._bury(worker, job, deaths, queue, given_up)
             tick()
         tick()
         if errors:
             raise RankFailed(errors[0])
         return given_up
 
-    def _bury(self, worker: Worker, deaths: dict[int, int], queue: list[int], given_up: list[int]) -> None:
+    def _bury(self, worker: Worker, job: Job, deaths: dict[int, int], queue: list[int], given_up: list[int]) -> None:
         rank = worker.rank
         worker.process.join(5)
         self.pool.remove(worker)
         worker.pipe.close()
         if rank is not None:
-            deaths[rank] = deaths.get(rank, 0) + 1
-            if deaths[rank] >= DEATHS:
+            if not job.died(worker.process.pid or 0, worker.process.exitcode):
+                deaths[rank] = deaths.get(rank, 0) + 1
+            if deaths.get(rank, 0) >= DEATHS:
                 given_up.append(rank)
             else:
                 queue.insert(0, rank)
@@ -304,7 +315,16 @@ def make_engine(name: str, workers: int, options: dict[str, dict[str, object]]) 
     raise ConfigError(f"--engine {name}: there are local, ray and slurm")
 
 
-def job_for(pipeline: list[PipelineStep], n_units: int, wanted: Iterable[int], logs: Path, max_tasks: int = 512) -> Job:
-    """Ranks that hold the wanted units; one unit per rank until `max_tasks` ranks, then several."""
-    tasks = max(1, min(n_units, max_tasks))
-    return Job(pipeline, tasks, sorted({i % tasks for i in wanted}), logs)
+MOST_TASKS = 512
+
+
+def job_for(
+    pipeline: list[PipelineStep],
+    n_units: int,
+    wanted: Iterable[int],
+    logs: Path,
+    died: Callable[[int, int | None], bool] = no_word,
+) -> Job:
+    """Ranks that hold the wanted units; one unit per rank until MOST_TASKS ranks, then several."""
+    tasks = max(1, min(n_units, MOST_TASKS))
+    return Job(pipeline, tasks, sorted({i % tasks for i in wanted}), logs, died)

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+from gristmill.pipeline.contract.shown import say, shown
 from gristmill.pipeline.plan.plan import Phase, Step
 from gristmill.pipeline.run.store import Store
 
@@ -87,7 +88,7 @@ class Progress:
                 self.say(f"{step.name:18} {parts:4} parts {docs_in:8} docs {kept:11} {rate}")
 
     def say(self, line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+        say([line], sys.stderr)
 
 
 class LiveProgress(Progress):
@@ -136,7 +137,7 @@ class LiveProgress(Progress):
         super().closed()
 
     def say(self, line: str) -> None:
-        self.console.print(line, highlight=False, markup=False)
+        self.console.print(shown(line), highlight=False, markup=False)
 
 
 def make_progress() -> Progress:

@@ -7,11 +7,13 @@ either a receipt that is true or no receipt.
 import errno
 import fcntl
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import polars as pl
@@ -25,6 +27,7 @@ from gristmill.pipeline.plan.identity import CODE_VERSION, digest_file, digest_f
 ROW_GROUP_ROWS = 50_000  # design.md, Columns
 FULL_BYTES = 256 << 10  # less is left over when a buffered write has failed; nothing of ours could go on with it
 ROW_GROUP_BYTES = 128 << 20  # design.md, Columns; uncompressed
+WRITE_BYTES = 128 << 20  # of a frame that are made into Arrow at once
 
 
 @dataclass(frozen=True)
@@ -91,19 +94,25 @@ class Store:
         path = self.data(dataset, key)
         try:
             return read_parquet(path, ["doc_id", *columns])
-        except (OSError, pa.ArrowException) as error:
-            raise DataError(f"cannot read {path}: {error}; delete it and run again to recompute it") from error
+        except FileNotFoundError as error:
+            raise DataError(f"cannot read {path}: {error}; run again to recompute it") from error
 
     def write(self, dataset: str, key: str, frame: pl.DataFrame, columns: Sequence[str], receipt: Receipt) -> Receipt:
         """Writes doc_id + `columns` with their declared types, then the receipt (returned with the file's digest)."""
-        return self.write_table(dataset, key, declared(frame, columns, dataset), receipt)
+        slices = _slices(frame)
+        tables = (declared(piece, columns, dataset) for piece in slices)
+        return self.write_tables(dataset, key, tables, receipt)
 
     def write_table(self, dataset: str, key: str, table: pa.Table, receipt: Receipt) -> Receipt:
+        return self.write_tables(dataset, key, iter([table]), receipt)
+
+    def write_tables(self, dataset: str, key: str, tables: Iterator[pa.Table], receipt: Receipt) -> Receipt:
+        """Writes a file of one or more tables of one schema, which are made when it is their turn, then the receipt."""
         path = self.data(dataset, key)
         path.parent.mkdir(parents=True, exist_ok=True)
         receipt_path = self.receipt_path(dataset, key)
         receipt_path.unlink(missing_ok=True)
-        write_parquet(path, table)
+        write_parquet(path, tables, checksums=True)
         done = finish(receipt, digest_file(path), path.stat().st_size)
         write_json(receipt_path, asdict(done))
         return done
@@ -138,7 +147,9 @@ class Store:
             *self.root.glob("corpus/data/.*.tmp-*"),
             *self.root.glob(".*.tmp-*"),
         ]:
-            if path.is_dir():
+            if path.parent.is_symlink():
+                continue
+            if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
@@ -151,6 +162,12 @@ def refuse_full_disk(place: Path, error: Exception | None) -> None:
         return
     if shutil.disk_usage(place).free < FULL_BYTES:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(place)) from error
+
+
+def _slices(frame: pl.DataFrame) -> list[pl.DataFrame]:
+    """Slices of about WRITE_BYTES: as Arrow a frame takes its memory once more."""
+    count = math.ceil(frame.estimated_size() / WRITE_BYTES)
+    return [frame] if count < 2 else list(frame.iter_slices(math.ceil(frame.height / count)))
 
 
 def declared(frame: pl.DataFrame, columns: Sequence[str], dataset: str) -> pa.Table:
@@ -167,16 +184,29 @@ def declared(frame: pl.DataFrame, columns: Sequence[str], dataset: str) -> pa.Ta
 
 
 def read_parquet(path: Path, columns: Sequence[str] | None = None, shard: int | None = None) -> pl.DataFrame:
-    """A file's columns in row order; with `shard`, only rows of that output shard (by row-group statistics)."""
+    """A file's columns in row order; with `shard`, only rows of that output shard (by row-group statistics).
+
+    Raises DataError for a file that is none, whose pages have not their checksum or whose strings are no UTF-8: the
+    kernels read what is under a valid string only.
+    """
     filters = None if shard is None else [("shard", "==", shard)]
-    # No partitioning: a run folder below a path like lang=en must not grow a column.
-    table = pq.read_table(
-        path,
-        columns=columns,
-        filters=filters,
-        use_threads=False,
-        partitioning=None,  # pyright: ignore[reportArgumentType]
-    )
+    try:
+        # No partitioning: a run folder below a path like lang=en must not grow a column.
+        table = pq.read_table(
+            path,
+            columns=columns,
+            filters=filters,
+            use_threads=False,
+            partitioning=None,  # pyright: ignore[reportArgumentType]
+            page_checksum_verification=True,
+        )
+        for column in table.columns:
+            if not pa.types.is_primitive(column.type):
+                column.validate(full=True)
+    except FileNotFoundError:
+        raise
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"cannot read {path}: {error}; delete it and run again to recompute it") from error
     return pl.DataFrame(table)
 
 
@@ -188,19 +218,26 @@ def row_group_rows(table: pa.Table) -> int:
     return max(1, min(ROW_GROUP_ROWS, ROW_GROUP_BYTES // mean_bytes))
 
 
-def write_parquet(path: Path, table: pa.Table) -> None:
-    """zstd, page index, bounded row groups; temporary name, fsync, rename."""
+def write_parquet(path: Path, tables: pa.Table | Iterator[pa.Table], checksums: bool = False) -> None:
+    """zstd, page index, bounded row groups; temporary name, fsync, rename. The tables have one schema.
+
+    `checksums`: each page with its CRC-32, by which `read_parquet` notices a flipped bit.
+    """
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
         with temporary.open("wb") as f:
-            pq.write_table(
-                table,
+            rest = iter([tables]) if isinstance(tables, pa.Table) else tables
+            first = next(rest)
+            with pq.ParquetWriter(
                 f,
+                first.schema,
                 compression="zstd",
-                row_group_size=row_group_rows(table),
                 write_page_index=True,
                 store_schema=True,
-            )
+                write_page_checksum=checksums,
+            ) as out:
+                for table in chain([first], rest):
+                    out.write_table(table, row_group_size=row_group_rows(table))
             f.flush()
             os.fsync(f.fileno())
         temporary.replace(path)
@@ -261,3 +298,13 @@ def hold_worker_lock(root: Path) -> object:
     handle = (root / ".workers.lock").open("a+")
     fcntl.flock(handle, fcntl.LOCK_SH)
     return handle
+
+
+def refuse_links(root: Path) -> None:
+    """Raises PlanError where a folder of the run is a link: what a run writes and removes stays inside its folder."""
+    if not root.is_dir():
+        return
+    inside = [root / "corpus" / "data", *(root / "artifacts").glob("*"), *root.iterdir()]
+    for path in inside:
+        if path.is_symlink():
+            raise PlanError(f"{path} is a link, and a run writes and removes files in it; make it a folder of the run")

@@ -20,10 +20,12 @@ from datatrove.pipeline.base import PipelineStep
 from loguru import logger
 
 from gristmill.pipeline.books.ledger import LEDGER, fates
+from gristmill.pipeline.contract import watch
 from gristmill.pipeline.contract.columns import REJECTED, arrow_schema
 from gristmill.pipeline.contract.errors import BooksError, DataError, GristmillError
+from gristmill.pipeline.contract.secrets import scrubbed
 from gristmill.pipeline.contract.shapes import Artifacts, Part
-from gristmill.pipeline.plan.identity import digest, digest_file, digest_rows
+from gristmill.pipeline.plan.identity import digest, digest_file, digest_rows, load_class
 from gristmill.pipeline.plan.plan import Phase, Plan, Step, load_plan, part_identity, source_identity
 from gristmill.pipeline.run.store import (
     Receipt,
@@ -40,6 +42,7 @@ ATTEMPTS = 2  # a part that fails is retried once in place; a killed worker's pa
 REJECTED_DATASET = "ingest.rejected"
 SCATTER = "corpus.scatter"
 LEDGER_DATASET = "ledger"
+SLICE_BYTES = 96 << 20  # of text in one call of an annotator; parts of 64 MB of a compressed crawl hold less
 
 
 class NotReady(DataError):
@@ -63,8 +66,8 @@ def record_failure(store: Store, phase: Phase, unit: str, error: BaseException) 
         "phase": phase.name,
         "unit": unit,
         "error": type(error).__name__,
-        "message": f"{error}{f' ({notes})' if notes else ''}",
-        "traceback": "".join(traceback.format_exception(error)),
+        "message": scrubbed(f"{error}{f' ({notes})' if notes else ''}"),
+        "traceback": scrubbed("".join(traceback.format_exception(error))),
         "exit_status": getattr(error, "exit_status", 1),
     }
     write_json(failure_path(store, phase, unit), record)
@@ -90,15 +93,20 @@ class RunStep(PipelineStep):
     name = "gristmill"
     type = "phase"
 
-    def __init__(self, root: str, phase: int, steps: int, only: Sequence[str] | None = None):
-        """`only`: these units, in the place of all that the phase has."""
+    def __init__(
+        self, root: str, phase: int, steps: int, only: Sequence[str] | None = None, code: tuple[str, ...] = ()
+    ):
+        """`only`: these units, in the place of all that the phase has. `code`: classes outside this package that the
+        config names; plan.json alone lets nothing be imported."""
         super().__init__()
-        self.root, self.phase, self.steps, self.only = root, phase, steps, only
+        self.root, self.phase, self.steps, self.only, self.code = root, phase, steps, only, code
 
     def run(self, data: object = None, rank: int = 0, world_size: int = 1) -> Iterator[object]:  # pyright: ignore
         yield from data or ()  # pyright: ignore
         store = Store(Path(self.root))
         lock = hold_worker_lock(store.root)
+        for reference in self.code:
+            load_class(reference)
         plan = load_plan(store.root / "plan.json")
         plan = Plan(plan.name, plan.config_digest, plan.steps[: self.steps], plan.parts)
         phase = plan.phases[self.phase]
@@ -107,8 +115,12 @@ class RunStep(PipelineStep):
         for unit in (units(plan, phase, store) if self.only is None else self.only)[rank::world_size]:
             if unit in aside:
                 continue
-            with self.track_time("unit"):
-                guarded(store, plan, phase, unit, opened)
+            watch.begin_unit(store.root, unit, None if phase.kind == "reducer" else watch.UNIT_S)
+            try:
+                with self.track_time("unit"):
+                    guarded(store, plan, phase, unit, opened)
+            finally:
+                watch.end_unit()
         del lock
 
 
@@ -136,7 +148,8 @@ def guarded(store: Store, plan: Plan, phase: Phase, unit: str, opened: dict[str,
                 error.add_note(f"no space left under {store.root}; free some and run the same command to resume")
                 raise
             # A warning: into the rank's log, not on the console, where the failure is reported once at the end.
-            logger.opt(exception=True).warning(f"{phase.name} {unit}: attempt {attempt} of {ATTEMPTS}")
+            said = scrubbed("".join(traceback.format_exception(error)))
+            logger.warning(f"{phase.name} {unit}: attempt {attempt} of {ATTEMPTS}\n{said}")
             record_failure(store, phase, unit, error)
             if isinstance(error, GristmillError):  # a verdict on the data, the same at every attempt
                 return
@@ -293,7 +306,9 @@ class PartRun:
             if done is None
             else self.batch(step, ids).filter(pl.col("doc_id").is_in(todo.implode()))
         )
-        frame = self.open(step)(batch)
+        annotate = self.open(step)
+        frames = [annotate(piece) for piece in by_text(batch)]
+        frame = frames[0] if len(frames) == 1 else pl.concat(frames)
         if frame.height != batch.height or not frame["doc_id"].equals(batch["doc_id"]):
             raise DataError(f"{step.name} changed the rows or their order; an annotator returns the rows it was given")
         if done is not None:
@@ -338,6 +353,26 @@ class PartRun:
         )  # fmt: skip
         self.store.write(step.name, self.part.key, frame, ("rule",), receipt)
         self.frames[step.name] = frame
+
+
+def by_text(batch: pl.DataFrame) -> list[pl.DataFrame]:
+    """The batch in slices of at most SLICE_BYTES of text, or of one row: an annotator takes a multiple of its text.
+
+    Annotators are row-local, so how a batch is sliced changes nothing.
+    """
+    if "text" not in batch.columns:
+        return [batch]
+    sizes = batch["text"].str.len_bytes().fill_null(0).cast(pl.Int64)
+    if sizes.sum() <= SLICE_BYTES:
+        return [batch]
+    ends = sizes.cum_sum().to_numpy()
+    slices, begin = [], 0
+    while begin < batch.height:
+        before = int(ends[begin - 1]) if begin else 0
+        stop = max(int(ends.searchsorted(before + SLICE_BYTES, side="right")), begin + 1)
+        slices.append(batch[begin:stop])
+        begin = stop
+    return slices
 
 
 def text_dataset(plan: Plan, step: Step) -> str:
@@ -472,10 +507,8 @@ def gather(store: Store, plan: Plan, sink: Step, unit: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     receipt_path.unlink(missing_ok=True)
     write_parquet(path, table)
-    write_json(
-        receipt_path,
-        vars(finish(Receipt(identity, "", "", frame.height, frame.height), digest_file(path), path.stat().st_size)),
-    )
+    receipt = Receipt(identity, "", "", frame.height, frame.height)
+    write_json(receipt_path, vars(finish(receipt, digest_file(path), path.stat().st_size)))
 
 
 def ledger_identity(run: PartRun) -> str:

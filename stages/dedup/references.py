@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import polars as pl
 
+from gristmill.classifiers.license.sites import HOST_CHARS
 from gristmill.pipeline.contract.draws import uniform
 from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.contract.ranges import FilePath, Share, Whole
@@ -197,6 +198,8 @@ def is_reference(batch: pl.DataFrame, rule: References) -> pl.Series:
 
 def matches(host: str, rule: References) -> bool:
     """Whether a host (as `host_of` gives it) is a reference by `rule`; look-alikes below another domain are not."""
+    if len(host) > HOST_CHARS:
+        return False
     labels = host.split(".")
     above = {".".join(labels[i:]) for i in range(len(labels))}
     if not above.isdisjoint(rule.excluded_hosts):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gristmill.stages.ingest.archive.records import Record
 from gristmill.stages.ingest.page.charset import Decoded, decode
-from gristmill.stages.ingest.page.codings import BodyTooLarge, unpacked
+from gristmill.stages.ingest.page.codings import BodyTooLarge, TooManyCodings, unpacked
 from gristmill.stages.ingest.page.evidence import Evidence
 from gristmill.stages.ingest.page.http import HeadTooLarge, begins_response, response_of
 from gristmill.stages.ingest.page.media_type import (
@@ -42,6 +42,7 @@ class Limits:
     extractor: str
     fallback: str
     page_s: float
+    beside: bool = False  # every page is read beside the worker, by the fallback too
 
 
 class Rejected(Exception):
@@ -59,6 +60,11 @@ def text_of(value: bytes | None) -> str | None:
 def url_of(record: Record) -> str | None:
     url = text_of(record.fields.get(b"warc-target-uri"))
     return url.strip("<>") if url else None  # wget writes <...>
+
+
+def may_be_document(record: Record) -> bool:
+    """By its type alone."""
+    return record.fields.get(b"warc-type", b"").lower() in (b"response", b"resource", b"conversion")
 
 
 def document_of(record: Record, limits: Limits) -> Document:
@@ -83,6 +89,8 @@ def _response(record: Record, limits: Limits) -> Document:
         raise Rejected("too_large", record.size) from error
     except HeadTooLarge as error:
         raise Rejected("head_too_large", record.size) from error
+    except TooManyCodings as error:
+        raise Rejected("undecodable", record.size) from error
     if response.status != 200:
         raise Rejected("bad_status", len(response.body))
     said = media_type(response.headers.get("content-type", ""))
@@ -162,7 +170,7 @@ def _page_of(decoded: Decoded, headers: Mapping[str, str], size: int, limits: Li
         if engine == REJECT:
             break
         try:
-            return read_page(decoded.text, decoded.utf8, headers, engine, limits.page_s)
+            return read_page(decoded.text, decoded.utf8, headers, engine, limits.page_s, limits.beside)
         except tuple(_UNREADABLE) as error:
             rule = rule or _UNREADABLE[type(error)]
     raise Rejected(rule, size)

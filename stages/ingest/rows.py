@@ -1,4 +1,8 @@
-"""Documents and rejected records of one part, gathered row by row into frames of the declared types."""
+"""Documents and rejected records of one part, gathered row by row into frames of the declared types, within bounds.
+
+A part is bounded by what it makes, not by what it reads: some hundred bytes can hold 10^9 rows, or the same text 10^5
+times.
+"""
 
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -18,6 +22,11 @@ DOCUMENT: dict[str, pl.DataType | type[pl.DataType]] = {
     "opt_out_signals": pl.List(pl.String),
 }  # fmt: skip
 UNDECODABLE_FRAC = 0.1  # replaced characters and NULs beyond which there is no text
+FULL = "part_full"
+FLUSH_BYTES = 32 << 20  # of strings that become a frame: as Python strings they take up to four times their bytes
+WHOLE_BYTES = 128 << 20  # up to here the frames of a part are joined into one piece
+FLUSH_ROWS = 100_000
+SHOWN_CHARS = 2000  # of the id and URL of a rejected record
 WRITES = tuple(name for name in DOCUMENT if name != "doc_id")
 _REJECTED = {"record": pl.Int64, "record_id": pl.String, "url": pl.String, "rule": pl.String, "record_bytes": pl.Int64}
 
@@ -39,37 +48,105 @@ class Document:
     evidence: Evidence = field(default_factory=Evidence)
 
 
-class Rows:
-    """Collects one part's rows; `name` and `path` are the file's."""
+class PartFull(Exception):
+    """The part holds as many records as it may."""
 
-    def __init__(self, name: str, path: str, dump: str | None) -> None:
+
+class Rows:
+    """Collects one part's rows; `name` and `path` are the file's.
+
+    Once its documents hold `most_bytes` bytes of strings it is `full`: what would be a further document is rejected as
+    part_full. `reject` and `add` raise PartFull beyond `most_records` records.
+    """
+
+    def __init__(
+        self, name: str, path: str, dump: str | None, most_bytes: int = 1 << 40, most_records: int = 1 << 40
+    ) -> None:
         self._name, self._path, self._dump = name, path, dump
+        self._most_bytes, self._most_records = most_bytes, most_records
         self._documents: list[tuple] = []
         self._rejected: list[tuple] = []
+        self._frames: list[pl.DataFrame] = []
+        self._rejected_frames: list[pl.DataFrame] = []
+        self._bytes = self._held_bytes = self.records = self.unreadable = 0
+        self.last = 0  # offset of the record that came last
+        self.why = ""  # the first error for which a record was unreadable
+
+    @property
+    def full(self) -> bool:
+        return self._bytes >= self._most_bytes
+
+    def fits(self, size: int) -> bool:
+        """Whether a document with `size` bytes of strings still has room."""
+        return self._bytes + size <= self._most_bytes
 
     def add(self, document: Document, offset: int, inner: int, record_id: str | None) -> None:
         text = document.text.encode("utf-8")
+        if not self.fits(len(text)):
+            self._bytes = self._most_bytes
+            self.reject(FULL, offset + inner, record_id, document.url, document.size)
+            return
+        self._count(offset + inner)
         place = f"{self._name}\0{offset}\0{inner}\0{record_id or ''}".encode("utf-8", "replace")
         evidence = document.evidence
-        links = [dict(zip(("href", "kind", "place", "text"), link, strict=True)) for link in evidence.links]
+        links = [dict(zip(("href", "kind", "place", "text"), map(clean, link), strict=True)) for link in evidence.links]
         row = (
             blake2b(place, digest_size=16).hexdigest(), document.text, document.url, document.date,
             self._dump, self._path, max(document.size, len(text)), len(text),
-            blake2b(text, digest_size=16).hexdigest(), document.title, document.lang, document.charset,
-            document.charset_source, document.mime, document.status, evidence.declared, links, evidence.rights_text,
-            evidence.opt_outs,
+            blake2b(text, digest_size=16).hexdigest(), clean(document.title), clean(document.lang), document.charset,
+            document.charset_source, clean(document.mime), document.status, clean(evidence.declared), links,
+            clean(evidence.rights_text), [clean(signal) for signal in evidence.opt_outs],
         )  # fmt: skip
         self._documents.append(row)
+        size = sum(len(value) for value in row if type(value) is str)
+        self._bytes += size
+        self._held_bytes += size
+        if self._held_bytes >= FLUSH_BYTES:
+            self._frames.append(_documents_frame(self._documents))
+            self._documents, self._held_bytes = [], 0
 
     def reject(self, rule: str, offset: int, record_id: str | None, url: str | None, size: int) -> None:
-        self._rejected.append((offset, record_id, url, rule, size))
+        self._count(offset)
+        shown = [value if value is None else value[:SHOWN_CHARS] for value in (record_id, url)]
+        self._rejected.append((offset, *shown, rule, size))
+        if len(self._rejected) >= FLUSH_ROWS:
+            self._rejected_frames.append(_rejected_frame(self._rejected))
+            self._rejected = []
+
+    def reject_unreadable(
+        self, error: Exception, offset: int, record_id: str | None, url: str | None, size: int
+    ) -> None:
+        """A record whose reading raised what no rule expects."""
+        self.unreadable += 1
+        self.why = self.why or f"{type(error).__name__}: {error}"[:200]
+        self.reject("unreadable", offset, record_id, url, size)
+
+    def reject_rest(self, offset: int, size: int) -> None:
+        """One record for all that is left of a part which holds as many records as it may."""
+        self._most_records += 1
+        self.reject(FULL, offset, None, None, size)
+
+    def _count(self, offset: int) -> None:
+        self.last = offset
+        if self.records >= self._most_records:
+            raise PartFull
+        self.records += 1
 
     def frames(self) -> tuple[pl.DataFrame, pl.DataFrame]:
-        columns = list(zip(*self._documents, strict=True)) or [()] * len(DOCUMENT)
-        documents = pl.DataFrame(
-            [_series(name, kind, values) for (name, kind), values in zip(DOCUMENT.items(), columns, strict=True)]
-        )
-        return documents, pl.DataFrame(self._rejected, schema=_REJECTED, orient="row")
+        documents = pl.concat([*self._frames, _documents_frame(self._documents)], rechunk=False)
+        rejected = pl.concat([*self._rejected_frames, _rejected_frame(self._rejected)])
+        return (documents.rechunk() if self._bytes <= WHOLE_BYTES else documents), rejected
+
+
+def _documents_frame(rows: list[tuple]) -> pl.DataFrame:
+    columns = list(zip(*rows, strict=True)) or [()] * len(DOCUMENT)
+    return pl.DataFrame(
+        [_series(name, kind, values) for (name, kind), values in zip(DOCUMENT.items(), columns, strict=True)]
+    )
+
+
+def _rejected_frame(rows: list[tuple]) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema=_REJECTED, orient="row")
 
 
 def _series(name: str, kind: pl.DataType | type[pl.DataType], values: tuple) -> pl.Series:

@@ -4,31 +4,35 @@ Text, title, charset and the evidence about licence and opt-out are harvested he
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import ClassVar
 
 import polars as pl
 
-from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.contract import watch
+from gristmill.pipeline.contract.errors import ConfigError, DataError, GristmillError
 from gristmill.pipeline.contract.ranges import Amount, Count, SomeAmount
+from gristmill.pipeline.contract.secrets import real
 from gristmill.pipeline.contract.shapes import Part, Source
 from gristmill.stages.ingest.archive.grammar import Grammar
 from gristmill.stages.ingest.archive.members import Codec
 from gristmill.stages.ingest.archive.reader import Record
 from gristmill.stages.ingest.archive.records import records
 from gristmill.stages.ingest.detect import kind_of
-from gristmill.stages.ingest.documents import REJECT, Limits, Rejected, document_of, text_of, url_of
+from gristmill.stages.ingest.documents import REJECT, Limits, Rejected, document_of, may_be_document, text_of, url_of
 from gristmill.stages.ingest.files.inputs import inputs_of, parts_of, run_folders_among
 from gristmill.stages.ingest.files.open import File, open_file
 from gristmill.stages.ingest.files.retry import Retry
 from gristmill.stages.ingest.page.http import HEAD_BYTES
 from gristmill.stages.ingest.page.parse import EXTRACTORS
 from gristmill.stages.ingest.page.read import PLAIN
-from gristmill.stages.ingest.rows import WRITES, Rows
+from gristmill.stages.ingest.rows import FULL, WRITES, PartFull, Rows
 from gristmill.stages.ingest.tables import Fields, read_jsonl, read_parquet
 
 FORMATS = ("auto", "warc", "parquet", "jsonl")
+RECORD_DEATHS = 2  # of workers at one record: in the worker itself, and with its page read beside it
+UNREADABLE_N, UNREADABLE_FRAC = 100, 0.5  # so many unreadable records of a part are no chance and no attack
 _DUMP = re.compile(r"CC-MAIN-\d{4}-\d{2}(?!\d)")
 
 
@@ -57,8 +61,16 @@ class Ingest(Source):
     # Seconds a heavy page (every page with trafilatura) may take before the fallback reads it. The structure of a page
     # bounds its cost far below (stages/ingest/page/read.py); a run in which this fires may differ from the next one.
     page_s: SomeAmount = 30.0
+    # Seconds of CPU a record may take in a worker, which is then ended: the next one reads the record's page beside
+    # itself, and if that ends it too the record is rejected as worker_killed.
+    record_s: SomeAmount = 60.0
     # Larger files are cut into parts of about this size.
     part_bytes: Count = 64 << 20
+    # Text and other strings of one part's documents, in bytes; its further documents are rejected as part_full. A
+    # worker takes about 0.5 GB and twice this. Smaller part_bytes cut files into more parts, each of which holds less.
+    part_text_bytes: Count = 384 << 20
+    # Records of one part, documents and rejected ones; all that is left of it is then one record, part_full.
+    part_records: Count = 4_000_000
     # Attempts for a remote read.
     retries: Count = 5
     # Wait before the second attempt; doubles each time.
@@ -81,6 +93,7 @@ class Ingest(Source):
         "not_a_response", "revisit", "bad_status", "not_html", "head_too_large", "empty_body", "undecodable", "no_text",
         "too_large", "too_nested", "timed_out", "parser_crashed", "broken_record", "truncated", "broken_line",
         "empty_file", "not_an_archive", "unknown_compression", "not_a_parquet_file", "no_text_column",
+        "part_full", "unreadable", "worker_killed",
     )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -92,7 +105,7 @@ class Ingest(Source):
         ):
             if value not in known:
                 raise ConfigError(f"input.{field} is {value!r}; it can be {', '.join(known)}")
-        for field in ("body_bytes", "part_bytes", "retries", "page_s"):
+        for field in ("body_bytes", "part_bytes", "part_text_bytes", "part_records", "retries", "page_s"):
             if getattr(self, field) <= 0:
                 raise ConfigError(f"input.{field} is {getattr(self, field)}; it must be more than 0")
 
@@ -110,12 +123,19 @@ class Ingest(Source):
 
     def run(self, part: Part) -> tuple[pl.DataFrame, pl.DataFrame]:
         dump = self.dump or (found.group() if (found := _DUMP.search(part.path)) else None)
-        rows = Rows(part.name, part.path, dump)
-        file = open_file(part.path, Retry(self.retries, self.retry_s))
+        rows = Rows(part.name, part.path, dump, self.part_text_bytes, self.part_records)
+        file = open_file(real(part.path), Retry(self.retries, self.retry_s))
         try:
             self._read(file, part, rows)
+        except PartFull:
+            rows.reject_rest(rows.last, max(part.end - rows.last, 0))
         finally:
             file.close()
+        if rows.unreadable > UNREADABLE_N and rows.unreadable > UNREADABLE_FRAC * rows.records:
+            raise DataError(
+                f"{rows.unreadable:,} of {rows.records:,} records of {part.path} cannot be read, the first for "
+                f"{rows.why}; that is a fault of the reader or of an extractor, not of the records: please report it"
+            )
         return rows.frames()
 
     def _read(self, file: File, part: Part, rows: Rows) -> None:
@@ -153,12 +173,24 @@ class Ingest(Source):
         if record.rule:
             rows.reject(record.rule, record.offset + record.inner, record_id, url_of(record), record.size)
             return
+        key = f"{record.offset}+{record.inner}"
+        died = watch.deaths(key)
+        watch.begin_record(key, self.record_s)
         try:
-            document = document_of(record, limits)
+            if died >= RECORD_DEATHS:
+                raise Rejected("worker_killed", record.size)
+            if rows.full and may_be_document(record):
+                raise Rejected(FULL, record.size)
+            careful = replace(limits, beside=True) if died else limits
+            rows.add(document_of(record, careful), record.offset, record.inner, record_id)
         except Rejected as rejected:
             rows.reject(rejected.rule, record.offset + record.inner, record_id, url_of(record), rejected.size)
-        else:
-            rows.add(document, record.offset, record.inner, record_id)
+        except (PartFull, GristmillError):
+            raise
+        except Exception as error:  # the record's boundary: no record costs its neighbours
+            rows.reject_unreadable(error, record.offset + record.inner, record_id, url_of(record), record.size)
+        finally:
+            watch.end_record()
 
 
 __all__ = ["Ingest"]

@@ -4,17 +4,22 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gristmill.stages.ingest.archive.members import Codec, Fault, pieces
 from gristmill.stages.ingest.arrow_values import values_of
 from gristmill.stages.ingest.files.open import File, Stream
 from gristmill.stages.ingest.page.evidence import Evidence
-from gristmill.stages.ingest.rows import UNDECODABLE_FRAC, Document, Rows, clean
+from gristmill.stages.ingest.rows import FULL, UNDECODABLE_FRAC, Document, PartFull, Rows, clean
 
 BATCH_ROWS = 4096
+BATCH_BYTES = 16 << 20  # of values that are made into Python's at once
+SPLIT_BYTES = 1 << 20
+BROKEN_ROWS = 1 << 16  # rows of unreadable pages that are booked each; a footer may claim any number
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,14 @@ def read_parquet(file: File, start: int, end: int, fields: Fields, text_bytes: i
             rows.reject("no_text_column", 0, None, None, file.size)
         return
     wanted = [name for name in dict.fromkeys(vars(fields).values()) if name and name in names]
+    # As dictionaries: a value that stands once in the file is held once, however many rows have it.
+    texts = [name for name in wanted if _is_text(table.schema_arrow.field(name).type)]
+    table = pq.ParquetFile(
+        Stream(file),  # type: ignore[arg-type]
+        metadata=table.metadata,
+        coerce_int96_timestamp_unit="us",
+        read_dictionary=texts,
+    )
     first_row = 0
     for i in range(table.metadata.num_row_groups):
         group = table.metadata.row_group(i)
@@ -68,13 +81,49 @@ def _read_group(
     at, total = first_row, table.metadata.row_group(i).num_rows
     try:
         for batch in table.iter_batches(BATCH_ROWS, row_groups=[i], columns=wanted):
-            columns = [values_of(column) for column in batch.columns]
-            for values in zip(*columns, strict=True):
-                _add(dict(zip(batch.schema.names, values, strict=True)), at, 0, fields, text_bytes, 0, rows)
-                at += 1
-    except (pa.ArrowException, OSError, ValueError):
-        for row in range(at, first_row + total):  # the pages that cannot be read are these rows
+            for piece in _by_bytes(batch):
+                if rows.full:
+                    for row in range(at, at + piece.num_rows):
+                        rows.reject(FULL, row, None, None, 0)
+                    at += piece.num_rows
+                    continue
+                columns = [values_of(column) for column in piece.columns]
+                for values in zip(*columns, strict=True):
+                    _add(dict(zip(batch.schema.names, values, strict=True)), at, 0, fields, text_bytes, 0, rows)
+                    at += 1
+    except (pa.ArrowException, OSError, ValueError):  # the pages that cannot be read are these rows
+        stop = first_row + total
+        for row in range(at, stop if stop - at <= BROKEN_ROWS else at + 1):
             rows.reject("broken_record", row, None, None, 0)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_binary(kind)
+
+
+def _by_bytes(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Slices whose values together have at most BATCH_BYTES, or one row."""
+    sizes = np.zeros(batch.num_rows, dtype=np.int64)
+    for column in batch.columns:
+        sizes += _value_bytes(column)
+    ends = np.cumsum(sizes)
+    begin = 0
+    while begin < batch.num_rows:
+        before = int(ends[begin - 1]) if begin else 0
+        stop = max(int(np.searchsorted(ends, before + BATCH_BYTES, side="right")), begin + 1)
+        yield batch.slice(begin, stop - begin)
+        begin = stop
+
+
+def _value_bytes(column: pa.Array) -> np.ndarray:
+    """Bytes of each value; of nested ones their mean."""
+    if isinstance(column, pa.DictionaryArray):
+        lengths = _value_bytes(column.dictionary)
+        places = column.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        return np.where(places < 0, 0, lengths[places]) if len(lengths) else np.zeros(len(column), dtype=np.int64)
+    if _is_text(column.type) or pa.types.is_large_string(column.type) or pa.types.is_large_binary(column.type):
+        return pc.binary_length(column).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    return np.full(len(column), column.nbytes // max(len(column), 1), dtype=np.int64)
 
 
 def read_jsonl(
@@ -95,6 +144,8 @@ def read_jsonl(
             continue
         if line.rule:
             rows.reject(line.rule, line.at, None, None, line.size)
+        elif rows.full and line.data:
+            rows.reject(FULL, line.at, None, None, line.size)
         elif line.data.strip():
             row = _parsed(line.data)
             if row is None:
@@ -142,30 +193,50 @@ def _lines(file: File, codec: Codec | None, start: int, line_bytes: int) -> Iter
             rule = "truncated" if piece.truncated else "broken_record"
             yield _Line(at, fed if held_bytes else max(fed, piece.fed), b"", held_bytes, rule)
             return
-        lines = piece.data.split(b"\n")
-        for i, part in enumerate(lines):
-            if not held_bytes:
-                fed = at if codec is None else max(fed, piece.fed)
-            held_bytes += len(part)
-            if held_bytes <= line_bytes:
-                held.append(part)
-            if i == len(lines) - 1:
-                break
-            if not skipping:
-                yield line()
-            at, held, held_bytes, skipping = at + held_bytes + 1, [], 0, False
+        for begin in range(0, len(piece.data), SPLIT_BYTES):  # 32 MB of line ends would be a list of 256 MB
+            lines = piece.data[begin : begin + SPLIT_BYTES].split(b"\n")
+            for i, part in enumerate(lines):
+                if not held_bytes:
+                    fed = at if codec is None else max(fed, piece.fed)
+                held_bytes += len(part)
+                if held_bytes <= line_bytes:
+                    held.append(part)
+                if i == len(lines) - 1:
+                    break
+                if not skipping:
+                    yield line()
+                at, held, held_bytes, skipping = at + held_bytes + 1, [], 0, False
     if held_bytes and not skipping:
         yield line()
 
 
+def _written(value: object) -> str | None:
+    """A value that is no text, as Python writes it; None where it is nested too deep for that."""
+    try:
+        return str(value)
+    except RecursionError:
+        return None
+
+
 def _add(
+    row: Mapping[str, object], at: int, inner: int, fields: Fields, text_bytes: int, size: int, rows: Rows
+) -> None:
+    try:
+        _add_row(row, at, inner, fields, text_bytes, size, rows)
+    except PartFull:
+        raise
+    except Exception as error:  # the record's boundary: no record costs its neighbours
+        rows.reject_unreadable(error, at, None, None, size)
+
+
+def _add_row(
     row: Mapping[str, object], at: int, inner: int, fields: Fields, text_bytes: int, size: int, rows: Rows
 ) -> None:
     def string(name: str) -> str | None:
         value = row.get(name) if name else None
         if value is None or isinstance(value, str):
             return clean(value) or None
-        return clean(value.decode("utf-8", "replace")) if isinstance(value, bytes) else str(value)
+        return clean(value.decode("utf-8", "replace")) if isinstance(value, bytes) else clean(_written(value))
 
     text, record_id, url = row.get(fields.text), string(fields.id), string(fields.url)
     was_bytes = isinstance(text, bytes)

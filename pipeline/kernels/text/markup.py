@@ -45,6 +45,7 @@ _ELEMENTS = (
     (_IS_SEARCHED, b"a area link meta script".split()), (_IS_ROOT, [b"html", b"body"]), (_IS_META, [b"meta"]),
     (_IS_SCRIPT, [b"script"]),
 )  # fmt: skip
+_OPTION, _OPTGROUP = _name_key(b"option"), _name_key(b"optgroup")
 _NAME_FACTOR = np.uint32(_perfect_factor(sorted({_name_key(name) for _, names in _ELEMENTS for name in names})))
 _NAME_KEYS, _NAME_KINDS = np.zeros(4096, dtype=np.uint32), np.zeros(4096, dtype=np.uint8)
 for _kind, _names in _ELEMENTS:
@@ -59,13 +60,15 @@ class Scan:
     """`hits`: (n, 3) int32: offset of the needle, its index, its region.
 
     `depth`: most elements open at once; `attributes`: most in one tag, of html and body in all tags together;
-    `formatting`: how many elements a parser could be made to reopen because formatting tags were left open.
+    `formatting`: how many elements a parser could be made to reopen because formatting tags were left open;
+    `options`: option and optgroup tags, each of which a parser may compare with all others of its select.
     """
 
     hits: np.ndarray
     depth: int
     attributes: int
     formatting: int
+    options: int = 0
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ def needles_of(words: list[bytes]) -> Needles:
 def scan_markup(page: bytes, needles: Needles) -> Scan:
     """`page`: UTF-8, though any bytes do."""
     hits = np.empty((MAX_HITS, 3), dtype=np.int32)
-    n, depth, attributes, formatting = _scan(
+    n, depth, attributes, formatting, options = _scan(
         np.frombuffer(page, dtype=np.uint8),
         LOWER,
         needles.keys,
@@ -121,7 +124,7 @@ def scan_markup(page: bytes, needles: Needles) -> Scan:
         needles.chain,
         hits,
     )
-    return Scan(hits[:n], depth, attributes, formatting)
+    return Scan(hits[:n], depth, attributes, formatting, options)
 
 
 @njit(cache=True, nogil=True)
@@ -164,7 +167,7 @@ def _find(page, lower, keys, factor, first, words, chain, start, stop, region, h
 def _scan(page, lower, keys, factor, first, words, chain, hits):
     size = page.size
     opened = np.zeros(_NAMES, dtype=np.int32)
-    n = depth = deepest = attributes = root_attributes = formatting = open_formatting = 0
+    n = depth = deepest = attributes = root_attributes = formatting = open_formatting = options = 0
     i = text = 0
     while i < size:
         if page[i] != 60:  # <
@@ -273,6 +276,8 @@ def _scan(page, lower, keys, factor, first, words, chain, hits):
             i = j + 1
             text = i
         elif kind & _IS_FLAT:
+            if key == _OPTION or key == _OPTGROUP:  # noqa: SIM109 (what numba compiles)
+                options += 1
             if kind & _IS_ROOT:
                 root_attributes += count  # a parser adds those of every further tag to the first
         elif not kind & _IS_VOID:
@@ -283,4 +288,4 @@ def _scan(page, lower, keys, factor, first, words, chain, hits):
                 open_formatting += 1
     if text < size:
         n = _find(page, lower, keys, factor, first, words, chain, text, size, TEXT, hits, n)
-    return n, deepest, max(attributes, root_attributes), formatting
+    return n, deepest, max(attributes, root_attributes), formatting, options

@@ -1,7 +1,7 @@
 """What begins a record of a WARC or an ARC file, and how its header is read into WARC's field names."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 BLANKS = b"\r\n"
@@ -9,43 +9,85 @@ MARK_BYTES = 1 << 14  # no mark is longer: an ARC line holds a URL
 _WARC_MARK = re.compile(rb"WARC/[01]\.\d+[ \t]*\r?\n")
 # Version 1: URL IP date type length; version 2: URL IP date type status checksum location offset file length.
 # URLs may hold spaces.
-_ARC_MARK = re.compile(
-    rb"(?:filedesc|https?|ftp|dns|gopher|whois|warcinfo|metadata):[^\r\n]{1,8192}? [^ \r\n]+ \d{8,17} "
-    rb"[^ \r\n]+(?: [^\r\n]{1,4096}?)? \d+[ \t]*\r?\n"
-)
-
-
 _ADDRESS = re.compile(rb"[0-9a-fA-F]*[.:][0-9a-fA-F.:]+|-|0")
-# The same line with one of its words damaged.
-_ARC_BROKEN = re.compile(
-    rb"[^\s]{3,8192}(?: [^\s]+)? [^\s]*\d{6}[^\s]* [^\r\n]{0,300}\d"
-    rb"|[^\s]{3,8192} [^\r\n]{1,300} [^\s]+/[^\s]+ [^\s]*\d"
-)
+_ARC_SCHEME = re.compile(rb"(?:filedesc|https?|ftp|dns|gopher|whois|warcinfo|metadata):")
+_SIX_DIGITS, _DIGIT, _SPACE = re.compile(rb"\d{6}"), re.compile(rb"\d"), re.compile(rb"\s")
 
 
 @dataclass(frozen=True)
 class Grammar:
-    """`mark` matches where a record begins (at a line's or a member's beginning); `gap` parts it from the one before.
+    """`begins` matches the first bytes of a mark, `is_mark` judges the line there; `gap` parts two records.
 
-    `broken` matches a first line that is damaged, for archives whose gap alone says too little.
+    `is_broken` says whether a first line is a damaged mark, for archives whose gap alone says too little.
     """
 
     name: str
-    mark: re.Pattern[bytes]
+    begins: re.Pattern[bytes]
     gap: bytes
-    broken: re.Pattern[bytes] | None = None
+    is_mark: Callable[[bytes], bool] | None = None
+    is_broken: Callable[[bytes], bool] | None = None
+
+    def mark_at(self, buffer: bytes, at: int) -> bool:
+        """Whether a record begins at `at`, which is a line's or a member's beginning."""
+        if not self.begins.match(buffer, at):
+            return False
+        return self.is_mark is None or ((stop := _line_end(buffer, at)) >= 0 and self.is_mark(buffer[at:stop]))
+
+    def broken_at(self, buffer: bytes, at: int) -> bool:
+        """Whether a damaged mark stands at `at`."""
+        if self.is_broken is None:
+            return False
+        stop = _line_end(buffer, at)
+        return self.is_broken(buffer[at : stop if stop >= 0 else at + MARK_BYTES])
 
     def mark_in(self, buffer: bytes, start: int) -> int:
         """Index of the first mark at a line's beginning at or behind `start`; -1 if none."""
-        for found in self.mark.finditer(buffer, start):
+        for found in self.begins.finditer(buffer, start):
             at = found.start()
-            if at == start or buffer[at - 1] in BLANKS:
+            if (at == start or buffer[at - 1] in BLANKS) and self.mark_at(buffer, at):
                 return at
         return -1
 
 
+def _line_end(buffer: bytes, at: int) -> int:
+    return buffer.find(b"\n", at, at + MARK_BYTES)
+
+
+def _is_arc_mark(line: bytes) -> bool:
+    """URL (which may hold spaces), IP, a date of 8 to 17 digits, type, up to five more words, length."""
+    words = line.removesuffix(b"\r").rstrip(b" \t").split(b" ")
+    if len(words) < 5 or b"\r" in line[:-1] or not words[-1].isdigit():
+        return False
+    return any(
+        words[i].isdigit() and 8 <= len(words[i]) <= 17 and bool(words[i - 1]) and bool(words[i + 1])
+        for i in range(2, len(words) - 2)
+    )
+
+
+def _is_broken_arc_mark(line: bytes) -> bool:
+    """A mark of which one word is damaged: there are a date and a length still, or a media type and a length."""
+    words = line.split(b" ", 4096)
+    if len(words) < 3 or not 3 <= len(words[0]) <= 8192 or _SPACE.search(words[0]):
+        return False
+    for i in (1, 2):
+        plain = i == 1 or (words[1] and not _SPACE.search(words[1]))
+        if plain and i + 1 < len(words) and _SIX_DIGITS.search(words[i]) and not _SPACE.search(words[i]):
+            rest = len(words[0]) + 1 + sum(len(w) + 1 for w in words[1 : i + 1])
+            if _DIGIT.search(line, rest, rest + 301):
+                return True
+    between = len(words[1]) if len(words) > 1 else 0
+    for i in range(2, len(words) - 1):
+        if between > 300:
+            return False
+        word = words[i].strip(b"/")
+        if between and b"/" in word and not _SPACE.search(words[i]) and _DIGIT.search(words[i + 1]):
+            return True
+        between += 1 + len(words[i])
+    return False
+
+
 WARC = Grammar("warc", _WARC_MARK, b"\r\n\r\n")
-ARC = Grammar("arc", _ARC_MARK, b"\n", _ARC_BROKEN)
+ARC = Grammar("arc", _ARC_SCHEME, b"\n", _is_arc_mark, _is_broken_arc_mark)
 
 
 def grammar_of(head: bytes) -> Grammar | None:
@@ -53,29 +95,44 @@ def grammar_of(head: bytes) -> Grammar | None:
     head = head.lstrip(BLANKS)
     if head.startswith(b"WARC/"):
         return WARC
-    return ARC if head.startswith(b"filedesc:") or ARC.mark.match(head) else None
+    return ARC if head.startswith(b"filedesc:") or ARC.mark_at(head, 0) else None
 
 
-def header_at(grammar: Grammar, buffer: bytes, at: int) -> tuple[dict[bytes, bytes], int] | None:
-    """(fields by lower-case name, index behind the header); None where the header does not end in the buffer."""
+def header_at(
+    grammar: Grammar, buffer: bytes, at: int, begun: int | None = None
+) -> tuple[dict[bytes, bytes], int] | None:
+    """(fields by lower-case name, index behind the header); None where the header does not end in the buffer.
+
+    `begun`: where to look for its end, if it is known not to end before.
+    """
     if grammar is ARC:
         return _arc_header(buffer, at)
-    stop = buffer.find(b"\n\r\n", at)
-    bare = buffer.find(b"\n\n", at, stop if stop >= 0 else len(buffer))
+    begun = at if begun is None else max(begun, at)
+    stop = buffer.find(b"\n\r\n", begun)
+    bare = buffer.find(b"\n\n", begun, stop if stop >= 0 else len(buffer))
     if stop < 0 and bare < 0:
         return None
     end, behind = (bare, bare + 2) if bare >= 0 else (stop, stop + 3)
     fields: dict[bytes, bytes] = {}
-    name = b""
+    name, folded = b"", False
+    parts: list[bytes] = []  # of the value that goes on over several lines
     for line in buffer[at:end].split(b"\n")[1:]:
         if line[:1] in (b" ", b"\t"):
             if name in fields:
-                fields[name] += b" " + line.strip()
+                parts.append(line.strip())
+                folded = True
             continue
+        if folded:
+            fields[name], folded = b" ".join(parts), False
         name, colon, value = line.partition(b":")
         name = name.strip().lower()
         if colon and name not in fields:
             fields[name] = value.strip()
+            parts = [fields[name]]
+        elif name in fields:
+            parts = [fields[name]]
+    if folded:
+        fields[name] = b" ".join(parts)
     return fields, behind
 
 

@@ -43,6 +43,7 @@ class Reader:
         self.window, self.grammar, self.block_bytes, self.plain = window, grammar, block_bytes, plain
         self.file_bytes = file_bytes
         self.lost = False  # a record that the fault broke has been booked
+        self._endless = 0  # no header that begins before this position ends before it
         self.trusting = True  # lengths beyond block_bytes are believed until one proves false
         self.resume: tuple[int, int] | None = None  # (member, place) to begin again from
 
@@ -98,20 +99,21 @@ class Reader:
     def _header(self) -> tuple[Mapping[bytes, bytes], int] | None:
         """(fields, the header's length in bytes); None where no header begins or it does not end."""
         window, want = self.window, 1  # a small record is one member: no need for the next one
-        if not self.grammar.mark.match(window.buffer, window.at):
+        if not self.grammar.mark_at(window.buffer, window.at):
             window.ensure(MARK_BYTES)
-            if not self.grammar.mark.match(window.buffer, window.at):
+            if not self.grammar.mark_at(window.buffer, window.at):
                 return None
         while True:
             have = window.ensure(want)
-            found = header_at(self.grammar, window.buffer, window.at)
+            found = header_at(self.grammar, window.buffer, window.at, window.index(self._endless))
             if found is not None:
                 length = found[1] - window.at
                 inside = window.boundaries_in(window.position, window.position + length - 1)
                 return None if any(map(self._mark_at, inside)) else (found[0], length)
+            self._endless = max(window.end - 2, window.position)
             if have < want or have >= HEADER_BYTES:
                 return None
-            want = have + HEAD_BYTES
+            want = have + max(HEAD_BYTES, have // 8)
 
     def _mark_at(self, position: int) -> bool:
         """A record begins at `position`, blank lines aside."""
@@ -121,7 +123,7 @@ class Reader:
         at = window.index(position)
         while at < len(window.buffer) and window.buffer[at] in BLANKS:
             at += 1
-        return self.grammar.mark.match(window.buffer, at) is not None
+        return self.grammar.mark_at(window.buffer, at)
 
     def _ends_at(self, body: int, stop: int) -> bool:
         """A mark, a member's end, the end of all or two empty lines confirm that the block [body, stop) ends there."""
@@ -150,10 +152,9 @@ class Reader:
         window, gap = self.window, self.grammar.gap
         i = window.index(stop)
         wrong = sum(a != b for a, b in zip(window.buffer[i : i + len(gap)], gap, strict=False))
-        if wrong == 1 and self.grammar.mark.match(window.buffer, i + len(gap)):
+        if wrong == 1 and self.grammar.mark_at(window.buffer, i + len(gap)):
             return True
-        broken = self.grammar.broken
-        return broken is not None and at > stop and broken.match(window.buffer, window.index(at)) is not None
+        return at > stop and self.grammar.broken_at(window.buffer, window.index(at))
 
     def _scan(self, behind: int) -> int | None:
         """Position of the first mark or member end behind `behind`, in bounded memory; None if all ends before."""
@@ -161,7 +162,7 @@ class Reader:
         while True:
             found = self.grammar.mark_in(window.buffer, max(window.index(seen), 0))
             mark = None if found < 0 else found - window.index(0)
-            boundary = next(iter(window.boundaries_in(behind, window.end)), None)
+            boundary = next(window.boundaries_in(behind, window.end), None)
             stops = [p for p in (mark, boundary) if p is not None]
             if stops:
                 return min(stops)
@@ -195,9 +196,10 @@ class Reader:
 
     def _oversized(self, record: Record, start: int, body: int, stop: int) -> Record:
         """Passes over a block too large to hold; members that end or marks that follow show whether the length lies."""
-        window, seen, first_mark = self.window, body, None
+        window, seen, first_mark, behind = self.window, body, None, body
         while window.end < stop:
-            for boundary in window.boundaries_in(body, min(window.end, stop - 1)):
+            for boundary in window.boundaries_in(behind, min(window.end, stop - 1)):
+                behind = boundary  # each is judged once
                 if self._mark_at(boundary) or (boundary == window.end and not window.fill() and window.fault is None):
                     return (
                         self._until_stop(record, start, body)

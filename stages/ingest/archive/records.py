@@ -47,7 +47,7 @@ def _next_member(file: RandomAccess, codec: Codec, grammar: Grammar, offset: int
         data = file.read_at(offset, SEARCH_BYTES + len(codec.magic) - 1)
         at = data.find(codec.magic)
         while 0 <= at < SEARCH_BYTES:
-            if grammar.mark.match(head_of(file, codec, offset + at).lstrip(BLANKS)):
+            if grammar.mark_at(head_of(file, codec, offset + at).lstrip(BLANKS), 0):
                 return offset + at
             at = data.find(codec.magic, at + 1)
         offset += SEARCH_BYTES
@@ -79,7 +79,7 @@ def _next_record(file: RandomAccess, grammar: Grammar, offset: int, block_bytes:
 
 def _behind_record(file: RandomAccess, grammar: Grammar, start: int, head: bytes, block_bytes: int) -> int:
     """Where `Reader` stands after the record at `start`: known from the header where it is right, else by reading."""
-    if grammar.mark.match(head) and (found := header_at(grammar, head, 0)):
+    if grammar.mark_at(head, 0) and (found := header_at(grammar, head, 0)):
         declared = declared_length(found[0])
         stop = start + found[1] + (declared or 0)
         if (

@@ -3,11 +3,38 @@
 Positions count inflated bytes from the window's beginning; `buffer[at:]` is what is held and unread.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator
 
 from gristmill.stages.ingest.archive.members import Fault, Piece
 
 GATHER_BYTES = 1 << 21  # from here on pieces are joined once instead of one by one
+
+
+class _Marks:
+    """Growing positions, each with a file offset: sought by bisection, let go of from the front in constant time."""
+
+    def __init__(self) -> None:
+        self.positions: list[int] = []
+        self.offsets: list[int] = []
+        self.first = 0  # those before it are let go of
+
+    def add(self, position: int, offset: int) -> None:
+        self.positions.append(position)
+        self.offsets.append(offset)
+
+    def forget(self, position: int) -> None:
+        """Lets go of all that lie before the last at or before `position`."""
+        held = self.positions
+        self.first = max(self.first, bisect_right(held, position, self.first) - 1)
+        if self.first > len(held) // 2 + 64:
+            del held[: self.first], self.offsets[: self.first]
+            self.first = 0
+
+    def last(self, position: int) -> tuple[int, int]:
+        """The last at or before `position`, which is not before the first that is held."""
+        i = max(bisect_right(self.positions, position, self.first) - 1, self.first)
+        return self.positions[i], self.offsets[i]
 
 
 class Window:
@@ -16,11 +43,11 @@ class Window:
     def __init__(self, stream: Iterator[Piece | Fault], member: int) -> None:
         self._stream = stream
         self._dropped = 0
-        self._begun: list[tuple[int, int]] = [
-            (0, member)
-        ]  # (position, file offset) of members, from the current one on
-        self._ended: list[int] = []
-        self._fed: list[tuple[int, int]] = [(0, member)]  # (position, file offset) of pieces, from the current one on
+        self._begun = _Marks()  # members, from the current one on
+        self._ended = _Marks()
+        self._fed = _Marks()  # pieces, from the current one on
+        self._begun.add(0, member)
+        self._fed.add(0, member)
         self.buffer, self.at = b"", 0
         self.fault: Fault | None = None
         self.exhausted = False
@@ -39,14 +66,16 @@ class Window:
         return position - self._dropped
 
     def fill(self) -> bool:
-        """One more piece into the buffer; False at the end."""
-        parts = self._pull(1)
+        """More into the buffer: a piece, or an eighth of what is held, which is copied; False at the end."""
+        held = len(self.buffer) - self.at
+        parts = self._pull(max(1, held // 8))
         if not parts:
             return False
-        if self.at == len(self.buffer):
+        if not held and len(parts) == 1:
             self._dropped, self.buffer, self.at = self._dropped + self.at, parts[0], 0
-        elif parts[0]:
-            self._dropped, self.buffer, self.at = self._dropped + self.at, self.buffer[self.at :] + parts[0], 0
+        elif len(parts) > 1 or parts[0]:
+            joined = b"".join([self.buffer[self.at :], *parts])
+            self._dropped, self.buffer, self.at = self._dropped + self.at, joined, 0
         return True
 
     def ensure(self, length: int) -> int:
@@ -69,42 +98,43 @@ class Window:
                 self.fault, self.exhausted = piece, True
                 break
             if piece.first:
-                self._begun.append((end, piece.member))
-            self._fed.append((end, piece.fed))
+                self._begun.add(end, piece.member)
+            self._fed.add(end, piece.fed)
             parts.append(piece.data)
             end += len(piece.data)
             length -= max(len(piece.data), 1)
             if piece.last:
-                self._ended.append(end)
+                self._ended.add(end, 0)
         return parts
 
     def origin(self) -> tuple[int, int]:
         """(file offset of the member in which one stands, place inside the inflated member)."""
-        begun = self._begun
-        while len(begun) > 1 and begun[1][0] <= self.position:
-            del begun[0]
-        while len(self._ended) > 1 and self._ended[0] < self.position:
-            del self._ended[0]
-        return begun[0][1], self.position - begun[0][0]
+        position = self.position
+        self._begun.forget(position)
+        self._ended.forget(position - 1)
+        at, member = self._begun.last(position)
+        return member, position - at
 
     def fed(self) -> int:
         """File offset of the (compressed) bytes that gave the current position."""
-        fed = self._fed
-        while len(fed) > 1 and fed[1][0] <= self.position:
-            del fed[0]
-        return fed[0][1]
+        self._fed.forget(self.position)
+        return self._fed.last(self.position)[1]
 
     def place(self, position: int) -> tuple[int, int]:
         """`origin` of another position at or behind the current one."""
-        at, member = [b for b in self._begun if b[0] <= position][-1]
+        at, member = self._begun.last(position)
         return member, position - at
 
-    def boundaries_in(self, after: int, upto: int) -> list[int]:
-        """Positions in (after, upto] at which a member is known to end."""
-        return [end for end in self._ended if after < end <= upto]
+    def boundaries_in(self, after: int, upto: int) -> Iterator[int]:
+        """Positions in (after, upto] at which a member is known to end, one at a time."""
+        ended = self._ended.positions
+        for i in range(bisect_right(ended, after, self._ended.first), bisect_right(ended, upto)):
+            yield ended[i]
 
     def boundary_in(self, after: int, upto: int) -> bool:
-        return any(after < end <= upto for end in self._ended)
+        ended = self._ended
+        i = bisect_right(ended.positions, after, ended.first)
+        return i < len(ended.positions) and ended.positions[i] <= upto
 
     def seek(self, position: int) -> None:
         """Forward to a position, letting go of what lies between; stops early at the end."""

@@ -9,10 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from glob import escape, glob
 from hashlib import blake2b
+from io import BytesIO
 from itertools import pairwise
 from pathlib import PurePosixPath
+from urllib.parse import urlsplit
 
 from gristmill.pipeline.contract.errors import InputError
+from gristmill.pipeline.contract.secrets import public
 from gristmill.pipeline.contract.shapes import Part
 from gristmill.stages.ingest.files.open import INSIDE, archives_inside, digest_of, outer_and_inner, read_whole
 from gristmill.stages.ingest.files.remote import filesystem_of, is_url, sends_ranges
@@ -26,6 +29,8 @@ _SPLIT = re.compile(
 _PLAIN = re.compile(r"\.(?:warc|wet|wat|arc)$")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 REMOTE_THREADS = 16
+LIST_BYTES = 1 << 30  # a dump of Common Crawl has 90,000 paths, 12 MB
+LISTED_SCHEMES = ("http", "https", "s3")
 RUN_MARKS = (
     (".workers.lock",),
     ("plan.json", "config.yaml"),
@@ -199,7 +204,7 @@ def _listed(pattern: str, paths_base: str | None, retry: Retry) -> Iterator[Inpu
         raise InputError(f"list of paths {pattern} does not exist; check input.paths")
     data = read_whole(pattern, retry)
     try:
-        text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8-sig")
+        text = (_inflated(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8-sig")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise InputError(f"list of paths {pattern} cannot be read: {error}") from error
     lines = [line.strip() for line in text.split("\n") if line.strip()]
@@ -207,13 +212,58 @@ def _listed(pattern: str, paths_base: str | None, retry: Retry) -> Iterator[Inpu
         raise InputError(f"list of paths {pattern} is empty")
     base = paths_base if paths_base is not None else pattern.rpartition("/")[0]
     for line in lines:
+        _check_line(line, pattern, paths_base)
         if is_url(line):
-            yield from _opened(Input(line, line.partition("://")[2].partition("/")[2]), retry)
+            yield from _opened(Input(line, public(line).partition("://")[2].partition("/")[2]), retry)
             continue
         path = line if line.startswith("/") or not base else f"{base.rstrip('/')}/{line}"
         if not is_url(path) and not os.path.isfile(path):
             raise InputError(f"{path}, named in {pattern}, does not exist; check the list or input.paths_base")
         yield from _opened(Input(path, line.lstrip("/")), retry)
+
+
+def _check_line(line: str, pattern: str, paths_base: str | None) -> None:
+    """Raises InputError for a line that leads elsewhere than a list of that origin may: a list is somebody's data.
+
+    A list on a server names files of that server and of `paths_base`; a list on disk names files on disk and, by
+    http(s) or s3, on servers. Neither names other protocols of fsspec, nor chains of them.
+    """
+    if "::" in line or INSIDE in line:
+        raise InputError(f"{line!r}, named in {public(pattern)}, is a chain of protocols; a list names plain files")
+    if not is_url(pattern):
+        if is_url(line) and line.partition("://")[0].lower() not in LISTED_SCHEMES:
+            raise InputError(
+                f"{line!r}, named in {public(pattern)}: a list names files and {', '.join(LISTED_SCHEMES)} URLs; "
+                "give others in input.paths itself"
+            )
+        return
+    own = [_origin(place) for place in (pattern, paths_base) if place and is_url(place)]
+    if is_url(line):
+        fine = _origin(line) in own
+    elif line.startswith("/") or ".." in line.split("/") or "\\" in line:
+        fine = False
+    else:
+        fine = True
+    if not fine:
+        raise InputError(
+            f"{line!r}, named in the list {public(pattern)}, is no file of its server; a list on a server names files "
+            "there or below input.paths_base; give others in input.paths itself"
+        )
+
+
+def _origin(url: str) -> tuple[str, str]:
+    """Scheme and host with port, lower case, without user info."""
+    parts = urlsplit(url)
+    return parts.scheme.lower(), parts.netloc.rpartition("@")[2].lower()
+
+
+def _inflated(data: bytes) -> bytes:
+    """The gzip file inflated. Raises OSError beyond LIST_BYTES."""
+    with gzip.GzipFile(fileobj=BytesIO(data)) as file:
+        text = file.read(LIST_BYTES + 1)
+    if len(text) > LIST_BYTES:
+        raise OSError(f"it inflates to more than {LIST_BYTES >> 20} MB")
+    return text
 
 
 def _opened(item: Input, retry: Retry) -> Iterator[Input]:
@@ -236,7 +286,8 @@ def parts_of(inputs: list[Input], part_bytes: int, retry: Retry) -> list[Part]:
             count = 1  # plain: to find a record one goes from header to header, too many requests where it is far
         key = key_of(item.name)
         edges = [size * i // count for i in range(count)] + [size]
-        return [Part(f"{key}-{start:013d}", item.path, item.name, start, end, digest) for start, end in pairwise(edges)]
+        shown = public(item.path)
+        return [Part(f"{key}-{start:013d}", shown, item.name, start, end, digest) for start, end in pairwise(edges)]
 
     if any(is_url(item.path) for item in inputs):
         with ThreadPoolExecutor(REMOTE_THREADS) as pool:

@@ -1,17 +1,25 @@
 """Files behind fsspec URLs, read by ranges with retries; a server that sends no ranges is read once, onto the disk."""
 
+import ipaddress
 import os
+import socket
 import tempfile
-from typing import IO, Protocol
-from urllib.parse import urlsplit
+from functools import cache
+from typing import IO, TYPE_CHECKING, Protocol, cast
+from urllib.parse import urljoin, urlsplit
 
 import fsspec
 
 from gristmill.pipeline.contract.errors import InputError
+from gristmill.pipeline.contract.secrets import public
 from gristmill.stages.ingest.files.retry import Retry, patiently
+
+if TYPE_CHECKING:
+    from aiohttp import TraceConfig, TraceRequestRedirectParams
 
 AHEAD_BYTES = 8 << 20  # one request of a file that is read through; S3 and HTTP have ~50 ms latency
 LEAST_BYTES = 1 << 16
+WHOLE_BYTES = 8 << 30  # of a file whose size and stretches its server does not tell; a WARC of Common Crawl has 1 GB
 SILENCE_S = 60.0  # a server that says nothing for so long has failed
 
 
@@ -46,7 +54,35 @@ def _options(url: str) -> dict[str, object]:
     from aiohttp import ClientTimeout
 
     timeout = ClientTimeout(total=None, sock_connect=SILENCE_S, sock_read=SILENCE_S)
-    return {"client_kwargs": {"timeout": timeout}, "headers": {"Accept-Encoding": "identity"}}
+    client = {"timeout": timeout, "trace_configs": [_redirects()]}
+    return {"client_kwargs": client, "headers": {"Accept-Encoding": "identity"}}
+
+
+@cache
+def _redirects() -> "TraceConfig":
+    """Refuses a redirect into a network that is not public, where the server's own address does not lie."""
+    from aiohttp import TraceConfig
+
+    async def check(session: object, context: object, params: "TraceRequestRedirectParams") -> None:
+        target = urlsplit(urljoin(str(params.url), params.response.headers.get("Location", "")))
+        if target.netloc.rpartition("@")[2] != params.url.authority and not is_public_host(target.hostname or ""):
+            raise InputError(
+                f"input {public(str(params.url))} redirects to {target.hostname}, which is no public address; "
+                "name the file there in input.paths itself"
+            )
+
+    config = TraceConfig()
+    config.on_request_redirect.append(check)  # pyright: ignore[reportArgumentType]
+    return config
+
+
+def is_public_host(host: str) -> bool:
+    """Whether every address of a host is a public one; a host without an address is none."""
+    try:
+        found = {info[4][0] for info in socket.getaddrinfo(host, None)}
+        return bool(found) and all(ipaddress.ip_address(str(address).partition("%")[0]).is_global for address in found)
+    except (OSError, ValueError):
+        return False
 
 
 _HOSTS: dict[str, bool] = {}  # asked once per process
@@ -72,6 +108,24 @@ def sends_ranges(url: str, size: int, retry: Retry) -> bool:
     return _HOSTS[host]
 
 
+class _Spool:
+    """A temporary file that takes at most `most` bytes, for what a server sends without end. Raises InputError."""
+
+    def __init__(self, file: IO[bytes], most: int, url: str) -> None:
+        self._file, self._left, self._url = file, most, url
+
+    def write(self, data: bytes) -> int:
+        self._left -= len(data)
+        if self._left < 0:
+            raise InputError(
+                f"input {public(self._url)}: the server sends more than it said, or than {WHOLE_BYTES:,} bytes"
+            )
+        return self._file.write(data)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._file, name)
+
+
 class RemoteFile:
     """Fetches what is asked for, and far ahead where the reading goes on; keeps the last two stretches."""
 
@@ -91,7 +145,8 @@ class RemoteFile:
         def fetched() -> int:
             self.close()
             self._spool = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the file)
-            self._fs.get_file(self._path, self._spool)
+            most = self.size if self.size >= 0 else WHOLE_BYTES
+            self._fs.get_file(self._path, cast(IO[bytes], _Spool(self._spool, most, self._url)))
             self._spool.flush()
             got = os.fstat(self._spool.fileno()).st_size
             if 0 <= self.size != got:

@@ -12,16 +12,25 @@ import zstandard
 from fastwarc.stream_io import BrotliReader
 
 GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd"
+CODINGS = 5  # servers apply one or two; more are made to cost time
 _STEP = 256
+_MOST_STEP = 1 << 20
 
 
 class BodyTooLarge(Exception):
     """The decoded body is longer than the cap."""
 
 
+class TooManyCodings(Exception):
+    """A header names more codings than are undone."""
+
+
 def undone(body: bytes, codings: str, body_bytes: int) -> bytes:
-    """`codings` as in Content-Encoding: undone last first. Raises BodyTooLarge beyond `body_bytes`."""
-    for coding in reversed([c.strip().lower() for c in codings.split(",")]):
+    """`codings` as in Content-Encoding: undone last first. Raises BodyTooLarge beyond `body_bytes`, TooManyCodings."""
+    names = codings.split(",", CODINGS)
+    if len(names) > CODINGS:
+        raise TooManyCodings
+    for coding in reversed([c.strip().lower() for c in names]):
         if decode := _DECODERS.get(coding):
             body = _bounded(decode(body, body_bytes + 1), body_bytes)
     return body
@@ -56,32 +65,38 @@ def _gunzip(body: bytes, limit: int) -> bytes:
 
 def _members(body: bytes, limit: int) -> bytes:
     out: list[bytes] = []
-    left, rest = limit, body
-    while left > 0 and rest[:2] == b"\x1f\x8b":
-        inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        try:
-            data = inflater.decompress(rest, left)
-        except zlib.error:
-            out.append(_as_far_as_it_goes(rest, left))
-            break
+    left, at = limit, 0
+    while left > 0 and body[at : at + 2] == b"\x1f\x8b":
+        data, behind = _member(body, at, left)
         out.append(data)
         left -= len(data)
-        if not inflater.eof:
+        if behind is None:
             break
-        rest = inflater.unused_data.lstrip(b"\0")
+        at = behind
+        while body[at : at + 1] == b"\0":
+            at += 1
     return b"".join(out) or body
 
 
-def _as_far_as_it_goes(body: bytes, limit: int) -> bytes:
-    inflater, out = zlib.decompressobj(16 + zlib.MAX_WBITS), b""
-    try:
-        for i in range(0, len(body), _STEP):
-            out += inflater.decompress(body[i : i + _STEP], limit)
-            if len(out) >= limit:
-                break
-    except zlib.error:
-        pass
-    return out
+def _member(body: bytes, at: int, limit: int) -> tuple[bytes, int | None]:
+    """What the member at `at` gives, up to `limit` bytes, and where it ends; None where it is broken or goes on.
+
+    Steps grow from _STEP: what is behind a member's end is copied by zlib, and so is never more than the member itself;
+    a broken one is done again in small steps, up to the last before the fault.
+    """
+    for growth in (2, 1):
+        inflater, out, left, place, step = zlib.decompressobj(16 + zlib.MAX_WBITS), [], limit, at, _STEP
+        try:
+            while left > 0 and not inflater.eof and place < len(body):
+                out.append(inflater.decompress(body[place : place + step], left))
+                left -= len(out[-1])
+                place, step = min(place + step, len(body)), min(growth * step, _MOST_STEP)
+        except zlib.error:
+            if growth > 1:
+                continue
+            return b"".join(out), None
+        return b"".join(out), place - len(inflater.unused_data) if inflater.eof else None
+    raise AssertionError("unreachable")
 
 
 def _brotli(body: bytes, limit: int) -> bytes:

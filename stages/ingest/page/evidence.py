@@ -7,17 +7,19 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from html import unescape
 
 import orjson
 from resiliparse.parse.html import HTMLTree
 
 from gristmill.pipeline.kernels.text.markup import COMMENT, META, SCRIPT, TAG, TEXT, Scan, needles_of
+from gristmill.stages.ingest.page.plain import unescaped
 
 LINKS = 50
 RIGHTS_CHARS = 1000
 TEXT_CHARS = 200
 LINE_BYTES = 600  # how far around a hit its line may reach
+TAG_BYTES = 4096  # of a tag that are looked at around a hit
+MARK_CHARS = 1000  # of an id or class
 
 _MARKUP = ["ld+json", "creativecommons", "noai", "noimageai", "tdm-reservation", "tdm-policy", "rdf:", "spdx"]
 # lines that claim or grant rights outright; the others are taken as long as there is room
@@ -53,7 +55,8 @@ _BLOCK = re.compile(
 )
 _ANY_TAG = re.compile(rb"<!--.*?(?:-->|$)|<[^>]*>?|^[^<>]{0,300}?>", re.S)
 _SPACE = re.compile(r"\s+")
-_ATTRIBUTE = re.compile(r"([\w:.\-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))")
+# A name begins where none goes on: from inside one, each of its characters would be tried again.
+_ATTRIBUTE = re.compile(r"(?<![\w:.\-])([\w:.\-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))")
 _CC_URL = re.compile(r"creativecommons\.org/(?:licen[sc]es|publicdomain|licens)", re.I)
 _RDF = re.compile(
     r"<(?:cc:)?license\s+rdf:resource\s*=\s*[\"']([^\"']+)|<(?:cc:)?License\s+rdf:about\s*=\s*[\"']([^\"']+)"
@@ -61,8 +64,11 @@ _RDF = re.compile(
 _RIGHTS_META = re.compile(
     r"(?:^|[:._\-])(?:rights(?:holder|standard)?|licen[sc]e|copyright|accessrights)$|rights|licen[sc]e|copyright"
 )
-_LICENCE_TAG = re.compile(rb"\brel\s*=\s*[\"']?[^\"'>]*licen[sc]e|creativecommons\.org/(?:licen|publicdomain)", re.I)
-_LINK_HEADER = re.compile(r"<([^>]*)>((?:\s*;\s*[\w*!]+\s*=\s*(?:\"[^\"]*\"|[^,;\"]+))*)")
+_REL = re.compile(rb"\brel\s*=", re.I)
+_REL_QUOTED = re.compile(rb"\brel\s*=\s*[\"']\Z", re.I)
+_CC_ADDRESS = re.compile(rb"creativecommons\.org/(?:licen|publicdomain)", re.I)
+_LINK_HEADER = re.compile(r"<([^<>]*)>((?:\s*;\s*[\w*!]+\s*=\s*(?:\"[^\"]*\"|[^,;\"]+))*)")
+_PARAMETER = re.compile(r";\s*([\w*!]+)\s*=\s*(?:\"([^\"]*)\"|([^,;\"]+))")
 _SPDX = re.compile(
     r"(?:CC0-|CC-(?:BY|PDDC)|MIT|Apache-|BSD-|[AL]?GPL-|GFDL-|MPL-|EPL-|ISC$|Unlicense$|ODbL-|ODC-|PDDL-|OGL-|EUPL-|Zlib$|BSL-|0BSD$|Artistic-|WTFPL$"
     r"|CDLA-|etalab-|NLOD-|DL-DE-)[A-Za-z0-9.+\-]*$"
@@ -109,8 +115,7 @@ def harvest(page: bytes, scan: Scan, tree: HTMLTree | None, headers: Mapping[str
                 rights.append((at, word < _STRONG_N or word == NEEDLES.sign))
         elif region == TAG:
             if not ask_tree and (word == _CC or word in _LICENCE):
-                tag = page[page.rfind(b"<", 0, at) : page.find(b">", at)]
-                ask_tree = _LICENCE_TAG.search(tag) is not None
+                ask_tree = _is_licence_tag(page, at, word == _CC)
         else:
             tags.add((page.rfind(b"<meta" if region == META else b"<", 0, at + 5), at, region))
     _from_metadata(page, sorted(tags), found)
@@ -123,6 +128,21 @@ def harvest(page: bytes, scan: Scan, tree: HTMLTree | None, headers: Mapping[str
     return found
 
 
+def _is_licence_tag(page: bytes, at: int, commons: bool) -> bool:
+    """Whether the tag around `at`, where a word of licences stands, is a link to one by its rel or its address."""
+    start, stop = max(at - TAG_BYTES, 0), at + TAG_BYTES
+    start = max(page.rfind(b"<", start, at), start)
+    if commons:
+        return _CC_ADDRESS.match(page, at, stop) is not None
+    if page[at : at + 7].lower() not in (b"license", b"licence"):
+        return False
+    before = page[start:at]
+    quote = max(before.rfind(b'"'), before.rfind(b"'"))
+    if quote >= 0 and _REL_QUOTED.search(before[max(quote - 64, 0) : quote + 1]):
+        return True
+    return _REL.search(before, quote + 1) is not None
+
+
 def is_spdx_id(value: str) -> bool:
     """A licence id of the families that pages and data sets use."""
     return _SPDX.match(value) is not None
@@ -131,7 +151,8 @@ def is_spdx_id(value: str) -> bool:
 def _from_headers(headers: Mapping[str, str], found: Evidence) -> None:
     if link := headers.get("link"):
         for href, params in _LINK_HEADER.findall(link):
-            if re.search(r"rel\s*=\s*\"?[^\";]*\blicense\b", params, re.I):
+            names = [quoted or bare for name, quoted, bare in _PARAMETER.findall(params) if name.lower() == "rel"]
+            if any(re.search(r"\blicense\b", value, re.I) for value in names):
                 found.links.append((href.strip()[:2000], "header", "http", ""))
     robots = headers.get("x-robots-tag", "")
     found.opt_outs += [f"x-robots-tag:{word}" for word in _no_words(robots)]
@@ -182,7 +203,7 @@ def _from_metadata(page: bytes, tags: list[tuple[int, int, int]], found: Evidenc
 
 
 def _from_meta(tag: str, found: Evidence) -> None:
-    attributes = {k.lower(): unescape(a or b or c).strip() for k, a, b, c in _ATTRIBUTE.findall(tag)}
+    attributes = {k.lower(): unescaped(a or b or c).strip() for k, a, b, c in _ATTRIBUTE.findall(tag)}
     name = (
         attributes.get("name")
         or attributes.get("property")
@@ -245,14 +266,13 @@ def _json_values(value: object) -> Iterator[tuple[str, str]]:
 def _from_tree(tree: HTMLTree) -> Iterator[tuple[str, str, str, str]]:
     if tree.document is None:
         return
-    for i, node in enumerate(tree.document.query_selector_all(_TREE_QUERY)):
-        if i >= 4 * LINKS:
-            return
+    # One slice: an iterator over the list makes all nodes anew for each of its steps.
+    for node in tree.document.query_selector_all(_TREE_QUERY)[: 4 * LINKS]:
         href = (node.getattr("href") or "").strip()[:2000]
         rel = "license" in (node.getattr("rel") or "").lower().split()
         if not rel and not _CC_URL.search(href):
             continue
-        text = _SPACE.sub(" ", node.text or "").strip() or node.getattr("title") or ""
+        text = _SPACE.sub(" ", (node.text or "").lstrip()[:LINE_BYTES]).strip() or node.getattr("title") or ""
         if not text:
             image = node.query_selector("img[alt]")
             text = (image.getattr("alt") or "") if image is not None else ""
@@ -271,7 +291,7 @@ def _place_of(node) -> str:
         if tag in _PLACES:
             return _PLACES[tag]
         if tag in ("div", "section", "td", "p", "ul", "table"):
-            mark = f"{node.getattr('id') or ''} {node.getattr('class') or ''}"
+            mark = f"{(node.getattr('id') or '')[:MARK_CHARS]} {(node.getattr('class') or '')[:MARK_CHARS]}"
             if len(mark) > 1:
                 if _FOOTER.search(mark):
                     return "footer"
@@ -316,4 +336,4 @@ def _line_around(page: bytes, at: int) -> tuple[str, int]:
             break
         tag += 1
     text = _ANY_TAG.sub(b"", page[start:stop]).decode("utf-8", "ignore")
-    return _SPACE.sub(" ", unescape(text)).replace("\0", "").strip(), stop
+    return _SPACE.sub(" ", unescaped(text)).replace("\0", "").strip(), stop

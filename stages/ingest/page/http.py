@@ -9,6 +9,7 @@ from gristmill.stages.ingest.page.codings import BodyTooLarge, undone
 _STATUS = re.compile(rb"[\r\n]*HTTP/?\d?(?:\.\d)?[ \t]+(\d{3})(?!\d)", re.I)
 _CHUNK = re.compile(rb"\s*([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
 HEAD_BYTES = 1 << 20  # browsers end at 256 KiB (Chromium, net/http: kMaxHeaderBufSize); a larger head is none
+VALUE_CHARS = 1 << 16  # of a header's values together that are read
 _INTERIM_HEADS = 16  # heads before the response's own
 # Of some twenty headers of a response these say how to read it, under which licence it stands, and what it opts out of.
 _READ = {
@@ -83,18 +84,18 @@ def _split(block: bytes) -> tuple[int, dict[str, str], bytes]:
 
 
 def _headers(head: bytes) -> dict[str, str]:
-    headers: dict[str, str] = {}
+    values: dict[str, list[str]] = {}
     key: str | None = None
     for line in head.split(b"\n")[1:]:
         if line[:1] in (b" ", b"\t"):  # a folded line (RFC 9112, 5.2)
             if key and (more := line.strip()):
-                headers[key] = f"{headers[key]} {more.decode('latin-1')}".strip()
+                values[key] += [" ", more.decode("latin-1")]
             continue
         name, _, value = line.partition(b":")
         if key := _READ.get(name.strip().lower()):
-            text = value.strip().decode("latin-1")
-            headers[key] = f"{headers[key]}, {text}" if key in headers else text
-    return headers
+            found = values.setdefault(key, [])
+            found += [", ", value.strip().decode("latin-1")] if found else [value.strip().decode("latin-1")]
+    return {key: "".join(found)[:VALUE_CHARS].strip() for key, found in values.items()}
 
 
 def _unchunked(body: bytes) -> bytes:

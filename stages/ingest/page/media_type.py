@@ -9,12 +9,14 @@ HTML = ("text/html", XHTML)
 SNIFF_BYTES = 1445  # MIME Sniffing, 5.2: the resource header
 LOOK_BYTES = 4096
 # 7.1 with meta besides; a comment or an XML declaration before a tag proves nothing of itself
-_HTML_START = re.compile(
-    rb"(?:\xef\xbb\xbf)?[\t\n\f\r ]*(?:<!--.*?--!?>[\t\n\f\r ]*|<\?xml\b[^>]*>[\t\n\f\r ]*)*"
-    rb"(?:(<(?:!doctype[\t\n\f\r ]+html|html|head|body|title|h1|div|table)(?=[\t\n\f\r />]))"
-    rb"|<(?:script|iframe|font|a|style|b|br|p|meta)(?=[\t\n\f\r />]))",
-    re.I | re.S,
+_HTML_TAG = re.compile(
+    rb"(<(?:!doctype[\t\n\f\r ]+html|html|head|body|title|h1|div|table)(?=[\t\n\f\r />]))"
+    rb"|<(?:script|iframe|font|a|style|b|br|p|meta)(?=[\t\n\f\r />])",
+    re.I,
 )
+_BLANKS = re.compile(rb"[\t\n\f\r ]*")
+_COMMENT_END = re.compile(rb"--!?>")
+_XML_START = re.compile(rb"<\?xml\b", re.I)
 _COMMENT_START = re.compile(rb"(?:\xef\xbb\xbf)?[\t\n\f\r ]*<!--")
 _UNKNOWN = frozenset(("", "unknown/unknown", "application/unknown", "*/*"))
 # Written by servers that mean HTML; or by those that do not know: there only the plainest signs count.
@@ -28,7 +30,7 @@ _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _TYPE = re.compile(rf"[\t\n\r ]*({_TOKEN}/{_TOKEN})[\t\n\r ]*(?:;|$)")
 _PARAMETER = re.compile(rf";[\t\n\r ]*({_TOKEN})=(?:\"((?:[^\"\\]|\\.)*)\"?[^;]*|([^;]*))")
 _VALUES = re.compile(r"(?:[^\",]|\"(?:[^\"\\]|\\.)*\"?)+")
-_CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([^\s;\"',]+)", re.I)
+_CHARSET = re.compile(r"charset\s*=\s*(?:[\"']\s*)?([^\s;\"',]+)", re.I)
 # MIME Sniffing, 6 and 7, and other formats that servers call HTML; where three or four letters could begin a text,
 # another field of the format must agree
 _MAGIC = re.compile(
@@ -86,7 +88,7 @@ def essence_of(said: str, body: bytes) -> str:
     head = body[:LOOK_BYTES]
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):  # UTF-16, by its byte order mark
         head = head[2:].replace(b"\0", b"")
-    found = _HTML_START.match(head)
+    found = _html_tag(head)
     if found is not None and (said in _UNKNOWN or found.group(1)):
         return "text/html"
     if said not in _UNKNOWN:
@@ -94,6 +96,24 @@ def essence_of(said: str, body: bytes) -> str:
     if _COMMENT_START.match(head):
         return "text/html"
     return "" if is_binary(body[:SNIFF_BYTES]) or b"<?xml" in head[:64] else "text/plain"
+
+
+def _html_tag(head: bytes) -> re.Match[bytes] | None:
+    """The tag behind the blanks, comments and XML declarations at the beginning, in one pass over them."""
+    at = 3 if head.startswith(b"\xef\xbb\xbf") else 0
+    while True:
+        at = _BLANKS.match(head, at).end()  # type: ignore[union-attr]
+        if head.startswith(b"<!--", at):
+            closing = _COMMENT_END.search(head, at + 4)
+            if closing is None:
+                return None
+            at = closing.end()
+        elif _XML_START.match(head, at):
+            at = head.find(b">", at) + 1
+            if not at:
+                return None
+        else:
+            return _HTML_TAG.match(head, at)
 
 
 def is_binary(head: bytes) -> bool:

@@ -11,7 +11,9 @@ from resiliparse.parse.html import HTMLTree
 from gristmill.pipeline.kernels.text.characters import sentence_ends
 from gristmill.pipeline.kernels.text.markup import Scan, scan_markup
 from gristmill.stages.ingest.page.evidence import NEEDLES, Evidence, harvest
+from gristmill.stages.ingest.page.plain import plain_text, plain_title
 
+PLAIN = "plain"
 TITLE_CHARS = 500
 _SKIPPED = ["nav", "footer", "aside", "button", "figcaption"]  # not form: many a site wraps the whole page in one
 TAIL_CHARS = 40
@@ -19,8 +21,8 @@ TAIL_CHARS = 40
 _SENTENCE_ENDS = frozenset(sentence_ends()) | frozenset(":;…\"”“»«›‹)]'’‘」』】》〉）］：；︰⁝፡፤؛՝།༎")
 _SHORT_CHARS = 100  # shorter texts are looked at for an article that an unclosed element has swallowed
 _OPENED = re.compile(rf"<(/?)({'|'.join(_SKIPPED)})(?=[\s/>])", re.I)
-_SHADOW = re.compile(r"<template\b(?=[^>]*\bshadowrootmode\b)", re.I)
-_TITLE_PARTS = re.compile(r"\s+[|–—·»-]\s+")
+_SHADOW = re.compile(r"<template\b(?=[^<>]*\bshadowrootmode\b)", re.I)
+_TITLE_PARTS = re.compile(r"(?<!\s)\s+[|–—·»-]\s+")
 
 Extract = Callable[[HTMLTree, str], str]
 
@@ -34,7 +36,10 @@ class Page:
 
 
 def parsed(html: str, raw: bytes, headers: Mapping[str, str], extractor: str, scan: Scan | None = None) -> Page:
-    """Text, title, language and evidence of a page that is tame enough to parse."""
+    """Text, title, language and evidence of a page that is tame enough to parse, or of any with `plain`."""
+    if extractor == PLAIN:
+        found = harvest(raw, scan_markup(raw, NEEDLES) if scan is None else scan, None, headers)
+        return Page(plain_text(html), clean_title(plain_title(html)), None, found)
     tree = HTMLTree.parse(html)
     root = tree.document.document_element if tree.document is not None else None
     lang = (root.getattr("lang") or root.getattr("xml:lang")) if root is not None else None

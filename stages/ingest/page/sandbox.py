@@ -77,7 +77,7 @@ def _send(pipe: IO[bytes], value: object) -> None:
 
 def _received(pipe: IO[bytes], deadline: float) -> bytes:
     """One message. Raises TimedOut at the deadline, EOFError where the other end is gone."""
-    held = b""
+    held = bytearray()
     while len(held) < 8 or len(held) < 8 + int.from_bytes(held[:8], "little"):
         ready, _, _ = select.select([pipe], [], [], max(deadline - time.monotonic(), 0))
         if not ready:
@@ -86,7 +86,7 @@ def _received(pipe: IO[bytes], deadline: float) -> bytes:
         if not data:
             raise EOFError
         held += data
-    return held[8:]
+    return bytes(held[8:])
 
 
 def serve() -> None:

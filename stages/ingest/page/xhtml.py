@@ -13,15 +13,16 @@ _VOID = frozenset(
 _RAW = frozenset(("script", "style"))
 # An attribute's value holds no < in XML, so no tag can make this read far
 _MARK = re.compile(
-    r"<!--|<!\[CDATA\[|<\?|<!DOCTYPE\b|<(/?)(?:([\w.-]+):)?([A-Za-z_][\w.-]*)((?:[^<>\"']|\"[^\"<]*\"|'[^'<]*')*)>"
+    r"<!--|<!\[CDATA\[|<\?|<!DOCTYPE\b|<(/?)(?:([\w.-]++):)?([A-Za-z_][\w.-]*+)((?:[^<>\"']|\"[^\"<]*\"|'[^'<]*')*+)>"
 )
 _DOCTYPE = re.compile(r"<!DOCTYPE\b[^\[<>]*(\[)?")
 _PREFIX = re.compile(r"xmlns:([\w.-]+)\s*=\s*[\"']http://www\.w3\.org/1999/xhtml[\"']")
+PREFIXES = 8  # for one namespace; for each the end of its scripts is sought anew
 _ENDS = {"<!--": "-->", "<![CDATA[": "]]>", "<?": "?>"}
 
 
 def as_html(xml: str) -> str:
-    prefixes = set(_PREFIX.findall(xml, 0, 1 << 16))
+    prefixes = set(_PREFIX.findall(xml, 0, 1 << 16)[:PREFIXES])
     parts: list[str] = []
     missing: set[str] = set()  # ends that are nowhere behind
     at = 0
@@ -41,7 +42,7 @@ def as_html(xml: str) -> str:
             at = stop + len(end)
         elif mark == "<!DOCTYPE":
             parts.append("<!DOCTYPE html>")
-            at = _behind_doctype(xml, found.start())
+            at = _behind_doctype(xml, found.start(), missing)
         else:
             slash, prefix, name, rest = found.groups()
             outer = f"{prefix}:" if prefix and prefix not in prefixes else ""
@@ -50,7 +51,7 @@ def as_html(xml: str) -> str:
                 parts.append(f"<{outer}{name}{rest[:-1].rstrip()}></{outer}{name}>")
             else:
                 parts.append(f"<{slash}{outer}{name}{rest}>")
-            if name in _RAW and not slash and not empty:
+            if name in _RAW and outer == "" and not slash and not empty:
                 end = f"</{prefix}:{name}" if prefix else f"</{name}"
                 stop = -1 if end in missing else xml.find(end, at)
                 if stop < 0:
@@ -61,9 +62,13 @@ def as_html(xml: str) -> str:
     return "".join([*parts, xml[at:]])
 
 
-def _behind_doctype(xml: str, start: int) -> int:
+def _behind_doctype(xml: str, start: int, missing: set[str]) -> int:
+    """Where the doctype at `start` ends; `missing` gets its end where that is nowhere behind."""
     found = _DOCTYPE.match(xml, start)
     at = found.end() if found else start
-    if found and found.group(1):
-        at = max(xml.find("]", at), at)
+    if found and found.group(1) and "]" not in missing:
+        stop = xml.find("]", at)
+        at = max(stop, at)
+        if stop < 0:
+            missing.add("]")
     return xml.find(">", at) + 1 or len(xml)

@@ -11,6 +11,7 @@ import numpy as np
 
 from gristmill.pipeline.contract.errors import ConfigError, DataError, InputError
 from gristmill.pipeline.contract.loading import named
+from gristmill.pipeline.contract.shown import say
 from gristmill.stages.mixture.constraints import Constraints, constraints_from
 from gristmill.stages.mixture.objective import Objective, mean_of, weights_of
 from gristmill.stages.mixture.predictors.fidelities import by_fidelity
@@ -74,11 +75,11 @@ def search_command(args: argparse.Namespace) -> int:
     GristmillError subclasses that name what is wrong with the arguments or the runs."""
     runs = counted_once(read_runs(args.runs, args.ratios, args.metrics))
     for note in runs.notes:
-        print(f"note: {note}")
+        say(f"note: {note}")
     writable(args.out)
     objective, why = directed(args.objective, args.direction, args.fit, runs)
     for note in outweighed(objective, runs):
-        print(f"note: {note}")
+        say(f"note: {note}")
     tokens = read_tokens(args.tokens, runs.buckets)
     natural, whence = natural_weights(tokens, runs)
     constraints = parse_constraints(args, runs.buckets, tokens)
@@ -87,20 +88,20 @@ def search_command(args: argparse.Namespace) -> int:
     result = search_runs(runs, natural, constraints, objective, predictor, rule, args.seed)
     *below, top = by_fidelity(runs)
     write_result(result, natural, objective.sign, objective.score(top.losses, top.targets), args.out)
-    print(f"natural weights: {whence}")
-    print(f"{len(runs)} runs, {len(runs.buckets)} buckets, {len(runs.targets)} targets")
-    print(why)
+    say(f"natural weights: {whence}")
+    say(f"{len(runs)} runs, {len(runs.buckets)} buckets, {len(runs.targets)} targets")
+    say(why)
     if below:
-        print(f"predicted: {of_rungs(top, below)}")
+        say(f"predicted: {of_rungs(top, below)}")
     for i in np.argsort(-result.weights, kind="stable"):
-        print(f"  {result.buckets[i]:<32} {result.weights[i]:.4f}  (natural {natural[i]:.4f})")
-    print(
+        say(f"  {result.buckets[i]:<32} {result.weights[i]:.4f}  (natural {natural[i]:.4f})")
+    say(
         f"objective {objective.sign * result.predicted:.4f} ± {result.predicted_sd:.4f} predicted, "
         f"natural {objective.sign * result.natural:.4f} ({'lower' if objective.sign > 0 else 'higher'} is better)"
     )
-    print(result.verdict)
-    print(UNCONFIRMED)
-    print(f"written: {args.out}")
+    say(result.verdict)
+    say(UNCONFIRMED)
+    say(f"written: {args.out}")
     return 0
 
 

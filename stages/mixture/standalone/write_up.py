@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gristmill.pipeline.contract import shown
 from gristmill.stages.mixture.predictors.cross_validation import Across, Score
 from gristmill.stages.mixture.predictors.fidelities import by_fidelity, label
 from gristmill.stages.mixture.runs.runs import Runs, write_parquet
@@ -82,7 +83,7 @@ def markdown(result: SearchResult, natural: np.ndarray, sign: float) -> str:
     ]
     for i in np.argsort(-result.weights, kind="stable"):
         lines.append(
-            f"| {result.buckets[i]} | {result.weights[i]:.4f} | {natural[i]:.4f} | "
+            f"| {shown.markdown(result.buckets[i])} | {result.weights[i]:.4f} | {natural[i]:.4f} | "
             f"{near.low[i]:.3f} to {near.high[i]:.3f} | {near.effect[i]:+.4f} |"
         )
     lines += [
@@ -111,7 +112,7 @@ def of_rungs(top: Runs, below: Sequence[Runs]) -> str:
 
 def score_line(s: Score) -> str:
     return (
-        f"| {s.target} | {s.n} | {s.spearman:.3f} | {s.low:.3f} to {s.high:.3f} | {s.rmse:.4f} | "
+        f"| {shown.markdown(s.target)} | {s.n} | {s.spearman:.3f} | {s.low:.3f} to {s.high:.3f} | {s.rmse:.4f} | "
         f"{s.within_1sd:.2f} | {s.within_2sd:.2f} |"
     )
 

@@ -16,7 +16,8 @@ from gristmill.stages.ingest.page.charset import decode
 from gristmill.stages.ingest.page.evidence import NEEDLES, Evidence, harvest
 from gristmill.stages.ingest.page.http import response_of
 from gristmill.stages.ingest.page.parse import EXTRACTORS, parsed, titled, without_tail
-from gristmill.stages.ingest.page.read import TooNested, is_wild, plain_text, read_page
+from gristmill.stages.ingest.page.plain import plain_text
+from gristmill.stages.ingest.page.read import TooNested, is_wild, read_page
 from gristmill.stages.ingest.page.sandbox import Crashed, Guard, TimedOut
 from places import SHARED, needs_shared
 
