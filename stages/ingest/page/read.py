@@ -13,6 +13,7 @@ ATTRIBUTES = 10_000  # in one tag: 0.2 s; x 100000: 15 s
 FORMATTING = 300_000  # elements reopened by <p><font a=1><p><font a=2>...: 1M take 0.6 s and 200 MB
 OPTIONS = 8000  # <option> x 8000: 0.17 s, x 40000: 4.2 s, x 150000: 100 s
 HEAVY_BYTES = 3 << 20
+PLAIN_S = 10.0  # for the text between the tags, at least: it takes 0.1 s per MB
 
 
 class TooNested(Exception):
@@ -47,7 +48,8 @@ def read_page(
         raise TooNested
     heavy = is_wild(scan) or is_heavy(scan, len(raw))
     if beside or heavy or extractor not in (PLAIN, "resiliparse"):
-        page = GUARD.read((raw, dict(headers), extractor), page_s)
+        seconds = max(page_s, PLAIN_S) if extractor == PLAIN else page_s
+        page = GUARD.read((raw, dict(headers), extractor), seconds)
         assert isinstance(page, Page)
         return page
     return parsed(html, raw, headers, extractor, scan)
