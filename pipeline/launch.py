@@ -1,7 +1,6 @@
 """A run from config to corpus: plan, say what will happen, run the phases, balance the books, write the papers."""
 
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from gristmill.pipeline.plan.config import Recipe, preflight
 from gristmill.pipeline.plan.identity import is_ours, reference_of
 from gristmill.pipeline.plan.plan import Phase, Plan, load_plan, make_plan
 from gristmill.pipeline.run.deaths import Deaths
+from gristmill.pipeline.run.emptied import refuse_nothing
 from gristmill.pipeline.run.executors import Engine, Job, job_for, limit_threads, no_word, waiting_jobs
 from gristmill.pipeline.run.forecast import Intent, intents
 from gristmill.pipeline.run.progress import Progress
@@ -33,7 +33,6 @@ from gristmill.pipeline.run.units import (
     record_failure,
     shard_path,
     units,
-    usable_parts,
 )
 
 CONFIG_HEAD = "# The resolved config of this run"
@@ -43,10 +42,6 @@ GATHER_RANKS = 32  # ranks of a queued engine that write output shards
 
 class RunFailed(GristmillError):
     """Some parts failed; the rest of the run went on without them."""
-
-
-class NothingLeft(GristmillError):
-    """Every document was dropped."""
 
 
 @dataclass(frozen=True)
@@ -224,29 +219,6 @@ def launch(
                 f"run again to retry them:\n{lines}"
             )
         return entries
-
-
-def refuse_nothing(store: Store, plan: Plan, phase: Phase) -> None:
-    """Raises NothingLeft where a step of the wave let no document through: whatever comes next could only guess why.
-
-    Where nothing comes next that asks for documents (`--until`), that is an outcome like another.
-    """
-    for step in phase.steps:
-        behind = plan.steps[plan.index(step) + 1 :]
-        asks = any(s.kind != "gate" and (step.kind == "source" or not s.all_rows) for s in behind)
-        if step.kind not in ("source", "gate") or not asks:
-            continue
-        receipts = [r for p in usable_parts(store, plan) if (r := store.receipt(step.name, p.key)) is not None]
-        if not receipts or sum(r.docs_out for r in receipts):
-            continue
-        rules: Counter[str] = Counter()
-        for receipt in receipts:
-            rules.update({rule: total["docs"] for rule, total in receipt.dropped.items()})
-        n = sum(r.docs_in for r in receipts)
-        by = ", ".join(f"{rule} {docs:,}" for rule, docs in rules.most_common())
-        what = "records" if step.kind == "source" else "documents"
-        way_out = f"gristmill inspect {store.root} {step.label} shows them" if n else "look at input.paths"
-        raise NothingLeft(f"{step.label} left no document: {n:,} {what} in, dropped by {by or 'no rule'}; {way_out}")
 
 
 def failed_step(failure: dict[str, object]) -> GristmillError:

@@ -11,8 +11,9 @@ from gristmill.pipeline.books.ledger import read_books
 from gristmill.pipeline.books.stopped import headline, settled
 from gristmill.pipeline.cli import main
 from gristmill.pipeline.contract.errors import PlanError
-from gristmill.pipeline.launch import NothingLeft, launch, survey
+from gristmill.pipeline.launch import launch, survey
 from gristmill.pipeline.plan.plan import load_plan
+from gristmill.pipeline.run.emptied import NothingLeft
 from gristmill.pipeline.run.store import Store
 from lawrun import InProcess, Silent
 
