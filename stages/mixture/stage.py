@@ -1,7 +1,6 @@
 """The mixture as a step of the run: buckets and held-back texts in, searched and confirmed weights out."""
 
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from pathlib import Path
 from typing import ClassVar
 
@@ -29,6 +28,7 @@ from gristmill.stages.mixture.material.readings import (
     Material,
     Reading,
     Tokens,
+    digest,
     divide,
     fetch,
     held_out_texts,
@@ -50,7 +50,7 @@ from gristmill.stages.mixture.rates.views import Targets, Task
 from gristmill.stages.mixture.result import Found, found_by, unsearched, write_weights
 from gristmill.stages.mixture.runs.runs import write_parquet
 from gristmill.stages.mixture.search.confirm import Confirmation, baselines, confirm
-from gristmill.stages.mixture.search.method import Method
+from gristmill.stages.mixture.search.method import Method, check_pair
 from gristmill.stages.mixture.search.search import method_of, search
 from gristmill.stages.mixture.shares import check_budget, in_order, read_shares
 
@@ -114,28 +114,11 @@ class Mixture(Reducer):
             raise ConfigError(
                 f"mixture.mode: {self.mode} searches what quadmix.buckets sets; leave that out, or take mode climb"
             )
-        if self.budget_tokens is not None and self.budget_tokens < 1:
-            raise ConfigError("mixture.budget_tokens must be at least 1, or null for a share of what is available")
         if self.objective:
             Objective(tuple((t.target, t.weight) for t in self.objective), "losses")
         section = self.section(self.proxy)
         if method != NATURAL:
-            search = method_of(method)
-            if search.takes_slope and not section.exact:
-                raise ConfigError(
-                    f"mixture.method: {method} follows a gradient, and the {self.proxy} proxy has none; take ladder, "
-                    "bayes, climb or regmix (null chooses), or mixture.proxy: ngram"
-                )
-            if search.takes_cheaper and section.exact:
-                raise ConfigError(
-                    f"mixture.method: {method} has n-gram runs below a dearer proxy; set mixture.proxy: gpt or "
-                    "command, or take direct, bayes, climb or regmix"
-                )
-            if search.takes_cheaper and not section.weighable:
-                raise ConfigError(
-                    f"mixture.method: {method} weighs what runs cost; set mixture.command.parameters to the size of "
-                    "the model that the command trains, or take bayes"
-                )
+            check_pair(method_of(method), self.proxy, section)
         if self.runs is not None and (method == NATURAL or not method_of(method).takes_runs):
             raise ConfigError(f"mixture.runs: {self.runs}, but {method} takes no number of runs; leave it null")
         if self.predictor is not None:
@@ -363,9 +346,3 @@ class Mixture(Reducer):
             for name, t in texts.items()
         }
         return [{name: divided[i] for name, divided in parts.items()} for i in range(seeds + 1)]
-
-
-def digest(docs: pl.DataFrame) -> str:
-    """Names the buckets by content, so that runs of this clustering are never taken for another's."""
-    members = "\n".join(map("/".join, docs.select("bucket", "doc_id").iter_rows()))
-    return blake2b(members.encode(), digest_size=16).hexdigest()

@@ -6,6 +6,7 @@ so that a bucket is repeated in the proxy as often as it would be in the corpus 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
@@ -214,3 +215,9 @@ def validation_texts(paths: Sequence[str]) -> dict[str, list[str]]:
         draws = uniform([f"{name}/{i}" for i in range(len(texts))], "target")
         result[name] = [texts[i] for i in np.argsort(draws, kind="stable")]
     return {name: result[name] for name in sorted(result)}
+
+
+def digest(docs: pl.DataFrame) -> str:
+    """Names the buckets by content, so that runs of this clustering are never taken for another's."""
+    members = "\n".join(map("/".join, docs.select("bucket", "doc_id").iter_rows()))
+    return blake2b(members.encode(), digest_size=16).hexdigest()

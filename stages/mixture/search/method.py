@@ -7,6 +7,7 @@ import numpy as np
 
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.stages.mixture.predictors.protocol import Predictor
+from gristmill.stages.mixture.proxies.protocol import ProxySection
 from gristmill.stages.mixture.search.trials import Trials
 
 
@@ -36,3 +37,22 @@ class Method:
     def run(self, trials: Trials, rng: np.random.Generator) -> np.ndarray:
         """Fills the trials and returns the weights (k,) that it would choose."""
         raise NotImplementedError
+
+
+def check_pair(method: Method, proxy: str, section: ProxySection) -> None:
+    """Raises ConfigError for a search that cannot use the proxy of this name and section."""
+    if method.takes_slope and not section.exact:
+        raise ConfigError(
+            f"mixture.method: {method.name} follows a gradient, and the {proxy} proxy has none; take ladder, bayes, "
+            "climb or regmix (null chooses), or mixture.proxy: ngram"
+        )
+    if method.takes_cheaper and section.exact:
+        raise ConfigError(
+            f"mixture.method: {method.name} has n-gram runs below a dearer proxy; set mixture.proxy: gpt or command, "
+            "or take direct, bayes, climb or regmix"
+        )
+    if method.takes_cheaper and not section.weighable:
+        raise ConfigError(
+            f"mixture.method: {method.name} weighs what runs cost; set mixture.command.parameters to the size of the "
+            "model that the command trains, or take bayes"
+        )
