@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from gristmill.pipeline.books.ledger import LEDGER, books, fates
 from gristmill.pipeline.contract.columns import COLUMNS, REJECTED, Column
-from gristmill.pipeline.contract.shapes import Part
+from gristmill.pipeline.contract.shapes import Annotator, Gate, Part, Reducer, Sink, Source
 from gristmill.pipeline.plan.plan import Plan, make_plan
 from gristmill.pipeline.run.store import Receipt, Store, write_json, write_parquet
 
@@ -41,25 +41,25 @@ class Made:
     rules: tuple[str, ...] = ()
 
 
-class MadeSource(Made):
+class MadeSource(Made, Source):
     def parts(self) -> list[Part]:
         return []
 
 
-class MadeAnnotator(Made):
+class MadeAnnotator(Made, Annotator):
     def open(self, artifacts: object) -> None: ...
 
 
-class MadeReducer(Made):
+class MadeReducer(Made, Reducer):
     def run(self, corpus: object, out: Path) -> None: ...
 
 
-class MadeSink(Made):
+class MadeSink(Made, Sink):
     def gather(self, slices: object) -> None: ...
 
 
 @dataclass(frozen=True)
-class MadeGate(Made):
+class MadeGate(Made, Gate):
     min_words: int | None = 50
     max_dup_lines_frac: float | None = 0.3
     reads: ClassVar = {"signals": ("words_n", "dup_lines_frac")}
@@ -76,7 +76,7 @@ class MadeGate(Made):
         return table
 
 
-class MadeSampleGate(Made):
+class MadeSampleGate(Made, Gate):
     reads: ClassVar = {"sample": ("copies_n",)}
 
     def decide(self, batch: object) -> None: ...
