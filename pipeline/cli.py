@@ -143,6 +143,7 @@ def write_trace(folder: object) -> Path:
 def run(a: argparse.Namespace) -> int:
     import os
 
+    from gristmill.pipeline.books.notes import notes
     from gristmill.pipeline.books.summary import summary, write_papers
     from gristmill.pipeline.launch import describe, launch, refuse, survey
     from gristmill.pipeline.plan.config import override, read_config
@@ -175,6 +176,7 @@ def run(a: argparse.Namespace) -> int:
         engine.close()
     for line in summary(store, entries, a.until):
         say([line])
+    say([f"note       {note}" for note in notes(store, situation.plan)])
     return 0
 
 
@@ -206,11 +208,13 @@ def status(a: argparse.Namespace) -> int:
 
 def ledger(a: argparse.Namespace) -> int:
     from gristmill.pipeline.books.ledger import read_books
+    from gristmill.pipeline.books.sources import funnel_lines, funnels
     from gristmill.pipeline.books.summary import ledger_lines
 
-    store, _ = opened(a.run, settle=True)
+    store, plan = opened(a.run, settle=True)
     entries = read_books(store)
-    say(json.dumps(entries, indent=1) if a.json else ledger_lines(entries))
+    lines = [] if a.json else [*ledger_lines(entries), *funnel_lines(funnels(store, plan))]
+    say(json.dumps(entries, indent=1) if a.json else lines)
     return 0
 
 

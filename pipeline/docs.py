@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gristmill.pipeline.cli import parser
 from gristmill.pipeline.contract.columns import DICTIONARY
-from gristmill.pipeline.recipe import make_recipe, settings_of, standard
+from gristmill.pipeline.recipe import OPTIONAL, make_recipe, settings_of, standard
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -88,6 +88,8 @@ def config_page() -> str:
         lines += [f"## {path}", ""]
         classes = [c for p, c in standard() if p == path]
         seen: set[str] = set()
+        if path in OPTIONAL:
+            lines += ["`enabled: false` (or the section as `null`) leaves this out: what it would write is null.", ""]
         for cls in classes:
             own = [f for f in settings_of(cls) if f.name not in seen]
             about = inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0].replace("\n", " ")

@@ -22,6 +22,7 @@ from gristmill.pipeline.run.deaths import Deaths
 from gristmill.pipeline.run.emptied import refuse_nothing
 from gristmill.pipeline.run.executors import Engine, Job, job_for, limit_threads, no_word, waiting_jobs
 from gristmill.pipeline.run.forecast import Intent, intents
+from gristmill.pipeline.run.losses import review_source
 from gristmill.pipeline.run.progress import Progress
 from gristmill.pipeline.run.store import Store, locked, refuse_links, write_json, write_text
 from gristmill.pipeline.run.units import (
@@ -75,6 +76,7 @@ def survey(recipe: Recipe, store: Store, until: str | None) -> Situation:
     keys = {p.key for p in plan.parts}
     gone = [p for p in old.parts if p.key not in keys] if old else []
     paths = {p.path for p in plan.parts}
+    source.preview(plan.parts)
     plan.until(until)
     return Situation(
         plan,
@@ -200,6 +202,7 @@ def launch(
                     if aside >= len(plan.parts):
                         raise failed_step(failed[0])
                 if phase.kind == "wave":
+                    review_source(store, cut, phase)
                     refuse_nothing(store, cut, phase)
             except (GristmillError, OSError, KeyboardInterrupt) as error:
                 with suppress(OSError):  # a full disk, say: the error itself is what matters

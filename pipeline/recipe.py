@@ -3,6 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import Field, fields, replace
 from functools import cache
 from typing import get_type_hints
@@ -17,7 +18,9 @@ from gristmill.pipeline.contract.shapes import Shape, Sink, Stage
 from gristmill.pipeline.plan.config import Recipe, Tree, build, check_keys, plain, section
 from gristmill.pipeline.plan.identity import is_ours, load_class
 from gristmill.pipeline.plan.plan import Plan
+from gristmill.pipeline.plan.sources import SOURCES, check_sources, expanded, keys_of, taken
 from gristmill.pipeline.run.store import Store, read_parquet
+from gristmill.stages.off import Off
 
 STAGES = "gristmill.stages"
 
@@ -59,6 +62,9 @@ STANDARD: tuple[tuple[str, str], ...] = (
     ("quality", "quality:QualityModel"),
     ("quality", "quality:Quality"),
     ("quality", "quality:QualityGate"),
+    ("gates", "limits:LimitTables"),
+    ("gates", "limits:LimitBroken"),
+    ("gates", "limits:LimitGate"),
     ("embed", "embed:EmbedModel"),
     ("embed", "embed:Embed"),
     ("cluster", "cluster:Cluster"),
@@ -74,6 +80,22 @@ STANDARD: tuple[tuple[str, str], ...] = (
     ("sample", "sample:SampleGate"),
     ("corpus", "export:ParquetCorpus"),
 )
+
+
+# Sections whose steps a config may leave out with `enabled: false` or null: section -> the sections that cannot do
+# without it. Sections with a field `enabled` of their own are off in their own way.
+OPTIONAL: dict[str, tuple[str, ...]] = {
+    "language": (),
+    "license": (),
+    "signals": ("gates",),
+    "gates": (),
+    "dedup.exact": (),
+    "dedup.minhash": (),
+    "embed": ("cluster", "domain"),
+    "cluster": (),
+    "domain": (),
+}
+ENABLED = "enabled"
 
 
 @cache
@@ -92,11 +114,58 @@ def settings_of(cls: type[Shape]) -> list[Field]:
 
 def known_keys() -> dict[str, list[str]]:
     """Dotted section -> its keys, in the order of the dataclasses."""
-    known: dict[str, list[str]] = {"": ["name", "extra", "engine"], "engine": list(ENGINE_KEYS)}
+    known: dict[str, list[str]] = {"": ["name", "extra", "engine", SOURCES], "engine": list(ENGINE_KEYS)}
     for path, cls in standard():
         keys = known.setdefault(path, [])
+        keys += [ENABLED] if path in OPTIONAL and not keys else []
         keys += [f.name for f in settings_of(cls) if f.name not in keys]
     return known
+
+
+def can_be_off(path: str) -> bool:
+    """Whether a section has the key `enabled`."""
+    return ENABLED in known_keys()[path]
+
+
+def with_nulls_off(tree: Tree) -> Tree:
+    """The config with `section: null` written as `section: {enabled: false}`. Raises ConfigError where it cannot be."""
+    result = deepcopy(tree)
+    for path in known_keys():
+        if not path:
+            continue
+        *above, last = path.split(".")
+        node = section(result, ".".join(above)) if above else result
+        if last in node and node[last] is None:
+            if path not in OPTIONAL and not can_be_off(path):
+                raise ConfigError(f"{path}: null; it cannot be off: leave the section out, or give it keys")
+            node[last] = {ENABLED: False}
+    return result
+
+
+def switched_off(tree: Tree) -> set[str]:
+    """Sections of `OPTIONAL` that are off. Raises ConfigError where another section cannot do without one of them."""
+    off = set()
+    for path in OPTIONAL:
+        value = section(tree, path).get(ENABLED, True)
+        if not isinstance(value, bool):
+            raise ConfigError(f"{path}.enabled: true or false; got {value!r}")
+        if not value:
+            off.add(path)
+    for path in off:
+        for reader in OPTIONAL[path]:
+            if reader not in off:
+                raise ConfigError(f"{path} is off, but {reader} reads it; add {reader}: {{enabled: false}}")
+    gates = section(tree, "gates")
+    if "language" in off and "gates" not in off and gates.get("min_languages", 1) is not None:
+        raise ConfigError(
+            "language is off, but gates drop documents without a language; add gates.min_languages: null, or "
+            "gates: {enabled: false}"
+        )
+    if "cluster" in off and section(tree, "domain.bucket").get("by", "cluster") == "cluster":
+        raise ConfigError("cluster is off, but the mixture's buckets are clusters; set domain.bucket.by, e.g. language")
+    if "domain" in off and section(tree, "domain.bucket").get("by") == "domain":
+        raise ConfigError("domain is off, but the mixture's buckets are domains; set domain.bucket.by, e.g. language")
+    return off
 
 
 def make_recipe(tree: Tree, default_name: str, code: bool = True) -> Recipe:
@@ -105,6 +174,11 @@ def make_recipe(tree: Tree, default_name: str, code: bool = True) -> Recipe:
     Without `code` the modules of its `extra` that are not ours are not imported, and the recipe is without them:
     what only looks at a config runs nothing of it.
     """
+    hints = [
+        get_type_hints(cls)[f] for _, cls in standard() for f, paths in cls.borrowed.items() if paths == (SOURCES,)
+    ]
+    check_sources(tree, {key for hint in hints for key in keys_of(hint)})
+    tree = expanded(with_nulls_off(tree))
     known = known_keys()
     shallow = {s: k for s, k in known.items() if s not in ("engine",)}
     check_keys({k: v for k, v in tree.items() if k != "engine"}, shallow)
@@ -113,14 +187,20 @@ def make_recipe(tree: Tree, default_name: str, code: bool = True) -> Recipe:
         raise ConfigError(f"name: a string; got {name!r}")
     stages: list[Stage] = []
     sections: dict[type, str] = {cls: path for path, cls in standard()}
-    resolved: Tree = {"name": name}
+    resolved: Tree = {"name": name, **({SOURCES: tree[SOURCES]} if SOURCES in tree else {})}
+    off = switched_off(tree)
     for path, cls in standard():
         stage = build(cls, {**section(tree, path), **borrowed(cls, tree)}, path)
-        if stage.enabled:  # pyright: ignore[reportAttributeAccessIssue]
+        if path in off:
+            if cls.kind == "annotator" and stage.enabled:  # pyright: ignore[reportAttributeAccessIssue]
+                stages.append(Off(stage.name, tuple(stage.writes)))  # pyright: ignore
+        elif stage.enabled or cls.off_is_empty:  # pyright: ignore[reportAttributeAccessIssue]
             stages.append(stage)  # pyright: ignore[reportArgumentType]
         node = resolved
         for part in path.split("."):
             node = node.setdefault(part, {})  # pyright: ignore
+        if path in OPTIONAL:
+            node[ENABLED] = path not in off  # pyright: ignore
         node.update({k: v for k, v in plain(stage).items() if k not in cls.borrowed})  # pyright: ignore
     extra = tree.get("extra") or []
     if not isinstance(extra, list):
@@ -161,6 +241,9 @@ def borrowed(cls: type[Shape], tree: Tree) -> Tree:
         if not paths:  # the recipe fills it
             continue
         inner = get_type_hints(cls)[name]
+        if paths == (SOURCES,):
+            values[name] = taken(inner, tree)
+            continue
         given: Tree = {}
         for path in paths:
             mine = section(tree, path)

@@ -27,6 +27,14 @@ _BYTES = tuple(f"cut_{rule}_bytes" for rule in RULES)
 
 
 @dataclass(frozen=True)
+class SourceClean:
+    """Whether a source's texts are cleaned; null: as the others."""
+
+    name: str
+    clean: bool | None = None
+
+
+@dataclass(frozen=True)
 class Clean(Annotator):
     """Drops lines by C4's rules and citation marks from the lines that stay. Each rule can be switched off."""
 
@@ -43,9 +51,11 @@ class Clean(Annotator):
     policy: bool = True  # lines on cookies, a privacy policy or terms of use go; C4's code
     citations: bool = True  # [12], [], [edit] and [citation needed] are taken off
 
+    sources: tuple[SourceClean, ...] = ()  # of the list `sources`
+
     name: ClassVar[str] = "clean"
     version: ClassVar[int] = 1
-    reads: ClassVar[Reads] = {"ingest": ("text",), "language": ("language",)}
+    borrowed: ClassVar = {"sources": ("sources",)}
     replaces: ClassVar[Reads] = {"ingest": ("text", "text_bytes", "text_hash")}
     writes: ClassVar[tuple[str, ...]] = (
         "text", "text_bytes", "text_hash", "lines_judged_n", *_LINES, *_BYTES, "cut_space_bytes",
@@ -54,9 +64,15 @@ class Clean(Annotator):
     rows: ClassVar[Literal["all"]] = "all"  # the ledger counts tokens of the cleaned text, of dropped documents too
 
     def __post_init__(self) -> None:
-        changed = [f.name for f in fields(self) if f.name != "enabled" and getattr(self, f.name) != f.default]
+        changed = [
+            f.name for f in fields(self) if f.name not in ("enabled", "sources") and getattr(self, f.name) != f.default
+        ]
         if changed and not self.enabled:
             raise ConfigError(f"clean.{changed[0]} is set, but nothing is cleaned: add clean.enabled: true")
+
+    @property
+    def reads(self) -> Reads:
+        return {"ingest": ("text", "source") if self.sources else ("text",), "language": ("language",)}
 
     def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
         marks = {None: 0, "c4": 1, "any": 2}[self.end_marks]
@@ -74,6 +90,9 @@ class Clean(Annotator):
                 if self.languages is None
                 else batch["language"].is_in(list(codes)).fill_null(False).to_numpy()
             )
+            if self.sources:
+                spared = [source.name for source in self.sources if source.clean is False]
+                chosen = chosen & ~batch["source"].is_in(spared).fill_null(False).to_numpy()
             cleaned, counts = clean_texts(texts, chosen, settings, self.unit == "sentence")
             numbers = zip(("lines_judged_n", *_LINES, *_BYTES, "cut_space_bytes"), counts.T, strict=True)
             return batch.select("doc_id").with_columns(

@@ -117,7 +117,7 @@ _BUCKET_READS: dict[str, Reads] = {
     "domain": {"domain": ("domain",)},
     "language": {"language": ("language",)},
     "dump": {"ingest": ("dump",)},
-    "source": {"ingest": ("url", "file_path")},
+    "source": {"ingest": ("source", "url", "file_path")},
 }
 
 
@@ -125,10 +125,11 @@ _BUCKET_READS: dict[str, Reads] = {
 class Bucket(Annotator):
     """The bucket of a document: c03, Science, de, CC-MAIN-2024-10, example.org; `unknown` where the column is null."""
 
-    by: Literal["cluster", "domain", "language", "dump", "source"] = "cluster"  # source: registered domain, or file
+    # source: the name in the list `sources`; where sources are not named, the URL's registered domain, else the file
+    by: Literal["cluster", "domain", "language", "dump", "source"] = "cluster"
 
     name: ClassVar[str] = "domain.bucket"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     writes: ClassVar[tuple[str, ...]] = ("bucket",)
     needs: ClassVar[tuple[str, ...]] = ()
     rows: ClassVar = "kept"
@@ -148,7 +149,7 @@ class Bucket(Annotator):
                 "doc_id",
                 pl.Series(
                     "bucket",
-                    [source_of(u, f) for u, f in zip(batch["url"], batch["file_path"], strict=True)],
+                    [s or source_of(u, f) for s, u, f in batch.select("source", "url", "file_path").iter_rows()],
                     dtype=pl.String,
                 ),
             )

@@ -4,7 +4,7 @@ Word-level rules hold for English, and with their own limits for the languages o
 paragraphs and repetition hold for every language.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Annotated, ClassVar
 
@@ -87,6 +87,30 @@ RULES = (
 )
 
 
+OFF = "off"
+
+
+@dataclass(frozen=True)
+class SourceGates:
+    """Gates of one source: "off", presets in place of the common ones, or limits that differ ({min_words: 20})."""
+
+    name: str
+    gates: str | tuple[str, ...] | dict[str, float | tuple[str, ...] | None] | None = None
+
+    @property
+    def presets(self) -> tuple[str, ...] | None:
+        """Of this source alone; None: the common ones."""
+        if isinstance(self.gates, dict):
+            own = self.gates.get("presets")
+            return None if own is None else tuple(own)  # pyright: ignore[reportArgumentType]
+        return (self.gates,) if isinstance(self.gates, str) else self.gates
+
+    @property
+    def limits(self) -> dict[str, float | None]:
+        given = self.gates if isinstance(self.gates, dict) else {}
+        return {key: value for key, value in given.items() if key != "presets"}  # pyright: ignore
+
+
 @dataclass(frozen=True)
 class Gates(Gate):
     """Each limit is the published one, None switches its rule off; a limit itself is kept."""
@@ -161,12 +185,11 @@ class Gates(Gate):
     # Data file with limits of more languages, or of these in their place (gristmill thresholds makes one from a run).
     languages_file: FilePath | None = None
 
+    sources: tuple[SourceGates, ...] = ()  # of the list `sources`
+
     name: ClassVar[str] = "gates"
     version: ClassVar[int] = 5
-    reads: ClassVar[Reads] = {
-        "language": ("language",),
-        "signals": tuple(dict.fromkeys(rule.column for rule in RULES)),
-    }
+    borrowed: ClassVar = {"sources": ("sources",)}
     rules: ClassVar[tuple[str, ...]] = (*(rule.name for rule in RULES), NO_LANGUAGE)
     # rule -> the field that limits it
     limits: ClassVar[dict[str, str]] = {**{rule.name: rule.limit for rule in RULES}, NO_LANGUAGE: "min_languages"}
@@ -179,6 +202,8 @@ class Gates(Gate):
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise ConfigError(f"gates.presets holds {preset!r}; it knows {', '.join(PRESETS)}{hint}")
         defaults = {field.name: field.default for field in fields(self)}
+        for source in self.sources:
+            self.of(source)
         for rule in RULES:
             changed = getattr(self, rule.limit) not in (None, defaults[rule.limit])
             if changed and rule.presets and not self._holds(rule):
@@ -186,6 +211,37 @@ class Gates(Gate):
                     f"gates.{rule.limit} is set, but its rule {rule.name!r} is not in force: "
                     f"add {' or '.join(rule.presets.split())} to gates.presets"
                 )
+
+    @property
+    def reads(self) -> Reads:
+        common = {"language": ("language",), "signals": tuple(dict.fromkeys(rule.column for rule in RULES))}
+        return {**common, "ingest": ("source",)} if self.sources else common
+
+    def of(self, source: SourceGates) -> "Gates | None":
+        """The gates of a source; None: off. Raises ConfigError for presets and limits that there are not."""
+        if source.gates in (OFF, (OFF,)):
+            return None
+        presets = self.presets if source.presets is None else source.presets
+        known = set(self.limits.values())
+        defaults = {field.name: field.default for field in fields(self)}
+        for key in source.limits:
+            if key not in known:
+                near = get_close_matches(key, known, 1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                raise ConfigError(f"source {source.name}: gates has no limit {key!r}{hint}")
+        # A common limit whose rule this source's presets do not hold says nothing about this source.
+        outside = {
+            rule.limit: defaults[rule.limit]
+            for rule in RULES
+            if rule.presets and not set(rule.presets.split()) & set(presets)
+        }
+        whole = {
+            key: int(v) if v is not None and isinstance(defaults[key], int) else v for key, v in source.limits.items()
+        }
+        try:
+            return replace(self, sources=(), presets=presets, **{**outside, **whole})  # pyright: ignore
+        except ConfigError as error:
+            raise ConfigError(f"source {source.name}: {error}") from error
 
     def _holds(self, rule: Rule) -> bool:
         return not rule.presets or any(preset in rule.presets.split() for preset in self.presets)
@@ -232,7 +288,14 @@ class Gates(Gate):
             read_languages(self.languages_file)
 
     def decide(self, batch: pl.DataFrame) -> pl.Series:
-        return first_broken(batch, self.table())
+        decision = first_broken(batch, self.table())
+        for source in self.sources:
+            mine = batch["source"] == source.name
+            if mine.any():
+                own = self.of(source)
+                ruled = first_broken(batch, own.table() if own else {})
+                decision = ruled.zip_with(mine.fill_null(False), decision)
+        return decision
 
 
 def codes_of(language: str) -> list[str]:

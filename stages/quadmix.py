@@ -37,6 +37,8 @@ from gristmill.pipeline.kernels.numbers.sampling_curve import (
 )
 
 SEARCHED = "parameters.json"  # the mixture's
+OWN_CRITERIA = ("q_reference", "q_importance")  # null in a run without a quality model; its notes say why
+UNKNOWN_SCALE = Scale(np.empty(0), np.empty(0), 0.0, 1.0)  # of a criterion that no document has
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class QuadmixTables(Reducer):
     eta_mode: EtaMode = "power"  # of S: gain is an exponent, or a factor; the paper's typesetting leaves it open
 
     name: ClassVar[str] = "quadmix"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[tuple[str, ...]] = ("mixture",)
 
     def __post_init__(self) -> None:
@@ -100,7 +102,12 @@ class QuadmixTables(Reducer):
         drawn = np.zeros(len(names))
         np.add.at(drawn, bucket, tokens)
         share = np.array([totals[n][1] for n in names]) / np.where(drawn > 0, drawn, 1)
-        scales = [fit_scale(sample[c.column], tokens * share[bucket], self.normalise) for c in self.criteria]
+        scales = [
+            UNKNOWN_SCALE
+            if c.column in OWN_CRITERIA and sample[c.column].null_count() == sample.height
+            else fit_scale(sample[c.column], tokens * share[bucket], self.normalise)
+            for c in self.criteria
+        ]
         searched = self._searched(corpus.artifacts["mixture"])
         settings = {b.bucket: b for b in (self.buckets if searched is None else searched)}
         rank_values, rank_at_least, facts = [np.empty(0, np.float32)], [np.empty(0)], {}

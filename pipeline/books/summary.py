@@ -7,6 +7,8 @@ import polars as pl
 
 from gristmill.pipeline.books.held_out import card_lines, read_sought
 from gristmill.pipeline.books.ledger import read_books
+from gristmill.pipeline.books.notes import notes
+from gristmill.pipeline.books.sources import Funnel, funnels
 from gristmill.pipeline.books.stopped import headline
 from gristmill.pipeline.books.verify import shards
 from gristmill.pipeline.contract.shown import markdown
@@ -93,6 +95,7 @@ def write_card(store: Store, plan: Plan) -> None:
         "",
         "Each row carries its own `license` (SPDX id, or null where none was found); the collection has no single one.",
         "",
+        *(line for note in notes(store, plan) for line in (f"**Note.** {note}.", "")),
         "## Mixture",
         "",
         "| bucket | natural share | weight | achieved share | epochs |",
@@ -111,6 +114,7 @@ def write_card(store: Store, plan: Plan) -> None:
         "|---|--:|--:|---|",
         *(f"| {e['stage']} | {e['docs_in']:,} | {e['docs_out']:,} | {dropped(e)} |" for e in entries),
         "",
+        *source_table(funnels(store, plan)),
         "## Licences (share of tokens)",
         "",
         *(f"- {markdown(name or 'unknown')}: {n / total:.3f}" for name, n in licenses.most_common()),
@@ -170,6 +174,20 @@ def dropped(entry: dict) -> str:
     return ", ".join(f"{rule} {t['docs']:,}" for rule, t in rules if t["docs"])
 
 
+def source_table(found: list[Funnel]) -> list[str]:
+    """The card's section on sources; none where they are not named."""
+    if not found:
+        return []
+    total = max(1, sum(f.tokens for f in found))
+    head = ["## Sources", "", "| source | records | documents | kept | tokens | share |", "|---|--:|--:|--:|--:|--:|"]
+    rows = [
+        f"| {markdown(f.source)} | {f.records:,} | {f.documents:,} | {[*f.after.values()][-1]:,} | {f.tokens:,} "
+        f"| {f.tokens / total:.4f} |"
+        for f in found
+    ]
+    return [*head, *rows, ""]
+
+
 def ledger_lines(entries: list[dict]) -> list[str]:
     lines = [f"{'stage':16} {'docs in':>10} {'docs out':>10} {'bytes out':>14} {'tokens out':>13}  dropped"]
     for e in entries:
@@ -193,7 +211,12 @@ def summary(store: Store, entries: list[dict], until: str | None) -> list[str]:
         return [f"{first['docs_in']:,} records in, {last['docs_out']:,} documents kept after {last['stage']}"]
     weights = read_state(store.root / "mixture" / "weights.json", "buckets", "budget_tokens")
     worst = sorted(
-        ((t["docs"], e["stage"], rule) for e in entries[:-1] for rule, t in e["dropped"].items() if t["docs"]),
+        (
+            (t["docs"], e["stage"], rule)
+            for e in entries[:-1]
+            for rule, t in e["dropped"].items()
+            if t["docs"] and rule != "not_a_response"  # an archive's requests and metadata: no page is lost
+        ),
         reverse=True,
     )
     moved = sorted(weights["buckets"], key=lambda r: -abs(r["weight"] - r["natural_share"]))[:3]

@@ -28,6 +28,8 @@ _DOCUMENT = [
     Column("url", pa.string(), "", "target URI of the record", "FineWeb"),
     Column("date", pa.string(), "ISO 8601", "capture date", "FineWeb"),
     Column("dump", pa.string(), "", "crawl the record belongs to, from the config or the file name", "FineWeb"),
+    Column("id", pa.string(), "", "the input's own id: WARC-Record-ID, or what input.id_column names", "FineWeb"),
+    Column("source", pa.string(), "", "name of the source; null where the config does not name sources"),
     Column("file_path", pa.string(), "", "input file, as the config names it", "FineWeb"),
     Column("record_bytes", pa.int64(), "bytes", "size of the record's body before extraction (at least the text's)"),
     Column("text_bytes", pa.int64(), "bytes", "size of text in UTF-8"),
@@ -356,6 +358,7 @@ _QUALITY: list[Column] = [
 ]
 
 _MIXTURE: list[Column] = [
+    Column("limit_broken", pa.string(), "", "the first of gates.limits that the document breaks; null: none"),
     Column(
         "embedding", pa.list_(pa.float32()), "", "unit vector of the text (zeros: no known term), float16 precision"
     ),

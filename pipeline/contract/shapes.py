@@ -28,6 +28,16 @@ class Part:
     start: int
     end: int
     digest: str
+    source: str = ""  # name of the source, where sources are named
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What became of a part's records: documents, and rejected ones by rule."""
+
+    part: Part
+    documents: int
+    rejected: Mapping[str, int]
 
 
 class Shape:
@@ -49,8 +59,10 @@ class Shape:
     publish: ClassVar[Reads] = {}  # dataset -> columns that reach the corpus beside the standard ones
     files: ClassVar[tuple[str, ...]] = ()  # fields that hold paths: the files' contents are part of the identity
     outside_identity: ClassVar[tuple[str, ...]] = ()  # fields that say only where input lies, or how to get it
-    borrowed: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # field -> the config sections whose keys fill it
+    # field -> the config sections whose keys fill it; ("sources",): a tuple with an item for each source of the list
+    borrowed: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     enabled: bool = True  # a field of stages that may be left out of the run
+    off_is_empty: ClassVar[bool] = False  # not `enabled`, it stays in the run and writes nulls or an empty artifact
 
     def preflight(self) -> None:
         """Looks at what the settings name (a model's labels, a file's records, a package) before anything runs.
@@ -67,6 +79,14 @@ class Source(Shape):
     def parts(self) -> list[Part]:
         """All parts, sorted by key. Raises InputError for a missing path or an empty glob."""
         raise NotImplementedError
+
+    def preview(self, parts: Sequence[Part]) -> None:
+        """Looks at files before anything runs. Raises InputError for those that cannot give documents."""
+        return
+
+    def review(self, counted: Sequence[Counted]) -> None:
+        """Looks at what became of all parts' records. Raises DataError where too many were rejected."""
+        return
 
     def notes(self) -> list[str]:
         """What a person should know of what `parts` leaves out."""

@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gristmill.pipeline.books.ledger import read_books, read_fates
+from gristmill.pipeline.books.notes import notes
+from gristmill.pipeline.books.sources import Funnel, funnels
 from gristmill.pipeline.books.verify import shards
 from gristmill.pipeline.contract.state import read_state
 from gristmill.pipeline.plan.plan import Plan
@@ -90,6 +92,8 @@ class Facts:
     shards: list[Shard]
     samples: list[dict]
     config: str | None
+    funnels: list[Funnel]  # one per named source
+    notes: list[str]  # what reducers could not do
     cuts: dict[str, tuple[int, int]]  # why a cleaning stage cut text out of documents -> lines, bytes
 
 
@@ -127,6 +131,8 @@ def read_facts(store: Store, plan: Plan) -> Facts:
         shards=list(read_shards(store)),
         samples=read_samples(store),
         config=read_text(store.root / "config.yaml"),
+        funnels=funnels(store, plan),
+        notes=notes(store, plan),
         cuts=cuts,
     )
 

@@ -10,6 +10,7 @@ from gristmill.pipeline.report.facts import Facts, read_facts
 from gristmill.pipeline.report.html import Content, Html, tag, tag_with, together
 from gristmill.pipeline.report.limits import Histogram, histograms
 from gristmill.pipeline.report.sought import held_out
+from gristmill.pipeline.report.sources import sources
 from gristmill.pipeline.report.style import STYLE
 from gristmill.pipeline.report.tables import cell, count, folded, head, number, percent, ratio, row, short, size, table
 from gristmill.pipeline.report.warnings import warnings
@@ -32,6 +33,7 @@ def write_report(store: Store, plan: Plan) -> None:
 def page(facts: Facts, plan: Plan, made: list[Histogram], drawn: int, sought: Html) -> str:
     sections: list[tuple[str, str, Content]] = [
         ("flow", "Where the documents went", report_sections.flow(facts)),
+        *([("sources", "Sources", sources(facts))] if facts.funnels else []),
         ("rules", "Rules", report_sections.rules(facts, plan)),
         ("held-out", "Held out", sought),
         ("kinds", "Languages and licences", report_sections.kinds(facts)),

@@ -16,7 +16,7 @@ _SHOWN = 8  # names in one sentence
 
 
 def warnings(facts: Facts, plan: Plan) -> list[Content]:
-    found = (failed, greedy_rules, languages, licenses, search_outcome, buckets, budget)
+    found = (failed, noted, greedy_rules, languages, licenses, search_outcome, buckets, budget)
     return list(chain.from_iterable(look(facts, plan) for look in found))
 
 
@@ -33,6 +33,12 @@ def failed(facts: Facts, plan: Plan) -> Iterator[Content]:
             " and are not in the corpus (run again to retry them): ",
             units,
         )
+
+
+def noted(facts: Facts, plan: Plan) -> Iterator[Content]:
+    for note in facts.notes:
+        what, dot, rest = note.partition(": ")
+        yield (tag("b", f"{what}{dot}"), f"{rest}.")
 
 
 def greedy_rules(facts: Facts, plan: Plan) -> Iterator[Content]:

@@ -13,7 +13,8 @@ import numpy as np
 import polars as pl
 
 from gristmill.pipeline.contract.draws import key64
-from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reducer, first_broken
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer, first_broken
+from gristmill.stages.dedup.sources import SourceDedup, judged
 
 SALT = "dedup"  # near-duplicates use the same draw, so the same document survives in both
 
@@ -120,10 +121,17 @@ class ExactDuplicates(Annotator):
 class ExactGate(Gate):
     """Drops all but one of the documents with the same text."""
 
+    sources: tuple[SourceDedup, ...] = ()  # of the list `sources`
     name: ClassVar = "dedup.exact.gate"
     version: ClassVar = 1
-    reads: ClassVar = {"dedup.exact": ("exact_duplicate_of",)}
+    borrowed: ClassVar = {"sources": ("sources",)}
     rules: ClassVar = ("exact_duplicate",)
 
+    @property
+    def reads(self) -> Reads:
+        return {"dedup.exact": ("exact_duplicate_of",), **({"ingest": ("source",)} if self.sources else {})}
+
     def decide(self, batch: pl.DataFrame) -> pl.Series:
-        return first_broken(batch, {"exact_duplicate": pl.col("exact_duplicate_of").is_not_null()})
+        return first_broken(
+            batch, {"exact_duplicate": pl.col("exact_duplicate_of").is_not_null() & judged(self.sources)}
+        )

@@ -18,7 +18,7 @@ import polars as pl
 from gristmill.pipeline.contract.draws import key64
 from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.contract.ranges import Hundreds, Seed, Share
-from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reducer, first_broken
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer, first_broken
 from gristmill.pipeline.kernels.text.hashing import code_points, utf8
 from gristmill.pipeline.kernels.text.minhash import (
     elect,
@@ -30,6 +30,7 @@ from gristmill.pipeline.kernels.text.minhash import (
     to_binary,
     unite_band,
 )
+from gristmill.stages.dedup.sources import SourceDedup, judged
 
 SALT = "dedup"  # exact duplicates use the same draw, so the same document survives in both
 
@@ -233,10 +234,15 @@ class NearDuplicates(Annotator):
 class NearGate(Gate):
     """Drops all but one of a cluster of near-duplicates."""
 
+    sources: tuple[SourceDedup, ...] = ()  # of the list `sources`
     name: ClassVar = "dedup.minhash.gate"
     version: ClassVar = 1
-    reads: ClassVar = {"dedup.minhash": ("near_duplicate_of",)}
+    borrowed: ClassVar = {"sources": ("sources",)}
     rules: ClassVar = ("near_duplicate",)
 
+    @property
+    def reads(self) -> Reads:
+        return {"dedup.minhash": ("near_duplicate_of",), **({"ingest": ("source",)} if self.sources else {})}
+
     def decide(self, batch: pl.DataFrame) -> pl.Series:
-        return first_broken(batch, {"near_duplicate": pl.col("near_duplicate_of").is_not_null()})
+        return first_broken(batch, {"near_duplicate": pl.col("near_duplicate_of").is_not_null() & judged(self.sources)})

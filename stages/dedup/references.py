@@ -6,7 +6,7 @@ the objective of the mixture search and never reach the corpus.
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
@@ -16,7 +16,7 @@ import polars as pl
 
 from gristmill.classifiers.license.sites import HOST_CHARS
 from gristmill.pipeline.contract.draws import uniform
-from gristmill.pipeline.contract.errors import DataError
+from gristmill.pipeline.contract.notes import write_notes
 from gristmill.pipeline.contract.ranges import FilePath, Share, Whole
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Reducer
 from gristmill.pipeline.contract.texts import is_sidecar, records_of
@@ -31,9 +31,13 @@ _HOST = r"(?i)^[a-z][a-z0-9+.-]*://(?:[^/?#\\@]*@)*([^/?#\\@:]+)"
 class References(Reducer):
     """Settles what a reference is: rule.json, texts.parquet (doc_id, text, language, is_held_out), report.json.
 
-    Raises DataError where there are fewer than `min_references`.
+    Where there are fewer than `min_references`, there are none: notes.json says so, and the run goes on without a
+    quality model and without texts to search the mixture for.
     """
 
+    # false: no document is a reference, so there is no quality model, and nothing to search the mixture for.
+    enabled: bool = True
+    off_is_empty: ClassVar = True
     # A host is a reference if it is one of these or below it: encyclopaedias, libraries, standards, official bodies.
     hosts: tuple[str, ...] = (
         "wikipedia.org",
@@ -110,9 +114,9 @@ class References(Reducer):
     paths: tuple[FilePath, ...] = ()
     text_field: str = "text"  # of the files; a field `language` is read where there is one
     held_out_frac: Share = 0.2  # share of the references that is held out
-    min_references: Whole = 12  # a model of fewer would be a model of those few
+    min_references: Whole = 12  # fewer than this count as none: a model of them would be a model of those few
     name: ClassVar = "dedup.references"
-    version: ClassVar = 1
+    version: ClassVar = 2
     files: ClassVar = ("paths",)
     reads: ClassVar = {"ingest": ("url",), "language": ("language",)}
     needs: ClassVar = ()
@@ -123,34 +127,40 @@ class References(Reducer):
                 next(records_of(path, self.text_field, "dedup.references.paths"), None)
 
     def run(self, corpus: Corpus, out: Path) -> None:
-        texts = given_texts(self)
+        texts = given_texts(self if self.enabled else replace(self, paths=()))
         documents, references, by_host = 0, texts.height, pl.DataFrame(schema={"host": pl.String, "len": pl.UInt32})
         for batch in corpus.batches():
             documents += batch.height
-            if not self.paths:
+            if self.enabled and not self.paths:
                 found = host_of(batch.filter(is_reference(batch, self))["url"])
                 references += found.len()
                 by_host = pl.concat([by_host, found.alias("host").to_frame().group_by("host").len()])
-        if references < self.min_references:
-            raise DataError(_too_few(self, references, documents))
+        rule = self
+        if self.enabled and references < self.min_references:
+            rule, texts = replace(self, enabled=False, paths=()), texts.clear()
+            write_notes(out, _too_few(self, references, documents))
         texts.write_parquet(out / "texts.parquet", compression="zstd")
         top = by_host.group_by("host").agg(pl.col("len").sum()).sort("len", "host", descending=[True, False]).head(50)
-        report = {"documents": documents, "references": references, "hosts": dict(top.iter_rows())}
+        report = {
+            "documents": documents,
+            "references": references,
+            "hosts": dict(top.iter_rows()),
+            "enabled": rule.enabled,
+        }
         (out / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False))
-        (out / "rule.json").write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False))
+        (out / "rule.json").write_text(json.dumps(asdict(rule), indent=1, ensure_ascii=False))
 
 
 def _too_few(rule: References, references: int, documents: int) -> str:
     if rule.paths:
-        where = f"in {', '.join(rule.paths)}"
+        found = f"{', '.join(rule.paths)} hold {references} reference texts"
     else:
-        where = (
-            f"among {documents:,} documents (hosts {', '.join(rule.hosts[:3])}, ... below {len(rule.hosts)} hosts, "
-            f"registries {', '.join(rule.registries)}, first labels {', '.join(rule.first_labels)})"
-        )
+        found = f"{references} of {documents:,} documents are of reference hosts"
     return (
-        f"dedup.references: {references} reference texts {where}, fewer than min_references = {rule.min_references}; "
-        "give texts of the kind you want as dedup.references.paths, add to dedup.references.hosts, or add input"
+        f"No quality model and nothing to search the mixture for: {found}, fewer than dedup.references.min_references "
+        f"= {rule.min_references}. q_reference and q_importance are null. To have them, give texts of the kind you "
+        "want as dedup.references.paths, or add to dedup.references.hosts; dedup.references.enabled: false says that "
+        "they are not wanted"
     )
 
 
@@ -159,7 +169,7 @@ class ReferenceFlags(Annotator):
     """Marks the crawl's reference documents by the settled rule, and which of them are held out."""
 
     name: ClassVar = "dedup.references"
-    version: ClassVar = 1
+    version: ClassVar = 2
     reads: ClassVar = {"ingest": ("url",), "language": ("language",)}
     writes: ClassVar = ("is_reference", "is_held_out")
     needs: ClassVar = ("dedup.references",)
@@ -184,8 +194,8 @@ def host_of(urls: pl.Series) -> pl.Series:
 
 
 def is_reference(batch: pl.DataFrame, rule: References) -> pl.Series:
-    """Boolean per row of `batch` (url, language); false for every row where reference texts are given as files."""
-    if rule.paths:
+    """Boolean per row of `batch` (url, language); false for every row where references are off or given as files."""
+    if rule.paths or not rule.enabled:
         return pl.repeat(False, batch.height, dtype=pl.Boolean, eager=True)
     hosts = host_of(batch["url"])
     names = hosts.drop_nulls().unique()

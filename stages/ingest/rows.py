@@ -19,7 +19,7 @@ DOCUMENT: dict[str, pl.DataType | type[pl.DataType]] = {
     "file_path": pl.String, "record_bytes": pl.Int64, "text_bytes": pl.Int64, "text_hash": pl.String,
     "title": pl.String, "html_lang": pl.String, "charset": pl.String, "charset_source": pl.String, "mime": pl.String,
     "http_status": pl.Int64, "license_declared": pl.String, "license_links": _LINKS, "rights_text": pl.String,
-    "opt_out_signals": pl.List(pl.String),
+    "opt_out_signals": pl.List(pl.String), "source": pl.String, "id": pl.String,
 }  # fmt: skip
 UNDECODABLE_FRAC = 0.1  # replaced characters and NULs beyond which there is no text
 FULL = "part_full"
@@ -46,6 +46,17 @@ class Document:
     mime: str | None = None
     status: int | None = None
     evidence: Evidence = field(default_factory=Evidence)
+    dump: str | None = None
+
+
+@dataclass(frozen=True)
+class Common:
+    """What holds for all records of a part: the dump (unless a record names its own), the source, the licence of
+    records that name none."""
+
+    dump: str | None = None
+    source: str | None = None
+    license: str | None = None
 
 
 class PartFull(Exception):
@@ -60,9 +71,9 @@ class Rows:
     """
 
     def __init__(
-        self, name: str, path: str, dump: str | None, most_bytes: int = 1 << 40, most_records: int = 1 << 40
+        self, name: str, path: str, common: Common, most_bytes: int = 1 << 40, most_records: int = 1 << 40
     ) -> None:
-        self._name, self._path, self._dump = name, path, dump
+        self._name, self._path, self._common = name, path, common
         self._most_bytes, self._most_records = most_bytes, most_records
         self._documents: list[tuple] = []
         self._rejected: list[tuple] = []
@@ -90,12 +101,14 @@ class Rows:
         place = f"{self._name}\0{offset}\0{inner}\0{record_id or ''}".encode("utf-8", "replace")
         evidence = document.evidence
         links = [dict(zip(("href", "kind", "place", "text"), map(clean, link), strict=True)) for link in evidence.links]
+        license = clean(evidence.declared) or self._common.license
         row = (
             blake2b(place, digest_size=16).hexdigest(), document.text, document.url, document.date,
-            self._dump, self._path, max(document.size, len(text)), len(text),
+            clean(document.dump) or self._common.dump, self._path, max(document.size, len(text)), len(text),
             blake2b(text, digest_size=16).hexdigest(), clean(document.title), clean(document.lang), document.charset,
-            document.charset_source, clean(document.mime), document.status, clean(evidence.declared), links,
+            document.charset_source, clean(document.mime), document.status, license, links,
             clean(evidence.rights_text), [clean(signal) for signal in evidence.opt_outs],
+            self._common.source, clean(record_id),
         )  # fmt: skip
         self._documents.append(row)
         size = sum(len(value) for value in row if type(value) is str)

@@ -4,6 +4,7 @@ Text, title, charset and the evidence about licence and opt-out are harvested he
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import ClassVar
@@ -12,9 +13,9 @@ import polars as pl
 
 from gristmill.pipeline.contract import watch
 from gristmill.pipeline.contract.errors import ConfigError, DataError, GristmillError
-from gristmill.pipeline.contract.ranges import Amount, Count, SomeAmount
+from gristmill.pipeline.contract.ranges import Amount, Count, Share, SomeAmount
 from gristmill.pipeline.contract.secrets import real
-from gristmill.pipeline.contract.shapes import Part, Source
+from gristmill.pipeline.contract.shapes import Counted, Part, Source
 from gristmill.stages.ingest.archive.grammar import Grammar
 from gristmill.stages.ingest.archive.members import Codec
 from gristmill.stages.ingest.archive.reader import Record
@@ -27,7 +28,9 @@ from gristmill.stages.ingest.files.retry import Retry
 from gristmill.stages.ingest.page.http import HEAD_BYTES
 from gristmill.stages.ingest.page.parse import EXTRACTORS
 from gristmill.stages.ingest.page.read import PLAIN
-from gristmill.stages.ingest.rows import FULL, WRITES, PartFull, Rows
+from gristmill.stages.ingest.review import preview, review
+from gristmill.stages.ingest.rows import FULL, WRITES, Common, PartFull, Rows
+from gristmill.stages.ingest.sources import SourceInput, check_names, inputs_by_source
 from gristmill.stages.ingest.tables import Fields, read_jsonl, read_parquet
 
 FORMATS = ("auto", "warc", "parquet", "jsonl")
@@ -75,6 +78,9 @@ class Ingest(Source):
     retries: Count = 5
     # Wait before the second attempt; doubles each time.
     retry_s: Amount = 0.5
+    # Share of the records that may be rejected. Records that are no pages (requests, revisits, other media types, bad
+    # status) do not count.
+    max_rejected: Share = 0.5
     # Columns of Parquet files, keys of JSON lines; only the text must exist.
     text_column: str = "text"
     id_column: str = "id"
@@ -83,12 +89,17 @@ class Ingest(Source):
     license_column: str = "license"
     title_column: str = "title"
     language_column: str = "language"
+    dump_column: str = "dump"
+    sources: tuple[SourceInput, ...] = ()  # of the list `sources`, in place of `paths`
 
     name: ClassVar[str] = "ingest"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
+    borrowed: ClassVar = {"sources": ("sources",)}
     writes: ClassVar[tuple[str, ...]] = WRITES
     # Where the input lies and how it is fetched and cut; what matters of them is in each part's own identity.
-    outside_identity: ClassVar[tuple[str, ...]] = ("paths", "paths_base", "part_bytes", "retries", "retry_s")
+    outside_identity: ClassVar[tuple[str, ...]] = (
+        "paths", "paths_base", "part_bytes", "retries", "retry_s", "max_rejected",
+    )  # fmt: skip
     rules: ClassVar[tuple[str, ...]] = (
         "not_a_response", "revisit", "bad_status", "not_html", "head_too_large", "empty_body", "undecodable", "no_text",
         "too_large", "too_nested", "timed_out", "parser_crashed", "broken_record", "truncated", "broken_line",
@@ -97,6 +108,14 @@ class Ingest(Source):
     )  # fmt: skip
 
     def __post_init__(self) -> None:
+        check_names(self.sources)
+        if self.sources and self.paths:
+            raise ConfigError("input.paths and sources are both given; write those paths as one more source")
+        for source in self.sources:
+            try:
+                self.of(source.name)
+            except ConfigError as error:
+                raise ConfigError(f"source {source.name}: {error}") from error
         fallbacks = (PLAIN, *(name for name in EXTRACTORS if name != self.extractor), REJECT)
         for field, value, known in (
             ("format", self.format, FORMATS),
@@ -115,15 +134,45 @@ class Ingest(Source):
 
     def parts(self) -> list[Part]:
         retry = Retry(self.retries, self.retry_s)
-        return parts_of(inputs_of(self.paths, self.paths_base, retry), self.part_bytes, retry)
+        if not self.sources:
+            return parts_of(inputs_of(self.paths, self.paths_base, retry), self.part_bytes, retry)
+        found = inputs_by_source(self.sources, self.paths_base, retry)
+        parts = (part for name, items in found.items() for part in parts_of(items, self.part_bytes, retry, name))
+        return sorted(parts, key=lambda part: part.key)
 
     def notes(self) -> list[str]:
         """What a person should know of what `parts` leaves out."""
         return [f"input.paths: files of the run folder {run} are left out" for run in run_folders_among(self.paths)]
 
+    def preview(self, parts: Sequence[Part]) -> None:
+        for source in self.sources:
+            preview(self.of(source.name), [p for p in parts if p.source == source.name], f"source {source.name}")
+        if not self.sources:
+            preview(self, parts)
+
+    def review(self, counted: Sequence[Counted]) -> None:
+        for source in self.sources:
+            mine = [c for c in counted if c.part.source == source.name]
+            key = f"max_rejected of source {source.name}"
+            review(mine, self.of(source.name).max_rejected, f"source {source.name}", key)
+        if not self.sources:
+            review(counted, self.max_rejected)
+
+    def of(self, source: str) -> "Ingest":
+        """The settings by which a source's files are read; "" where sources are not named."""
+        own = next((s for s in self.sources if s.name == source), None)
+        return self if own is None else replace(self, sources=(), **own.overrides)  # pyright: ignore
+
     def run(self, part: Part) -> tuple[pl.DataFrame, pl.DataFrame]:
+        if part.source and self.sources:
+            return self.of(part.source)._run(part, next(s.license for s in self.sources if s.name == part.source))
+        return self._run(part, None)
+
+    def _run(self, part: Part, license: str | None) -> tuple[pl.DataFrame, pl.DataFrame]:
         dump = self.dump or (found.group() if (found := _DUMP.search(part.path)) else None)
-        rows = Rows(part.name, part.path, dump, self.part_text_bytes, self.part_records)
+        rows = Rows(
+            part.name, part.path, Common(dump, part.source or None, license), self.part_text_bytes, self.part_records
+        )
         file = open_file(real(part.path), Retry(self.retries, self.retry_s))
         try:
             self._read(file, part, rows)
@@ -159,7 +208,7 @@ class Ingest(Source):
     def _fields(self) -> Fields:
         return Fields(
             self.text_column, self.id_column, self.url_column, self.date_column, self.license_column, self.title_column,
-            self.language_column,
+            self.language_column, self.dump_column,
         )  # fmt: skip
 
     def _read_archive(self, file: File, codec: Codec | None, grammar: Grammar, part: Part, rows: Rows) -> None:

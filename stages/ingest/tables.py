@@ -33,6 +33,7 @@ class Fields:
     license: str
     title: str
     language: str
+    dump: str = ""
 
 
 def read_parquet(file: File, start: int, end: int, fields: Fields, text_bytes: int, rows: Rows) -> None:
@@ -154,6 +155,21 @@ def read_jsonl(
                 _add(row, line.at, 0, fields, line_bytes, line.size, rows)
 
 
+def first_rows(file: File, codec: Codec | None, n: int, line_bytes: int) -> tuple[list[dict[str, object]], int]:
+    """The JSON objects among the first `n` whole lines that are not blank, and how many of those are none."""
+    rows: list[dict[str, object]] = []
+    others = 0
+    for line in _lines(file, codec, 0, line_bytes):
+        if line.rule or not line.data.strip():
+            continue
+        row = _parsed(line.data)
+        others += row is None
+        rows += [] if row is None else [row]
+        if len(rows) + others == n:
+            break
+    return rows, others
+
+
 @dataclass(slots=True)
 class _Line:
     """`at`: offset in the inflated file; `fed`: offset in the file of the bytes that gave its beginning."""
@@ -254,6 +270,6 @@ def _add_row(
     evidence = Evidence(declared=string(fields.license))
     document = Document(
         text, len(text.encode()), url, string(fields.date), string(fields.title), string(fields.language),
-        "utf-8", "declared", evidence=evidence,
+        "utf-8", "declared", evidence=evidence, dump=string(fields.dump),
     )  # fmt: skip
     rows.add(document, at, inner, record_id)

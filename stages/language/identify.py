@@ -18,6 +18,18 @@ _TOP = 3
 
 
 @dataclass(frozen=True)
+class SourceLanguage:
+    """The language that all documents of a source have."""
+
+    name: str
+    language: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.language is not None:
+            check_code(self.language, f"language of source {self.name}")
+
+
+@dataclass(frozen=True)
 class Language(Annotator):
     """Identifies the language from the first characters of the text; the page's own claim (html_lang) is not used."""
 
@@ -27,10 +39,11 @@ class Language(Annotator):
     embedded: str = "1e7b222d82c3af2c"
     # How many characters are looked at: more no longer helps (docs/decisions/language.md).
     chars: Count = 2000
+    sources: tuple[SourceLanguage, ...] = ()  # of the list `sources`
 
     name: ClassVar[str] = "language"
     version: ClassVar[int] = 1
-    reads: ClassVar[Reads] = {"ingest": ("text",)}
+    borrowed: ClassVar = {"sources": ("sources",)}
     writes: ClassVar[tuple[str, ...]] = ("language", "language_score", "language_script", "language_top")
     needs: ClassVar[tuple[str, ...]] = ()
     rows: ClassVar[Literal["kept", "all"]] = "kept"
@@ -44,6 +57,10 @@ class Language(Annotator):
         if self.model is not None:
             labels_of(self.model, "language.model")
 
+    @property
+    def reads(self) -> Reads:
+        return {"ingest": ("text", "source") if self.sources else ("text",)}
+
     def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
         """Loads the model. Raises ConfigError where the embedded one is another, InputError for a missing file."""
         identifier = open_fasttext(self.model) if self.model else open_embedded(self.embedded)
@@ -54,15 +71,25 @@ class Language(Annotator):
             # Digits and punctuation alone are no language, whatever a model says of them.
             ranked = [r if s else [] for r, s in zip(identifier.rank(texts, _TOP), script, strict=True)]
             best = [r[0] if r and r[0][0] != NO_LANGUAGE else (None, None) for r in ranked]
-            return batch.select(
+            made = batch.select(
                 "doc_id",
                 pl.Series("language", [code for code, _ in best], dtype=pl.String),
                 pl.Series("language_score", [p for _, p in best], dtype=pl.Float32),
                 pl.Series("language_script", script, dtype=pl.String),
                 _lists("language_top", [[code for code, _ in r] for r in ranked]),
             )
+            return self._as_declared(made, batch["source"]) if self.sources else made
 
         return annotate
+
+    def _as_declared(self, made: pl.DataFrame, source: pl.Series) -> pl.DataFrame:
+        """The declared languages in place of the model's, whose score is then null."""
+        given = {s.name: s.language for s in self.sources if s.language is not None}
+        declared = source.replace_strict(given, default=None, return_dtype=pl.String)
+        return made.with_columns(
+            pl.coalesce(declared, "language").alias("language"),
+            pl.when(declared.is_null()).then("language_score").alias("language_score"),
+        )
 
 
 def _lists(name: str, values: list[list[str]]) -> pl.Series:

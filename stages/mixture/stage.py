@@ -242,6 +242,7 @@ class Mixture(Reducer):
             tokens = tokens_of(corpus.artifacts["ingest.tokenizer"] / "tokenizer.json")
             tokens = tokens.remembering() if self.mode != "climb" else tokens
             parts = self._targets(corpus, tokens)
+        aimless = bool(parts) and not parts[0]
         if self.weights is not None:
             found = self._given(buckets, sizes, limits, budget)
         elif self.chosen_method == NATURAL:
@@ -249,10 +250,12 @@ class Mixture(Reducer):
         elif only is not None:
             why = "one bucket" if len(buckets) == 1 else "the caps and bounds leave one mixture"
             found = unsearched(rounded(only, limits), f"there is nothing to choose between: {why}")
+        elif aimless:
+            found = unsearched(rounded(sizes / available, limits), "there are no texts to search a mixture for")
         else:
             assert tokens is not None
             found = self._search(corpus, docs, sizes, limits, budget, out, tokens, parts)
-        if self.mode != "climb":
+        if self.mode != "climb" and not aimless:
             assert tokens is not None
             targets, *held_back = parts
             section = self.section(self.proxy)

@@ -19,10 +19,17 @@ from gristmill.classifiers.calibration import auc, calibrated, platt
 from gristmill.classifiers.fasttext import Training
 from gristmill.classifiers.importance import count, importance, log_ratios
 from gristmill.pipeline.contract.draws import key64, uniform
-from gristmill.pipeline.contract.errors import DataError
+from gristmill.pipeline.contract.notes import write_notes
 from gristmill.pipeline.contract.ranges import Count, Range, Size
-from gristmill.pipeline.contract.shapes import Corpus, Reducer
+from gristmill.pipeline.contract.shapes import Corpus, Reads, Reducer
 from gristmill.pipeline.kernels.text.lines import one_line
+from gristmill.stages.quality.sources import SourceQuality, judged
+
+# report.json where there are no models.
+NO_REPORT = {
+    "references": 0, "others": 0, "q_reference_auc": None, "q_importance_auc": None, "accuracy": None, "brier": None,
+    "languages": {},
+}  # fmt: skip
 
 
 def fold_of(doc_ids: pl.Series, folds: int) -> np.ndarray:
@@ -36,31 +43,45 @@ class QualityModel(Reducer):
 
     Files: model-<fold>.bin, importance.npy (folds, buckets), model.json (what scoring needs) and report.json (what was
     trained on and how well it separates, by the models that had not seen the document).
-    Raises DataError where fewer than `min_examples` of either class are left.
+    Where fewer than `min_examples` of either class are left, or without `enabled`, there are no models (model.json
+    says `"folds": 0`), and both criteria are null for every document.
     """
 
+    enabled: bool = True  # false: no quality model and no criteria; no document is dropped or chosen by quality
+    off_is_empty: ClassVar = True
     max_examples: Count = 4_000  # of each class; more add seconds, hardly accuracy
     min_examples: Count = 16  # of each class
     max_chars: Count = 2_000  # of a text: the first ones, in training and in the classifier's scoring
     folds: Annotated[int, Range(2, 100)] = 3  # each model is trained on the other two thirds
     classifier: Training = field(default_factory=Training)  # settings of fastText's training
     importance_buckets: Size = 50_000  # DSIR: 10,000; measured better here (docs/decisions/quality.md)
+    sources: tuple[SourceQuality, ...] = ()  # of the list `sources`
     name: ClassVar = "quality.model"
-    version: ClassVar = 1
-    reads: ClassVar = {
-        "ingest": ("text",),
-        "language": ("language",),
-        "dedup.references": ("is_reference",),
-    }
+    version: ClassVar = 2
+    borrowed: ClassVar = {"sources": ("sources",)}
     needs: ClassVar = ("dedup.references",)
 
+    @property
+    def reads(self) -> Reads:
+        return {
+            "ingest": ("text", "source") if self.sources else ("text",),
+            "language": ("language",),
+            "dedup.references": ("is_reference",),
+        }
+
     def run(self, corpus: Corpus, out: Path) -> None:
+        settled = json.loads((corpus.artifacts["dedup.references"] / "report.json").read_text())
+        if not self.enabled or not settled["enabled"]:  # the references' own notes say why
+            _without_models(out)
+            return
         examples = self._examples(corpus)
         positive = examples["is_reference"].to_numpy()
         fold = fold_of(examples["doc_id"], self.folds)
         seen = [(label & (fold != k)).sum() for label in (positive, ~positive) for k in range(self.folds)]
         if min(positive.sum(), (~positive).sum()) < self.min_examples or min(seen) == 0:
-            raise DataError(_too_few(self, int(positive.sum()), int((~positive).sum())))
+            _without_models(out)
+            write_notes(out, _too_few(self, settled, int(positive.sum())))
+            return
         lines = one_line(examples["text"], self.max_chars)
         scores = np.empty(len(lines))
         for k in range(self.folds):
@@ -100,7 +121,8 @@ class QualityModel(Reducer):
             return batch.select("doc_id", *columns, stratum=stratum).with_columns(draws).drop_nulls("stratum")
 
         known = self._first(drawn(given))
-        for batch in corpus.batches(columns):
+        for batch in corpus.batches((*columns, "source") if self.sources else columns):
+            batch = batch.filter(judged(self.sources))
             known = self._first(pl.concat([known.drop("place"), drawn(batch)]))
         chosen = self._balanced(known)
         texts = [
@@ -146,11 +168,18 @@ class QualityModel(Reducer):
         return np.array([log_ratios(r, c) for r, c in zip(references, crawl, strict=True)])
 
 
-def _too_few(stage: QualityModel, references: int, others: int) -> str:
+def _without_models(out: Path) -> None:
+    (out / "model.json").write_text(json.dumps({"folds": 0}, indent=1))
+    (out / "report.json").write_text(json.dumps(NO_REPORT, indent=1))
+
+
+def _too_few(stage: QualityModel, settled: dict, examples: int) -> str:
     return (
-        f"quality.model: {references} references and {others} other documents in the same languages are left after "
-        f"filtering, fewer than min_examples = {stage.min_examples}; give reference texts (dedup.references.paths), "
-        "add hosts (dedup.references.hosts) or input"
+        f"No quality model: of {settled['references']:,} references among {settled['documents']:,} documents, "
+        f"{examples:,} with as many others in their languages are left after filtering; it needs quality.min_examples "
+        f"= {stage.min_examples} of each. q_reference and q_importance are null. To have them, give texts of the kind "
+        "you want as dedup.references.paths, or add to dedup.references.hosts; quality.enabled: false says that they "
+        "are not wanted"
     )
 
 

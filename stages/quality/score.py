@@ -13,11 +13,12 @@ from gristmill.classifiers import fasttext
 from gristmill.classifiers.calibration import calibrated
 from gristmill.classifiers.importance import importance
 from gristmill.pipeline.contract.columns import Column
-from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.contract.errors import ConfigError, DataError
 from gristmill.pipeline.contract.ranges import FilePath, Number, Share
-from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Gate, first_broken
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Gate, Reads, first_broken
 from gristmill.pipeline.kernels.text.lines import one_line
 from gristmill.stages.quality.model import fold_of
+from gristmill.stages.quality.sources import SourceQuality, judged
 
 
 @dataclass(frozen=True)
@@ -36,16 +37,24 @@ class Model:
 class Quality(Annotator):
     """Scores every document: q_reference and q_importance by the run's models, q_<name> by each given model.
 
-    A text without a word or symbol has null q_importance.
+    A text without a word or symbol has null q_importance; both are null where the run has no models of its own.
     """
 
+    enabled: bool = True  # as in the model
+    off_is_empty: ClassVar = True
+    sources: tuple[SourceQuality, ...] = ()  # of the list `sources`
     models: tuple[Model, ...] = ()  # published fastText classifiers, each one more criterion
+    borrowed: ClassVar = {"sources": ("sources",)}
     name: ClassVar = "quality"
-    version: ClassVar = 1
+    version: ClassVar = 2
     files: ClassVar = ("model_paths",)
-    reads: ClassVar = {"ingest": ("text",)}
     needs: ClassVar = ("quality.model",)
     rows: ClassVar = "kept"
+
+    @property
+    def reads(self) -> Reads:
+        source = ("source",) if self.sources else ()
+        return {"ingest": ("text", *source) if self.enabled else ()}
 
     @property
     def model_paths(self) -> tuple[str, ...]:
@@ -76,27 +85,30 @@ class Quality(Annotator):
         folder = artifacts["quality.model"]
         fitted = json.loads((folder / "model.json").read_text())
         classifiers = [fasttext.load(folder / f"model-{k}.bin") for k in range(fitted["folds"])]
-        ratios = np.load(folder / "importance.npy")
-        given = [fasttext.load(model.path) for model in self.models]
+        ratios = np.load(folder / "importance.npy") if classifiers else None
+        given = [fasttext.load(model.path) for model in self.models] if self.enabled else []
 
         def annotate(batch: pl.DataFrame) -> pl.DataFrame:
-            texts = batch["text"]
-            fold = fold_of(batch["doc_id"], fitted["folds"])
-            lines = one_line(texts, fitted["max_chars"])
-            raw = np.empty(batch.height)
-            for k, classifier in enumerate(classifiers):
-                rows = np.flatnonzero(fold == k)
-                raw[rows] = fasttext.probability(classifier, fasttext.POSITIVE, [lines[i] for i in rows])
-            scores = {
-                "q_reference": calibrated(raw, fitted["slope"], fitted["intercept"]),
-                "q_importance": importance(texts, ratios, fold),
-            }
-            for model, loaded in zip(self.models, given, strict=True):
-                scores[f"q_{model.name}"] = _score(model, loaded, texts)
-            return batch.select("doc_id").with_columns(
+            scores = dict.fromkeys(self.writes, np.full(batch.height, np.nan))
+            if ratios is not None:
+                fold = fold_of(batch["doc_id"], fitted["folds"])
+                lines = one_line(batch["text"], fitted["max_chars"])
+                raw = np.empty(batch.height)
+                for k, classifier in enumerate(classifiers):
+                    rows = np.flatnonzero(fold == k)
+                    raw[rows] = fasttext.probability(classifier, fasttext.POSITIVE, [lines[i] for i in rows])
+                scores["q_reference"] = calibrated(raw, fitted["slope"], fitted["intercept"])
+                scores["q_importance"] = importance(batch["text"], ratios, fold)
+            for model, loaded in zip(self.models, given, strict=bool(given)):
+                scores[f"q_{model.name}"] = _score(model, loaded, batch["text"])
+            made = batch.select("doc_id").with_columns(
                 pl.Series(name, values, dtype=pl.Float64, nan_to_null=True).cast(pl.Float32)
                 for name, values in scores.items()
             )
+            if not (self.sources and self.enabled):
+                return made
+            scored = batch.select(judged(self.sources).alias("scored")).to_series()
+            return made.with_columns(pl.when(scored).then(pl.col(name)).alias(name) for name in scores)
 
         return annotate
 
@@ -112,16 +124,34 @@ def _score(model: Model, loaded, texts: pl.Series) -> np.ndarray:
 class QualityGate(Gate):
     """Drops documents below a threshold; none by default, for the mixture samples by quality."""
 
+    enabled: bool = True  # as in the model
+    off_is_empty: ClassVar = True
     min_reference: Share | None = None  # least q_reference; null: none
     min_importance: Number | None = None  # least q_importance, in nats; null: none
+    sources: tuple[SourceQuality, ...] = ()  # of the list `sources`
+    borrowed: ClassVar = {"sources": ("sources",)}
     name: ClassVar = "quality.gate"
-    version: ClassVar = 1
-    reads: ClassVar = {"quality": ("q_reference", "q_importance")}
+    version: ClassVar = 2
     rules: ClassVar = ("unlike_references", "unimportant")
 
+    @property
+    def reads(self) -> Reads:
+        columns = {"quality": ("q_reference", "q_importance")}
+        return {**columns, "ingest": ("source",)} if self.sources else columns
+
     def decide(self, batch: pl.DataFrame) -> pl.Series:
+        """Raises DataError for a limit on a criterion that no document has."""
+        if not self.enabled:
+            return first_broken(batch, {})
         limits = (
             ("unlike_references", "q_reference", self.min_reference),
             ("unimportant", "q_importance", self.min_importance),
         )
+        scored = batch.filter(judged(self.sources))
+        for _, name, limit in limits:
+            if limit is not None and scored.height and scored[name].null_count() == scored.height:
+                raise DataError(
+                    f"quality.min_{name.removeprefix('q_')} is set, but no document has {name}: too few references for "
+                    "a quality model; give some as dedup.references.paths, or leave the limit out"
+                )
         return first_broken(batch, {rule: pl.col(name) < limit for rule, name, limit in limits if limit is not None})

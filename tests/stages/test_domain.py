@@ -143,7 +143,7 @@ def test_bucket_by_source_is_the_registered_domain_or_the_file():
     ]
     batch = pl.DataFrame(
         {"doc_id": [str(i) for i in range(len(rows))], "url": [r[0] for r in rows], "file_path": [r[1] for r in rows]}
-    )
+    ).with_columns(source=pl.lit(None, pl.String))
     assert Bucket(by="source").open({})(batch)["bucket"].to_list() == [r[2] for r in rows]
     assert Bucket(by="source").open({})(batch.clear()).schema == {"doc_id": pl.String, "bucket": pl.String}
 

@@ -37,7 +37,7 @@ def rows(language: str | list[str | None] = "en", **columns: list) -> pl.DataFra
     """Good rows, but for the given columns (all of one length)."""
     length = len(next(iter(columns.values()))) if columns else 1
     languages = [language] * length if isinstance(language, str) else language
-    data = {name: columns.get(name, [GOOD.get(name, 0)] * length) for name in Gates.reads["signals"]}
+    data = {name: columns.get(name, [GOOD.get(name, 0)] * length) for name in Gates().reads["signals"]}
     types = {name: POLARS[str(COLUMNS[name].type)] for name in data}
     return pl.DataFrame({**data, "language": languages}, schema={**types, "language": pl.String})
 
@@ -188,7 +188,7 @@ def test_gates_limit_of_a_preset_not_in_force_is_an_error():
 
 
 def test_gates_every_limit_is_read_by_a_rule():
-    limits = {field.name for field in fields(Gates)} - {"presets", "languages", "languages_file"}
+    limits = {field.name for field in fields(Gates)} - {"presets", "languages", "languages_file", "sources"}
     assert limits == set(Gates.limits.values())
 
 

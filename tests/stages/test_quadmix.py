@@ -232,12 +232,20 @@ def test_quadmix_wrong_settings_are_config_errors():
             QuadmixTables(**fields)
 
 
+def test_quadmix_without_the_runs_own_criteria_takes_every_document_as_often(tmp_path):
+    nothing = pl.lit(None, pl.Float32)
+    rows = docs().with_columns(q_reference=nothing, q_importance=nothing)
+    made = annotate(fit(tmp_path / "a", rows), rows)
+    assert made["quality"].null_count() == made["quality_rank"].null_count() == made.height
+    assert made["sampling_value"].n_unique() == 1
+
+
 def test_quadmix_names_unknown_buckets_columns_and_criteria(tmp_path):
     rows = docs()
     with pytest.raises(DataError, match="c99"):
         fit(tmp_path / "a", rows, buckets=(BucketParameters("c99"),))
-    with pytest.raises(DataError, match="q_importance is null"):
-        fit(tmp_path / "b", rows.with_columns(q_importance=pl.lit(None, pl.Float32)))
+    with pytest.raises(DataError, match="q_mine is null"):
+        fit(tmp_path / "b", rows.with_columns(q_mine=pl.lit(None, pl.Float32)), criteria=(Criterion("q_mine"),))
     with pytest.raises(DataError, match="no document"):
         fit(tmp_path / "c", rows.clear())
     folder = fit(tmp_path / "d", rows)

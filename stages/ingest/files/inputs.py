@@ -275,7 +275,7 @@ def _opened(item: Input, retry: Retry) -> Iterator[Input]:
         yield item
 
 
-def parts_of(inputs: list[Input], part_bytes: int, retry: Retry) -> list[Part]:
+def parts_of(inputs: list[Input], part_bytes: int, retry: Retry, source: str = "") -> list[Part]:
     """Each file whole, or cut every `part_bytes`; the reader aligns the cuts to records. Sorted by key."""
 
     def cut(item: Input) -> list[Part]:
@@ -287,7 +287,9 @@ def parts_of(inputs: list[Input], part_bytes: int, retry: Retry) -> list[Part]:
         key = key_of(item.name)
         edges = [size * i // count for i in range(count)] + [size]
         shown = public(item.path)
-        return [Part(f"{key}-{start:013d}", shown, item.name, start, end, digest) for start, end in pairwise(edges)]
+        return [
+            Part(f"{key}-{start:013d}", shown, item.name, start, end, digest, source) for start, end in pairwise(edges)
+        ]
 
     if any(is_url(item.path) for item in inputs):
         with ThreadPoolExecutor(REMOTE_THREADS) as pool:

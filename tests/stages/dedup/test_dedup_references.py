@@ -12,6 +12,7 @@ from frames import CountingCorpus, FakeCorpus, doc_id, splits
 from gristmill.pipeline.contract.columns import arrow_schema
 from gristmill.pipeline.contract.draws import uniform
 from gristmill.pipeline.contract.errors import DataError, InputError
+from gristmill.pipeline.contract.notes import read_notes
 from gristmill.stages.dedup.held_out import HeldOutGate, HeldOutTexts
 from gristmill.stages.dedup.references import ReferenceFlags, References, given_texts, host_of, matches
 
@@ -108,11 +109,23 @@ def test_references_of_other_languages_are_left_out_where_languages_are_given(tm
     assert flags["is_reference"].to_list() == [False, True, False]
 
 
-def test_references_too_few_is_an_error_that_names_the_rule_and_the_way_out(tmp_path):
-    with pytest.raises(
-        DataError, match=r"1 reference texts among 2 documents .*wikipedia\.org.* dedup\.references\.paths"
-    ):
-        settle(References(), documents(["https://a.gov/", "https://b.com/"]), tmp_path)
+def test_references_too_few_count_as_none_and_a_note_names_the_way_out(tmp_path):
+    flags = settle(References(), documents(["https://a.gov/", "https://b.com/"]), tmp_path)
+    assert flags["is_reference"].to_list() == flags["is_held_out"].to_list() == [False, False]
+    (note,) = read_notes(next(tmp_path.rglob("notes.json")).parent)
+    assert "1 of 2 documents are of reference hosts" in note
+    assert "dedup.references.paths" in note
+
+
+def test_given_references_too_few_count_as_none(tmp_path):
+    path = tmp_path / "good.txt"
+    path.write_text("a reference")
+    batch = documents(["https://a.gov/"] * 20)
+    flags = settle(References(paths=(str(path),)), batch, tmp_path)
+    assert not flags["is_reference"].any()
+    folder = next(tmp_path.rglob("notes.json")).parent
+    assert "good.txt hold 1 reference texts" in read_notes(folder)[0]
+    assert pl.read_parquet(folder / "texts.parquet").is_empty()
 
 
 def test_references_artifact_is_the_same_bytes_in_any_order(tmp_path):
@@ -183,6 +196,7 @@ def test_references_by_path_leave_no_crawl_document_a_reference(tmp_path):
 def held_out_corpus(frames: list[pl.DataFrame], folder: Path) -> FakeCorpus:
     folder.mkdir(exist_ok=True)
     given_texts(References()).write_parquet(folder / "texts.parquet")
+    (folder / "report.json").write_text(json.dumps({"enabled": True}))
     return FakeCorpus(frames, {"dedup.references": folder})
 
 
@@ -225,10 +239,14 @@ def test_held_out_texts_beyond_the_limit_are_left_out_by_draw(tmp_path):
     assert set(sizes[1]["doc_id"]) <= set(sizes[3_000]["doc_id"]) <= set(sizes[1_000_000]["doc_id"])
 
 
-def test_held_out_texts_too_few_is_an_error_with_the_way_out(tmp_path):
-    (tmp_path / "out").mkdir()
-    with pytest.raises(DataError, match=r"2 held-out reference texts .*held_out_frac"):
-        HeldOutTexts().run(held_out_corpus([held_out_batch(4)], tmp_path / "r"), tmp_path / "out")
+def test_held_out_texts_too_few_are_none_and_a_note_names_the_way_out(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    HeldOutTexts().run(held_out_corpus([held_out_batch(4)], tmp_path / "r"), out)
+    assert pl.read_parquet(out / "texts.parquet").is_empty()
+    (note,) = read_notes(out)
+    assert "2 held-out reference texts" in note
+    assert "held_out_frac" in note
 
 
 def test_held_out_texts_keep_no_batches(tmp_path):

@@ -14,7 +14,8 @@ from gristmill.classifiers import fasttext
 from gristmill.classifiers.calibration import auc, calibrated, platt
 from gristmill.classifiers.importance import count, importance, log_ratios
 from gristmill.pipeline.contract import columns as schema
-from gristmill.pipeline.contract.errors import DataError, InputError
+from gristmill.pipeline.contract.errors import InputError
+from gristmill.pipeline.contract.notes import read_notes
 from gristmill.stages.quality.model import QualityModel, fold_of
 from gristmill.stages.quality.score import Model, Quality, QualityGate
 
@@ -80,6 +81,7 @@ def fit(frames: list[pl.DataFrame], out: Path, given_texts: pl.DataFrame | None 
         schema={"doc_id": pl.String, "text": pl.String, "language": pl.String, "is_held_out": pl.Boolean}
     )
     (empty if given_texts is None else given_texts).write_parquet(references / "texts.parquet")
+    (references / "report.json").write_text(json.dumps({"documents": 130, "references": 30, "enabled": True}))
     QualityModel(**{"classifier": FAST, **fields}).run(FakeCorpus(frames, {"dedup.references": references}), artifact)
     return artifact
 
@@ -167,11 +169,25 @@ def test_quality_model_of_given_texts_uses_those_that_are_not_held_out(tmp_path)
     assert report(artifact)["q_reference_auc"] == 1.0
 
 
-def test_quality_model_with_too_few_examples_is_an_error_with_the_way_out(tmp_path):
-    with pytest.raises(DataError, match=r"15 references and 15 other .*dedup\.references\.paths"):
-        fit([documents(15, 100), documents(30, 0, "de")], tmp_path / "a")
-    with pytest.raises(DataError, match="1 references and 1 other"):
-        fit([documents(1, 1)], tmp_path / "b", min_examples=1)
+def test_quality_model_with_too_few_examples_has_no_models_and_a_note_with_the_way_out(tmp_path):
+    batch = documents(15, 100)
+    made = fit([batch, documents(30, 0, "de")], tmp_path / "a")
+    (note,) = read_notes(made)
+    assert "of 30 references among 130 documents, 15 with as many others" in note
+    assert "dedup.references.paths" in note
+    scores = Quality().open({"quality.model": made})(batch)
+    assert scores.select(pl.all().exclude("doc_id").is_null().all()).row(0) == (True, True)
+    assert scores["doc_id"].equals(batch["doc_id"])
+    (note,) = read_notes(fit([documents(1, 1)], tmp_path / "b", min_examples=1))
+    assert "1 with as many others" in note
+
+
+def test_quality_model_that_is_off_scores_nothing_and_says_nothing(tmp_path):
+    batch = documents(30, 100)
+    made = fit([batch], tmp_path / "a", enabled=False)
+    assert read_notes(made) == []
+    scores = Quality(enabled=False).open({"quality.model": made})(batch.select("doc_id"))
+    assert scores["q_reference"].null_count() == batch.height
 
 
 def test_quality_model_keeps_no_batches(tmp_path):

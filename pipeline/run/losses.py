@@ -1,0 +1,21 @@
+"""Hands the source what became of every part's records, once all are read."""
+
+from gristmill.pipeline.contract.shapes import Counted, Part
+from gristmill.pipeline.plan.plan import Phase, Plan, Step
+from gristmill.pipeline.run.store import Receipt, Store
+from gristmill.pipeline.run.units import usable_parts
+
+
+def receipts_of(store: Store, plan: Plan, step: Step) -> list[tuple[Part, Receipt]]:
+    found = ((part, store.receipt(step.name, part.key)) for part in usable_parts(store, plan))
+    return [(part, receipt) for part, receipt in found if receipt is not None]
+
+
+def review_source(store: Store, plan: Plan, phase: Phase) -> None:
+    """Raises DataError after the wave of a source that lost too many records."""
+    if plan.source in phase.steps:
+        counted = [
+            Counted(part, r.docs_out, {rule: int(n["docs"]) for rule, n in r.dropped.items()})
+            for part, r in receipts_of(store, plan, plan.source)
+        ]
+        plan.source.source.review(counted)

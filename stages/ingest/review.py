@@ -1,0 +1,82 @@
+"""Refuses inputs that give no documents: by a look at their beginnings, and by the records that were rejected."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Protocol
+
+from gristmill.pipeline.contract.errors import DataError, InputError
+from gristmill.pipeline.contract.secrets import real
+from gristmill.pipeline.contract.shapes import Counted, Part
+from gristmill.stages.ingest.files.open import open_file
+from gristmill.stages.ingest.files.remote import is_url
+from gristmill.stages.ingest.files.retry import Retry
+from gristmill.stages.ingest.preview import Fault, fault_of
+
+LOCAL_FILES, REMOTE_FILES = 500, 8  # looked at, evenly spread; a local file costs 1 ms, a remote one requests
+# What an archive holds beside pages; a crawl may hold any share of them.
+NO_PAGES = ("not_a_response", "revisit", "bad_status", "not_html")
+HINTS = {
+    "no_text": "is the text in another column? set text_column",
+    "no_text_column": "set text_column",
+    "not_html": "input.mimes says which media types are read",
+    "too_large": "raise input.body_bytes",
+}
+
+
+class Settings(Protocol):
+    """What is needed to open a file as a table."""
+
+    @property
+    def format(self) -> str: ...
+    @property
+    def text_column(self) -> str: ...
+    @property
+    def body_bytes(self) -> int: ...
+
+
+def preview(settings: Settings, parts: Sequence[Part], label: str = "input") -> None:
+    """Raises InputError for a file without the text column, and where none of the files can give a document."""
+    files = list(dict.fromkeys((part.path, part.name) for part in parts))
+    most = REMOTE_FILES if any(is_url(path) for path, _ in files) else LOCAL_FILES
+    chosen = files if len(files) <= most else [files[i * (len(files) - 1) // (most - 1)] for i in range(most)]
+    faults = [_fault(settings, path, name) for path, name in chosen]
+    found = [fault for fault in faults if fault is not None]
+    first = next((fault for fault in found if fault.schema), found[0] if len(found) == len(chosen) else None)
+    if first is not None:
+        others = len(found) - 1
+        rest = f" ({others:,} more of {len(chosen):,} files are like that)" if others else ""
+        raise InputError(f"{label}: {first.text}{rest}")
+
+
+def _fault(settings: Settings, path: str, name: str) -> Fault | None:
+    """None also for a file that cannot be opened or read now: the run tries again, and sets aside what stays so."""
+    try:
+        file = open_file(real(path), Retry(1, 0.0))
+        try:
+            return fault_of(file, name, settings.format, settings.text_column, settings.body_bytes)
+        finally:
+            file.close()
+    except (InputError, OSError):
+        return None
+
+
+def review(counted: Sequence[Counted], most: float, label: str = "input", key: str = "input.max_rejected") -> None:
+    """Raises DataError where more than `most` of the records (`NO_PAGES` apart) were rejected, but not all."""
+    documents = sum(c.documents for c in counted)
+    rejected = sum((Counter(dict(c.rejected)) for c in counted), Counter[str]())
+    lost = Counter({rule: n for rule, n in rejected.items() if rule not in NO_PAGES})
+    judged = documents + lost.total()
+    if documents and lost.total() > most * judged:
+        raise DataError(
+            f"{label}: {lost.total():,} of {judged:,} records were rejected ({_rules(lost)}), more than {key} = "
+            f"{most:g}; raise it if that is as it should be{_hint(lost)}"
+        )
+
+
+def _rules(rules: Counter[str]) -> str:
+    return ", ".join(f"{n:,} by {rule}" for rule, n in rules.most_common(3))
+
+
+def _hint(rules: Counter[str]) -> str:
+    hint = HINTS.get(rules.most_common(1)[0][0]) if rules else None
+    return f" ({hint})" if hint else ""

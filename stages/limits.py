@@ -1,0 +1,208 @@
+"""Limits on any column that the run has by then: a least or greatest value, or the best share of the documents.
+
+`limits` finds where the best share begins, over the whole corpus or in each language, source or dump; its annotator
+names the first limit that a document breaks, and the gate drops it by that name. A null value breaks no limit.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+import polars as pl
+
+from gristmill.pipeline.contract.draws import key64
+from gristmill.pipeline.contract.errors import ConfigError, DataError
+from gristmill.pipeline.contract.ranges import Number, SomeShare
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer
+
+GROUPS = {"language": "language", "source": "ingest", "dump": "ingest"}
+TABLES = "limits.json"
+# Where the columns lie that can be limited; q_ columns are the quality stage's.
+DATASETS = {
+    "language": ("language_score",),
+    "license": ("license_confidence",),
+    "ingest.tokens": ("token_count",),
+    "ingest": ("text_bytes",),
+    "dedup.exact": ("exact_copies_n",),
+    "dedup.minhash": ("minhash_cluster_size",),
+}
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One limit: `min`, `max` or `top_share`."""
+
+    column: str
+    min: Number | None = None  # the least value that stays
+    max: Number | None = None  # the greatest value that stays
+    top_share: SomeShare | None = None  # this share of the documents with the greatest values stays; ties by draw
+    by: Literal["language", "source", "dump"] | None = None  # the share is of each of these; null: of all documents
+
+    def __post_init__(self) -> None:
+        kinds = [key for key in ("min", "max", "top_share") if getattr(self, key) is not None]
+        if len(kinds) != 1:
+            given = ", ".join(kinds) or "none"
+            raise ConfigError(f"gates.limits, {self.column}: one of min, max or top_share; got {given}")
+        if self.by is not None and self.top_share is None:
+            raise ConfigError(f"gates.limits, {self.column}: by belongs to top_share")
+        dataset_of(self.column)
+
+    @property
+    def rule(self) -> str:
+        if self.top_share is not None:
+            return f"{self.column}_not_in_top_share"
+        return f"{self.column}_too_{'low' if self.min is not None else 'high'}"
+
+
+def dataset_of(column: str) -> str:
+    """Raises ConfigError for a column that no earlier stage writes."""
+    if column.startswith("q_"):
+        return "quality"
+    found = next((dataset for dataset, columns in DATASETS.items() if column in columns), None)
+    if found is None:
+        known = ", ".join(name for columns in DATASETS.values() for name in columns)
+        raise ConfigError(f"gates.limits: no column {column!r}; there are q_reference, q_importance, q_NAME, {known}")
+    return found
+
+
+def reads_of(limits: Sequence[Limit]) -> Reads:
+    """What the limits look at."""
+    wanted = dict.fromkeys((dataset_of(limit.column), limit.column) for limit in limits)
+    wanted |= dict.fromkeys((GROUPS[limit.by], limit.by) for limit in limits if limit.by is not None)
+    reads: dict[str, tuple[str, ...]] = {}
+    for dataset, column in wanted:
+        reads[dataset] = (*reads.get(dataset, ()), column)
+    return reads
+
+
+def _draws(doc_ids: pl.Series, limit: Limit) -> np.ndarray:
+    """(n,) float64 in [0, 1): settles ties, the same wherever the document stands."""
+    return key64(doc_ids, f"limits.{limit.column}").astype(np.float64) / 2.0**64
+
+
+@dataclass(frozen=True)
+class LimitTables(Reducer):
+    """Finds for every top share the value, and the draw among its ties, at which the share is full: limits.json."""
+
+    limits: tuple[Limit, ...] = ()  # {column, min | max | top_share, by}: on q_ columns and others, after the quality
+    name: ClassVar = "limits"
+    version: ClassVar = 1
+
+    @property
+    def enabled(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return bool(self.limits)
+
+    @property
+    def reads(self) -> Reads:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return reads_of(self.limits)
+
+    def run(self, corpus: Corpus, out: Path) -> None:
+        """Raises DataError for a limit on a column that is null in every document."""
+        tables = []
+        for limit in self.limits:
+            columns = [limit.column, *([limit.by] if limit.by else [])]
+            found = pl.concat([_valued(batch, limit) for batch in corpus.batches(columns)])
+            if found.is_empty():
+                raise DataError(
+                    f"gates.limits: {limit.column} is null in every document, so that its limit says nothing; "
+                    "take the limit out, or see the notes on what is off"
+                )
+            tables.append(_edges(found, limit.top_share) if limit.top_share is not None else {})
+        (out / TABLES).write_text(json.dumps(tables, indent=1, sort_keys=True, ensure_ascii=False))
+
+
+def _valued(batch: pl.DataFrame, limit: Limit) -> pl.DataFrame:
+    """group, value, draw of the rows that have a value."""
+    group = pl.col(limit.by).fill_null("") if limit.by else pl.lit("")
+    drawn = batch.with_columns(pl.Series("draw", _draws(batch["doc_id"], limit), dtype=pl.Float64))
+    value = pl.col(limit.column).cast(pl.Float64).fill_nan(None)
+    return drawn.select(group.alias("group"), value.alias("value"), "draw").drop_nulls("value")
+
+
+def _edges(found: pl.DataFrame, share: float) -> dict[str, list[float]]:
+    """Group -> (value, draw) of the last document that stays; at least one of every group does."""
+    ordered = found.sort("group", "value", "draw", descending=[False, True, False])
+    placed = ordered.with_columns(
+        place=pl.int_range(pl.len()).over("group"), last=(pl.len().over("group") * share).round().clip(1) - 1
+    )
+    edges = placed.filter(pl.col("place") == pl.col("last"))
+    return {group: [value, draw] for group, value, draw in edges.select("group", "value", "draw").iter_rows()}
+
+
+@dataclass(frozen=True)
+class LimitBroken(Annotator):
+    """Names the first limit that each document breaks; null: none."""
+
+    limits: tuple[Limit, ...] = ()  # as in the tables
+    name: ClassVar = "limits"
+    version: ClassVar = 1
+    writes: ClassVar = ("limit_broken",)
+    needs: ClassVar = ("limits",)
+
+    @property
+    def enabled(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return bool(self.limits)
+
+    @property
+    def reads(self) -> Reads:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return reads_of(self.limits)
+
+    def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
+        tables = json.loads((artifacts["limits"] / TABLES).read_text(encoding="utf-8"))
+
+        def annotate(batch: pl.DataFrame) -> pl.DataFrame:
+            broken = pl.Series("limit_broken", [None] * batch.height, dtype=pl.String)
+            for limit, edges in zip(reversed(self.limits), reversed(tables), strict=True):
+                name = pl.repeat(limit.rule, batch.height, dtype=pl.String, eager=True)
+                broken = name.zip_with(_breaks(batch, limit, edges), broken)
+            return batch.select("doc_id").with_columns(broken.alias("limit_broken"))
+
+        return annotate
+
+
+def _breaks(batch: pl.DataFrame, limit: Limit, edges: dict[str, list[float]]) -> pl.Series:
+    """(n,) bool: false where the value is null."""
+    value = batch[limit.column].cast(pl.Float64).fill_nan(None)
+    if limit.top_share is None:
+        # Scores are stored as float32, so limits are rounded alike: a document exactly at the limit stays.
+        given = limit.min if limit.min is not None else limit.max
+        bound = float(np.float32(given)) if batch[limit.column].dtype == pl.Float32 else given
+        broken = value < bound if limit.min is not None else value > bound
+        return broken.fill_null(False)
+    group = batch[limit.by].fill_null("") if limit.by else pl.repeat("", batch.height, dtype=pl.String, eager=True)
+    at = group.replace_strict({g: e[0] for g, e in edges.items()}, default=None, return_dtype=pl.Float64)
+    tie = group.replace_strict({g: e[1] for g, e in edges.items()}, default=None, return_dtype=pl.Float64)
+    draw = pl.Series(_draws(batch["doc_id"], limit), dtype=pl.Float64)
+    return ((value < at) | ((value == at) & (draw > tie))).fill_null(False)
+
+
+@dataclass(frozen=True)
+class LimitSection:
+    """What the gate's rules are named after."""
+
+    limits: tuple[Limit, ...] = ()  # as in the tables
+
+
+@dataclass(frozen=True)
+class LimitGate(Gate):
+    """Drops the documents that break a limit, by its name."""
+
+    section: LimitSection = LimitSection()  # the limits of the section `gates`
+    name: ClassVar = "limits.gate"
+    version: ClassVar = 1
+    borrowed: ClassVar = {"section": ("gates",)}
+    reads: ClassVar = {"limits": ("limit_broken",)}
+
+    @property
+    def enabled(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return bool(self.section.limits)
+
+    @property
+    def rules(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return tuple(dict.fromkeys(limit.rule for limit in self.section.limits))
+
+    def decide(self, batch: pl.DataFrame) -> pl.Series:
+        return batch["limit_broken"].alias("rule")
