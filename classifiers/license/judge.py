@@ -8,19 +8,22 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from gristmill.classifiers.license.claims import (
+    denies,
+    granted_license,
+    granted_licenses,
+    grants,
+    public_domain_grant,
+    subject_of,
+)
+from gristmill.classifiers.license.commons import forbidden_use, title_license
 from gristmill.classifiers.license.names import PUBLIC_DOMAIN, RESERVED, expression, family, license_of_url, spdx_id
 from gristmill.classifiers.license.sites import SiteTable, is_us_federal
 from gristmill.classifiers.license.terms import (
     ALL_RESERVED,
     COPYRIGHT,
-    GRANTS,
     MEDIA_WORDS,
-    OTHER_WORDS,
-    PAGE_WORDS,
-    PUBLIC_DOMAIN_GRANT,
     fold,
-    forbidden_use,
-    license_of_text,
 )
 
 TIERS = (
@@ -34,6 +37,8 @@ TIERS = (
     "unknown",
 )
 EVIDENCE_CHARS = 200
+TEXT_CHARS = 1000  # of a declared licence that are read
+DECLARED = 20  # licences of a list
 WINDOW = 100  # characters at either end of the text in which a licence keyword counts (paper: 100)
 
 # Points for where a link stands and what it is; 1 is enough. Set on web_cc_pages (docs/decisions/license.md).
@@ -140,13 +145,17 @@ def _in_metadata(links: Sequence[Link]) -> re.Match[str] | None:
 
 def _statements(page: Page) -> Iterator[_Statement]:
     """Everything that names a licence, with points for how surely it is meant for the page's text."""
-    if page.declared and (license := expression(page.declared)):
+    if page.declared and (license := declared_license(page.declared)):
         yield _Statement(license, 4.5, "declared", page.declared)
     lines = [line for line in page.rights.split("\n") if line]
-    named = [(link, license) for link in page.links if (license := _license_of_link(link)) not in (None, RESERVED)]
+    named = [
+        (link, license)
+        for link in page.links
+        if (license := _license_of_link(link)) not in (None, RESERVED) and not _is_denied(link, lines)
+    ]
     linked = {license for _, license in named}
     crowd = -2.0 if len(linked) >= _MANY else 0.0
-    subjects = [_subject(*_line_of(link, lines)) for link, _ in named]
+    subjects = [subject_of(*_line_of(link, license, lines), license) for link, license in named]
     for (link, license), about in zip(named, subjects, strict=True):
         if about is None:  # a badge alone: about what the same licence is said of elsewhere on the page
             same = [other for (_, name), other in zip(named, subjects, strict=True) if name == license and other]
@@ -159,43 +168,62 @@ def _statements(page: Page) -> Iterator[_Statement]:
             score += crowd
         yield _Statement(license, score, f"{link.kind}-{link.place}", link.href or link.text)
     for line in lines:
-        if (found := license_of_text(line)) is None:
-            if hit := PUBLIC_DOMAIN_GRANT.search(line):
-                yield _Statement(PUBLIC_DOMAIN, 1.5, "text", hit[0])
+        if (found := granted_license(line)) is None:
+            if words := public_domain_grant(line):
+                yield _Statement(PUBLIC_DOMAIN, 1.5, "text", words)
             continue
         license, words = found
         name = license.removeprefix("LicenseRef-")
         if any(other.startswith(name) or name.startswith(other) for other in linked):
             continue  # the link beside the words has the version and the port
-        yield _Statement(license, 1.5 * bool(GRANTS.search(line)) + _ABOUT[_subject(line, words)], "text", words)
+        yield _Statement(license, 1.5 * grants(line) + _ABOUT[subject_of(line, words, license)], "text", words)
+
+
+def declared_license(text: str) -> str | None:
+    """The licence that metadata declares: an SPDX expression, an address, a name, or several of them, one a line.
+
+    Several are all to be kept to (AND); one that cannot be read makes the whole unknown.
+    """
+    found = [_declared(item.strip()) for item in text.split("\n")[:DECLARED] if item.strip()]
+    return _all_of([name for name in found if name is not None]) if found and None not in found else None
+
+
+def _declared(text: str) -> str | None:
+    if license := expression(text) or license_of_url(text) or title_license(text):
+        return license
+    return _all_of([license for license, _ in granted_licenses(text[:TEXT_CHARS])])
+
+
+def _all_of(licenses: list[str]) -> str | None:
+    names = list(dict.fromkeys(licenses))
+    if len(names) < 2:
+        return next(iter(names), None)
+    return expression(" AND ".join(f"({name})" if " " in name else name for name in names))
 
 
 def _license_of_link(link: Link) -> str | None:
     if license := license_of_url(link.href):
         return license
     if link.kind == "meta":
-        return spdx_id(link.text) or license_of_url(link.text) or next(iter(license_of_text(link.text) or ()), None)
+        return _declared(link.text)
     if link.kind in ("rel", "jsonld") and link.text:
-        return spdx_id(link.text) or next(iter(license_of_text(link.text) or ()), None)
+        return spdx_id(link.text) or next(iter(granted_license(link.text) or ()), None)
     return None
 
 
-def _line_of(link: Link, lines: list[str]) -> tuple[str, str]:
+def _is_denied(link: Link, lines: list[str]) -> bool:
+    """Whether every line in which the link's text stands says that the licence does not hold."""
+    text = " ".join(link.text.split())
+    holding = [line for line in lines if text in line] if len(text) >= 2 else []
+    return bool(holding) and all(denies(line, line.find(text), line.find(text) + len(text)) for line in holding)
+
+
+def _line_of(link: Link, license: str, lines: list[str]) -> tuple[str, str]:
     """The line of the page in which the link stands, as far as its text tells, else its text alone; and its text."""
     text = " ".join(link.text.split())
     holding = [line for line in lines if text in line] if len(text) >= 4 else []
-    return max(holding, key=lambda line: (_ABOUT[_subject(line, text)], -len(line)), default=text), text
-
-
-def _subject(line: str, license: str) -> str | None:
-    """What a line grants rights in: the subject that is named first. A theme or script must come before the licence."""
-    at = line.find(license)
-    found = [
-        (hit.start(), name)
-        for name, pattern in (("page", PAGE_WORDS), ("media", MEDIA_WORDS), ("other", OTHER_WORDS))
-        if (hit := pattern.search(line)) and (name != "other" or at < 0 or hit.start() <= at)
-    ]
-    return min(found)[1] if found else None
+    best = max(holding, key=lambda line: (_ABOUT[subject_of(line, text, license)], -len(line)), default=text)
+    return best, text
 
 
 def _strongest(statements: list[_Statement]) -> _Statement | None:
@@ -211,7 +239,7 @@ def _keyword(page: Page) -> Verdict | None:
     The paper takes the keyword alone ("creative common", "cc-by", "cc-0"); here it must name a licence.
     """
     for end in (page.head, page.tail):
-        found = license_of_text(end)
+        found = granted_license(end)
         if found is None:
             continue
         license, words = found

@@ -15,6 +15,7 @@ NESTED = 20  # parentheses in parentheses
 HREF_CHARS = 2000  # ingest keeps no longer link
 PUBLIC_DOMAIN = "LicenseRef-public-domain"
 RESERVED = "LicenseRef-all-rights-reserved"
+CC_UNREAD = "LicenseRef-CC"  # a Creative Commons licence of which an element could not be read: of no known family
 
 # Families, from free to not: the order decides AND (the later) and OR (the earlier).
 FAMILIES = ("permissive", "copyleft", "restricted", "unknown")

@@ -3,56 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from gristmill.classifiers.license.names import cc_id, expression
-
-# The four elements as Creative Commons' own translations call them (creativecommons.org/licenses/*/deed.<language>):
-# attribution, non-commercial, no derivatives, share alike.
-_ELEMENT_WORDS = {
-    "en": ("attribution", r"non[\s\-]?commercial", r"no[\s\-]?deriv", r"share[\s\-]?alike"),
-    "de": ("namensnennung", r"nicht[\s\-]?kommerziell|keine[\s\-]*kommerzielle",
-           r"keine[\s\-]*bearbeitung", r"gleichen bedingungen"),
-    "fr": ("attribution|paternit[ée]", r"pas d.utilisation commerciale",
-           "pas de modification", r"partage (?:à l|des cond|dans les)"),
-    "es": ("atribución|reconocimiento", r"no[\s\-]?comercial",
-           r"sin ?obras? ?derivadas?|sinderivar", r"compartir ?igual"),
-    "ca": ("reconeixement", "no comercial", "sense obra derivada", r"compartir ?igual"),
-    "pt": ("atribuição", r"n[ãa]o[\s\-]?comercial",
-           r"sem ?deriva|proibição de realização", r"compartilha ?igual|partilha"),
-    "it": ("attribuzione", "non commerciale", "non opere derivate", "condividi allo stesso"),
-    "ro": ("atribuire", "necomercial", "fără (?:opere derivate|modificări)", "distribuire în condiții"),
-    "nl": ("naamsvermelding", r"niet[\s\-]?commercieel", "geen ?afgeleide", "gelijk ?delen"),
-    "sv": ("erkännande", r"icke[\s\-]?kommersiell", r"inga[\s\-]?bearbetning", r"dela[\s\-]?lika"),
-    "da": ("navngivelse|kreditering", r"ikke[\s\-]?kommerciel", r"ingen[\s\-]?bearbejdelse", "del på samme"),
-    "no": ("navngivelse", r"ikke[\s\-]?kommersiell", r"ingen[\s\-]?bearbeidelse", "del på samme"),
-    "fi": ("nimeä", r"ei[\s\-]?kaupallinen", r"ei[\s\-]?muutoksia", r"jaa[\s\-]?samoin"),
-    "et": ("autorile viitamine", "mitteäriline eesmärk", "tuletatud teoste keeld", "jagamine samadel"),
-    "pl": ("uznanie autorstwa", "użycie niekomercyjne", "bez utworów zależnych", "na tych samych"),
-    "cs": ("uveďte", "neužívejte (?:dílo )?komerčně", "nezasahujte do díla|nezpracovávejte", "zachovejte licenci"),
-    "sk": ("uveďte autora", "nepoužívajte komerčne|nekomerčné", "nespracúvajte|bez odvodenín", "rovnaké šírenie"),
-    "hu": ("nevezd meg", "ne add el", "ne változtasd", "így add tovább"),
-    "hr": ("imenovanje", "nekomercijalno", "bez prerada", "dijeli pod istim"),
-    "sl": ("priznanje avtorstva", "nekomercialno", "brez predelav", "deljenje pod enakimi"),
-    "tr": ("alıntı|atıf", "gayri ?ticari|ticari olmayan", "türetilemez", "aynı lisansla|lisans devam"),
-    "el": ("αναφορά", "μη εμπορική", "όχι παράγωγα", "παρόμοια διανομή"),
-    "ru": ("атрибуция|указанием авторства", "некоммерческ", "без производных", "сохранением условий|тех же условиях"),
-    "uk": ("зазначення авторства", "некомерційн", "без похідних", "на тих самих"),
-    "bg": ("признание", "некомерсиално|некомерсиална", "без производни", "споделяне на споделеното"),
-    "ja": ("表示", "非営利", "改変禁止", "継承"),
-    "zh": ("署名|姓名標示|姓名标示", "非商业|非商業", "禁止演绎|禁止改作", "相同方式"),
-    "ko": (r"저작자\s?표시", "비영리", r"변경\s?금지", r"동일\s?조건"),
-    "he": ("ייחוס", "שימוש לא מסחרי", "איסור יצירות נגזרות|ללא יצירות", "שיתוף זהה"),
-    "ar": ("النسبة|نسب المصنف", "غير تجاري|غير التجاري", "منع الاشتقاق", "المشاركة بالمثل|الترخيص بالمثل"),
-    "fa": ("انتساب", "غیرتجاری", "غیراشتقاقی", "همانند"),
-    "vi": ("ghi công", "phi thương mại", "không phái sinh", "chia sẻ tương tự"),
-    "th": ("แสดงที่มา", "ไม่ใช้เพื่อการค้า", "ไม่ดัดแปลง", "อนุญาตแบบเดียวกัน"),
-    "id": ("atribusi", r"non[\s\-]?komersial", "tanpa ?turunan", "berbagi ?serupa"),
-    "bn": ("অ্যাট্রিবিউশন", "অ-?বাণিজ্যিক", "অ-?মৌলিক", "শেয়ার-?আলাইক"),
-    "eu": ("aitortu", r"ez[\s\-]?komertziala", "lan eratorririk gabe", "partekatu"),
-}  # fmt: skip
-_ELEMENTS = tuple(
-    (code, re.compile("|".join([words[i] for words in _ELEMENT_WORDS.values()] + [rf"(?-i:\b{code}\b)"]), re.I))
-    for i, code in enumerate(("BY", "NC", "ND", "SA"))
-)
+from gristmill.classifiers.license.commons import COMMONS_WORDS, commons_license
+from gristmill.classifiers.license.names import expression
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,35 +26,6 @@ def fold(text: str) -> str:
     return text.lower() if text.isascii() else text.casefold().replace("ı", "i")
 
 
-_CC_WORDS = Guarded(
-    ("creative", "クリエイティブ", "知识共享", "知識共享", "創用", "커먼즈", "কমন্স", "креатив"),
-    re.compile(
-        r"creative[\s\-]?commons?|クリエイティブ・?コモンズ|知识共享|知識共享|創用\s?CC|크리에이티브 커먼즈"
-        r"|ক্রিয়েটিভ কমন্স|креатив коммонс",
-        re.I,
-    ),
-)
-_CC_SHORT = Guarded(
-    ("cc", "creative commons"),
-    re.compile(
-        r"\b(?:CC|creative commons)[\s\-–:/]*\(?(BY(?:[\s\-–_/]+(?:NC|SA|ND)){0,3}|0|ZERO)\b\)?"
-        r"(?:[\s\-–,]*(?:version|v)?\.?\s*(\d\.\d))?(?:[\s\-–]+([A-Z]{2})\b)?",
-        re.I,
-    ),
-)
-_PORT_NAMES = """AR AT AU BE BG BR CA CH CL CN CO CR CZ DE DK EC EE ES FI FR GR GT HK HR HU IE IL IN IT JP KR LU MK MT
-MX MY NL NO NZ PE PH PL PT RO RS SE SG SI TH TW UG UK US VE VN ZA"""
-_PORTS = frozenset(_PORT_NAMES.split())
-_COUNTRIES = tuple(
-    (re.compile(pattern, re.I), port)
-    for pattern, port in (
-        ("deutschland|germany", "DE"), ("österreich|austria", "AT"), ("schweiz|switzerland|suisse", "CH"),
-        (r"united states|estados unidos|US\b", "US"), ("france", "FR"), ("españa|spain", "ES"), ("italia|italy", "IT"),
-        ("nederland|netherlands", "NL"), ("polska|poland", "PL"), ("australia", "AU"), ("new zealand", "NZ"),
-        ("canada", "CA"), ("brasil|brazil", "BR"), ("united kingdom|england", "UK"), ("日本|japan", "JP"),
-    )
-)  # fmt: skip
-_VERSION = re.compile(r"(?<![\d.])([1-4]\.[05])(?![\d.])")
 _NAMED = tuple(
     (Guarded(words, re.compile(pattern, re.I)), license)
     for words, pattern, license in (
@@ -135,6 +58,9 @@ _STATED = Guarded(
 )
 
 
+_CC_GUARD = ("cc", "ｃｃ", *COMMONS_WORDS)  # one of them stands wherever a Creative Commons licence is named
+
+
 def license_of_text(text: str) -> tuple[str, str] | None:
     """(licence, the words that name it) for the first licence that a line of text names, or null."""
     folded = fold(text)
@@ -142,30 +68,11 @@ def license_of_text(text: str) -> tuple[str, str] | None:
         stated := expression(found[1].replace(" and ", " AND ").replace(" or ", " OR "))
     ):
         return stated, found[1]
-    if found := _CC_SHORT.search(text, folded):
-        if found[1].upper() in ("0", "ZERO"):
-            return "CC0-1.0", found[0]
-        port = found[3] if found[3] and found[2] and found[3] in _PORTS else None
-        return cc_id(re.split(r"[\s\-–_/]+", found[1])[1:], found[2], port), found[0].strip()
-    if found := _CC_WORDS.search(text, folded):
-        near = text[max(0, found.start() - 60) : found.end() + 160]
-        elements = [name for name, pattern in _ELEMENTS if pattern.search(near)]
-        if elements:
-            version = _VERSION.search(near)
-            after = near[version.end() : version.end() + 20] if version else ""
-            port = next((port for country, port in _COUNTRIES if country.match(after.lstrip())), None)
-            return cc_id(elements, version[1] if version else None, port), text[found.start() :][:120]
+    if any(word in folded for word in _CC_GUARD) and (found := commons_license(text)):
+        return found
     for guarded, license in _NAMED:
         if found := guarded.search(text, folded):
             return license, found[0]
-    return None
-
-
-def forbidden_use(text: str) -> str | None:
-    """The words that forbid commercial use or derivatives, or null."""
-    for name, pattern in _ELEMENTS:
-        if name in ("NC", "ND") and (found := pattern.search(text)):
-            return found[0]
     return None
 
 
@@ -233,9 +140,14 @@ MEDIA_WORDS = re.compile(
 )
 # Lines about something that is neither the page nor a picture: a theme, a script, other people's posts.
 OTHER_WORDS = re.compile(
-    r"\b(?:theme|template|design(?:ed)? by|plugin|script|font|software|source code|icon set|user contributions"
-    r"|third[\s\-]party"
-    r"|vorlage|schriftart|powered by)\b",
+    r"\b(?:themes?|templates?|design(?:ed)? by|plugins?|scripts?|fonts?|typefaces?|software|source code|icon set"
+    r"|user contributions|third[\s\-]party|librar(?:y|ies)|frameworks?|programs?|programmes?|applications?|toolkit"
+    r"|packages?|modules?|extensions?|engine|widgets?|components?|drivers?|kernel|compiler|data ?base"
+    r"|data ?sets?|emojis?"
+    r"|quotations?|quoted|excerpts?|snippets?|code samples?"
+    r"|vorlage|schriftart|programm|bibliothek|zitate?|datensatz|datenbank|logiciel|bibliothèque"
+    r"|citation|programa|biblioteca"
+    r"|powered by)\b",
     re.I,
 )
 GRANTS = re.compile(

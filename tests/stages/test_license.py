@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gristmill.classifiers.license import terms as license_terms
+from gristmill.classifiers.license.commons import forbidden_use
 from gristmill.classifiers.license.judge import TIERS, Link, Page, judge
 from gristmill.classifiers.license.names import expression, family, license_of_url, spdx_id
 from gristmill.classifiers.license.sites import BUILT_IN, SiteTable, host_of, is_us_federal, parse_rules
-from gristmill.classifiers.license.terms import ALL_RESERVED, fold, forbidden_use, license_of_text
+from gristmill.classifiers.license.terms import ALL_RESERVED, fold, license_of_text
 from gristmill.pipeline.contract.columns import COLUMNS
 from gristmill.pipeline.contract.errors import ConfigError, InputError
 from gristmill.stages.license import License, LicenseGate, opts_out
@@ -208,7 +209,7 @@ def test_licenses_named_in_text(text, license):
     assert (license_of_text(text) or (None,))[0] == license
 
 
-GUARDED = [license_terms._STATED, license_terms._CC_SHORT, license_terms._CC_WORDS, ALL_RESERVED]
+GUARDED = [license_terms._STATED, ALL_RESERVED]
 GUARDED += [guarded for guarded, _ in license_terms._NAMED]
 
 
