@@ -165,7 +165,7 @@ def commons_license(text: str) -> tuple[str, str] | None:
 
 def title_license(text: str) -> str | None:
     """The licence that a title of CC's is of (Attribution-ShareAlike 4.0 International), if all of `text` is one."""
-    folded = plain(text.strip())
+    folded = _COMMONS.sub("", plain(text.strip()), count=1).strip()
     if len(folded) > BEFORE + AFTER:
         return None
     found = elements_of(folded)
@@ -237,9 +237,9 @@ def _by_name(near: str, behind: int) -> str | None:
     return cc_id(sorted(named - {"BY"}), version[1] if version else None, port)
 
 
-_INTRODUCED = re.compile(r"\w{0,12}['’]?!?\s{0,2}(?:(-)|[\-/+,、،&|;:])\s{0,2}([^\W\d_]+)")
+_INTRODUCED = re.compile(r"\w{0,12}+['’]?!?\s{0,2}(?:(-)|[\-/+,、،&|;:])\s{0,2}([^\W\d_]+)")
 _BEFORE_DASH = re.compile(r"(?<!\w)([^\W\d_]+)-$")
-_RUN_ON = re.compile(r"\w{0,12}!?[\s(]{0,3}((?:[^\W\d_]+[\s\-,.:]{1,3}){1,5})[1-4]\.[05]")
+_RUN_ON = re.compile(r"\w{0,12}+!?[\s(]{0,3}((?:[^\W\d_]+[\s\-,.:]{1,3}){1,5})[1-4]\.[05]")
 
 
 def _unread(near: str, found: list[Element], version: re.Match[str] | None) -> bool:

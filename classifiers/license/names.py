@@ -220,6 +220,14 @@ _HOSTED: tuple[tuple[str, re.Pattern[str], str], ...] = tuple(
         ("govdata.de", r"/dl-de/by-2-0", "DL-DE-BY-2.0"),
         ("govdata.de", r"/dl-de/zero-2-0", "DL-DE-ZERO-2.0"),
         ("etalab.gouv.fr", r"licence-ouverte", "etalab-2.0"),
+        ("github.com", r"^/etalab/licence-ouverte", "etalab-2.0"),
+        ("data.norge.no", r"^/nlod/(?:[a-z]{2}/)?2\.0", "NLOD-2.0"),
+        ("data.norge.no", r"^/nlod/(?:[a-z]{2}/)?1\.0", "NLOD-1.0"),
+        (
+            "canada.ca",
+            r"^/(?:en/open-government-licence-canada|fr/licence-du-gouvernement-ouvert-canada)",
+            "OGL-Canada-2.0",
+        ),
         (
             "wikipedia.org",
             _WIKI_TEXT + "3",
@@ -262,10 +270,18 @@ def _license_of_url(href: str) -> str | None:
         return _cc_path(path)
     if host == "spdx.org" and (found := re.match(r"/licenses/(.+?)(?:\.html|\.json|\.txt)?/?$", path)):
         return spdx_id(found[1])
+    if host == "opensource.org" and (license := _osi_id(path)):
+        return license
     for domain, pattern, license in _HOSTED:
         if (host == domain or host.endswith("." + domain)) and pattern.search(path):
             return license
     return None
+
+
+def _osi_id(path: str) -> str | None:
+    """The licence of an address at the Open Source Initiative: /licenses/BSD-3-Clause, /license/mpl-2-0."""
+    found = re.match(r"/licenses?/([A-Za-z0-9.\-]{2,40})(?:\.php|\.html)?/?$", path)
+    return (spdx_id(found[1]) or spdx_id(re.sub(r"-(\d)-(\d)$", r"-\1.\2", found[1]))) if found else None
 
 
 def _cc_path(path: str) -> str | None:

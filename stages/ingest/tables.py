@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from gristmill.stages.ingest.archive.members import Codec, Fault, pieces
 from gristmill.stages.ingest.arrow_values import values_of
 from gristmill.stages.ingest.files.open import File, Stream
-from gristmill.stages.ingest.page.evidence import Evidence
+from gristmill.stages.ingest.page.evidence import Evidence, declared_of
 from gristmill.stages.ingest.rows import FULL, UNDECODABLE_FRAC, Document, PartFull, Rows, clean
 
 BATCH_ROWS = 4096
@@ -267,7 +267,7 @@ def _add_row(
     if len(text) > text_bytes:
         rows.reject("too_large", at, record_id, url, max(size, len(text)))
         return
-    evidence = Evidence(declared=string(fields.license))
+    evidence = Evidence(declared=declared_of(row.get(fields.license)))
     document = Document(
         text, len(text.encode()), url, string(fields.date), string(fields.title), string(fields.language),
         "utf-8", "declared", evidence=evidence, dump=string(fields.dump),

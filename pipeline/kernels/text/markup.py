@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-TEXT, TAG, META, COMMENT, SCRIPT = 0, 1, 2, 3, 4  # regions of a hit; SCRIPT: ld+json only
-MAX_HITS = 512
+TAG, META, COMMENT, SCRIPT = 1, 2, 3, 4  # regions of a span; SCRIPT: ld+json only
+TEXT_HITS = 512  # of words in text that are kept from either end of a page: a footer counts as much as a header
 _NO_KEY = 0x41414141  # AAAA: no bytes in lower case make it
 _NAMES = 1024  # buckets that count open elements by name
 
@@ -57,14 +57,17 @@ for _kind, _names in _ELEMENTS:
 
 @dataclass(frozen=True)
 class Scan:
-    """`hits`: (n, 3) int32: offset of the needle, its index, its region.
+    """`words`: (n, 2) int32: offset and index of the needles in text, at most TEXT_HITS from either end of the page.
+    `spans`: (n, 4) int32: first byte, end, region and first needle of each tag, meta, comment and ld+json script that
+    has one; a tag from its name on, a script without its tags.
 
     `depth`: most elements open at once; `attributes`: most in one tag, of html and body in all tags together;
     `formatting`: how many elements a parser could be made to reopen because formatting tags were left open;
     `options`: option and optgroup tags, each of which a parser may compare with all others of its select.
     """
 
-    hits: np.ndarray
+    words: np.ndarray
+    spans: np.ndarray
     depth: int
     attributes: int
     formatting: int
@@ -113,8 +116,8 @@ def needles_of(words: list[bytes]) -> Needles:
 
 def scan_markup(page: bytes, needles: Needles) -> Scan:
     """`page`: UTF-8, though any bytes do."""
-    hits = np.empty((MAX_HITS, 3), dtype=np.int32)
-    n, depth, attributes, formatting, options = _scan(
+    words = np.empty((2 * TEXT_HITS, 2), dtype=np.int32)
+    n, spans, depth, attributes, formatting, options = _scan(
         np.frombuffer(page, dtype=np.uint8),
         LOWER,
         needles.keys,
@@ -122,9 +125,11 @@ def scan_markup(page: bytes, needles: Needles) -> Scan:
         needles.first,
         needles.words,
         needles.chain,
-        hits,
+        words,
     )
-    return Scan(hits[:n], depth, attributes, formatting, options)
+    if n > 2 * TEXT_HITS:  # the second half was written around
+        words[TEXT_HITS:] = np.roll(words[TEXT_HITS:], -(n % TEXT_HITS), axis=0)
+    return Scan(words[:n], spans, depth, attributes, formatting, options)
 
 
 @njit(cache=True, nogil=True)
@@ -144,10 +149,12 @@ def _word_at(page, lower, words, chain, word, begin, stop):
 
 
 @njit(cache=True, nogil=True)
-def _find(page, lower, keys, factor, first, words, chain, start, stop, region, hits, n):
-    """Adds the words and copyright signs that stand in [start, stop); returns the number of hits."""
+def _find(page, lower, keys, factor, first, words, chain, start, stop, hits, n):
+    """Adds the words and copyright signs that stand in [start, stop); returns the number of hits. Beyond the first
+    half of `hits` the last ones are kept."""
     while start < stop and page[start] <= 32:  # between tags there is mostly white space, and no word begins with it
         start += 1
+    half = hits.shape[0] // 2
     key = np.uint32(0)
     for i in range(start, stop):
         key = np.uint32(key << np.uint32(8)) | np.uint32(lower[page[i]])
@@ -157,15 +164,55 @@ def _find(page, lower, keys, factor, first, words, chain, start, stop, region, h
             word = _word_at(page, lower, words, chain, first[slot], begin, stop)
         elif (key & np.uint32(0xFFFF)) == np.uint32(0xC2A9):
             word, begin = np.int64(words.shape[0]), i - 1
-        if word >= 0 and n < hits.shape[0]:
-            hits[n, 0], hits[n, 1], hits[n, 2] = begin, word, region
+        if word >= 0:
+            at = n if n < half else half + (n - half) % half
+            hits[at, 0], hits[at, 1] = begin, word
             n += 1
     return n
 
 
 @njit(cache=True, nogil=True)
+def _first_word(page, lower, keys, factor, first, words, chain, start, stop):
+    """The first word that stands in [start, stop); -1 if none."""
+    key = np.uint32(0)
+    for i in range(start, stop):
+        key = np.uint32(key << np.uint32(8)) | np.uint32(lower[page[i]])
+        slot = np.uint32(key * factor) >> np.uint32(20)
+        if keys[slot] == key and i - 3 >= start:
+            word = _word_at(page, lower, words, chain, first[slot], i - 3, stop)
+            if word >= 0:
+                return word
+    return np.int64(-1)
+
+
+@njit(cache=True, nogil=True)
+def _has_marker(page, lower, words, chain, start, stop):
+    """Whether the first of all words stands in [start, stop)."""
+    length = chain[0, 0]
+    for i in range(start, stop - length + 1):
+        k = 0
+        while k < length and lower[page[i + k]] == words[0, k]:
+            k += 1
+        if k == length:
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def _with_span(spans, n, start, stop, region, word):
+    """`spans` with one more row, in twice the room where it is full."""
+    if n == spans.shape[0]:
+        larger = np.empty((2 * n, 4), dtype=np.int32)
+        larger[:n] = spans
+        spans = larger
+    spans[n, 0], spans[n, 1], spans[n, 2], spans[n, 3] = start, stop, region, word
+    return spans
+
+
+@njit(cache=True, nogil=True)
 def _scan(page, lower, keys, factor, first, words, chain, hits):
     size = page.size
+    spans, spans_n = np.empty((64, 4), dtype=np.int32), 0
     opened = np.zeros(_NAMES, dtype=np.int32)
     n = depth = deepest = attributes = root_attributes = formatting = open_formatting = options = 0
     i = text = 0
@@ -179,14 +226,24 @@ def _scan(page, lower, keys, factor, first, words, chain, hits):
         if not (97 <= c <= 122 or c == 47 or c == 33 or c == 63):  # letter / ! ?
             i += 1
             continue
-        n = _find(page, lower, keys, factor, first, words, chain, text, i, TEXT, hits, n)
+        n = _find(page, lower, keys, factor, first, words, chain, text, i, hits, n)
         if c == 33 or c == 63 or (c == 47 and (i + 2 >= size or not 97 <= lower[page[i + 2]] <= 122)):
             start = i
             if i + 3 < size and c == 33 and page[i + 2] == 45 and page[i + 3] == 45:
                 i += 2
-                while i < size and not (page[i] == 62 and page[i - 1] == 45 and page[i - 2] == 45 and i >= start + 4):
+                while i < size and not (
+                    page[i] == 62
+                    and (
+                        (page[i - 1] == 45 and page[i - 2] == 45 and i >= start + 4)
+                        # --!> (WHATWG HTML, 13.2.5.52)
+                        or (page[i - 1] == 33 and page[i - 2] == 45 and page[i - 3] == 45 and i >= start + 7)
+                    )
+                ):
                     i += 1
-                n = _find(page, lower, keys, factor, first, words, chain, start, i, COMMENT, hits, n)
+                word = _first_word(page, lower, keys, factor, first, words, chain, start, i)
+                if word >= 0:
+                    spans = _with_span(spans, spans_n, start, i, COMMENT, word)
+                    spans_n += 1
             else:
                 while i < size and page[i] != 62:
                     i += 1
@@ -240,9 +297,12 @@ def _scan(page, lower, keys, factor, first, words, chain, hits):
                 depth -= 1
             continue
         region = META if kind & _IS_META else TAG
-        before = n
+        word = np.int64(-1)
         if kind & _IS_SEARCHED:
-            n = _find(page, lower, keys, factor, first, words, chain, start, stop, region, hits, n)
+            word = _first_word(page, lower, keys, factor, first, words, chain, start, stop)
+            if word >= 0:
+                spans = _with_span(spans, spans_n, start, stop, region, word)
+                spans_n += 1
         formatting += open_formatting
         if kind & _IS_RAW:
             # to the matching end tag; the content of ld+json is searched, any other is not
@@ -265,12 +325,11 @@ def _scan(page, lower, keys, factor, first, words, chain, hits):
                 j += 1
             if not found:
                 j = size
-            if kind & _IS_SCRIPT:
-                json = False
-                for h in range(before, n):
-                    json = json or hits[h, 1] == 0
-                if json:
-                    n = _find(page, lower, keys, factor, first, words, chain, body, j, SCRIPT, hits, n)
+            if kind & _IS_SCRIPT and _has_marker(page, lower, words, chain, start, stop):
+                word = _first_word(page, lower, keys, factor, first, words, chain, body, j)
+                if word >= 0:
+                    spans = _with_span(spans, spans_n, body, j, SCRIPT, word)
+                    spans_n += 1
             while j < size and page[j] != 62:
                 j += 1
             i = j + 1
@@ -287,5 +346,5 @@ def _scan(page, lower, keys, factor, first, words, chain, hits):
             if kind & _IS_FORMATTING:
                 open_formatting += 1
     if text < size:
-        n = _find(page, lower, keys, factor, first, words, chain, text, size, TEXT, hits, n)
-    return n, deepest, max(attributes, root_attributes), formatting, options
+        n = _find(page, lower, keys, factor, first, words, chain, text, size, hits, n)
+    return n, spans[:spans_n], deepest, max(attributes, root_attributes), formatting, options

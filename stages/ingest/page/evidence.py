@@ -3,25 +3,32 @@
 The markup kernel has found where words of interest stand; only there is anything parsed, only then is the tree asked.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-import orjson
 from resiliparse.parse.html import HTMLTree
 
-from gristmill.pipeline.kernels.text.markup import COMMENT, META, SCRIPT, TAG, TEXT, Scan, needles_of
+from gristmill.classifiers.license.agents import AGENTS
+from gristmill.pipeline.kernels.text.markup import COMMENT, META, SCRIPT, TAG, TEXT_HITS, Scan, needles_of
+from gristmill.stages.ingest.page.json_ld import HREF_CHARS, TEXT_CHARS, json_licences
+from gristmill.stages.ingest.page.licence_links import CONTENT_HOSTS, tree_links
+from gristmill.stages.ingest.page.opt_outs import DIRECTIVES, distinct, header_signals, meta_signals
 from gristmill.stages.ingest.page.plain import unescaped
 
 LINKS = 50
 RIGHTS_CHARS = 1000
-TEXT_CHARS = 200
 LINE_BYTES = 600  # how far around a hit its line may reach
-TAG_BYTES = 4096  # of a tag that are looked at around a hit
-MARK_CHARS = 1000  # of an id or class
+TAG_BYTES = 4096  # of a tag that are looked at
+COMMENT_BYTES = 20_000
 
-_MARKUP = ["ld+json", "creativecommons", "noai", "noimageai", "tdm-reservation", "tdm-policy", "rdf:", "spdx"]
+# ld+json first: it marks the scripts whose content is searched
+_MARKUP = [
+    "ld+json", "creativecommons", *DIRECTIVES, "tdm-reservation", "tdm-policy", "content-signal", "content-usage",
+    "rsl+xml", "rdf:", "spdx", "usageinfo",
+]  # fmt: skip
+_AGENTS = sorted(name for name in AGENTS if 4 <= len(name) <= 32)
+_HOSTS = sorted(CONTENT_HOSTS.keys() - {"creativecommons"})
 # lines that claim or grant rights outright; the others are taken as long as there is room
 _STRONG = [
     "&copy", "&#169", "&#xa9", "(c) 1", "(c) 2", "(c)1", "(c)2", "copyright", "copyleft", "rights reserved",
@@ -39,14 +46,11 @@ _WEAK = [
     "licen", "lizen", "licenz", "лиценз", "Лиценз", "ліценз", "Ліценз", "gnu free", "gfdl", "all rights", "许可协议",
     "許可證", "ライセンス", "라이선스", "转载", "轉載", "転載",
 ]  # fmt: skip
-_META_ONLY = ["rights"]  # behind the others, of which one has the same beginning
+_META_ONLY = ["rights", *_HOSTS, *_AGENTS]  # behind the others, of which some have the same beginning
 _WORDS = [w.encode() for w in (*_MARKUP, *_STRONG, *_WEAK, *_META_ONLY)]
 NEEDLES = needles_of([w if len(w) >= 4 else w + b" " for w in _WORDS])
 _MARKUP_N, _STRONG_N = len(_MARKUP), len(_MARKUP) + len(_STRONG)
 _WEAK_N = _STRONG_N + len(_WEAK)
-_CC = _MARKUP.index("creativecommons")
-_LICENCE = frozenset(_STRONG_N + _WEAK.index(w) for w in ("licen", "lizen"))
-
 _BLOCK = re.compile(
     rb"</?(?:address|article|aside|blockquote|body|br|caption|center|dd|div|dl|dt|fieldset|figcaption|figure|footer|form|h[1-6]"
     rb"|head|header|hr|html|iframe|li|main|nav|ol|option|p|pre|script|section|select|style|table|tbody|td|textarea|tfoot|th|thead"
@@ -57,37 +61,23 @@ _ANY_TAG = re.compile(rb"<!--.*?(?:-->|$)|<[^>]*>?|^[^<>]{0,300}?>", re.S)
 _SPACE = re.compile(r"\s+")
 # A name begins where none goes on: from inside one, each of its characters would be tried again.
 _ATTRIBUTE = re.compile(r"(?<![\w:.\-])([\w:.\-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))")
-_CC_URL = re.compile(r"creativecommons\.org/(?:licen[sc]es|publicdomain|licens)", re.I)
 _RDF = re.compile(
     r"<(?:cc:)?license\s+rdf:resource\s*=\s*[\"']([^\"']+)|<(?:cc:)?License\s+rdf:about\s*=\s*[\"']([^\"']+)"
 )
 _RIGHTS_META = re.compile(
     r"(?:^|[:._\-])(?:rights(?:holder|standard)?|licen[sc]e|copyright|accessrights)$|rights|licen[sc]e|copyright"
 )
-_REL = re.compile(rb"\brel\s*=", re.I)
-_REL_QUOTED = re.compile(rb"\brel\s*=\s*[\"']\Z", re.I)
-_CC_ADDRESS = re.compile(rb"creativecommons\.org/(?:licen|publicdomain)", re.I)
+_NAMES_LICENCE = re.compile(
+    rb"\b(?:rel|itemprop|property)\s{0,9}=\s{0,9}(?:\"[^\"]*|'[^']*|[^\s\"'>]*)licen[sc]e", re.I
+)
+_IS_CONTENT_LICENCE = re.compile(b"|".join(re.escape(word.encode()) for word in CONTENT_HOSTS), re.I)
+_BODY = re.compile(rb"<body", re.I)
 _LINK_HEADER = re.compile(r"<([^<>]*)>((?:\s*;\s*[\w*!]+\s*=\s*(?:\"[^\"]*\"|[^,;\"]+))*)")
 _PARAMETER = re.compile(r";\s*([\w*!]+)\s*=\s*(?:\"([^\"]*)\"|([^,;\"]+))")
 _SPDX = re.compile(
     r"(?:CC0-|CC-(?:BY|PDDC)|MIT|Apache-|BSD-|[AL]?GPL-|GFDL-|MPL-|EPL-|ISC$|Unlicense$|ODbL-|ODC-|PDDL-|OGL-|EUPL-|Zlib$|BSL-|0BSD$|Artistic-|WTFPL$"
     r"|CDLA-|etalab-|NLOD-|DL-DE-)[A-Za-z0-9.+\-]*$"
 )
-_TREE_QUERY = (
-    "a[rel~=license i], link[rel~=license i], area[rel~=license i], "
-    "a[href*=creativecommons i], area[href*=creativecommons i]"
-)
-_PLACES = {
-    "head": "head",
-    "header": "header",
-    "nav": "nav",
-    "main": "main",
-    "article": "main",
-    "aside": "aside",
-    "footer": "footer",
-}
-_FOOTER = re.compile(r"(?:^|[\s_\-])(?:footer|foot|colophon|copyright|site-?info|fuss|pie|bottom)", re.I)
-_ASIDE = re.compile(r"(?:^|[\s_\-])(?:sidebar|aside|widget)", re.I)
 
 
 @dataclass(slots=True)
@@ -104,43 +94,31 @@ def harvest(page: bytes, scan: Scan, tree: HTMLTree | None, headers: Mapping[str
     """`page`: UTF-8; `scan`: of the page with NEEDLES; `tree`: None where the page was too risky to parse."""
     found = Evidence()
     if headers:
-        _from_headers(headers, found)
-    if not len(scan.hits):
-        return found
-    hits = scan.hits.tolist()
-    ask_tree, rights, tags = False, [], set()
-    for at, word, region in hits:
-        if region == TEXT:
-            if _MARKUP_N <= word < _WEAK_N or word == NEEDLES.sign:
-                rights.append((at, word < _STRONG_N or word == NEEDLES.sign))
-        elif region == TAG:
-            if not ask_tree and (word == _CC or word in _LICENCE):
-                ask_tree = _is_licence_tag(page, at, word == _CC)
-        else:
-            tags.add((page.rfind(b"<meta" if region == META else b"<", 0, at + 5), at, region))
-    _from_metadata(page, sorted(tags), found)
-    if ask_tree and tree is not None:
-        found.links.extend(_from_tree(tree))
-    found.links = list(dict.fromkeys(found.links))[:LINKS]
-    if rights:
-        found.rights_text = _rights_lines(page, rights)
-    found.opt_outs = sorted(set(found.opt_outs))
+        found.opt_outs += header_signals(headers)
+        _from_link_header(headers.get("link", ""), found)
+    if _from_spans(page, scan.spans.tolist(), found) and tree is not None:
+        found.links += tree_links(tree)
+    found.links = _chosen(list(dict.fromkeys(found.links)))
+    claims = [(at, word < _STRONG_N or word == NEEDLES.sign) for at, word in scan.words.tolist() if _claims(word)]
+    if claims:
+        found.rights_text = _rights_lines(page, claims)
+    found.opt_outs = distinct(found.opt_outs)
     return found
 
 
-def _is_licence_tag(page: bytes, at: int, commons: bool) -> bool:
-    """Whether the tag around `at`, where a word of licences stands, is a link to one by its rel or its address."""
-    start, stop = max(at - TAG_BYTES, 0), at + TAG_BYTES
-    start = max(page.rfind(b"<", start, at), start)
-    if commons:
-        return _CC_ADDRESS.match(page, at, stop) is not None
-    if page[at : at + 7].lower() not in (b"license", b"licence"):
-        return False
-    before = page[start:at]
-    quote = max(before.rfind(b'"'), before.rfind(b"'"))
-    if quote >= 0 and _REL_QUOTED.search(before[max(quote - 64, 0) : quote + 1]):
-        return True
-    return _REL.search(before, quote + 1) is not None
+def _claims(word: int) -> bool:
+    return _MARKUP_N <= word < _WEAK_N or word == NEEDLES.sign
+
+
+def _chosen(links: list[tuple[str, str, str, str]]) -> list[tuple[str, str, str, str]]:
+    """At most LINKS of them, in their order: those that name the page's licence before plain ones, and of these the
+    ones outside the text's own column and the last before the rest, as a page's own stands at its end."""
+    if len(links) <= LINKS:
+        return links
+    ranked = sorted(
+        range(len(links)), key=lambda i: (links[i][1] == "cc", links[i][2] == "main", -i if links[i][1] == "cc" else i)
+    )
+    return [links[i] for i in sorted(ranked[:LINKS])]
 
 
 def is_spdx_id(value: str) -> bool:
@@ -148,171 +126,107 @@ def is_spdx_id(value: str) -> bool:
     return _SPDX.match(value) is not None
 
 
-def _from_headers(headers: Mapping[str, str], found: Evidence) -> None:
-    if link := headers.get("link"):
-        for href, params in _LINK_HEADER.findall(link):
-            names = [quoted or bare for name, quoted, bare in _PARAMETER.findall(params) if name.lower() == "rel"]
-            if any(re.search(r"\blicense\b", value, re.I) for value in names):
-                found.links.append((href.strip()[:2000], "header", "http", ""))
-    robots = headers.get("x-robots-tag", "")
-    found.opt_outs += [f"x-robots-tag:{word}" for word in _no_words(robots)]
-    if headers.get("tdm-reservation", "").strip() == "1":
-        found.opt_outs.append("tdm-reservation:header=1")
-    if policy := headers.get("tdm-policy", "").strip():
-        found.opt_outs.append(f"tdm-policy:{policy[:500]}")
-    for name in ("content-signal", "content-usage"):  # IETF AIPREF and its precursor
-        if value := headers.get(name):
-            found.opt_outs += [
-                f"{name}:{m}" for m in re.findall(r"(?:ai-train|train-ai|ai-input)=(?:no?)\b", value.lower())
-            ]
+def declared_of(value: object) -> str | None:
+    """The licences that a column or key of metadata holds: text, an address, an object, or a list; one a line."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace").strip() or None
+    if isinstance(value, str):
+        return value.strip() or None
+    if isinstance(value, Mapping):
+        keys = ("url", "@id", "id", "spdx", "spdx_id", "license", "name", "title", "text")
+        return next((said for key in keys if (said := declared_of(value.get(key)))), None)
+    if isinstance(value, list | tuple):
+        return "\n".join(said for item in value if (said := declared_of(item))) or None
+    return None if value is None else str(value)
 
 
-def _no_words(content: str) -> list[str]:
-    return [w for w in re.split(r"[\s,;:]+", content.lower()) if w in ("noai", "noimageai", "noml")] if content else []
+def _from_link_header(link: str, found: Evidence) -> None:
+    for href, params in _LINK_HEADER.findall(link):
+        values = {name.lower(): quoted or bare for name, quoted, bare in _PARAMETER.findall(params)}
+        if re.search(r"\blicense\b", values.get("rel", ""), re.I):
+            if "rsl+xml" in values.get("type", "").lower():
+                found.opt_outs.append(f"rsl:header={href.strip()[:500]}")
+            else:
+                found.links.append((href.strip()[:HREF_CHARS], "header", "http", ""))
 
 
-def _from_metadata(page: bytes, tags: list[tuple[int, int, int]], found: Evidence) -> None:
-    """Meta tags, ld+json scripts and RDF comments, each once."""
-    done = -1
-    body: int | None = None
-    for start, at, region in tags:
-        if region == META:
-            if start >= 0 and start != done:
-                done = start
-                _from_meta(page[start : page.find(b">", at) + 1][:4000].decode("utf-8", "replace"), found)
+def _from_spans(page: bytes, spans: list[list[int]], found: Evidence) -> bool:
+    """Meta tags, ld+json scripts and RDF comments; whether the tree must be asked for links."""
+    ask_tree, body, seen = False, -1, set()
+    for start, stop, region, _ in spans:
+        if region in (META, TAG):
+            tag = page[start : min(stop, start + TAG_BYTES)]
+            if tag in seen:
+                continue
+            seen.add(tag)
+            if region == META:
+                ask_tree = _from_meta(tag.decode("utf-8", "replace"), found) or ask_tree
+            elif b"rsl+xml" in tag.lower():
+                _from_rsl_tag(tag.decode("utf-8", "replace"), found)
+            elif not ask_tree:
+                ask_tree = bool(_NAMES_LICENCE.search(tag) or _IS_CONTENT_LICENCE.search(tag))
         elif region == SCRIPT:
-            start = page.rfind(b">", 0, page.rfind(b"{", 0, at) + 1)
-            if start < done or start < 0:
-                continue
-            stop = page.find(b"</", at)
-            done = stop if stop >= 0 else len(page)
-            if body is None:
-                body = max(page.find(b"<body"), 0)
+            if body < 0:
+                body = at.start() if (at := _BODY.search(page)) else 0
             place = "head" if start < body else "main"
-            found.links += [(href, "jsonld", place, text) for href, text in _json_licences(page[start + 1 : done])]
+            found.links += [(href, "jsonld", place, text) for href, text in json_licences(page[start:stop])]
         elif region == COMMENT:
-            start = page.rfind(b"<!--", 0, at)
-            if start < 0 or start < done:
-                continue
-            stop = page.find(b"-->", at)
-            done = stop if stop >= 0 else len(page)
-            comment = page[start : min(done, start + 20000)].decode("utf-8", "replace")
+            comment = page[start : min(stop, start + COMMENT_BYTES)].decode("utf-8", "replace")
             pairs = _RDF.findall(comment)
             hrefs = [r for r, _ in pairs if r] or [a for _, a in pairs if a]
-            found.links += [(href[:2000], "rdf", "comment", "") for href in hrefs]
+            found.links += [(href[:HREF_CHARS], "rdf", "comment", "") for href in hrefs]
+    return ask_tree
 
 
-def _from_meta(tag: str, found: Evidence) -> None:
-    attributes = {k.lower(): unescaped(a or b or c).strip() for k, a, b, c in _ATTRIBUTE.findall(tag)}
-    name = (
-        attributes.get("name")
-        or attributes.get("property")
-        or attributes.get("itemprop")
-        or attributes.get("http-equiv", "")
-    ).lower()
+def _attributes(tag: str) -> dict[str, str]:
+    pairs = _ATTRIBUTE.findall(tag)
+    return {k.lower(): unescaped(a or b or c).strip() for k, a, b, c in reversed(pairs)}  # the first of a name counts
+
+
+def _from_rsl_tag(tag: str, found: Evidence) -> None:
+    """<link rel=license type=application/rsl+xml href=...>, or a script of that type (RSL 1.0)."""
+    attributes = _attributes(tag)
+    if tag[:6].lower().startswith("script"):
+        found.opt_outs.append("rsl:embedded")
+    elif "license" in attributes.get("rel", "").lower().split():
+        found.opt_outs.append(f"rsl:link={attributes.get('href', '')[:500]}")
+
+
+def _from_meta(tag: str, found: Evidence) -> bool:
+    """Reads a meta tag; whether it is microdata or RDFa, of which the tree knows the subject."""
+    attributes = _attributes(tag)
+    name = (attributes.get("name") or attributes.get("property") or attributes.get("http-equiv") or "").lower()
+    if attributes.get("itemprop"):
+        return True
     content = _SPACE.sub(" ", attributes.get("content", ""))
     if not name or not content:
-        return
-    if name == "tdm-reservation":
-        if content == "1":
-            found.opt_outs.append("tdm-reservation:meta=1")
-    elif name == "tdm-policy":
-        found.opt_outs.append(f"tdm-policy:{content[:500]}")
-    elif words := _no_words(content):
-        found.opt_outs += [f"meta-robots:{word}" for word in words]
+        return False
+    if signals := meta_signals(name, content):
+        found.opt_outs += signals
     elif _RIGHTS_META.search(name) or "spdx" in name:
-        href = content[:2000] if re.match(r"https?://|//", content) else ""
+        href = content[:HREF_CHARS] if re.match(r"https?://|//", content) else ""
         found.links.append((href, "meta", "head", content[:TEXT_CHARS]))
         if found.declared is None and is_spdx_id(content):
             found.declared = content
-
-
-def _json_licences(script: bytes) -> Iterator[tuple[str, str]]:
-    """(href, text) of schema.org's licence fields."""
-    text = script.decode("utf-8", "replace").strip()
-    text = text.removeprefix("<!--").removesuffix("-->").replace("/*<![CDATA[*/", "").replace("/*]]>*/", "")
-    try:
-        root = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        try:
-            root = json.loads(text, strict=False)
-        except (ValueError, RecursionError):
-            root = {"license": re.findall(r'"license"\s*:\s*"([^"]{1,2000})"', text)}
-    waiting, seen = [root], 0
-    while waiting and seen < 20000:
-        node, seen = waiting.pop(), seen + 1
-        if isinstance(node, list):
-            waiting.extend(reversed(node))
-        elif isinstance(node, dict):
-            for key, value in node.items():
-                if key in ("license", "usageInfo", "acquireLicensePage", "copyrightNotice"):
-                    yield from _json_values(value)
-                elif isinstance(value, dict | list):
-                    waiting.append(value)
-
-
-def _json_values(value: object) -> Iterator[tuple[str, str]]:
-    for item in value if isinstance(value, list) else [value]:
-        if isinstance(item, dict):
-            href, text = item.get("url") or item.get("@id") or "", item.get("name") or ""
-            item = href if isinstance(href, str) and href else text
-            if isinstance(text, str) and isinstance(item, str) and item:
-                yield (item[:2000] if item is href else "", text[:TEXT_CHARS])
-        elif isinstance(item, str) and item.strip():
-            item = item.strip()
-            yield (item[:2000], "") if re.match(r"https?:|//|/", item) else ("", item[:TEXT_CHARS])
-
-
-def _from_tree(tree: HTMLTree) -> Iterator[tuple[str, str, str, str]]:
-    if tree.document is None:
-        return
-    # One slice: an iterator over the list makes all nodes anew for each of its steps.
-    for node in tree.document.query_selector_all(_TREE_QUERY)[: 4 * LINKS]:
-        href = (node.getattr("href") or "").strip()[:2000]
-        rel = "license" in (node.getattr("rel") or "").lower().split()
-        if not rel and not _CC_URL.search(href):
-            continue
-        text = _SPACE.sub(" ", (node.text or "").lstrip()[:LINE_BYTES]).strip() or node.getattr("title") or ""
-        if not text:
-            image = node.query_selector("img[alt]")
-            text = (image.getattr("alt") or "") if image is not None else ""
-        yield href, "rel" if rel else "cc", _place_of(node), _SPACE.sub(" ", text).strip()[:TEXT_CHARS]
-
-
-def _place_of(node) -> str:
-    """The nearest landmark around a node: a landmark element, or a footer or sidebar by class or id; else main."""
-    for _ in range(200):
-        node = node.parent
-        if node is None or node.tag is None:
-            break
-        tag = node.tag
-        if tag in ("body", "#document"):
-            break
-        if tag in _PLACES:
-            return _PLACES[tag]
-        if tag in ("div", "section", "td", "p", "ul", "table"):
-            mark = f"{(node.getattr('id') or '')[:MARK_CHARS]} {(node.getattr('class') or '')[:MARK_CHARS]}"
-            if len(mark) > 1:
-                if _FOOTER.search(mark):
-                    return "footer"
-                if _ASIDE.search(mark):
-                    return "aside"
-    return "main"
+    return False
 
 
 def _rights_lines(page: bytes, hits: list[tuple[int, bool]]) -> str | None:
-    """The lines around the hits, outright claims before mere mentions, then in page order."""
+    """The lines around the hits, outright claims before mere mentions, then in page order.
+
+    With more than TEXT_HITS hits, half of the room is for the last lines: a footer is seen behind any number.
+    With fewer, room for the last ones did not make the licences of web_cc_pages righter (docs/decisions/license.md).
+    """
     lines: dict[str, tuple[int, bool]] = {}
-    behind, room = -1, {True: RIGHTS_CHARS, False: RIGHTS_CHARS}
-    for at, strong in hits:
-        if at < behind or room[strong] <= 0:
-            continue
-        line, behind = _line_around(page, at)
-        if line and line not in lines:
-            lines[line] = (at, strong)
-            room[strong] -= len(line) + 1
+    used = {True: 0, False: 0}
+    both_ends = ((RIGHTS_CHARS // 2, reversed(hits)), (RIGHTS_CHARS, iter(hits)))
+    for room, order in both_ends if len(hits) > TEXT_HITS else both_ends[1:]:
+        for line, at, strong in _lines_at(page, order, used, room):
+            if line not in lines:
+                lines[line] = (at, strong)
+                used[strong] += len(line) + 1
     kept, length = [], 0
-    for line, (at, _) in sorted(lines.items(), key=lambda item: (not item[1][1], item[1][0])):
+    for line, (at, _) in sorted(lines.items(), key=lambda item: not item[1][1]):  # else as found
         line = line[: RIGHTS_CHARS - length]
         if not line:
             break
@@ -321,8 +235,21 @@ def _rights_lines(page: bytes, hits: list[tuple[int, bool]]) -> str | None:
     return "\n".join(line for _, line in sorted(kept)) or None
 
 
-def _line_around(page: bytes, at: int) -> tuple[str, int]:
-    """(text between the block tags around `at`, where it ends)."""
+def _lines_at(
+    page: bytes, hits: Iterator[tuple[int, bool]], used: Mapping[bool, int], room: int
+) -> Iterator[tuple[str, int, bool]]:
+    """The lines around hits that no line before holds, as long as there is room for their kind."""
+    start = stop = -1
+    for at, strong in hits:
+        if start <= at < stop or used[strong] >= room:
+            continue
+        line, start, stop = _line_around(page, at)
+        if line:
+            yield line, at, strong
+
+
+def _line_around(page: bytes, at: int) -> tuple[str, int, int]:
+    """(text between the block tags around `at`, where it begins, where it ends)."""
     start, stop = max(at - LINE_BYTES, 0), min(at + LINE_BYTES, len(page))
     tag = at
     while (tag := page.rfind(b"<", start, tag)) >= 0:
@@ -336,4 +263,4 @@ def _line_around(page: bytes, at: int) -> tuple[str, int]:
             break
         tag += 1
     text = _ANY_TAG.sub(b"", page[start:stop]).decode("utf-8", "ignore")
-    return _SPACE.sub(" ", unescaped(text)).replace("\0", "").strip(), stop
+    return _SPACE.sub(" ", unescaped(text)).replace("\0", "").strip(), start, stop

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from resiliparse.parse.html import HTMLTree
 
-from gristmill.pipeline.kernels.text.markup import COMMENT, META, SCRIPT, TAG, TEXT, needles_of, scan_markup
+from gristmill.pipeline.kernels.text.markup import COMMENT, META, SCRIPT, TAG, needles_of, scan_markup
 from gristmill.stages.ingest import Ingest
 from gristmill.stages.ingest.page.charset import decode
 from gristmill.stages.ingest.page.evidence import NEEDLES, Evidence, harvest
@@ -183,9 +183,9 @@ def test_scanner_finds_words_in_text_as_its_twin_does(pieces):
     words = [b"ld+json", b"copyright", b"licen"]
     page = b"".join(pieces)
     needles = needles_of(words)
-    hits = scan_markup(page, needles).hits.tolist()
-    assert {(at, word) for at, word, _ in hits if word != needles.sign} == twin(page, words)
-    assert [at for at, word, _ in hits if word == needles.sign] == [
+    hits = scan_markup(page, needles).words.tolist()
+    assert {(at, word) for at, word in hits if word != needles.sign} == twin(page, words)
+    assert [at for at, word in hits if word == needles.sign] == [
         i for i in range(len(page)) if page[i : i + 2] == b"\xc2\xa9"
     ]
 
@@ -193,8 +193,28 @@ def test_scanner_finds_words_in_text_as_its_twin_does(pieces):
 def test_scanner_names_the_region_of_a_hit():
     page = b"""copyright<a title="copyright">x</a><meta name=copyright><!-- copyright --><script>copyright</script>
     <script type=application/ld+json>copyright</script><style>copyright</style><p class=copyright>"""
-    hits = [region for _, word, region in scan_markup(page, needles_of([b"ld+json", b"copyright"])).hits if word == 1]
-    assert hits == [TEXT, TAG, META, COMMENT, SCRIPT]
+    scan = scan_markup(page, needles_of([b"ld+json", b"copyright"]))
+    assert scan.words.tolist() == [[0, 1]]
+    spans = [(page[start:stop], region) for start, stop, region, word in scan.spans if word == 1]
+    assert spans == [
+        (b'a title="copyright"', TAG), (b"meta name=copyright", META), (b"<!-- copyright --", COMMENT),
+        (b"copyright", SCRIPT),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("n", [0, 1, 511, 512, 513, 1023, 1024, 1025, 1500, 5000])
+def test_scanner_keeps_words_of_both_ends_and_every_tag(n):
+    page = b"copyright<a title=copyright>" * n
+    scan = scan_markup(page, needles_of([b"ld+json", b"copyright"]))
+    places = [28 * i for i in range(n)]
+    assert [at for at, _ in scan.words] == (places if n <= 1024 else places[:512] + places[-512:])
+    assert [start for start, *_ in scan.spans] == [at + 10 for at in places]
+
+
+@pytest.mark.parametrize("end", [b"-->", b"--!>"])
+def test_scanner_ends_comments_as_the_whatwg_does(end):
+    page = b"<!-- copyright " + end + b"copyright"
+    assert scan_markup(page, needles_of([b"ld+json", b"copyright"])).words.tolist() == [[len(page) - 9, 1]]
 
 
 @pytest.mark.parametrize(
@@ -220,7 +240,8 @@ def test_scanner_measures_what_parsers_suffer_from(page, field, value):
 @given(st.binary(max_size=400) | st.text("<>/!-=\"' abpdivscript", max_size=400).map(str.encode))
 def test_scanner_reads_any_bytes(page):
     scan = scan_markup(page, NEEDLES)
-    assert np.all((scan.hits[:, 0] >= 0) & (scan.hits[:, 0] < max(len(page), 1)))
+    assert np.all((scan.words[:, 0] >= 0) & (scan.words[:, 0] < max(len(page), 1)))
+    assert np.all((scan.spans[:, 0] >= 0) & (scan.spans[:, 0] <= scan.spans[:, 1]) & (scan.spans[:, 1] <= len(page)))
     harvest(page, scan, None, {})
 
 
