@@ -32,7 +32,7 @@ class License(Annotator):
     site_rules: FilePath | None = None
 
     name: ClassVar[str] = "license"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[Reads] = {"ingest": ("text", "url", *_EVIDENCE)}
     writes: ClassVar[tuple[str, ...]] = (
         "license",

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import orjson
 
@@ -55,7 +55,7 @@ def json_licences(script: bytes) -> Iterator[tuple[str, str]]:
                     waiting.append(value)
 
 
-def _is_page(node: dict[str, object]) -> bool:
+def _is_page(node: Mapping) -> bool:
     kinds = node.get("@type", node.get("type"))
     names = [k for k in (kinds if isinstance(kinds, list) else [kinds]) if isinstance(k, str)]
     return all(is_page_type(name) for name in names)
