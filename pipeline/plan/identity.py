@@ -59,8 +59,9 @@ def digest_folder(folder: Path) -> str:
 
 def stage_fields(stage: Stage) -> dict[str, object]:
     """A stage's fields as JSON values; URLs without their credentials."""
-    fields = without_secrets(json.loads(json.dumps(asdict(stage))))  # pyright: ignore[reportArgumentType]
-    return cast(dict[str, object], fields["fields"] if isinstance(stage, Recorded) else fields)
+    plain = json.loads(json.dumps(asdict(stage)))  # pyright: ignore[reportArgumentType] - stages are dataclasses
+    fields = cast(dict[str, object], without_secrets(plain))
+    return cast(dict[str, object], fields["fields"]) if isinstance(stage, Recorded) else fields
 
 
 def freeze(stage: Stage) -> dict[str, object]:

@@ -59,7 +59,7 @@ class DatatroveFilter(Gate):
         return (*self.reasons, "filtered")
 
     def decide(self, batch: pl.DataFrame) -> pl.Series:
-        made = filter_class(self.filter)(**dict(self.arguments))
+        made = filter_class(self.filter)(**dict(self.arguments))  # pyright: ignore[reportArgumentType] - its own checks
         rules: list[str | None] = []
         for document in documents_of(batch):
             answer = made.filter(document)

@@ -226,7 +226,7 @@ def write_parquet(path: Path, tables: pa.Table | Iterator[pa.Table], checksums: 
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
         with temporary.open("wb") as f:
-            rest = iter([tables]) if isinstance(tables, pa.Table) else tables
+            rest: Iterator[pa.Table] = iter([tables]) if isinstance(tables, pa.Table) else tables  # pyright: ignore
             first = next(rest)
             with pq.ParquetWriter(
                 f,

@@ -123,7 +123,8 @@ def _value_bytes(column: pa.Array) -> np.ndarray:
         places = column.indices.fill_null(-1).to_numpy(zero_copy_only=False)
         return np.where(places < 0, 0, lengths[places]) if len(lengths) else np.zeros(len(column), dtype=np.int64)
     if _is_text(column.type) or pa.types.is_large_string(column.type) or pa.types.is_large_binary(column.type):
-        return pc.binary_length(column).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+        lengths = pc.binary_length(column)  # pyright: ignore[reportAttributeAccessIssue] - made at import
+        return lengths.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
     return np.full(len(column), column.nbytes // max(len(column), 1), dtype=np.int64)
 
 

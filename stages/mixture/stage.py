@@ -101,7 +101,7 @@ class Mixture(Reducer):
     seed: Seed = 0  # of the search
     threads: Threads = 2  # fixed, so that results do not depend on the machine's size
     name: ClassVar = "mixture"
-    version: ClassVar = 5
+    version: ClassVar = 6
     borrowed: ClassVar = {"copying": ("quadmix", "sample")}
     files: ClassVar = ("validation", "weights", "present")
 
