@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 import zstandard
 
-from gristmill.pipeline.kernels.text.minhash import similarity
+from gristmill.pipeline.kernels.numbers.minhash import similarity
 from gristmill.stages.dedup.exact import ExactGroups
 from gristmill.stages.dedup.minhash import MinhashGroups, NearDuplicates, Scheme, Signatures
 

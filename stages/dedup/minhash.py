@@ -19,8 +19,7 @@ from gristmill.pipeline.contract.draws import key64
 from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.contract.ranges import Hundreds, Seed, Share
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer, first_broken
-from gristmill.pipeline.kernels.text.hashing import code_points, utf8
-from gristmill.pipeline.kernels.text.minhash import (
+from gristmill.pipeline.kernels.numbers.minhash import (
     elect,
     flatten,
     from_binary,
@@ -30,6 +29,7 @@ from gristmill.pipeline.kernels.text.minhash import (
     to_binary,
     unite_band,
 )
+from gristmill.pipeline.kernels.text.hashing import code_points, utf8
 from gristmill.stages.dedup.sources import SourceDedup, judged
 
 SALT = "dedup"  # exact duplicates use the same draw, so the same document survives in both

@@ -15,8 +15,7 @@ from frames import HOSTILE, CountingCorpus, FakeCorpus, doc_id, records, splits
 from gristmill.pipeline.contract.columns import arrow_schema
 from gristmill.pipeline.contract.draws import key64
 from gristmill.pipeline.contract.errors import DataError
-from gristmill.pipeline.kernels.text.hashing import code_points, utf8
-from gristmill.pipeline.kernels.text.minhash import (
+from gristmill.pipeline.kernels.numbers.minhash import (
     elect,
     flatten,
     from_binary,
@@ -27,6 +26,7 @@ from gristmill.pipeline.kernels.text.minhash import (
     to_binary,
     unite_band,
 )
+from gristmill.pipeline.kernels.text.hashing import code_points, utf8
 from gristmill.stages.dedup.minhash import MinhashGroups, NearDuplicates, NearGate, Scheme, Signatures
 
 NO_TEXTS = pl.DataFrame(
