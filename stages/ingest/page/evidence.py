@@ -11,8 +11,13 @@ from resiliparse.parse.html import HTMLTree
 
 from gristmill.classifiers.license.agents import AGENTS
 from gristmill.pipeline.kernels.text.markup import COMMENT, META, SCRIPT, TAG, TEXT_HITS, Scan, needles_of
-from gristmill.stages.ingest.page.json_ld import HREF_CHARS, TEXT_CHARS, json_licences
-from gristmill.stages.ingest.page.licence_links import CONTENT_HOSTS, tree_links
+from gristmill.stages.ingest.page.licence_links import (
+    CONTENT_HOSTS,
+    HREF_CHARS,
+    TEXT_CHARS,
+    json_licences,
+    tree_links,
+)
 from gristmill.stages.ingest.page.opt_outs import DIRECTIVES, distinct, header_signals, meta_signals
 from gristmill.stages.ingest.page.plain import unescaped
 
