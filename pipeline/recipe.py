@@ -15,12 +15,12 @@ from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.loading import load_object
 from gristmill.pipeline.contract.secrets import without_secrets
 from gristmill.pipeline.contract.shapes import Shape, Sink, Stage
+from gristmill.pipeline.off import Off
 from gristmill.pipeline.plan.config import Recipe, Tree, build, check_keys, plain, section
 from gristmill.pipeline.plan.identity import is_ours, load_class
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.plan.sources import SOURCES, check_sources, expanded, keys_of, taken
 from gristmill.pipeline.run.store import Store, read_parquet
-from gristmill.stages.off import Off
 
 STAGES = "gristmill.stages"
 

@@ -2,7 +2,9 @@
 
 import importlib
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Annotated, TypeAlias, TypeVar
+
+from pydantic import BeforeValidator
 
 from gristmill.pipeline.contract.errors import ConfigError
 
@@ -34,3 +36,16 @@ def named(key: str, name: str, known: Mapping[str, T], base: type[T]) -> T:
     if ":" not in name:
         raise ConfigError(f"{key}: {name!r}; there are {', '.join(sorted(known))}, or module:Class of your own")
     return load_kind(name, base)()
+
+
+def _pairs(given: object) -> object:
+    """Tuples, as pydantic's strict mode asks of what a validator hands on (plan.json holds lists)."""
+    if isinstance(given, dict):
+        return tuple(given.items())
+    return (
+        tuple(tuple(pair) if isinstance(pair, list) else pair for pair in given) if isinstance(given, list) else given
+    )
+
+
+# Settings of a class of the user's own: a mapping in YAML, held as pairs, for stages must be hashable.
+Options: TypeAlias = Annotated[tuple[tuple[str, int | float | str | bool | None], ...], BeforeValidator(_pairs)]

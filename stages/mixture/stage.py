@@ -8,8 +8,7 @@ import numpy as np
 import polars as pl
 
 from gristmill.pipeline.contract.errors import ConfigError, DataError
-from gristmill.pipeline.contract.loading import load_kind, named
-from gristmill.pipeline.contract.options import Options
+from gristmill.pipeline.contract.loading import Options, load_kind, named
 from gristmill.pipeline.contract.ranges import Amount, Count, FilePath, Seed, SomeAmount, Threads
 from gristmill.pipeline.contract.shapes import Corpus, Reads, Reducer
 from gristmill.stages.mixture.config import (

@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple, Union, get_args, get_origin, get_type_
 import pytest
 
 from gristmill.pipeline.cli import main
-from gristmill.pipeline.contract.options import Options
+from gristmill.pipeline.contract.loading import Options
 from gristmill.pipeline.contract.ranges import NamesFile, Range
 from gristmill.pipeline.recipe import standard
 
