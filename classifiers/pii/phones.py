@@ -22,8 +22,8 @@ REGIONS = {
 }  # fmt: skip
 # Words that say "telephone", and words that may: after these a number needs groups, too.
 _WORD = re.compile(
-    r"(?:(?<![^\W_])(?:tel|t[ée]l|ph|phones?|fone|telef\w*|telephones?|t[ée]l[ée]phone|\w*rufnummer|\w*telefon\w*|fax|faks|mob|"
-    r"mobile?|cell(?:phone)?|handy|tlf|hotline|whatsapp|sms|gsm|тел|телефон\w*|моб|факс|τηλ\w*)(?![^\W_])|電話|电话|手机|"
+    r"(?:(?<![^\W_])(?:tel|t[ée]l|ph|phones?|fone|telef\w{0,20}|telephones?|t[ée]l[ée]phone|\w{0,20}rufnummer|\w{0,20}telefon\w{0,20}|fax|faks|mob|"
+    r"mobile?|cell(?:phone)?|handy|tlf|hotline|whatsapp|sms|gsm|тел|телефон\w{0,20}|моб|факс|τηλ\w{0,20})(?![^\W_])|電話|电话|手机|"
     r"전화|โทร|טל|هاتف|☎|📞|✆)[^\w\n]*(?:\w{1,12}[^\w\n]{1,3}){0,3}$",
     re.I,
 )

@@ -212,11 +212,12 @@ def _listed(pattern: str, paths_base: str | None, retry: Retry) -> Iterator[Inpu
         raise InputError(f"list of paths {pattern} is empty")
     base = paths_base if paths_base is not None else pattern.rpartition("/")[0]
     for line in lines:
-        _check_line(line, pattern, paths_base)
+        path = line if line.startswith("/") or not base else f"{base.rstrip('/')}/{line}"
+        if not (os.path.isfile(path) and not is_url(pattern)):  # a path that exists is that path
+            _check_line(line, pattern, paths_base)
         if is_url(line):
             yield from _opened(Input(line, public(line).partition("://")[2].partition("/")[2]), retry)
             continue
-        path = line if line.startswith("/") or not base else f"{base.rstrip('/')}/{line}"
         if not is_url(path) and not os.path.isfile(path):
             raise InputError(f"{path}, named in {pattern}, does not exist; check the list or input.paths_base")
         yield from _opened(Input(path, line.lstrip("/")), retry)

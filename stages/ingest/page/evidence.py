@@ -73,7 +73,7 @@ _RIGHTS_META = re.compile(
     r"(?:^|[:._\-])(?:rights(?:holder|standard)?|licen[sc]e|copyright|accessrights)$|rights|licen[sc]e|copyright"
 )
 _NAMES_LICENCE = re.compile(
-    rb"\b(?:rel|itemprop|property)\s{0,9}=\s{0,9}(?:\"[^\"]*|'[^']*|[^\s\"'>]*)licen[sc]e", re.I
+    rb"\b(?:rel|itemprop|property)\s{0,9}=\s{0,9}(?:\"[^\"]{0,200}|'[^']{0,200}|[^\s\"'>]{0,200})licen[sc]e", re.I
 )
 _IS_CONTENT_LICENCE = re.compile(b"|".join(re.escape(word.encode()) for word in CONTENT_HOSTS), re.I)
 _BODY = re.compile(rb"<body", re.I)

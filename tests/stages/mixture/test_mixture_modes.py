@@ -401,9 +401,12 @@ def test_a_guarded_target_is_not_worse_than_under_natural(tmp_path):
     ("section", "says"),
     [
         ({"mode": "quadmixx"}, "quadmixx"),
-        ({"parameters": {"runs": 3}}, "parameters.runs: 3; at least 40"),
-        ({"parameters": {"omega_max": 0.0}}, "above 0 and at most at 1"),
-        ({"parameters": {"cells": 0}}, "cells: 0; at least 1"),
+        ({"parameters": {"runs": 3}}, "mixture.parameters.runs: 3 is out of range; it must be at least 40"),
+        (
+            {"parameters": {"omega_max": 0.0}},
+            "mixture.parameters.omega_max: 0.0 is out of range; it must be more than 0",
+        ),
+        ({"parameters": {"cells": 0}}, "mixture.parameters.cells: 0 is out of range; it must be at least 1"),
         ({"parameters": {"lambda": 1}}, "unknown key 'mixture.parameters.lambda'"),
     ],
 )
@@ -422,7 +425,9 @@ def test_the_recipe_tells_the_search_what_quadmix_and_sample_will_do():
     stage = recipe(mixture={"mode": "both"}, quadmix=own, sample={"max_copies": 2})
     assert stage.copying == Copying((Criterion("q_importance"),), shape=Shape(cut=0.3), max_copies=2)
     assert stage.reads["quality"] == ("q_importance",)
-    assert recipe(quadmix=own, sample={"max_copies": 2}) == recipe()  # climb uses none of it: nothing is redone
+    # climb uses the cap on copies alone, so nothing else there redoes it
+    assert recipe(quadmix=own, sample={"max_copies": 2}) == recipe(sample={"max_copies": 2})
+    assert recipe(quadmix=own) == recipe()
 
 
 def test_the_recipe_refuses_what_contradicts_itself():

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from frames import FakeCorpus
-from gristmill.pipeline.contract.errors import ConfigError, DataError, GristmillError, InfeasibleError
+from gristmill.pipeline.contract.errors import ConfigError, DataError, GristmillError, InfeasibleError, InputError
 from gristmill.pipeline.plan.config import build
 from gristmill.stages.mixture.config import (
     Bound,
@@ -198,7 +198,7 @@ def test_the_objective_weighs_targets_and_a_guarded_one_is_no_worse_than_under_n
         ({"bounds": (Bound("nope", maximum=0.1),)}, ConfigError, "unknown buckets nope"),
         ({"bounds": (Bound("law"), Bound("law"))}, ConfigError, "names law twice"),
         ({"bounds": (Bound("law", minimum=0.6), Bound("code", minimum=0.6))}, InfeasibleError, "sum to 1.2"),
-        ({"validation": ("nowhere.txt",)}, ConfigError, "no file nowhere.txt"),
+        ({"validation": ("nowhere.txt",)}, InputError, "mixture.validation: cannot read nowhere.txt"),
     ],
 )
 def test_what_the_corpus_cannot_hold_is_named(tmp_path, changes, error, says):
@@ -466,7 +466,7 @@ def test_validation_files_are_targets_in_the_order_of_a_draw(tmp_path):
     with pytest.raises(ConfigError, match="two files are called other"):
         validation_texts([str(tmp_path / "other.txt")] * 2)
     (tmp_path / "bad.jsonl").write_text('{"no": 1}')
-    with pytest.raises(ConfigError, match=r'no \{"text"'):
+    with pytest.raises(DataError, match=r"mixture\.validation: .*bad.jsonl, line 1: no JSON record with 'text'"):
         validation_texts([str(tmp_path / "bad.jsonl")])
 
 

@@ -15,6 +15,7 @@ from gristmill.pipeline.contract.errors import ConfigError, DataError
 from gristmill.stages.mixture.proxies.gpt import GptProxy
 from gristmill.stages.mixture.proxies.gpt_settings import PRESETS, GptSettings
 from gristmill.stages.mixture.streams import at_rate, stream
+from places import SOURCE
 
 torch = pytest.importorskip("torch")
 
@@ -227,7 +228,8 @@ def test_an_empty_bucket_is_named(tmp_path):
 
 def test_importing_the_proxy_does_not_import_torch():
     code = "import sys, gristmill.stages.mixture.proxies.gpt; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
 
 
 def test_stream_is_in_the_order_of_the_draw_whatever_order_came_in():
