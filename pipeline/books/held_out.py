@@ -59,7 +59,7 @@ def _of_step(store: Store, plan: Plan, step: Step) -> Iterator[Sought]:
         if store.receipt(step.name, part.key) is None:
             continue
         rows = store.read(step.name, part.key, step.writes).drop_nulls(column)
-        for value, n in rows.group_by(column).len().iter_rows():
+        for value, n in rows.group_by(column).len().sort(column).iter_rows():
             by_name[value].touched += n
         decided = [store.read(g, part.key, ("rule",)) for g in gates if store.receipt(g, part.key) is not None]
         decided = decided or [pl.DataFrame(schema={"doc_id": pl.String, "rule": pl.String})]

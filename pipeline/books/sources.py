@@ -34,7 +34,9 @@ def funnels(store: Store, plan: Plan) -> list[Funnel]:
         funnel = found[source_of[key]]
         funnel.records += fates.height
         funnel.documents += fates["doc_id"].count()
-        for stage, rule, docs in fates.drop_nulls("stage").group_by("stage", "rule").len().iter_rows():
+        for stage, rule, docs in (
+            fates.drop_nulls("stage").group_by("stage", "rule").len().sort("stage", "rule").iter_rows()
+        ):
             funnel.dropped[f"{stage} {rule}"] = funnel.dropped.get(f"{stage} {rule}", 0) + docs
             ended[funnel.source][stage] += docs
         written = fates.filter(pl.col("copies_n") > 0)

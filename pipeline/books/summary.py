@@ -117,14 +117,19 @@ def write_card(store: Store, plan: Plan) -> None:
         *source_table(funnels(store, plan)),
         "## Licences (share of tokens)",
         "",
-        *(f"- {markdown(name or 'unknown')}: {n / total:.3f}" for name, n in licenses.most_common()),
+        *(f"- {markdown(name or 'unknown')}: {n / total:.3f}" for name, n in ranked(licenses)),
         "",
         "## Languages (share of tokens)",
         "",
-        *(f"- {markdown(str(name))}: {n / total:.3f}" for name, n in languages.most_common()),
+        *(f"- {markdown(str(name))}: {n / total:.3f}" for name, n in ranked(languages)),
         "",
     ]
     write_text(store.root / "corpus" / "README.md", "\n".join(text))
+
+
+def ranked(tokens: Counter) -> list[tuple[str | None, int]]:
+    """Most first; equal ones by name, for polars groups in any order."""
+    return sorted(tokens.items(), key=lambda item: (-item[1], item[0] or ""))
 
 
 def config_name(store: Store) -> str:
