@@ -119,15 +119,19 @@ def test_no_metrics_file_is_an_error_even_with_status_0(proxy):
 
 
 def test_timeout_kills_the_whole_session(proxy, tmp_path):
-    """A grandchild holds a pipe open: the pipe hangs up when it is dead, not when only the shell is."""
-    pipe = tmp_path / "pipe"
+    """A grandchild holds a pipe open: the pipe hangs up when it is dead, not when only the shell is. A machine so busy
+    that the shell was killed before its child had opened the pipe gives it twice the time."""
+    pipe, held = tmp_path / "pipe", tmp_path / "held"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    line = f"sleep 60 > '{pipe}' & sleep 60 # {{mixture}} {{metrics}}"
-    assert "stopped after 0.5 s" in said_by(proxy(command=line, timeout_s=0.5, retries=0))
+    line = f"(: > '{held}'; sleep 600) > '{pipe}' & sleep 600 # {{mixture}} {{metrics}}"
+    seconds = 0.5
+    while not held.exists():
+        assert f"stopped after {seconds} s" in said_by(proxy(command=line, timeout_s=seconds, retries=0))
+        seconds *= 2
     poll = select.poll()
     poll.register(reader, select.POLLHUP)
-    assert poll.poll(10_000) == [(reader, select.POLLHUP)]
+    assert poll.poll(60_000) == [(reader, select.POLLHUP)]
     os.close(reader)
 
 
