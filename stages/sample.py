@@ -224,6 +224,7 @@ class SampleGate(Gate):
     version: ClassVar = 1
     reads: ClassVar[Reads] = {"sample": ("copies_n",)}
     rules: ClassVar = ("not_sampled",)
+    chooses: ClassVar = True
 
     def decide(self, batch: pl.DataFrame) -> pl.Series:
         return first_broken(batch, {"not_sampled": pl.col("copies_n") == 0})

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, Protocol, TypeAlias
 import polars as pl
 
 from gristmill.pipeline.contract.columns import Column
+from gristmill.pipeline.contract.drawing.told import Finished, Told
 
 Kind = Literal["source", "annotator", "gate", "reducer", "sink"]
 Reads: TypeAlias = Mapping[str, tuple[str, ...]]
@@ -70,6 +71,10 @@ class Shape:
         Raises ConfigError or InputError with the key.
         """
 
+    def tell(self, run: Finished) -> Told:
+        """Sections, warnings and figures of the report that only this stage can read out of a finished run."""
+        return Told()
+
 
 class Source(Shape):
     """Input files to documents."""
@@ -115,6 +120,7 @@ class Gate(Shape):
 
     kind: ClassVar[Kind] = "gate"
     limits: ClassVar[Mapping[str, str]] = {}  # rule -> the field that limits it
+    chooses: ClassVar[bool] = False  # it leaves documents out by choice (no copy is wanted), not for what they are
 
     def decide(self, batch: pl.DataFrame) -> pl.Series:
         """String series, one per row: null keeps."""

@@ -146,6 +146,10 @@ class Plan:
         """The steps that replace the source's text, in order; the last one's is the text that the corpus holds."""
         return tuple(s for s in self.steps if "text_bytes" in s.replaces.get(self.source.name, ()))
 
+    def writer(self, column: str) -> str | None:
+        """The dataset that holds a column; stages meet in column names."""
+        return next((s.name for s in self.steps if s.kind in ("source", "annotator") and column in s.writes), None)
+
     def rows_source(self, step: Step) -> Step:
         """The step whose receipt says which rows `step` covers (its `kept`)."""
         return self.source if step.all_rows else (self.gate_before(step) or self.source)

@@ -2,12 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from gristmill.pipeline.plan.plan import Plan
-from gristmill.pipeline.report import charts
-from gristmill.pipeline.report.facts import Facts, Tally
-from gristmill.pipeline.report.html import Content, Html, tag, tag_with, together
-from gristmill.pipeline.report.limits import Histogram
-from gristmill.pipeline.report.tables import (
+from gristmill.pipeline.contract.drawing.html import Content, Html, tag, tag_with, together
+from gristmill.pipeline.contract.drawing.tables import (
     bar,
     cell,
     count,
@@ -26,6 +22,10 @@ from gristmill.pipeline.report.tables import (
     size,
     table,
 )
+from gristmill.pipeline.plan.plan import Plan
+from gristmill.pipeline.report import charts
+from gristmill.pipeline.report.facts import Facts, Tally
+from gristmill.pipeline.report.limits import Histogram
 
 _RULES_SHOWN = 3  # per stage in the flow; all stand in the table of rules
 _KINDS_SHOWN = 12  # languages, licences or domains; the rest is one row
@@ -268,10 +268,10 @@ def corpus(facts: Facts) -> Html:
 
 
 def samples(facts: Facts) -> Html:
-    terms = {c["id"]: c["terms"] for c in (facts.clusters or {}).get("clusters", ())}
+    meant = [(column, named) for told in facts.told for column, named in told.words.items()]
     articles = []
     for doc in facts.samples:
-        words = terms.get(doc.get("cluster_id"))
+        words = next((list(named[v]) for column, named in meant if (v := doc.get(column)) in named), None)
         known = [
             doc.get("language"),
             doc.get("license") or "no licence found" if "license" in doc else None,

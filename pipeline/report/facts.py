@@ -1,10 +1,10 @@
 """What the report tells, read from the run folder once: narrow columns part by part, artifacts, the corpus's own files.
 
-A fact that a run does not have (no clusters, no search, no such column) is None or empty, and its section says so.
+A fact that a run does not have (no such column, no shards) is None or empty, and its section says so.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -15,12 +15,12 @@ from gristmill.pipeline.books.ledger import read_books, read_fates
 from gristmill.pipeline.books.notes import notes
 from gristmill.pipeline.books.sources import Funnel, funnels
 from gristmill.pipeline.books.verify import shards
+from gristmill.pipeline.contract.drawing.told import MEAN_PARTS, Means, Told
 from gristmill.pipeline.contract.state import read_state
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.run.store import Store
 
 SAMPLED_DOCS = 10
-_SCORE_PARTS = 1 << 20  # scores are summed as integers, so that the order of rows does not show in the last digit
 _SCAN_ROWS = 2_000  # of the first shard that are looked at for distinct documents: copies of one may lie close
 
 
@@ -42,34 +42,12 @@ class Tally:
         self.written += values[4]
 
 
-@dataclass
-class Means:
-    """Sums of a cluster's scores over documents: column -> (sum in parts of a score, documents with a score)."""
-
-    sums: dict[str, tuple[int, int]] = field(default_factory=dict)
-
-    def mean(self, column: str) -> float | None:
-        total, n = self.sums.get(column, (0, 0))
-        return total / _SCORE_PARTS / n if n else None
-
-
 @dataclass(frozen=True)
 class Shard:
     name: str
     rows: int
     tokens: int
     bytes: int
-
-
-@dataclass(frozen=True)
-class Runs:
-    """Proxy runs in the order in which they were made. scores: the objective, in nats per token; they compare within a
-    proxy only."""
-
-    scores: list[float]
-    proxies: list[str]  # kind, and size where there are several
-    rounds: list[int]
-    targets: list[str]
 
 
 @dataclass(frozen=True)
@@ -83,12 +61,7 @@ class Facts:
     licenses: dict[str | None, Tally]
     tiers: dict[str | None, Tally]
     domains: dict[str | None, Tally]
-    scores: tuple[str, ...]  # columns of quality
-    quality: dict[int | None, Means]  # by cluster
-    clusters: dict | None
-    plane: dict | None  # the 2-D map: x, y, cluster_id
-    weights: dict | None
-    runs: Runs | None
+    told: list[Told]  # what the stages tell of this run
     shards: list[Shard]
     samples: list[dict]
     config: str | None
@@ -97,21 +70,47 @@ class Facts:
     cuts: dict[str, tuple[int, int]]  # why a cleaning stage cut text out of documents -> lines, bytes
 
 
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run folder as stages see it in `tell` (contract.drawing.told.Finished)."""
+
+    store: Store
+    plan: Plan
+
+    @property
+    def root(self) -> Path:
+        return self.store.root
+
+    def artifact(self, name: str) -> Path:
+        return self.store.artifact(name)
+
+    def columns(self, prefix: str) -> tuple[str, ...]:
+        return tuple(c for s in self.plan.steps if s.kind == "annotator" for c in s.writes if c.startswith(prefix))
+
+    def means(self, by: str, columns: Sequence[str]) -> dict[object, Means]:
+        means: dict[object, Means] = {}
+        for key, fates in read_fates(self.store, self.plan):
+            rows = with_columns(self.store, self.plan, key, fates.drop_nulls("doc_id").select("doc_id"), (by, *columns))
+            if rows is not None:
+                add_means(means, rows, by, columns)
+        return means
+
+
+def choosing(plan: Plan) -> str | None:
+    """The label of the gate that leaves documents out by choice, not for what they are."""
+    return next((s.label for s in plan.steps if s.kind == "gate" and s.gate.chooses), None)
+
+
 def read_facts(store: Store, plan: Plan) -> Facts:
     columns = ("language", "license", "license_tier", "domain")
     kinds: dict[str, dict[str | None, Tally]] = {column: {} for column in columns}
-    scores = tuple(c for s in plan.steps if s.kind == "annotator" for c in s.writes if c.startswith("q_"))
-    quality: dict[int | None, Means] = {}
     cuts: dict[str, tuple[int, int]] = {}
     for key, fates in read_fates(store, plan):
         fates = fates.drop_nulls("doc_id")
         add_cuts(cuts, store, plan, key, fates)
         for column, tallies in kinds.items():
             add_tallies(tallies, with_columns(store, plan, key, fates, (column,)), column)
-        if scores:
-            add_means(quality, with_columns(store, plan, key, fates, ("cluster_id", *scores)), scores)
-    weights = read_json(store.root / "mixture" / "weights.json")
-    objective = ((weights or {}).get("search") or {}).get("objective")
+    run = FinishedRun(store, plan)
     return Facts(
         name=plan.name,
         config_digest=plan.config_digest,
@@ -122,12 +121,7 @@ def read_facts(store: Store, plan: Plan) -> Facts:
         licenses=kinds["license"],
         tiers=kinds["license_tier"],
         domains=kinds["domain"],
-        scores=scores,
-        quality=quality,
-        clusters=read_json(store.artifact("cluster") / "clusters.json"),
-        plane=read_json(store.artifact("cluster") / "map.json"),
-        weights=weights,
-        runs=read_runs(store.artifact("mixture") / "runs.parquet", objective),
+        told=[step.stage.tell(run) for step in plan.steps],
         shards=list(read_shards(store)),
         samples=read_samples(store),
         config=read_text(store.root / "config.yaml"),
@@ -137,17 +131,12 @@ def read_facts(store: Store, plan: Plan) -> Facts:
     )
 
 
-def dataset_of(plan: Plan, column: str) -> str | None:
-    """The dataset that holds a column: stages meet in column names, and so does the report."""
-    return next((s.name for s in plan.steps if s.kind in ("source", "annotator") and column in s.writes), None)
-
-
 def with_columns(store: Store, plan: Plan, key: str, rows: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame | None:
     """`rows` that have all the columns, with them; None where a column's dataset does not exist for this part."""
-    for dataset in dict.fromkeys(dataset_of(plan, c) for c in columns):
+    for dataset in dict.fromkeys(plan.writer(c) for c in columns):
         if dataset is None or store.receipt(dataset, key) is None:
             return None
-        wanted = [c for c in columns if dataset_of(plan, c) == dataset]
+        wanted = [c for c in columns if plan.writer(c) == dataset]
         rows = rows.join(store.read(dataset, key, wanted), on="doc_id", how="inner", maintain_order="left")
     return rows
 
@@ -183,45 +172,17 @@ def add_cuts(cuts: dict[str, tuple[int, int]], store: Store, plan: Plan, key: st
                 cuts[why] = (before[0] + (sums[lines][0] if lines in columns else 0), before[1] + sums[column][0])
 
 
-def add_means(quality: dict[int | None, Means], rows: pl.DataFrame | None, scores: Sequence[str]) -> None:
-    if rows is None:
-        return
-    known = [(pl.col(c).cast(pl.Float64).fill_nan(None) * _SCORE_PARTS).round().cast(pl.Int64) for c in scores]
-    sums = rows.group_by("cluster_id").agg(
+def add_means(means: dict[object, Means], rows: pl.DataFrame, by: str, scores: Sequence[str]) -> None:
+    known = [(pl.col(c).cast(pl.Float64).fill_nan(None) * MEAN_PARTS).round().cast(pl.Int64) for c in scores]
+    sums = rows.group_by(by).agg(
         *(c.sum().alias(f"{n}.sum") for n, c in zip(scores, known, strict=True)),
         *(c.count().alias(f"{n}.n") for n, c in zip(scores, known, strict=True)),
     )
     for row in sums.iter_rows(named=True):
-        means = quality.setdefault(row["cluster_id"], Means()).sums
+        found = means.setdefault(row[by], Means()).sums
         for name in scores:
-            total, n = means.get(name, (0, 0))
-            means[name] = (total + row[f"{name}.sum"], n + row[f"{name}.n"])
-
-
-def read_runs(path: Path, objective: Mapping[str, float] | None) -> Runs | None:
-    """Columns run_id, kind, size and loss/<target> of the search's runs. objective: target -> weight; none: equal."""
-    if not path.is_file():
-        return None
-    table = pl.DataFrame(pq.read_table(path))
-    losses = [c for c in table.columns if c.startswith("loss/")]
-    if table.is_empty() or not losses:
-        return None
-    a = {c: (objective or {}).get(c.removeprefix("loss/"), 0.0 if objective else 1.0) for c in losses}
-    weighed = [pl.col(c) * (weight / sum(a.values())) for c, weight in a.items()]
-    kinds, sizes = table["kind"].to_list(), table["size"].to_list()
-    several = len(set(zip(kinds, sizes, strict=True))) > len(set(kinds))
-    return Runs(
-        scores=table.select(pl.sum_horizontal(weighed)).to_series().to_list(),
-        proxies=[f"{kind} {size:g}" if several else kind for kind, size in zip(kinds, sizes, strict=True)],
-        rounds=[round_of(i) for i in table["run_id"]],
-        targets=[c.removeprefix("loss/") for c in losses],
-    )
-
-
-def round_of(run_id: str) -> int:
-    """ "ngram-002-0013" is of round 2; an id of another form is of round 0."""
-    parts = run_id.rsplit("-", 2)
-    return int(parts[1]) if len(parts) == 3 and parts[1].isdecimal() else 0
+            total, n = found.get(name, (0, 0))
+            found[name] = (total + row[f"{name}.sum"], n + row[f"{name}.n"])
 
 
 def read_shards(store: Store) -> Iterator[Shard]:

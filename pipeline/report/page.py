@@ -3,16 +3,27 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from gristmill.pipeline.contract.drawing.html import Content, Html, tag, tag_with, together
+from gristmill.pipeline.contract.drawing.tables import (
+    cell,
+    count,
+    folded,
+    head,
+    number,
+    percent,
+    ratio,
+    row,
+    short,
+    size,
+    table,
+)
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.report import documents as report_sections
-from gristmill.pipeline.report import mixture as report_mixture
-from gristmill.pipeline.report.facts import Facts, read_facts
-from gristmill.pipeline.report.html import Content, Html, tag, tag_with, together
+from gristmill.pipeline.report.facts import Facts, choosing, read_facts
 from gristmill.pipeline.report.limits import Histogram, histograms
 from gristmill.pipeline.report.sought import held_out
 from gristmill.pipeline.report.sources import sources
 from gristmill.pipeline.report.style import STYLE
-from gristmill.pipeline.report.tables import cell, count, folded, head, number, percent, ratio, row, short, size, table
 from gristmill.pipeline.report.warnings import warnings
 from gristmill.pipeline.run.store import Store, write_text
 
@@ -38,9 +49,7 @@ def page(facts: Facts, plan: Plan, made: list[Histogram], drawn: int, sought: Ht
         ("held-out", "Held out", sought),
         ("kinds", "Languages and licences", report_sections.kinds(facts)),
         ("signals", "Signals and their limits", report_sections.signals(made, drawn)),
-        ("clusters", "Clusters", report_mixture.clusters(facts)),
-        ("mixture", "Mixture", report_mixture.mixture(facts)),
-        ("search", "Search", report_mixture.search(facts)),
+        *((s.name, s.title, s.content) for told in facts.told for s in told.sections),
         ("corpus", "Corpus", report_sections.corpus(facts)),
         ("recipe", "Recipe", recipe(facts, plan)),
     ]
@@ -66,9 +75,7 @@ def page(facts: Facts, plan: Plan, made: list[Histogram], drawn: int, sought: Ht
             "footer",
             "Written by Gristmill from the run folder. The numbers are those of ",
             tag("code", "ledger.json"),
-            " and ",
-            tag("code", "mixture/weights.json"),
-            "; this page loads nothing and runs nothing.",
+            " and of the stages' artifacts; this page loads nothing and runs nothing.",
         ),
     )
     top = tag(
@@ -101,35 +108,31 @@ def masthead(facts: Facts, plan: Plan) -> Html:
         tag("div.kind", "Gristmill report"),
         tag("h1", facts.name),
         tag("p.identity", identity, tag("code", facts.config_digest)),
-        tag("p.abstract", abstract(facts)),
-        keys(facts),
+        tag("p.abstract", abstract(facts, plan)),
+        keys(facts, plan),
         notes,
     )
 
 
-def abstract(facts: Facts) -> Html:
-    return together([[sentence, " "] for sentence in sentences(facts)])
+def abstract(facts: Facts, plan: Plan) -> Html:
+    return together([[sentence, " "] for sentence in sentences(facts, plan)])
 
 
-def sentences(facts: Facts) -> Iterator[str]:
+def chosen_from(facts: Facts, plan: Plan) -> dict:
+    """The books of the gate that chooses how often a document is written; of the last stage where none does."""
+    return next((e for e in facts.entries if e["stage"] == choosing(plan)), facts.entries[-1])
+
+
+def sentences(facts: Facts, plan: Plan) -> Iterator[str]:
     first, last = facts.entries[0], facts.entries[-1]
-    before = next((e for e in facts.entries if e["stage"] == "sample"), last)
+    before = chosen_from(facts, plan)
     yield (
         f"Of {count(first['docs_in'])} records, {count(first['docs_out'])} became documents, and "
         f"{count(before['docs_in'])} of these ({percent(ratio(before['docs_in'], first['docs_out']))}) "
         "passed every gate."
     )
-    if facts.weights:
-        buckets, search = facts.weights["buckets"], facts.weights.get("search") or {}
-        runs = search.get("runs") or 0
-        how = f"searched with {count(runs)} proxy runs ({search.get('method')})" if runs else "taken as they came"
-        yield f"The shares of {len(buckets)} bucket{'s' * (len(buckets) != 1)} were {how}."
-        moved = max(buckets, key=lambda b: abs(b["weight"] - b["natural_share"]), default=None)
-        if runs and moved:
-            yield (
-                f"The largest move is {moved['bucket']}, from {percent(moved['natural_share'])} to "
-                f"{percent(moved['weight'])}."
-            )
+    for told in facts.told:
+        yield from told.sentences
     if "rows" in last:
         yield (
             f"The corpus holds {count(last['tokens'])} tokens in {count(last['rows'])} rows of "
@@ -137,7 +140,7 @@ def sentences(facts: Facts) -> Iterator[str]:
         )
 
 
-def keys(facts: Facts) -> Html:
+def keys(facts: Facts, plan: Plan) -> Html:
     first, last = facts.entries[0], facts.entries[-1]
     found: list[tuple[str, str, str]] = [
         ("records in", count(first["docs_in"]), f"{size(first['bytes_in'])} before extraction"),
@@ -147,16 +150,15 @@ def keys(facts: Facts) -> Html:
             f"{short(first['tokens_out'])} tokens, {size(first['bytes_out'])} of text",
         ),
     ]
-    if facts.weights:
-        w = facts.weights
-        reached = f"{short(w['available_tokens'])} tokens to choose from"
-        before = next((e for e in facts.entries if e["stage"] == "sample"), last)
+    before = chosen_from(facts, plan)
+    if before is not last:
+        reached = f"{short(before['tokens_in'])} tokens to choose from"
         found.append(("passed every gate", count(before["docs_in"]), reached))
+    found += [figure for told in facts.told for figure in told.figures]
     if "rows" in last:
         repeats = ratio(last["rows"], last["docs_out"])
         found.append(("chosen", count(last["docs_out"]), f"{count(last['rows'])} rows, {repeats:.2f} copies each"))
-        budget = f"of a budget of {short(facts.weights['budget_tokens'])}" if facts.weights else ""
-        found.append(("tokens in the corpus", short(last["tokens"]), budget))
+        found.append(("tokens in the corpus", short(last["tokens"]), "copies counted"))
     if facts.shards:
         n = len(facts.shards)
         found.append(("shards", count(n), f"{size(sum(s.bytes for s in facts.shards))} of Parquet"))

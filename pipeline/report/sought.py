@@ -1,9 +1,20 @@
 """The report's section on objective texts and benchmarks: what was looked for, what was found, hits to read."""
 
 from gristmill.pipeline.books.held_out import Sought, memory_line, read_sought
+from gristmill.pipeline.contract.drawing.html import Html, tag, together
+from gristmill.pipeline.contract.drawing.tables import (
+    cell,
+    count,
+    folded,
+    head,
+    nothing,
+    number,
+    percent,
+    ratio,
+    row,
+    table,
+)
 from gristmill.pipeline.plan.plan import Plan
-from gristmill.pipeline.report.html import Html, tag, together
-from gristmill.pipeline.report.tables import cell, count, folded, head, nothing, number, percent, ratio, row, table
 from gristmill.pipeline.run.store import Store
 
 KINDS = {"dedup.objective": "objective", "contamination": "benchmark"}

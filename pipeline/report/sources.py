@@ -2,9 +2,9 @@
 
 from collections import Counter
 
+from gristmill.pipeline.contract.drawing.html import Html, tag
+from gristmill.pipeline.contract.drawing.tables import count, head, number, percent, ratio, row, short, table
 from gristmill.pipeline.report.facts import Facts
-from gristmill.pipeline.report.html import Html, tag
-from gristmill.pipeline.report.tables import count, head, number, percent, ratio, row, short, table
 
 
 def sources(facts: Facts) -> Html:

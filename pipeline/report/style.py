@@ -1,12 +1,10 @@
 """The report's style sheet: one page of paper, light or dark, that also prints."""
 
-# Colours of clusters, told apart by hue and lightness; a thirteenth cluster starts again, its number tells which.
-_HUES = (250, 30, 145, 310, 75, 200, 0, 110, 275, 55, 175, 335)
-CLUSTER_COLOURS = len(_HUES)
+from gristmill.pipeline.contract.drawing.charts import HUES
 
 
-def _clusters(lightness: tuple[float, float], chroma: float) -> str:
-    return " ".join(f"--k{i}: oklch({lightness[i % 2]} {chroma} {hue});" for i, hue in enumerate(_HUES))
+def _categories(lightness: tuple[float, float], chroma: float) -> str:
+    return " ".join(f"--k{i}: oklch({lightness[i % 2]} {chroma} {hue});" for i, hue in enumerate(HUES))
 
 
 _LIGHT = f"""
@@ -14,14 +12,14 @@ _LIGHT = f"""
     --hair: #ebe8e1;
   --kept: #3f6f9f; --keptsoft: #b9cde0; --gone: #bf5536; --gonesoft: #ecc9bd; --other: #c9c5bc; --mark: #8a6a1f;
   --marksoft: #f6ecd2; --second: #2e7d6b;
-  {_clusters((0.58, 0.7), 0.13)}
+  {_categories((0.58, 0.7), 0.13)}
 """
 _DARK = f"""
   --paper: #15171a; --sheet: #1c1f23; --ink: #e4e2dc; --soft: #a5a8ad; --faint: #7d8187; --line: #363a40;
     --hair: #272a2f;
   --kept: #7ba9d6; --keptsoft: #32495f; --gone: #e0805f; --gonesoft: #5b342a; --other: #50545a; --mark: #e0b860;
   --marksoft: #2f2818; --second: #64bfa8;
-  {_clusters((0.72, 0.82), 0.12)}
+  {_categories((0.72, 0.82), 0.12)}
 """
 
 STYLE = f"""

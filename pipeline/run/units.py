@@ -515,9 +515,20 @@ def ledger_identity(run: PartRun) -> str:
     gates = [s for s in run.plan.steps if s.kind in ("source", "gate") or s in run.plan.replacers]
     seen = [[s.name, (r := run.receipt(s.name)).identity, r.rows, r.kept] for s in gates]
     extra = [s.name for s in run.plan.steps]
-    tokens = run.store.receipt("ingest.tokens", run.part.key)
-    sample = run.store.receipt("sample", run.part.key)
+    tokens, sample = (written_by(run, column) for column in ("token_count", "copies_n"))
     return digest([seen, extra, tokens and tokens.identity, sample and [sample.identity, sample.rows]])
+
+
+def written_by(run: PartRun, column: str) -> Receipt | None:
+    """The receipt of the dataset that holds a column; None where the run has none."""
+    dataset = run.plan.writer(column)
+    return run.store.receipt(dataset, run.part.key) if dataset else None
+
+
+def loaded(run: PartRun, column: str) -> pl.DataFrame | None:
+    """doc_id and the column; None where no step of the plan writes it."""
+    dataset = run.plan.writer(column)
+    return run.load(dataset, (column,)) if dataset else None
 
 
 def fates_written(run: PartRun) -> bool:
@@ -542,13 +553,12 @@ def write_fates(run: PartRun) -> None:
         return
     identity = ledger_identity(run)
     plan, store, key = run.plan, run.store, run.part.key
-    has = {s.name: s for s in plan.steps if s.kind == "annotator"}
     frame = fates(
         run.load(plan.source.name, ("url", "record_bytes", "text_bytes")),
         read_parquet(store.data(REJECTED_DATASET, key)),
         [(s.label, run.load(s.name, ("rule",))) for s in plan.steps if s.kind == "gate"],
-        run.load("ingest.tokens", ("token_count",)) if "ingest.tokens" in has else None,
-        run.load("sample", ("copies_n",)) if "sample" in has else None,
+        loaded(run, "token_count"),
+        loaded(run, "copies_n"),
         source=plan.source.label,
         replaced=replaced_texts(run),
     )

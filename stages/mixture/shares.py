@@ -86,3 +86,9 @@ def check_budget(weights: np.ndarray, sizes: np.ndarray, buckets: Sequence[str],
             f"may be repeated {epochs:g} times; set mixture.budget_tokens to {int(most[i]):,} at most, or raise "
             "mixture.max_epochs and sample.max_copies"
         )
+
+
+def budget_of(share: float, epochs: float, available: int) -> int:
+    """Tokens of a share of what is available; rounding must not ask for a token more than the epochs allow."""
+    budget = max(1, round(share * available))
+    return min(budget, max(1, int(epochs * available))) if share <= epochs else budget

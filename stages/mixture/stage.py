@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 import polars as pl
 
+from gristmill.pipeline.contract.drawing.told import Finished, Told
 from gristmill.pipeline.contract.errors import ConfigError, DataError
 from gristmill.pipeline.contract.loading import Options, load_kind, named
 from gristmill.pipeline.contract.ranges import Amount, Count, FilePath, Seed, SomeAmount, Threads
@@ -46,12 +47,13 @@ from gristmill.stages.mixture.proxies.sections import PROXIES, CommandSection, G
 from gristmill.stages.mixture.rates.rule import COPYING, PARAMETERS, Copying, ParameterSection
 from gristmill.stages.mixture.rates.search import Mode, search_copies
 from gristmill.stages.mixture.rates.views import Targets, Task
+from gristmill.stages.mixture.report.told import told
 from gristmill.stages.mixture.result import Found, found_by, unsearched, write_weights
 from gristmill.stages.mixture.runs.runs import write_parquet
 from gristmill.stages.mixture.search.confirm import Confirmation, baselines, confirm
 from gristmill.stages.mixture.search.method import Method, check_pair
 from gristmill.stages.mixture.search.search import method_of, search
-from gristmill.stages.mixture.shares import check_budget, in_order, read_shares
+from gristmill.stages.mixture.shares import budget_of, check_budget, in_order, read_shares
 
 NATURAL = "natural"  # the method that searches nothing
 FEWEST_RUNS = 6  # that a predictor can be cross-validated on
@@ -221,6 +223,9 @@ class Mixture(Reducer):
                     f"makes: {', '.join(targets)}"
                 )
 
+    def tell(self, run: Finished) -> Told:
+        return told(run)
+
     def run(self, corpus: Corpus, out: Path) -> None:
         columns = ("bucket", "token_count", *self.reads.get("quality", ()))
         batches = [batch for batch in corpus.batches(columns) if batch.height]
@@ -232,7 +237,7 @@ class Mixture(Reducer):
         docs = docs.filter(pl.col("bucket").is_in(table["bucket"].implode()))
         buckets, sizes = table["bucket"].to_list(), table["token_count"].to_numpy().astype(np.float64)
         available = int(sizes.sum())
-        budget = self.budget_tokens or self._share_of(available)
+        budget = self.budget_tokens or budget_of(self.budget_share, self.epochs, available)
         known = dict(zip(buckets, sizes.tolist(), strict=True))
         limits = rules(buckets, known, budget, self.epochs, self.bounds, self.groups, self.guard)
         only, tokens, parts = only_mixture(limits), None, []
@@ -264,11 +269,6 @@ class Mixture(Reducer):
             )  # fmt: skip
             found = search_copies(task, out)
         write_weights(out, table, found, limits, budget, self.epochs)
-
-    def _share_of(self, available: int) -> int:
-        """Tokens of budget_share; rounding must not ask for a token more than the epochs allow."""
-        budget = max(1, round(self.budget_share * available))
-        return min(budget, max(1, int(self.epochs * available))) if self.budget_share <= self.epochs else budget
 
     def _given(self, buckets: list[str], sizes: np.ndarray, limits: Constraints, budget: int) -> Found:
         assert self.weights is not None

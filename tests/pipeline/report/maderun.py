@@ -13,9 +13,12 @@ import pyarrow.parquet as pq
 
 from gristmill.pipeline.books.ledger import LEDGER, books, fates
 from gristmill.pipeline.contract.columns import COLUMNS, REJECTED, Column
+from gristmill.pipeline.contract.drawing.told import Finished, Told
 from gristmill.pipeline.contract.shapes import Annotator, Gate, Part, Reducer, Sink, Source
 from gristmill.pipeline.plan.plan import Plan, make_plan
 from gristmill.pipeline.run.store import Receipt, Store, write_json, write_parquet
+from gristmill.stages.cluster.report import told as of_clusters
+from gristmill.stages.mixture.report.told import told as of_mixture
 
 HOSTILE = (
     '</script></style><script>document.title="ran"</script><img src=http://evil.test/x onerror=alert(1)>&"\'\x00\x1b‮'
@@ -53,6 +56,9 @@ class MadeAnnotator(Made, Annotator):
 class MadeReducer(Made, Reducer):
     def run(self, corpus: object, out: Path) -> None: ...
 
+    def tell(self, run: Finished) -> Told:
+        return {"cluster": of_clusters, "mixture": of_mixture}[self.name](run)
+
 
 class MadeSink(Made, Sink):
     def gather(self, slices: object) -> None: ...
@@ -78,6 +84,7 @@ class MadeGate(Made, Gate):
 
 class MadeSampleGate(Made, Gate):
     reads: ClassVar = {"sample": ("copies_n",)}
+    chooses: ClassVar = True
 
     def decide(self, batch: object) -> None: ...
 

@@ -17,15 +17,17 @@ from maderun import HOSTILE, Look, make_run
 
 from gristmill.pipeline.books.ledger import read_books
 from gristmill.pipeline.books.summary import confirmed
+from gristmill.pipeline.contract.drawing import charts
+from gristmill.pipeline.contract.drawing.html import tag, tag_with, text, together
+from gristmill.pipeline.contract.drawing.tables import percent, short, size
 from gristmill.pipeline.plan.plan import Plan
-from gristmill.pipeline.report import charts
 from gristmill.pipeline.report.facts import read_facts
-from gristmill.pipeline.report.html import tag, tag_with, text, together
 from gristmill.pipeline.report.limits import BINS, axis, bounded, histograms, limits
 from gristmill.pipeline.report.page import write_report
-from gristmill.pipeline.report.tables import percent, short, size
 from gristmill.pipeline.report.warnings import warnings
 from gristmill.pipeline.run.store import Store, write_json
+from gristmill.stages.cluster.report import plane
+from gristmill.stages.mixture.report.charts import Mark, against, progress
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SECTIONS = ("flow", "rules", "held-out", "kinds", "signals", "clusters", "mixture", "search", "corpus", "recipe")
@@ -357,11 +359,11 @@ def test_axis_frames_any_values_with_rising_edges(values: list[float]):
 def test_charts_draw_runs_without_spread():
     for scores in ([2.0], [2.0, 2.0, 2.0], [-1e-9, 1e-9]):
         n = len(scores)
-        drawn = charts.progress(scores, [0] * n, ["ngram"] * n, [charts.Mark(2.0, "natural")], "t")
+        drawn = progress(scores, [0] * n, ["ngram"] * n, [Mark(2.0, "natural")], "t")
         assert "nan" not in drawn
         Elements(drawn)
-        Elements(charts.against(scores, scores, "t"))
-    Elements(charts.plane([1.0, 1.0], [0.0, 0.0], [None, 3], "t"))
+        Elements(against(scores, scores, "t"))
+    Elements(plane([1.0, 1.0], [0.0, 0.0], [None, 3], "t"))
 
 
 def test_ticks_are_round_and_inside():

@@ -13,6 +13,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import polars as pl
 
+from gristmill.pipeline.contract.drawing.told import Finished, Told
 from gristmill.pipeline.contract.errors import ConfigError, DataError
 from gristmill.pipeline.contract.ranges import Amount, Count, Few, Number, Seed, Share, Size, Threads, Whole
 from gristmill.pipeline.contract.samples import drawn_sample
@@ -27,6 +28,7 @@ from gristmill.pipeline.kernels.numbers.clustering import (
     top_terms,
 )
 from gristmill.pipeline.kernels.numbers.embedding import nearest, vectors_of
+from gristmill.stages.cluster.report import told
 
 # Scores are summed as integers of this many parts per unit, so that sums do not depend on the order of documents.
 _SCORE_PARTS = 1 << 20
@@ -79,6 +81,9 @@ class Cluster(Reducer):
     def reads(self) -> Reads:
         scores = tuple(sorted({rule.column for rule in self.prune}))
         return {"embed": ("embedding",), "ingest.tokens": ("token_count",)} | ({"quality": scores} if scores else {})
+
+    def tell(self, run: Finished) -> Told:
+        return told(run)
 
     def run(self, corpus: Corpus, out: Path) -> None:
         """Raises DataError for an empty corpus, or if every cluster would be pruned."""

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from gristmill.pipeline.report.html import Content, Html, tag, tag_with
+from gristmill.pipeline.contract.drawing.html import Content, Html, tag, tag_with
 
+_SHOWN = 8  # names in one sentence
 _LONG_NAME = 32  # characters; longer names of rows may wrap
 
 
@@ -114,3 +115,17 @@ def written(value: object) -> str:
         span = len(value) == 2 and all(isinstance(v, float) for v in value)
         return (" to " if span else ", ").join(written(v) for v in value)
     return "–" if value is None else str(value)
+
+
+def terms_cell(terms: list[str]) -> Html:
+    """Each term in its own direction, so that commas stay between terms of any script."""
+    return tag("td.terms", [(", " if i else "", tag("bdi", term)) for i, term in enumerate(terms)] or "–")
+
+
+def signed(value: float) -> str:
+    return f"{value:+.4f}".replace("-", "−")
+
+
+def names(values: list[str]) -> str:
+    rest = len(values) - _SHOWN
+    return ", ".join(values[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")

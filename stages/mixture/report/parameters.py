@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from gristmill.pipeline.report.html import Html, tag
-from gristmill.pipeline.report.tables import decimal, head, number, plain, plural, row, table
+from gristmill.pipeline.contract.drawing.html import Html, tag
+from gristmill.pipeline.contract.drawing.tables import decimal, head, number, plain, plural, row, table
 
 _SHAPE = (("slope", "lambda"), ("cut", "omega"), ("gain", "eta"), ("floor", "epsilon"))
 
