@@ -28,6 +28,7 @@ STAGES = "gristmill.stages"
 # left out.
 STANDARD: tuple[tuple[str, str], ...] = (
     ("input", "ingest:Ingest"),
+    ("input", "reservations:RobotsIndex"),
     ("language", "language:Language"),
     ("language", "language:LanguageGate"),
     ("license", "license:License"),

@@ -1,26 +1,33 @@
-"""Licence and opt-out of every document, and the gate that decides which are taken."""
+"""Licence and reservations of every document, and the gate that decides which are taken.
+
+What a page, its response and its site's robots.txt reserve is evidence; which kinds of it count is a setting.
+"""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import polars as pl
 
+from gristmill.classifiers.license.agents import AGENTS, agents_of
 from gristmill.classifiers.license.judge import WINDOW, Link, Page, judge
+from gristmill.classifiers.license.reservations import COUNTED, KINDS, Reservation, reasons
 from gristmill.classifiers.license.sites import BUILT_IN, SiteTable, parse_rules
 from gristmill.pipeline.contract.errors import ConfigError, InputError
 from gristmill.pipeline.contract.ranges import FilePath, Share
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Gate, Reads, first_broken
+from gristmill.stages.reservations.lookup import RobotsTable
+from gristmill.stages.reservations.url_lists import listed_by, read_url_lists
 
-# Signals that reserve something else than the training of text models on the page.
-_NOT_TEXT = ("noimageai", "ai-input", "tdm-policy:")
 _EVIDENCE = ("license_links", "rights_text", "license_declared", "opt_out_signals")
 
 
-def opts_out(signals: list[str] | None) -> bool:
-    """True if a signal reserves the text: noai, noml, TDM reservation, ai-train=no; not images, not search answers."""
-    return any(not any(word in signal for word in _NOT_TEXT) for signal in signals or ())
+@dataclass(frozen=True)
+class RobotsFiles:
+    """What the section `input` says of robots.txt files."""
+
+    robots: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -30,53 +37,97 @@ class License(Annotator):
     # A file of site rules instead of the built-in ones; five fields a line: host (or suffix:gov), path prefix or -,
     # government|site|blocked, licence or -, evidence. Null: MixtureVitae's lists (arXiv:2509.25531).
     site_rules: FilePath | None = None
+    # Reservations that make a document opted out (opt_out, opt_out_reasons); all that are found stand in
+    # reservation_signals. Also known: noimageai, ai_input, ai_index, tdm_policy, usage_info.
+    reservations: tuple[Reservation, ...] = COUNTED
+    # A file of names of robots, one a line, that gather text for training: what robots.txt says to them by name is a
+    # reservation. Null: the list of 2026-11-27 that comes with Gristmill.
+    agents_file: FilePath | None = None
+    # Files of domains and URLs (one a line, # comments; also .gz, .zst) that the gate drops, whatever their licence: a
+    # domain stands for all below it, a URL for all that begin with it.
+    block_lists: tuple[FilePath, ...] = ()
+    beside: RobotsFiles = field(default_factory=RobotsFiles)
 
     name: ClassVar[str] = "license"
-    version: ClassVar[int] = 2
-    reads: ClassVar[Reads] = {"ingest": ("text", "url", *_EVIDENCE)}
+    version: ClassVar[int] = 3
+    borrowed: ClassVar = {"beside": ("input",)}
+    outside_identity: ClassVar[tuple[str, ...]] = ("beside",)  # the index's identity is in its artifact's
+    reads: ClassVar[Reads] = {"ingest": ("text", "url", "dump", *_EVIDENCE)}
     writes: ClassVar[tuple[str, ...]] = (
         "license",
         "license_tier",
         "license_evidence",
         "license_confidence",
         "opt_out",
+        "opt_out_reasons",
+        "reservation_signals",
+        "blocked_by",
     )
-    needs: ClassVar[tuple[str, ...]] = ()
     rows: ClassVar[Literal["kept", "all"]] = "kept"
-    files: ClassVar[tuple[str, ...]] = (
-        "site_rules",
-    )  # fields that hold paths: their contents are part of the identity
+    files: ClassVar[tuple[str, ...]] = ("site_rules", "agents_file", "block_lists")
+
+    @property
+    def needs(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return ("ingest.robots",) if self.beside.robots else ()
 
     def preflight(self) -> None:
-        self.open({})
+        self._sites()
+        self._agents()
+        read_url_lists(self.block_lists)
+
+    def _sites(self) -> SiteTable:
+        if self.site_rules is None:
+            return SiteTable(parse_rules(BUILT_IN, "built-in site rules"))
+        return SiteTable(parse_rules(_read("site_rules", self.site_rules), self.site_rules))
+
+    def _agents(self) -> frozenset[str]:
+        if self.agents_file is None:
+            return AGENTS
+        if not (named := agents_of(_read("agents_file", self.agents_file))):
+            raise ConfigError(f"license.agents_file: {self.agents_file} names no robot; write one name a line")
+        return named
 
     def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
         """Reads the site rules. Raises InputError for a missing file, ConfigError for a bad line."""
-        if self.site_rules is None:
-            table = SiteTable(parse_rules(BUILT_IN, "built-in site rules"))
-        elif Path(self.site_rules).is_file():
-            table = SiteTable(parse_rules(Path(self.site_rules).read_text("utf-8"), self.site_rules))
-        else:
-            raise InputError(f"license.site_rules: there is no file {self.site_rules}")
+        table, blocked = self._sites(), read_url_lists(self.block_lists)
+        robots = RobotsTable(artifacts["ingest.robots"], self._agents()) if self.needs else None
+
+        def signals_of(row: Mapping) -> list[str]:
+            own = row["opt_out_signals"] or []
+            return own if robots is None else sorted({*own, *robots.signals(row["url"], row["dump"])})
 
         def annotate(batch: pl.DataFrame) -> pl.DataFrame:
             ends = batch.select(
                 "url",
+                "dump",
                 *_EVIDENCE,
                 head=pl.col("text").fill_null("").str.head(WINDOW),
                 tail=pl.col("text").fill_null("").str.tail(WINDOW),
             )
-            verdicts = [judge(_page(row), table) for row in ends.iter_rows(named=True)]
+            verdicts, signals = [], []
+            for row in ends.iter_rows(named=True):
+                verdicts.append(judge(_page(row), table))
+                signals.append(signals_of(row))
+            why = [reasons(found, self.reservations) for found in signals]
             return batch.select(
                 "doc_id",
                 pl.Series("license", [v.license for v in verdicts], dtype=pl.String),
                 pl.Series("license_tier", [v.tier for v in verdicts], dtype=pl.String),
                 pl.Series("license_evidence", [v.evidence for v in verdicts], dtype=pl.String),
                 pl.Series("license_confidence", [round(v.confidence, 3) for v in verdicts], dtype=pl.Float32),
-                pl.Series("opt_out", [opts_out(s) for s in ends["opt_out_signals"].to_list()], dtype=pl.Boolean),
+                pl.Series("opt_out", [bool(kinds) for kinds in why], dtype=pl.Boolean),
+                pl.Series("opt_out_reasons", why, dtype=pl.List(pl.String)),
+                pl.Series("reservation_signals", signals, dtype=pl.List(pl.String)),
+                pl.Series("blocked_by", list(listed_by(batch["url"], blocked)), dtype=pl.String),
             )
 
         return annotate
+
+
+def _read(key: str, path: str) -> str:
+    if not Path(path).is_file():
+        raise InputError(f"license.{key}: there is no file {path}")
+    return Path(path).read_text("utf-8-sig")
 
 
 def _page(row: Mapping) -> Page:
@@ -87,11 +138,16 @@ def _page(row: Mapping) -> Page:
     return Page(row["url"], row["head"], row["tail"], links, row["rights_text"] or "", row["license_declared"])
 
 
+# Reservations in the robots words of the page itself: dropped as opted_out, the others as opted_out_KIND.
+WORDS: tuple[Reservation, ...] = ("noai", "noml")
+
+
 @dataclass(frozen=True)
 class LicenseGate(Gate):
     """What is taken, as data: every policy is keep or drop."""
 
-    opt_out: Literal["keep", "drop"] = "drop"  # the page or its server reserves it from training
+    opt_out: Literal["keep", "drop"] = "drop"  # it is reserved from training: opt_out_reasons
+    blocked: Literal["keep", "drop"] = "drop"  # its URL is on a list of license.block_lists
     unknown: Literal["keep", "drop"] = "keep"  # nothing says what is allowed; MixtureVitae: drop
     noncommercial: Literal["keep", "drop"] = "keep"  # CC ... NC; MixtureVitae: drop
     no_derivatives: Literal["keep", "drop"] = "keep"  # CC ... ND; MixtureVitae: drop
@@ -103,9 +159,13 @@ class LicenseGate(Gate):
     min_confidence: Share | None = None  # least license_confidence of a licence that is not unknown; null: none
 
     name: ClassVar[str] = "license.gate"
-    version: ClassVar[int] = 1
-    reads: ClassVar[Reads] = {"license": ("license", "license_tier", "license_confidence", "opt_out")}
+    version: ClassVar[int] = 2
+    reads: ClassVar[Reads] = {
+        "license": ("license", "license_tier", "license_confidence", "opt_out", "opt_out_reasons", "blocked_by")
+    }
     rules: ClassVar[tuple[str, ...]] = (
+        "blocked_url",
+        *(f"opted_out_{kind}" for kind in KINDS if kind not in WORDS),
         "opted_out",
         "license_unknown",
         "license_noncommercial",
@@ -127,7 +187,10 @@ class LicenseGate(Gate):
         tier, license = pl.col("license_tier"), pl.col("license")
         noncommercial = license.str.contains(r"CC-[A-Z\-]*\bNC\b")
         no_derivatives = license.str.contains(r"CC-[A-Z\-]*\bND\b")
+        why = pl.col("opt_out_reasons")
         table = {
+            "blocked_url": (self.blocked, pl.col("blocked_by").is_not_null()),
+            **{f"opted_out_{kind}": (self.opt_out, why.list.first() == kind) for kind in KINDS if kind not in WORDS},
             "opted_out": (self.opt_out, pl.col("opt_out")),
             "license_unknown": (self.unknown, tier == "unknown"),
             "license_noncommercial": (self.noncommercial, noncommercial),

@@ -6,7 +6,7 @@ in the first 1,000 characters. Ours leaves stop words in: most are shorter than 
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -17,9 +17,8 @@ from gristmill.classifiers import fasttext
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.ranges import Count, FilePath, FolderPath, Share
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Gate, Reads, first_broken
-from gristmill.stages.dedup.references import host_of
 from gristmill.stages.language.stop_words import SHORT_CODES
-from gristmill.stages.records import decompressed
+from gristmill.stages.reservations.url_lists import listed_by, read_url_lists
 from gristmill.stages.signals import UNSPACED, count_bad_words
 
 LONG_WORD = r"[\p{L}\p{M}\p{N}_]{4,}"  # MixtureVitae: words longer than three
@@ -109,38 +108,6 @@ def word_patterns(folder: Path) -> dict[str, str]:
 
 def _whole(word: str) -> str:
     return (r"\b" if word[0].isalnum() else "") + re.escape(word) + (r"\b" if word[-1].isalnum() else "")
-
-
-def read_url_lists(paths: Sequence[str]) -> Mapping[str, str]:
-    """Domain or URL beginning (without scheme and www.) -> the list that names it; the first list of each wins."""
-    found: dict[str, str] = {}
-    for path in map(Path, paths):
-        stem = path.name.split(".")[0]
-        name = path.parent.name if stem in ("domains", "urls") and path.parent.name else stem
-        for line in decompressed(str(path)).split("\n"):
-            entry = line.partition("#")[0].strip().lower()
-            entry = entry.partition("://")[2] or entry
-            if entry := entry.removeprefix("www.").rstrip("/"):
-                found.setdefault(entry, name)
-    return found
-
-
-def listed_by(urls: pl.Series, lists: Mapping[str, str]) -> Iterator[str | None]:
-    """The list that names each URL: its host, a domain above it, or its host and path up to a slash."""
-    if not lists:
-        yield from [None] * urls.len()
-        return
-    for host, path in zip(host_of(urls), urls.str.extract(r"(?i)^[a-z][a-z0-9+.-]*://[^/?#]*([^?#]*)"), strict=True):
-        yield None if host is None else _list_of(host.removeprefix("www."), (path or "").lower(), lists)
-
-
-def _list_of(host: str, path: str, lists: Mapping[str, str]) -> str | None:
-    labels = host.split(".")
-    for i in range(len(labels)):
-        if (name := lists.get(".".join(labels[i:]))) is not None:
-            return name
-    parts = path.rstrip("/").split("/")
-    return next((n for i in range(len(parts), 1, -1) if (n := lists.get(host + "/".join(parts[:i])))), None)
 
 
 @dataclass(frozen=True)

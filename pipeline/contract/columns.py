@@ -87,7 +87,16 @@ _LICENSE: list[Column] = [
     ),
     Column("license_evidence", pa.string(), "", "rule that decided and the words it matched, <= 200 chars"),
     Column("license_confidence", pa.float32(), "[0, 1]", "how sure that the statement is about the text; 0 if unknown"),
-    Column("opt_out", pa.bool_(), "", "the page or its server reserves the text from training", "TDMRep, noai"),
+    Column("opt_out", pa.bool_(), "", "the page or its site reserves the text from training", "TDMRep, noai"),
+    Column("opt_out_reasons", pa.list_(pa.string()), "", "the kinds of reservation that count by license.reservations"),
+    Column(
+        "reservation_signals",
+        pa.list_(pa.string()),
+        "",
+        "opt_out_signals, and those of the site's robots.txt, as robots.txt:gptbot",
+        "RFC 9309, AIPREF, RSL 1.0",
+    ),
+    Column("blocked_by", pa.string(), "", "the list of license.block_lists that names the URL; null: none"),
 ]
 
 _CLEAN: list[Column] = [

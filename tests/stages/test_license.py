@@ -11,11 +11,12 @@ from gristmill.classifiers.license import terms as license_terms
 from gristmill.classifiers.license.commons import forbidden_use
 from gristmill.classifiers.license.judge import TIERS, Link, Page, judge
 from gristmill.classifiers.license.names import expression, family, license_of_url, spdx_id
+from gristmill.classifiers.license.reservations import reasons
 from gristmill.classifiers.license.sites import BUILT_IN, SiteTable, host_of, is_us_federal, parse_rules
 from gristmill.classifiers.license.terms import ALL_RESERVED, fold, license_of_text
 from gristmill.pipeline.contract.columns import COLUMNS
 from gristmill.pipeline.contract.errors import ConfigError, InputError
-from gristmill.stages.license import License, LicenseGate, opts_out
+from gristmill.stages.license import License, LicenseGate
 
 SITES = SiteTable(parse_rules(BUILT_IN, "built-in"))
 MIXTURE_VITAE = LicenseGate(
@@ -147,12 +148,15 @@ def test_truth_table(page, tier, license):
     assert got.evidence is None or len(got.evidence) <= 200
     kept = tier in ("permissive", "site", "government")
     frame = pl.DataFrame(
-        {"license": [license], "license_tier": [tier], "license_confidence": [0.9], "opt_out": [False]}, SCHEMA
+        [{"license": license, "license_tier": tier, "license_confidence": 0.9, "opt_out": False}], SCHEMA
     )
     assert (MIXTURE_VITAE.decide(frame).to_list() == [None]) == kept
 
 
-SCHEMA = {"license": pl.String, "license_tier": pl.String, "license_confidence": pl.Float32, "opt_out": pl.Boolean}
+SCHEMA = {
+    "license": pl.String, "license_tier": pl.String, "license_confidence": pl.Float32, "opt_out": pl.Boolean,
+    "opt_out_reasons": pl.List(pl.String), "blocked_by": pl.String,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -287,7 +291,7 @@ def test_words_that_forbid_are_not_found_in_plain_text():
     ],
 )
 def test_opt_out_is_about_training_on_text(signals, out):
-    assert opts_out(signals) is out
+    assert bool(reasons(signals)) is out
 
 
 def test_blocked_and_longest_rules_win():
@@ -320,7 +324,7 @@ def test_hosts_are_parsed_not_searched():
 STRUCT = pl.Struct(dict.fromkeys(("href", "kind", "place", "text"), pl.String))
 INGEST = {
     "doc_id": pl.String, "text": pl.String, "url": pl.String, "license_links": pl.List(STRUCT),
-    "rights_text": pl.String, "license_declared": pl.String, "opt_out_signals": pl.List(pl.String),
+    "rights_text": pl.String, "license_declared": pl.String, "opt_out_signals": pl.List(pl.String), "dump": pl.String,
 }  # fmt: skip
 
 
@@ -343,7 +347,7 @@ BATCH = docs(
 
 def test_columns_are_the_declared_ones():
     annotate = License().open({})
-    large = {pa.string(): pa.large_string()}
+    large = {pa.string(): pa.large_string(), pa.list_(pa.string()): pa.large_list(pa.large_string())}
     for batch in (BATCH, BATCH[:0]):
         got = annotate(batch)
         assert got.columns == ["doc_id", *License.writes]
@@ -381,7 +385,8 @@ def gate(**policy) -> list[str | None]:
         ("CC-BY-4.0", "contested", 0.4, False), ("GPL-3.0-only", "copyleft", 0.9, False),
         (None, "government", 0.6, False), ("CC-BY-SA-4.0", "site", 0.8, False),
     ]  # fmt: skip
-    return LicenseGate(**policy).decide(pl.DataFrame(rows, SCHEMA, orient="row")).to_list()
+    frame = pl.DataFrame([(*row, ["noai"] if row[-1] else [], None) for row in rows], SCHEMA, orient="row")
+    return LicenseGate(**policy).decide(frame).to_list()
 
 
 def test_gate_drops_opt_outs_by_default_and_nothing_else():
@@ -394,7 +399,8 @@ def test_gate_applies_each_policy():
         ("unknown", "noncommercial", "no_derivatives", "reserved", "contested", "copyleft", "government", "site"),
         "drop",
     )
-    assert gate(**every) == [None, *LicenseGate.rules[:-1]]
+    others = [rule for rule in LicenseGate.rules if rule != "blocked_url" and not rule.startswith("opted_out_")]
+    assert gate(**every) == [None, *others[:-1]]
     for name in every:
         assert set(gate(opt_out="keep", **{name: "drop"})) - {None} <= set(LicenseGate.rules)
 

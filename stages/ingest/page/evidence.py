@@ -15,10 +15,11 @@ from gristmill.stages.ingest.page.licence_links import (
     CONTENT_HOSTS,
     HREF_CHARS,
     TEXT_CHARS,
+    USAGE_INFO,
     json_licences,
     tree_links,
 )
-from gristmill.stages.ingest.page.opt_outs import DIRECTIVES, distinct, header_signals, meta_signals
+from gristmill.stages.ingest.page.opt_outs import DIRECTIVES, SIGNAL_CHARS, distinct, header_signals, meta_signals
 from gristmill.stages.ingest.page.plain import unescaped
 
 LINKS = 50
@@ -174,7 +175,10 @@ def _from_spans(page: bytes, spans: list[list[int]], found: Evidence) -> bool:
             if body < 0:
                 body = at.start() if (at := _BODY.search(page)) else 0
             place = "head" if start < body else "main"
-            found.links += [(href, "jsonld", place, text) for href, text in json_licences(page[start:stop])]
+            for key, href, text in json_licences(page[start:stop]):
+                found.links.append((href, "jsonld", place, text))
+                if key == USAGE_INFO:
+                    found.opt_outs.append(f"usage-info:{(href or text)[:SIGNAL_CHARS]}")
         elif region == COMMENT:
             comment = page[start : min(stop, start + COMMENT_BYTES)].decode("utf-8", "replace")
             pairs = _RDF.findall(comment)

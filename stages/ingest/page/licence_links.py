@@ -14,6 +14,7 @@ from resiliparse.parse.html import HTMLTree
 JSON_NODES = 20_000
 HREF_CHARS, TEXT_CHARS = 2000, 200
 _LICENCE_KEYS = ("license", "licence", "usageinfo", "acquirelicensepage", "copyrightnotice")
+USAGE_INFO = "usageinfo"  # schema.org: where terms of use can be read
 # Types of schema.org (and of LRMI's and AMB's profiles) that are a page or its text; every other is something else.
 _TYPES = """creativework webpage webpageelement website article newsarticle techarticle scholarlyarticle blogposting
 blog report socialmediaposting liveblogposting discussionforumposting analysisnewsarticle opinionnewsarticle
@@ -33,8 +34,8 @@ def is_page_type(name: str) -> bool:
     return re.split(r"[/#:]", name.rstrip("/#"))[-1].lower() in _PAGE_TYPES
 
 
-def json_licences(script: bytes) -> Iterator[tuple[str, str]]:
-    """(href, text) of the licence fields of the nodes that are the page."""
+def json_licences(script: bytes) -> Iterator[tuple[str, str, str]]:
+    """(key, href, text) of the licence fields of the nodes that are the page; keys in lower case."""
     text = script.decode("utf-8", "replace").strip()
     text = text.removeprefix("<!--").removesuffix("-->").replace("/*<![CDATA[*/", "").replace("/*]]>*/", "")
     text = text.strip().removeprefix("//<![CDATA[").removesuffix("//]]>").strip().rstrip(";")
@@ -55,7 +56,7 @@ def json_licences(script: bytes) -> Iterator[tuple[str, str]]:
             for key, value in node.items():
                 name = re.split(r"[/#:]", key)[-1].lower() if not key.startswith("@") else key
                 if name in _LICENCE_KEYS:
-                    yield from _values(value)
+                    yield from ((name, href, said) for href, said in _values(value))
                 elif name in _SAME and isinstance(value, dict | list):
                     waiting.append(value)
 

@@ -17,7 +17,7 @@ _EXCLUDING = ("none", "noindex")
 _ROBOTS = ("robots", "x-robots-tag", "googlebot", "bingbot", "slurp", "yandex", "baiduspider", "duckduckbot")
 _BETWEEN = re.compile(r"[\s,;]+")
 # AIPREF's vocabulary (draft-ietf-aipref-vocab; earlier drafts had tdm, ai and genai) and Cloudflare's content signals.
-_PREFERENCES = ("ai-train", "train-ai", "ai-input", "tdm", "ai", "genai", "bots", "ai-index")
+_PREFERENCES = ("ai-train", "train-ai", "ai-input", "tdm", "ai", "genai", "train-genai", "bots", "ai-index")
 _PREFERENCE = re.compile(r"([a-z][a-z\-]{0,30})\s{0,9}=\s{0,9}\"?([a-z]+|\?[01])")
 _NO = ("no", "n", "?0", "disallow", "false")
 
