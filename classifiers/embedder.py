@@ -18,7 +18,8 @@ import polars as pl
 from gristmill.classifiers.vocabulary import Vocabulary
 from gristmill.pipeline.contract.errors import ConfigError, InputError
 from gristmill.pipeline.kernels.numbers.embedding import embed_rows
-from gristmill.pipeline.kernels.text.terms import character_tables, hash_table, text_buffers
+from gristmill.pipeline.kernels.text.hashing import utf8
+from gristmill.pipeline.kernels.text.terms import character_tables, hash_table
 
 TFIDF_SVD = "tfidf-svd"
 
@@ -47,7 +48,7 @@ class TfidfSvd:
         log_counts[1:] = 1 + np.log(np.arange(1, _LOG_COUNTS))
         vocabulary = self.vocabulary
         table = hash_table(vocabulary.hashes)
-        buffers, tables = text_buffers(texts), character_tables()
+        buffers, tables = utf8(texts), character_tables()
         rows = embed_rows(*buffers, *tables, vocabulary.max_chars, vocabulary.hashes, table, self.weights, log_counts)
         return half_precision(rows)
 

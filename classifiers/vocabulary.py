@@ -8,12 +8,12 @@ import numpy as np
 import polars as pl
 
 from gristmill.pipeline.contract.errors import DataError
+from gristmill.pipeline.kernels.text.hashing import utf8
 from gristmill.pipeline.kernels.text.terms import (
     character_tables,
     count_terms,
     distinct_terms,
     hash_table,
-    text_buffers,
 )
 
 # Vocabulary fitting merges term counts of this many texts at a time, to bound memory.
@@ -36,7 +36,7 @@ class Vocabulary:
         """Counts per text as CSR: (row offsets, term ids, counts)."""
         first_seen = np.full((len(self.hashes), 2), -1, np.int64)
         table = hash_table(self.hashes)
-        return count_terms(*text_buffers(texts), *character_tables(), self.max_chars, self.hashes, table, first_seen)
+        return count_terms(*utf8(texts), *character_tables(), self.max_chars, self.hashes, table, first_seen)
 
     def idf(self) -> np.ndarray:
         """(n,) float64, smoothed: log((1 + docs) / (1 + frequency)) + 1."""
@@ -66,7 +66,7 @@ def fit_vocabulary(
     tables = character_tables()
     hashes, frequencies = np.empty(0, np.uint64), np.empty(0, np.int64)
     for start in range(0, len(texts), _SLICE):
-        found, _ = distinct_terms(*text_buffers(texts[start : start + _SLICE]), *tables, max_chars)
+        found, _ = distinct_terms(*utf8(texts[start : start + _SLICE]), *tables, max_chars)
         new, counts = np.unique(found, return_counts=True)
         hashes, inverse = np.unique(np.concatenate([hashes, new]), return_inverse=True)
         merged = np.zeros(len(hashes), np.int64)
@@ -98,7 +98,7 @@ def _function_words(
     docs, found = np.bincount(codes, minlength=len(names)), {}
     for start in range(0, len(texts), _SLICE):
         seen = np.full((len(hashes), 2), -1, np.int64)
-        buffers = text_buffers(texts[start : start + _SLICE])
+        buffers = utf8(texts[start : start + _SLICE])
         rows, terms, _ = count_terms(*buffers, *tables, max_chars, hashes, table, seen)
         language = np.repeat(codes[start : start + _SLICE], np.diff(rows))
         for code in np.flatnonzero(docs >= _JUDGED_DOCS):
@@ -116,7 +116,7 @@ def _spellings(texts: pl.Series, hashes: np.ndarray, max_chars: int) -> tuple[st
     table = hash_table(hashes)
     spellings: list[str | None] = [None] * len(hashes)
     for start in range(0, len(texts), _SLICE):
-        data, offsets = text_buffers(texts[start : start + _SLICE])
+        data, offsets = utf8(texts[start : start + _SLICE])
         seen = np.full((len(hashes), 2), -1, np.int64)
         count_terms(data, offsets, classes, lower, max_chars, hashes, table, seen)
         for term in np.flatnonzero(seen[:, 0] >= 0):

@@ -268,8 +268,8 @@ def sample_data(a: argparse.Namespace) -> int:
 
 
 def thresholds(a: argparse.Namespace) -> int:
+    from gristmill.pipeline.contract.state import write_text
     from gristmill.pipeline.recipe import language_statistics
-    from gristmill.pipeline.run.store import write_text
 
     if a.min_docs < 1:
         raise ConfigError(f"--min-docs {a.min_docs}: at least 1")

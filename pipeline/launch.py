@@ -14,7 +14,7 @@ from gristmill.pipeline.books.stopped import forget_stop, record_stop
 from gristmill.pipeline.contract import watch
 from gristmill.pipeline.contract.errors import DataError, GristmillError, PlanError
 from gristmill.pipeline.contract.shapes import Source
-from gristmill.pipeline.contract.state import DamagedFile, read_state
+from gristmill.pipeline.contract.state import DamagedFile, read_state, write_json, write_text
 from gristmill.pipeline.plan.config import Recipe, preflight
 from gristmill.pipeline.plan.identity import is_ours, reference_of
 from gristmill.pipeline.plan.plan import Phase, Plan, load_plan, make_plan
@@ -24,7 +24,7 @@ from gristmill.pipeline.run.executors import Engine, Job, job_for, limit_threads
 from gristmill.pipeline.run.forecast import Intent, intents
 from gristmill.pipeline.run.losses import review_source
 from gristmill.pipeline.run.progress import Progress
-from gristmill.pipeline.run.store import Store, locked, refuse_links, write_json, write_text
+from gristmill.pipeline.run.store import Store, locked, refuse_links
 from gristmill.pipeline.run.units import (
     SCATTER,
     RunStep,

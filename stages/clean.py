@@ -19,6 +19,7 @@ from gristmill.pipeline.contract.ranges import Count, Whole
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Gate, Reads, first_broken
 from gristmill.pipeline.kernels.text.characters import class_table
 from gristmill.pipeline.kernels.text.cleaning import RULES, clean
+from gristmill.pipeline.kernels.text.hashing import utf8
 from gristmill.pipeline.kernels.text.words import abbreviation_hashes
 from gristmill.stages.language.stop_words import ABBREVIATIONS, SHORT_CODES
 
@@ -111,12 +112,8 @@ def clean_texts(
     texts: pl.Series, chosen: np.ndarray, settings: np.ndarray, by_sentence: bool
 ) -> tuple[pl.Series, np.ndarray]:
     """The cleaned texts and the kernel's counts (rows, 14); texts without nulls, chosen (rows,) bool."""
-    array = texts.rechunk().to_arrow().cast(pa.large_string())
-    chunk = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-    _, offsets, data = chunk.buffers()
-    rows = len(chunk)
-    bounds = np.frombuffer(offsets, np.int64, rows + 1, chunk.offset * 8) if rows else np.zeros(1, np.int64)
-    octets = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(1, np.uint8)
+    octets, bounds = utf8(texts)
+    rows = len(texts)
     abbreviations = abbreviation_hashes(ABBREVIATIONS)
     out, ends, counts = clean(octets, bounds, chosen, class_table(), abbreviations, settings, by_sentence)
     made = pa.LargeStringArray.from_buffers(rows, pa.py_buffer(ends), pa.py_buffer(out))

@@ -162,9 +162,7 @@ class Bucket(Annotator):
 
 def _source_namer() -> Callable[[str | None, str | None], str]:
     """url, file_path -> registered domain (packaged public suffix list, no download), else host, else file name."""
-    import tldextract
-
-    extract = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
+    from gristmill.classifiers.hosts import parts_of
 
     def source_of(url: str | None, file_path: str | None) -> str:
         try:
@@ -172,7 +170,7 @@ def _source_namer() -> Callable[[str | None, str | None], str]:
         except ValueError:  # e.g. an unclosed IPv6 bracket
             host = ""
         if host and len(host) <= HOST_CHARS:
-            return host if _is_address(host) else extract(host).top_domain_under_public_suffix or host
+            return host if _is_address(host) else parts_of(host).top_domain_under_public_suffix or host
         return PurePosixPath(file_path).name if file_path else "unknown"
 
     return source_of

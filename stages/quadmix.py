@@ -27,6 +27,7 @@ from gristmill.pipeline.kernels.numbers.criteria import (
 )
 from gristmill.pipeline.kernels.numbers.sampling_curve import (
     DEFAULT_SHAPE,
+    SEARCHED,
     UNKNOWN_RANK,
     EtaMode,
     Shape,
@@ -36,7 +37,6 @@ from gristmill.pipeline.kernels.numbers.sampling_curve import (
     sampling_value,
 )
 
-SEARCHED = "parameters.json"  # the mixture's
 OWN_CRITERIA = ("q_reference", "q_importance")  # null in a run without a quality model; its notes say why
 UNKNOWN_SCALE = Scale(np.empty(0), np.empty(0), 0.0, 1.0)  # of a criterion that no document has
 

@@ -18,6 +18,7 @@ from gristmill.pipeline.contract.draws import uniform
 from gristmill.pipeline.contract.errors import DataError, InfeasibleError
 from gristmill.pipeline.contract.ranges import Range
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer, first_broken
+from gristmill.pipeline.contract.state import write_parquet
 
 QUOTAS = "quotas.json"
 ADJUSTED = "adjusted.parquet"
@@ -81,7 +82,7 @@ class SamplePlan(Reducer):
             )
         )
         empty = pl.DataFrame(schema={"doc_id": pl.String, "copies_n": pl.Int64})
-        pl.concat([empty, *adjusted]).sort("doc_id").write_parquet(out / ADJUSTED)
+        write_parquet(out / ADJUSTED, pl.concat([empty, *adjusted]).sort("doc_id").to_arrow())
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,13 +12,13 @@ from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 
 from gristmill.classifiers.segmenter import check_icu, word_places
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.ranges import Count, FilePath, FolderPath
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Reads
 from gristmill.pipeline.kernels.text.characters import class_table, fold_table
+from gristmill.pipeline.kernels.text.hashing import utf8
 from gristmill.pipeline.kernels.text.text_stats import COLUMN, measure, stop_word_keys
 from gristmill.pipeline.kernels.text.words import abbreviation_hashes
 from gristmill.stages.language.stop_words import ABBREVIATIONS, SHORT_CODES, STOP_WORDS
@@ -160,12 +160,8 @@ def measure_texts(
 
     places: where words begin in scripts without spaces, as classifiers.segmenter finds them; None: by our rules.
     """
-    array = texts.fill_null("").to_arrow().cast(pa.large_string())
-    chunk = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-    _, offsets, data = chunk.buffers()
-    rows = len(chunk)
-    bounds = np.frombuffer(offsets, np.int64, rows + 1, chunk.offset * 8) if rows else np.zeros(1, np.int64)
-    octets = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(1, np.uint8)
+    octets, bounds = utf8(texts)
+    rows = len(texts)
     numbers, keys, bits = stop_words or stop_word_table()
     language = languages.replace_strict(numbers, default=-1, return_dtype=pl.Int32).to_numpy()
     abbreviations = abbreviation_hashes(ABBREVIATIONS)

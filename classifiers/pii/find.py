@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 import polars as pl
 
+from gristmill.classifiers.hosts import parts_of
 from gristmill.classifiers.pii.ids import is_national_id
 from gristmill.classifiers.pii.numbers import iban_at, is_card, is_public_ipv4, is_public_ipv6
 from gristmill.classifiers.pii.phones import phone_at, regions_of
@@ -119,17 +120,9 @@ def _email(whole: bytes, first: int, stop: int, start: int, end: int, regions: t
 
 @lru_cache(maxsize=100_000)
 def _is_domain(name: str) -> bool:
-    found = _public_suffixes()(name)
+    found = parts_of(name)
     # Single letters before a long ending are variables: self.W@x.data
     return bool(found.suffix) and len(found.domain) > (len(found.suffix) > 3)
-
-
-@lru_cache(maxsize=1)
-def _public_suffixes():
-    """The public suffix list that comes with tldextract: no network, no cache folder."""
-    from tldextract import TLDExtract
-
-    return TLDExtract(suffix_list_urls=(), cache_dir=None)
 
 
 def _number(whole: bytes, first: int, stop: int, start: int, end: int, regions: tuple[str, ...]) -> Span | None:

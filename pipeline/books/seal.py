@@ -9,8 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from gristmill.pipeline.contract.errors import BooksError
+from gristmill.pipeline.contract.state import write_json
 from gristmill.pipeline.plan.identity import digest, digest_file
-from gristmill.pipeline.run.store import Store, read_receipt, write_json
+from gristmill.pipeline.run.store import Store, read_receipt
 
 SEAL = "seal.json"
 # Logs, failures and what a killed step would go on from are no results.

@@ -10,9 +10,9 @@ from dataclasses import replace
 
 from gristmill.pipeline.books.ledger import books
 from gristmill.pipeline.contract.errors import DataError, GristmillError
-from gristmill.pipeline.contract.state import DamagedFile, read_state
+from gristmill.pipeline.contract.state import DamagedFile, read_state, write_json
 from gristmill.pipeline.plan.plan import Phase, Plan, Step
-from gristmill.pipeline.run.store import Store, locked, write_json
+from gristmill.pipeline.run.store import Store, locked
 from gristmill.pipeline.run.units import NotReady, PartRun, failures, pending, usable_parts, write_fates
 
 STOPPED = "stopped.json"

@@ -12,10 +12,10 @@ from gristmill.pipeline.books.sources import Funnel, funnels
 from gristmill.pipeline.books.stopped import headline
 from gristmill.pipeline.books.verify import shards
 from gristmill.pipeline.contract.shown import markdown
-from gristmill.pipeline.contract.state import read_state
+from gristmill.pipeline.contract.state import read_state, write_json, write_text
 from gristmill.pipeline.plan.identity import digest
 from gristmill.pipeline.plan.plan import Plan
-from gristmill.pipeline.run.store import Store, read_parquet, write_json, write_text
+from gristmill.pipeline.run.store import Store, read_parquet
 from gristmill.pipeline.run.units import failures
 
 

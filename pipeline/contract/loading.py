@@ -1,6 +1,8 @@
-"""Imports a class that a config names as "module:Class", and checks that it is of the kind that is asked for."""
+"""Imports a class that a config names as "module:Class" and checks its kind; starts Python in a child process."""
 
 import importlib
+import os
+import sys
 from collections.abc import Callable, Mapping
 from typing import Annotated, TypeAlias, TypeVar
 
@@ -36,6 +38,13 @@ def named(key: str, name: str, known: Mapping[str, T], base: type[T]) -> T:
     if ":" not in name:
         raise ConfigError(f"{key}: {name!r}; there are {', '.join(sorted(known))}, or module:Class of your own")
     return load_kind(name, base)()
+
+
+def python_child(call: str, *arguments: str) -> tuple[list[str], dict[str, str]]:
+    """(command, environment) of a child process that imports what this one can and calls "module:function"."""
+    module, _, function = call.partition(":")
+    command = [sys.executable, "-c", f"from {module} import {function}; {function}()", *arguments]
+    return command, {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
 
 
 def _pairs(given: object) -> object:

@@ -1,7 +1,15 @@
-"""Reads the JSON files that a run keeps about itself; one that is damaged is an error that names it and the way out."""
+"""Reads and writes the files of a run: whole or not at all (temporary name, fsync, rename), damaged ones named."""
 
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
+from typing import IO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from gristmill.pipeline.contract.errors import PlanError
 
@@ -10,6 +18,8 @@ class DamagedFile(PlanError):
     """A file of the run folder does not hold what Gristmill writes into it."""
 
 
+ROW_GROUP_ROWS = 50_000  # design.md, Columns
+ROW_GROUP_BYTES = 128 << 20  # design.md, Columns; uncompressed
 WAY_OUT = "the same gristmill run command makes it again"
 
 
@@ -26,3 +36,65 @@ def read_state(path: Path, *holds: str) -> dict:
     if lacking := [key for key in holds if key not in value]:
         raise DamagedFile(f"{path} is damaged (it has no {lacking[0]}); {WAY_OUT}")
     return value
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to that takes the place of `path` when the block ends without error."""
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    with replaced(path) as file:
+        file.write(text.encode())
+
+
+def write_json(path: Path, value: object) -> None:
+    """Indented, sorted, atomic."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def row_group_rows(table: pa.Table) -> int:
+    """Rows per row group so that none exceeds 50k rows or, on average rows, 128 MB uncompressed."""
+    if table.num_rows == 0:
+        return ROW_GROUP_ROWS
+    mean_bytes = max(1, table.nbytes // table.num_rows)
+    return max(1, min(ROW_GROUP_ROWS, ROW_GROUP_BYTES // mean_bytes))
+
+
+def write_parquet(path: Path, tables: pa.Table | Iterator[pa.Table], checksums: bool = False) -> None:
+    """zstd, page index, bounded row groups. The tables have one schema.
+
+    `checksums`: each page with its CRC-32, by which a reader notices a flipped bit.
+    """
+    rest: Iterator[pa.Table] = iter([tables]) if isinstance(tables, pa.Table) else tables  # pyright: ignore
+    with replaced(path) as file:
+        first = next(rest)
+        with pq.ParquetWriter(
+            file,
+            first.schema,
+            compression="zstd",
+            write_page_index=True,
+            store_schema=True,
+            write_page_checksum=checksums,
+        ) as out:
+            for table in chain([first], rest):
+                out.write_table(table, row_group_size=row_group_rows(table))
+
+
+def synced(folder: Path) -> None:
+    """Waits until all files of a folder are on the disk."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())

@@ -17,6 +17,7 @@ from gristmill.pipeline.contract.drawing.tables import (
     size,
     table,
 )
+from gristmill.pipeline.contract.state import write_text
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.report import documents as report_sections
 from gristmill.pipeline.report.facts import Facts, choosing, read_facts
@@ -25,7 +26,7 @@ from gristmill.pipeline.report.sought import held_out
 from gristmill.pipeline.report.sources import sources
 from gristmill.pipeline.report.style import STYLE
 from gristmill.pipeline.report.warnings import warnings
-from gristmill.pipeline.run.store import Store, write_text
+from gristmill.pipeline.run.store import Store
 
 # Nothing may be loaded and nothing may run, whatever a document's text has in it.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"

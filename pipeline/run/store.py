@@ -1,4 +1,4 @@
-"""The run folder: the one module that writes Parquet, and the receipts that say what is done.
+"""The run folder: datasets and artifacts, and the receipts that say what is done.
 
 Order on disk: delete receipt, write a temporary file, fsync, rename, write receipt. A kill at any point leaves
 either a receipt that is true or no receipt.
@@ -13,7 +13,6 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from itertools import chain
 from pathlib import Path
 
 import polars as pl
@@ -22,11 +21,10 @@ import pyarrow.parquet as pq
 
 from gristmill.pipeline.contract.columns import arrow_schema
 from gristmill.pipeline.contract.errors import DataError, PlanError
+from gristmill.pipeline.contract.state import synced, write_json, write_parquet
 from gristmill.pipeline.plan.identity import CODE_VERSION, digest_file, digest_folder
 
-ROW_GROUP_ROWS = 50_000  # design.md, Columns
 FULL_BYTES = 256 << 10  # less is left over when a buffered write has failed; nothing of ours could go on with it
-ROW_GROUP_BYTES = 128 << 20  # design.md, Columns; uncompressed
 WRITE_BYTES = 128 << 20  # of a frame that are made into Arrow at once
 
 
@@ -133,6 +131,7 @@ class Store:
                 refuse_full_disk(temporary, error)
                 raise
             refuse_full_disk(temporary, None)
+            synced(temporary)
             shutil.rmtree(final, ignore_errors=True)
             temporary.rename(final)
         finally:
@@ -208,61 +207,6 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None, shard: int | 
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"cannot read {path}: {error}; delete it and run again to recompute it") from error
     return pl.DataFrame(table)
-
-
-def row_group_rows(table: pa.Table) -> int:
-    """Rows per row group so that none exceeds 50k rows or, on average rows, 128 MB uncompressed."""
-    if table.num_rows == 0:
-        return ROW_GROUP_ROWS
-    mean_bytes = max(1, table.nbytes // table.num_rows)
-    return max(1, min(ROW_GROUP_ROWS, ROW_GROUP_BYTES // mean_bytes))
-
-
-def write_parquet(path: Path, tables: pa.Table | Iterator[pa.Table], checksums: bool = False) -> None:
-    """zstd, page index, bounded row groups; temporary name, fsync, rename. The tables have one schema.
-
-    `checksums`: each page with its CRC-32, by which `read_parquet` notices a flipped bit.
-    """
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-    try:
-        with temporary.open("wb") as f:
-            rest: Iterator[pa.Table] = iter([tables]) if isinstance(tables, pa.Table) else tables  # pyright: ignore
-            first = next(rest)
-            with pq.ParquetWriter(
-                f,
-                first.schema,
-                compression="zstd",
-                write_page_index=True,
-                store_schema=True,
-                write_page_checksum=checksums,
-            ) as out:
-                for table in chain([first], rest):
-                    out.write_table(table, row_group_size=row_group_rows(table))
-            f.flush()
-            os.fsync(f.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def write_json(path: Path, value: object) -> None:
-    """Indented, sorted, atomic."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8") as f:
-            f.write(text)
-            f.flush()
-            os.fsync(f.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def read_receipt(path: Path) -> Receipt | None:

@@ -6,7 +6,6 @@ frozen list, and what is done is decided by receipts, never by datatrove's compl
 
 import errno
 import json
-import os
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -25,18 +24,10 @@ from gristmill.pipeline.contract.columns import REJECTED, arrow_schema
 from gristmill.pipeline.contract.errors import BooksError, DataError, GristmillError
 from gristmill.pipeline.contract.secrets import scrubbed
 from gristmill.pipeline.contract.shapes import Artifacts, Part
+from gristmill.pipeline.contract.state import replaced, write_json, write_parquet
 from gristmill.pipeline.plan.identity import digest, digest_file, digest_rows, load_class
 from gristmill.pipeline.plan.plan import Phase, Plan, Step, load_plan, part_identity, source_identity
-from gristmill.pipeline.run.store import (
-    Receipt,
-    Store,
-    finish,
-    hold_worker_lock,
-    read_parquet,
-    read_receipt,
-    write_json,
-    write_parquet,
-)
+from gristmill.pipeline.run.store import Receipt, Store, finish, hold_worker_lock, read_parquet, read_receipt
 
 ATTEMPTS = 2  # a part that fails is retried once in place; a killed worker's part is retried by the executor
 REJECTED_DATASET = "ingest.rejected"
@@ -482,12 +473,10 @@ def scatter(run: PartRun, sink: Step) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     receipt_path = run.store.receipt_path(SCATTER, run.part.key)
     receipt_path.unlink(missing_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     table = rows.sort("shard", maintain_order=True).to_arrow()
-    with pq.ParquetWriter(temporary, table.schema, compression="zstd") as writer:
+    with replaced(path) as file, pq.ParquetWriter(file, table.schema, compression="zstd") as writer:
         for _, group in pl.DataFrame(table).group_by("shard", maintain_order=True):
             writer.write_table(group.to_arrow().cast(table.schema))
-    temporary.replace(path)
     write_json(receipt_path, vars(finish(receipt, "", path.stat().st_size)))
 
 

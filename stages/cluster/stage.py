@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import polars as pl
 
-from gristmill.pipeline.contract.drawing.told import Finished, Told
+from gristmill.pipeline.contract.drawing.told import MEAN_PARTS, Finished, Told
 from gristmill.pipeline.contract.errors import ConfigError, DataError
 from gristmill.pipeline.contract.ranges import Amount, Count, Few, Number, Seed, Share, Size, Threads, Whole
 from gristmill.pipeline.contract.samples import drawn_sample
@@ -29,9 +29,6 @@ from gristmill.pipeline.kernels.numbers.clustering import (
 )
 from gristmill.pipeline.kernels.numbers.embedding import nearest, vectors_of
 from gristmill.stages.cluster.report import told
-
-# Scores are summed as integers of this many parts per unit, so that sums do not depend on the order of documents.
-_SCORE_PARTS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -213,13 +210,13 @@ class _Sizes:
             scores = batch[column].cast(pl.Float64).to_numpy()
             known = np.isfinite(scores)
             weight = (np.ones(len(fine), np.int64) if self.mean == "docs" else tokens)[known]
-            parts = np.round(scores[known] * _SCORE_PARTS).astype(np.int64)
+            parts = np.round(scores[known] * MEAN_PARTS).astype(np.int64)
             np.add.at(sums, fine[known], (parts * weight).astype(object))
             np.add.at(self.weights[column], fine[known], weight.astype(object))
 
     def score(self, column: str, cluster: int) -> float | None:
         weight = self.weights[column][cluster]
-        return round(int(self.sums[column][cluster]) / (_SCORE_PARTS * int(weight)), 6) if weight else None
+        return round(int(self.sums[column][cluster]) / (MEAN_PARTS * int(weight)), 6) if weight else None
 
     def best(self, column: str) -> float | None:
         return max((s for c in range(len(self.docs)) if (s := self.score(column, c)) is not None), default=None)

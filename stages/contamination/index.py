@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from gristmill.pipeline.contract.state import write_parquet
 from gristmill.pipeline.kernels.numbers.overlap import count_partial, find_hits, lookup_tables, match_items, text_ngrams
 from gristmill.pipeline.kernels.text.hashing import code_points, utf8
 
@@ -121,7 +122,7 @@ class Index:
         return self.postings[self.posting_starts[entry] : self.posting_starts[entry + 1]]
 
     def save(self, folder: Path) -> None:
-        self.items.write_parquet(folder / "items.parquet", compression="zstd")
+        write_parquet(folder / "items.parquet", self.items.to_arrow())
         for name in ("hashes", "posting_starts", "postings", "telling", "partial"):
             np.save(folder / f"{name}.npy", getattr(self, name))
         report = {"n": self.n, "common_docs": self.common_docs, "ngrams": int(self.hashes.size)}

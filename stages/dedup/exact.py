@@ -14,6 +14,7 @@ import polars as pl
 
 from gristmill.pipeline.contract.draws import key64
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer, first_broken
+from gristmill.pipeline.contract.state import write_parquet
 from gristmill.stages.dedup.sources import SourceDedup, judged
 
 SALT = "dedup"  # near-duplicates use the same draw, so the same document survives in both
@@ -40,7 +41,7 @@ class ExactGroups(Reducer):
             .with_columns(key=key64(batch["doc_id"], SALT)[_contains(repeated, _prefixes(batch["text_hash"]))])
             for batch in corpus.batches()
         ]
-        _groups(members).write_parquet(out / "duplicates.parquet", compression="zstd")
+        write_parquet(out / "duplicates.parquet", _groups(members).to_arrow())
 
 
 def _prefixes(hashes: pl.Series) -> np.ndarray:

@@ -13,6 +13,7 @@ from gristmill.pipeline.contract.draws import key64
 from gristmill.pipeline.contract.notes import write_notes
 from gristmill.pipeline.contract.ranges import Count
 from gristmill.pipeline.contract.shapes import Corpus, Gate, Reducer, first_broken
+from gristmill.pipeline.contract.state import write_parquet
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class HeldOutTexts(Reducer):
             .sort("doc_id")
             .select("doc_id", "text", pl.lit(self.target).alias("target"))
         )
-        chosen.write_parquet(out / "texts.parquet", compression="zstd")
+        write_parquet(out / "texts.parquet", chosen.to_arrow())
 
 
 def _too_few(stage: HeldOutTexts, texts: int) -> str:

@@ -19,6 +19,7 @@ from gristmill.pipeline.contract.draws import key64
 from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.contract.ranges import Hundreds, Seed, Share
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer, first_broken
+from gristmill.pipeline.contract.state import write_parquet
 from gristmill.pipeline.kernels.numbers.minhash import (
     elect,
     flatten,
@@ -30,9 +31,8 @@ from gristmill.pipeline.kernels.numbers.minhash import (
     unite_band,
 )
 from gristmill.pipeline.kernels.text.hashing import code_points, utf8
+from gristmill.stages.dedup.exact import SALT
 from gristmill.stages.dedup.sources import SourceDedup, judged
-
-SALT = "dedup"  # exact duplicates use the same draw, so the same document survives in both
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class MinhashGroups(Reducer):
             standing, rows = spill.join(self._min_matching())
         batches = chain([given], corpus.batches(("exact_copies_n",)))
         clusters = _clusters(spill.members(batches, standing, rows))
-        clusters.write_parquet(out / "duplicates.parquet", compression="zstd")
+        write_parquet(out / "duplicates.parquet", clusters.to_arrow())
 
     def _given_texts(self, path: Path) -> pl.DataFrame:
         """Held-out texts that came as files, as rows that no part holds (0 copies)."""

@@ -7,7 +7,6 @@ the objective of the mixture search and never reach the corpus.
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import ClassVar
@@ -19,6 +18,7 @@ from gristmill.pipeline.contract.draws import uniform
 from gristmill.pipeline.contract.notes import write_notes
 from gristmill.pipeline.contract.ranges import FilePath, Share, Whole
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Reducer
+from gristmill.pipeline.contract.state import write_parquet
 from gristmill.pipeline.contract.texts import is_sidecar, records_of
 
 SALT = "held_out"
@@ -139,7 +139,7 @@ class References(Reducer):
         if self.enabled and references < self.min_references:
             rule, texts = replace(self, enabled=False, paths=()), texts.clear()
             write_notes(out, _too_few(self, references, documents))
-        texts.write_parquet(out / "texts.parquet", compression="zstd")
+        write_parquet(out / "texts.parquet", texts.to_arrow())
         top = by_host.group_by("host").agg(pl.col("len").sum()).sort("len", "host", descending=[True, False]).head(50)
         report = {
             "documents": documents,
@@ -221,15 +221,9 @@ def matches(host: str, rule: References) -> bool:
 
 
 def _suffix(host: str) -> str:
-    return _public_suffixes()(host).suffix
+    from gristmill.classifiers.hosts import parts_of
 
-
-@lru_cache(maxsize=1)
-def _public_suffixes() -> Callable:
-    """The public suffix list that comes with tldextract: no network, no cache folder."""
-    from tldextract import TLDExtract
-
-    return TLDExtract(suffix_list_urls=(), cache_dir=None)
+    return parts_of(host).suffix
 
 
 def given_texts(rule: References) -> pl.DataFrame:

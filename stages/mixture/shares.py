@@ -14,7 +14,7 @@ import yaml
 from gristmill.pipeline.contract.errors import ConfigError, InfeasibleError
 
 Shares = dict[str, float] | str
-SUM_TOLERANCE = 0.001  # rounded shares miss 1 by less; what misses it by more lacks a bucket
+SHARES_TOLERANCE = 0.001  # rounded shares miss 1 by less; what misses it by more lacks a bucket
 
 
 def read_shares(given: Shares, where: str) -> dict[str, float]:
@@ -24,10 +24,10 @@ def read_shares(given: Shares, where: str) -> dict[str, float]:
         raise ConfigError(f"{where}: no bucket is named; give {{bucket: share}}")
     shares = {str(bucket): number(value, f"{where}: the share of {bucket}") for bucket, value in found.items()}
     total = math.fsum(shares.values())
-    if abs(total - 1) > SUM_TOLERANCE:
-        meant = "; write 60% as 0.6" if abs(total / 100 - 1) <= SUM_TOLERANCE else ""
+    if abs(total - 1) > SHARES_TOLERANCE:
+        meant = "; write 60% as 0.6" if abs(total / 100 - 1) <= SHARES_TOLERANCE else ""
         raise ConfigError(
-            f"{where}: the shares sum to {total:.6g}, and must sum to 1 within {SUM_TOLERANCE:.1%}{meant}"
+            f"{where}: the shares sum to {total:.6g}, and must sum to 1 within {SHARES_TOLERANCE:.1%}{meant}"
         )
     return {bucket: share / total for bucket, share in shares.items()}
 

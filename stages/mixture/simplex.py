@@ -1,13 +1,13 @@
 """Shared by all proxies: validate mixture weights, and save each finished run so that a restart reuses it."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from gristmill.pipeline.contract.errors import DataError
+from gristmill.pipeline.contract.state import write_text
 
 SUM_TOLERANCE = 0.01  # rounded mixtures (RegMix's sampler) miss 1 by up to 0.0006, those of published tables by 0.004
 
@@ -25,9 +25,4 @@ def mixtures(weights: np.ndarray, buckets: int) -> np.ndarray:
 def keep(path: Path, content: Mapping[str, object]) -> None:
     """Writes JSON so that the file is there whole or not at all, and makes its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(content, file, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    write_text(path, json.dumps(content, sort_keys=True))

@@ -49,7 +49,7 @@ from gristmill.stages.mixture.rates.search import Mode, search_copies
 from gristmill.stages.mixture.rates.views import Targets, Task
 from gristmill.stages.mixture.report.told import told
 from gristmill.stages.mixture.result import Found, found_by, unsearched, write_weights
-from gristmill.stages.mixture.runs.runs import write_parquet
+from gristmill.stages.mixture.runs.runs import write_runs
 from gristmill.stages.mixture.search.confirm import Confirmation, baselines, confirm
 from gristmill.stages.mixture.search.method import Method, check_pair
 from gristmill.stages.mixture.search.search import method_of, search
@@ -310,7 +310,7 @@ class Mixture(Reducer):
         ]
         objective = self._objective(targets)
         result = search(main, natural, limits, objective, self.searcher, self.seed, digest(docs), tuple(cheaper))
-        write_parquet(result.runs, out / "runs.parquet")
+        write_runs(result.runs, out / "runs.parquet")
         checked: Confirmation | None = None
         if held_back and result.found and self.mode == "climb":  # the other modes confirm what they make of it
             plain = baselines(natural, limits, sizes, budget, self.epochs)

@@ -16,7 +16,8 @@ from gristmill.classifiers.vocabulary import fit_vocabulary
 from gristmill.pipeline.contract.errors import DataError, InputError
 from gristmill.pipeline.contract.samples import drawn_sample
 from gristmill.pipeline.kernels.numbers.embedding import vectors_of, vectors_to_series
-from gristmill.pipeline.kernels.text.terms import SPACELESS, character_tables, distinct_terms, hash_table, text_buffers
+from gristmill.pipeline.kernels.text.hashing import utf8
+from gristmill.pipeline.kernels.text.terms import SPACELESS, character_tables, distinct_terms, hash_table
 from gristmill.stages.embed import Embed, EmbedModel
 
 HOSTILE = [
@@ -101,12 +102,12 @@ def python_terms(text: str, max_chars: int) -> list[str]:
 @pytest.mark.parametrize("max_chars", [3, 8000])
 def test_terms_hostile_texts_equal_the_python_twin(max_chars: int):
     docs = pl.Series(HOSTILE)
-    hashes, ends = distinct_terms(*text_buffers(docs), *character_tables(), max_chars)
+    hashes, ends = distinct_terms(*utf8(docs), *character_tables(), max_chars)
     expected = [set(python_terms(t, max_chars)) for t in HOSTILE]
     assert np.diff(ends).tolist() == [len(e) for e in expected]
     hash_of: dict[str, int] = {}
     for word in set().union(*expected):
-        found, _ = distinct_terms(*text_buffers(pl.Series([word])), *character_tables(), 8000)
+        found, _ = distinct_terms(*utf8(pl.Series([word])), *character_tables(), 8000)
         hash_of[word] = int(found[0])
     assert len(set(hash_of.values())) == len(hash_of)
     for row, words in enumerate(expected):
@@ -116,7 +117,7 @@ def test_terms_hostile_texts_equal_the_python_twin(max_chars: int):
 def test_text_buffers_of_a_slice_with_nulls_reads_the_same_rows():
     texts = pl.Series(["zero", None, "zwei drei", "日本"])
     for start in range(4):
-        _, ends = distinct_terms(*text_buffers(texts[start:]), *character_tables(), 100)
+        _, ends = distinct_terms(*utf8(texts[start:]), *character_tables(), 100)
         assert np.diff(ends).tolist() == [1, 0, 2, 1][start:]
 
 

@@ -13,6 +13,7 @@ from gristmill.pipeline.contract.ranges import Amount, Share, SomeShare
 
 EtaMode = Literal["power", "factor"]
 
+SEARCHED = "parameters.json"  # the file beside weights.json with the parameters that a search found
 UNKNOWN_RANK = 0.5  # of a document without any quality score: it is taken as often as the middle of its bucket
 
 

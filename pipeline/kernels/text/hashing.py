@@ -9,7 +9,6 @@ from functools import lru_cache
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 from numba import njit
 
 # Classes of code points, in the top byte of a table entry; the low 24 bits are the normalised code point.
@@ -72,17 +71,12 @@ def _classify(char: str) -> int:
 
 
 def utf8(texts: pl.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Bytes (uint8) of all texts and offsets (n + 1,) int64 into them; a null text is empty."""
-    array = texts.fill_null("").to_arrow().cast(pa.large_string())
-    if isinstance(array, pa.ChunkedArray):
-        array = array.combine_chunks()
+    """Bytes (uint8, at least one) of all texts and offsets (n + 1,) int64 into them; a null text is empty."""
+    array = texts.fill_null("").rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())  # large_string, no copy
     _, offsets, data = array.buffers()
-    bounds = (
-        np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
-        if offsets
-        else np.zeros(1, np.int64)
-    )
-    return np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8), bounds
+    rows = len(array)
+    bounds = np.frombuffer(offsets, np.int64, rows + 1, array.offset * 8) if rows else np.zeros(1, np.int64)
+    return np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(1, np.uint8), bounds
 
 
 @njit(cache=True, nogil=True)

@@ -8,8 +8,9 @@ import unicodedata
 from functools import cache
 
 import numpy as np
-import polars as pl
 from numba import njit
+
+from gristmill.pipeline.kernels.text.hashing import mix64
 
 SEPARATOR, WORD, SPACELESS, IGNORED = 0, 1, 2, 3
 
@@ -49,24 +50,6 @@ def character_tables() -> tuple[np.ndarray, np.ndarray]:
         block = classes[first : last + 1]
         block[block == WORD] = SPACELESS
     return classes, lower
-
-
-def text_buffers(texts: pl.Series) -> tuple[np.ndarray, np.ndarray]:
-    """UTF-8 bytes (uint8) and row offsets (n + 1, int64) of a string series; null reads as empty."""
-    arrow = texts.fill_null("").rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
-    offsets = np.frombuffer(arrow.buffers()[1], np.int64)[arrow.offset : arrow.offset + len(arrow) + 1]
-    data = arrow.buffers()[2]
-    return (np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(1, np.uint8)), offsets
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _mix(h):
-    """Murmur3's finaliser: the low bits of FNV-1a alone are too regular for a table index."""
-    h ^= h >> np.uint64(33)
-    h *= np.uint64(0xFF51AFD7ED558CCD)
-    h ^= h >> np.uint64(33)
-    h *= np.uint64(0xC4CEB9FE1A85EC53)
-    return h ^ (h >> np.uint64(33))
 
 
 @njit(cache=True, nogil=True)
@@ -121,19 +104,19 @@ def terms_of(data, start, end, classes, lower, max_chars, hashes, firsts, lasts)
                 h = basis
             h = (h ^ code) * prime
         elif word_start >= 0:
-            hashes[n], firsts[n], lasts[n] = _mix(h), word_start, here
+            hashes[n], firsts[n], lasts[n] = mix64(h), word_start, here
             n += 1
             word_start = -1
         if kind == SPACELESS:
             if run_length > 0:
-                hashes[n], firsts[n], lasts[n] = _mix((((basis ^ previous) * prime) ^ code) * prime), run_start, i
+                hashes[n], firsts[n], lasts[n] = mix64((((basis ^ previous) * prime) ^ code) * prime), run_start, i
                 n += 1
             previous = code
             run_start = here
             run_length += 1
         else:
             if run_length == 1:
-                hashes[n], firsts[n], lasts[n] = _mix((basis ^ previous) * prime), run_start, here
+                hashes[n], firsts[n], lasts[n] = mix64((basis ^ previous) * prime), run_start, here
                 n += 1
             run_length = 0
     return n

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import IO, TypeAlias
 
+from gristmill.pipeline.contract.loading import python_child
+
 Job: TypeAlias = tuple[bytes, Mapping[str, str], str]  # page in UTF-8, HTTP headers, extractor
 
 
@@ -46,8 +48,7 @@ class Guard:
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self.process is None or self.process.poll() is not None:
-            environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-            command = [sys.executable, "-c", "from gristmill.stages.ingest.page.sandbox import serve; serve()"]
+            command, environment = python_child(f"{__name__}:serve")
             self.process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
             )

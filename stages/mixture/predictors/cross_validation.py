@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
+from gristmill.classifiers.calibration import mid_ranks
 from gristmill.pipeline.contract.errors import DataError
 from gristmill.stages.mixture.objective import Objective, fit_table
 from gristmill.stages.mixture.predictors.protocol import (
@@ -21,21 +22,15 @@ from gristmill.stages.mixture.predictors.protocol import (
 from gristmill.stages.mixture.runs.runs import Fidelity, Runs
 from gristmill.stages.mixture.search.trials import keys
 
-FOLDS = 5  # of comparisons across fidelities that share mixtures
+FOLDS = 5  # of every cross-validation: of runs, and of comparisons across fidelities that share mixtures
 
 
 def spearman(a: np.ndarray, b: np.ndarray) -> float:
     """Rank correlation; 0 where one side does not vary (a constant prediction ranks nothing)."""
-    x, y = ranks(a), ranks(b)
+    x, y = mid_ranks(a), mid_ranks(b)
     x, y = x - x.mean(), y - y.mean()
     length = float(np.sqrt((x @ x) * (y @ y)))
     return float(x @ y) / length if length > 0 else 0.0
-
-
-def ranks(values: np.ndarray) -> np.ndarray:
-    """1 for the lowest; equal values share the mean of their ranks."""
-    _, at, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[at]
 
 
 def spearman_interval(rho: float, n: int, level: float = 0.95) -> tuple[float, float]:

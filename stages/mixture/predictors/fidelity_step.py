@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gristmill.stages.mixture.predictors.gaussian_process import LENGTH_SD, ROOT5, squared_distance
+from gristmill.stages.mixture.predictors.gaussian_process import LENGTH_SD, ROOT5, matern, squared_distance
 from gristmill.stages.mixture.predictors.protocol import Fitted, features, spans
 
 LENGTH_MEAN = (
@@ -54,7 +54,7 @@ class Difference:
             some = belief * (1 - self.none) / len(self.amplitudes)
             log_prior = np.log([some if a > 0 else self.none for a, _ in cells])
             reach = length * k**0.5
-            turned = np.linalg.eigh(matern(z, z, reach))
+            turned = np.linalg.eigh(matern_of(z, z, reach))
             for slope, odds in self.slopes:
                 basis = Basis(slope, np.array([OFFSET_SD, self.slope_sd * slope]) ** -2.0, along)
                 planes.append(plane(z, reach, turned, np.array(cells), log_prior + np.log(odds), basis, y))
@@ -107,7 +107,7 @@ class Plane:
         return replace(self, shares=shares[kept], **{name: getattr(self, name)[kept] for name in arrays})
 
     def kernel(self, z: np.ndarray) -> np.ndarray:
-        return matern(z, self.z, self.length)
+        return matern_of(z, self.z, self.length)
 
     def left_out(self, groups: np.ndarray) -> np.ndarray:
         """(n, t) part of the residual of each run predicted from the other groups: (C^-1)_BB^-1 (C^-1 y)_B with the
@@ -172,9 +172,8 @@ def plane(
     return Plane(z, length, cells, vectors, inverse, one, second, solved, beta, alpha, evidence, np.empty(0))
 
 
-def matern(a: np.ndarray, b: np.ndarray, length: float) -> np.ndarray:
-    r = ROOT5 / length * np.sqrt(squared_distance(a, b))
-    return (1.0 + r + r * r / 3.0) * np.exp(-r)
+def matern_of(a: np.ndarray, b: np.ndarray, length: float) -> np.ndarray:
+    return matern(ROOT5 / length * np.sqrt(squared_distance(a, b)))
 
 
 @dataclass(frozen=True, eq=False)

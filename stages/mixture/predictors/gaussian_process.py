@@ -118,7 +118,12 @@ def squared_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def matern_of_lengths(a: np.ndarray, b: np.ndarray, p: Solved) -> np.ndarray:
     r = ROOT5 * np.sqrt(squared_distance(a * np.exp(-p.log_length), b * np.exp(-p.log_length)))
-    return np.exp(2 * p.log_signal) * (1.0 + r + r * r / 3.0) * np.exp(-r)
+    return matern(r, np.exp(2 * p.log_signal))
+
+
+def matern(r: np.ndarray, variance: float = 1.0) -> np.ndarray:
+    """Matern covariance of smoothness 5/2 at distances r = sqrt(5) |a - b| / length."""
+    return variance * (1.0 + r + r * r / 3.0) * np.exp(-r)
 
 
 def solved(z: np.ndarray, y: np.ndarray, theta: np.ndarray) -> Solved:

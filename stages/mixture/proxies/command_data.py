@@ -1,11 +1,11 @@
 """Writes the texts that the command proxy's trainer reads: a JSONL file per bucket and target."""
 
 import json
-import os
 from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
 
+from gristmill.pipeline.contract.state import replaced
 from gristmill.stages.mixture.material.readings import Material
 from gristmill.stages.mixture.proxies.command import CommandProxy, CommandSettings
 
@@ -41,9 +41,5 @@ def write_whole(path: Path, content: bytes) -> None:
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
+    with replaced(path) as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -12,6 +12,8 @@ import threading
 import time
 from contextlib import suppress
 
+from gristmill.pipeline.contract.loading import python_child
+
 GRACE_S = 5.0  # between SIGTERM and SIGKILL
 STEPS = 100
 
@@ -19,13 +21,7 @@ STEPS = 100
 def start(line: str, output: int) -> subprocess.Popen[bytes]:
     """Runs the line in a session of its own, standard output and error to `output`. Closing the stdin ends it; its
     exit status, or signal, is the line's."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    command = [
-        sys.executable,
-        "-c",
-        "from gristmill.stages.mixture.proxies.supervised_process import serve; serve()",
-        line,
-    ]
+    command, environment = python_child(f"{__name__}:serve", line)
     return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, env=environment, start_new_session=True
     )

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from gristmill.pipeline.contract.errors import GristmillError
+from gristmill.pipeline.kernels.numbers.sampling_curve import SEARCHED
 from gristmill.stages.mixture.constraints import project, rounded
 from gristmill.stages.mixture.material.readings import reading
 from gristmill.stages.mixture.proxies.ngram import NgramProxy
@@ -34,7 +35,6 @@ from gristmill.stages.mixture.search.trials import best_rows
 
 Mode = Literal["climb", "quadmix", "both"]
 
-SEARCHED = "parameters.json"
 LEVEL = 0.95
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gristmill.pipeline.contract.errors import DataError, InputError
+from gristmill.pipeline.contract.state import write_parquet
 
 SUM_TOLERANCE = 0.05  # published tables are rounded: their rows sum to 0.996 (RegMix) to 1.02 (Data Mixing Laws)
 ROUNDING = 1e-9  # of a sum of 1: far above what floating point leaves, far below a share that somebody means
@@ -275,7 +276,7 @@ def last_checkpoints(runs: Runs) -> Runs:
 OWN = ("run_id", "kind", "size", "asked_tokens", "tokens", "seed", "step", "cost")  # columns beside weights and losses
 
 
-def write_parquet(runs: Runs, path: Path) -> None:
+def write_runs(runs: Runs, path: Path) -> None:
     """One row per run; columns weight/<bucket>, realised/<bucket>, loss/<target>. The same runs give the same bytes."""
     columns: dict[str, pa.Array] = {
         "run_id": pa.array(runs.run_id, pa.string()),
@@ -294,11 +295,11 @@ def write_parquet(runs: Runs, path: Path) -> None:
     ):
         columns |= {prefix + name: pa.array(values[:, j], pa.float64()) for j, name in enumerate(names)}
     table = pa.table(columns).replace_schema_metadata({"buckets_digest": runs.buckets_digest})
-    pq.write_table(table, path, compression="zstd")
+    write_parquet(path, table)
 
 
-def read_parquet(path: Path) -> Runs:
-    """Raises InputError if the file is missing or was not written by `write_parquet`."""
+def read_runs(path: Path) -> Runs:
+    """Raises InputError if the file is missing or was not written by `write_runs`."""
     if not path.is_file():
         raise InputError(f"{path}: no such runs file")
     try:

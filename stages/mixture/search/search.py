@@ -9,7 +9,7 @@ from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.loading import named
 from gristmill.stages.mixture.constraints import Constraints, project, rounded
 from gristmill.stages.mixture.objective import Objective, fit_table
-from gristmill.stages.mixture.predictors.cross_validation import PredictorReport, across, cross_validate
+from gristmill.stages.mixture.predictors.cross_validation import FOLDS, PredictorReport, across, cross_validate
 from gristmill.stages.mixture.predictors.fidelities import Rungs, by_fidelity
 from gristmill.stages.mixture.predictors.protocol import Predictor, fit_runs
 from gristmill.stages.mixture.runs.runs import Differentiable, Proxy, Runs
@@ -20,7 +20,7 @@ from gristmill.stages.mixture.search.ladder import Ladder
 from gristmill.stages.mixture.search.method import Method
 from gristmill.stages.mixture.search.regmix_climb import Climb, OneShot
 from gristmill.stages.mixture.search.trials import Round, Trials
-from gristmill.stages.mixture.search.verdict import FOLDS, NearEqual, near_equal, settle, trusted
+from gristmill.stages.mixture.search.verdict import NearEqual, near_equal, settle, trusted
 
 METHODS: dict[str, Method] = {
     "climb": Climb(),

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from gristmill.stages.mixture.constraints import only_mixture, project, rounded
-from gristmill.stages.mixture.predictors.cross_validation import PredictorReport, cross_validate
+from gristmill.stages.mixture.predictors.cross_validation import FOLDS, PredictorReport, cross_validate
 from gristmill.stages.mixture.predictors.fidelities import Rungs
 from gristmill.stages.mixture.predictors.protocol import Predictor
 from gristmill.stages.mixture.runs.runs import Differentiable, Runs
 from gristmill.stages.mixture.search.final_mixture import View, perturb
 from gristmill.stages.mixture.search.trials import Trials, best_rows
 
-FOLDS = 5
 EQUAL = 1e-6  # objectives that differ by less are the same number: weights have 6 decimals
 GIVEN_UP = 0.05  # of the gain over natural, by a mixture that counts as equal to the choice
 

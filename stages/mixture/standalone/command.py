@@ -21,7 +21,7 @@ from gristmill.stages.mixture.runs.direction import DIRECTIONS, contradicts, dir
 from gristmill.stages.mixture.runs.diverged import diverged
 from gristmill.stages.mixture.runs.import_tables import read_tables
 from gristmill.stages.mixture.runs.json_lines import read_jsonl
-from gristmill.stages.mixture.runs.runs import Runs, join, last_checkpoints, read_parquet
+from gristmill.stages.mixture.runs.runs import Runs, join, last_checkpoints, read_runs
 from gristmill.stages.mixture.search.final_mixture import FinalRule
 from gristmill.stages.mixture.search.search import search_runs
 from gristmill.stages.mixture.standalone.write_up import UNCONFIRMED, of_rungs, write_result
@@ -73,7 +73,7 @@ def seed_of(text: str) -> int:
 def search_command(args: argparse.Namespace) -> int:
     """Writes weights.json, predictor.json, report.md, runs.parquet and plots under --out. Returns 0; raises
     GristmillError subclasses that name what is wrong with the arguments or the runs."""
-    runs = counted_once(read_runs(args.runs, args.ratios, args.metrics))
+    runs = counted_once(runs_given(args.runs, args.ratios, args.metrics))
     for note in runs.notes:
         say(f"note: {note}")
     writable(args.out)
@@ -105,7 +105,7 @@ def search_command(args: argparse.Namespace) -> int:
     return 0
 
 
-def read_runs(folder: Path | None, ratios: Path | None, metrics: Path | None) -> Runs:
+def runs_given(folder: Path | None, ratios: Path | None, metrics: Path | None) -> Runs:
     if (folder is None) == (ratios is None) or (ratios is None) != (metrics is None):
         raise ConfigError("give the runs either as --runs DIR, or as --ratios CSV and --metrics CSV")
     if ratios is not None and metrics is not None:
@@ -118,7 +118,7 @@ def read_runs(folder: Path | None, ratios: Path | None, metrics: Path | None) ->
     # Names that begin with a point are what macOS and editors leave beside the files.
     found = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
     tables, lines = ([p for p in found if p.suffix == s] for s in (".parquet", ".jsonl"))
-    paths, parts = [*tables, *lines], [*map(read_parquet, tables), *map(read_jsonl, lines)]
+    paths, parts = [*tables, *lines], [*map(read_runs, tables), *map(read_jsonl, lines)]
     if not parts:
         raise InputError(f"--runs {folder}: holds no *.parquet, no *.jsonl and no ratios.csv")
     for path, part in zip(paths[1:], parts[1:], strict=True):

@@ -10,7 +10,7 @@ import numpy as np
 from gristmill.pipeline.contract import shown
 from gristmill.stages.mixture.predictors.cross_validation import Across, Score
 from gristmill.stages.mixture.predictors.fidelities import by_fidelity, label
-from gristmill.stages.mixture.runs.runs import Runs, write_parquet
+from gristmill.stages.mixture.runs.runs import Runs, write_runs
 from gristmill.stages.mixture.search.search import SearchResult
 from gristmill.stages.mixture.standalone import plots
 
@@ -46,7 +46,7 @@ def write_result(result: SearchResult, natural: np.ndarray, sign: float, scores:
     del report["points"]
     write_json(out / "predictor.json", report)
     (out / "report.md").write_text(markdown(result, natural, sign), encoding="utf-8")
-    write_parquet(result.runs, out / "runs.parquet")
+    write_runs(result.runs, out / "runs.parquet")
     near = result.near_equal
     for name, picture in {
         "weights": plots.weights_plot(result.buckets, result.weights, natural, near.low, near.high),

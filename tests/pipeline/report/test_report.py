@@ -20,12 +20,13 @@ from gristmill.pipeline.books.summary import confirmed
 from gristmill.pipeline.contract.drawing import charts
 from gristmill.pipeline.contract.drawing.html import tag, tag_with, text, together
 from gristmill.pipeline.contract.drawing.tables import percent, short, size
+from gristmill.pipeline.contract.state import write_json
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.report.facts import read_facts
 from gristmill.pipeline.report.limits import BINS, axis, bounded, histograms, limits
 from gristmill.pipeline.report.page import write_report
 from gristmill.pipeline.report.warnings import warnings
-from gristmill.pipeline.run.store import Store, write_json
+from gristmill.pipeline.run.store import Store
 from gristmill.stages.cluster.report import plane
 from gristmill.stages.mixture.report.charts import Mark, against, progress
 

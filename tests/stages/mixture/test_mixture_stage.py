@@ -25,7 +25,7 @@ from gristmill.stages.mixture.config import (
     TargetWeight,
 )
 from gristmill.stages.mixture.material.readings import divide, pieces, reading, validation_texts
-from gristmill.stages.mixture.runs.runs import read_parquet
+from gristmill.stages.mixture.runs.runs import read_runs
 from gristmill.stages.mixture.stage import Mixture
 
 WORDS = {
@@ -181,7 +181,7 @@ def test_the_objective_weighs_targets_and_a_guarded_one_is_no_worse_than_under_n
     assert kept["search"]["guarded"] == ["law"]
     law = next(b for b in kept["buckets"] if b["bucket"] == "law")
     assert law["weight"] > weights(free)["law"]
-    runs = read_parquet(tmp_path / "kept" / "runs.parquet")
+    runs = read_runs(tmp_path / "kept" / "runs.parquet")
     chosen = np.abs(runs.weights - [weights(kept)[b] for b in runs.buckets]).max(axis=1).argmin()
     natural = np.abs(runs.weights - [b["natural_share"] for b in kept["buckets"]]).max(axis=1).argmin()
     at = runs.targets.index("law")
@@ -266,7 +266,7 @@ def trained(tmp_path_factory):
 
 def test_gpt_runs_are_searched_by_a_ladder_above_ngram_runs(trained):
     folder, found = trained
-    runs = read_parquet(folder / "out" / "runs.parquet")
+    runs = read_runs(folder / "out" / "runs.parquet")
     kinds = [f.kind for f in runs.fidelity]
     assert set(kinds) == {"ngram", "gpt"}
     assert 4 <= kinds.count("gpt") <= 6
@@ -383,7 +383,7 @@ def test_ladder_has_ngram_runs_below_a_command(tmp_path):
     stage = trainer(tmp_path)
     stage = replace(stage, method="ladder", runs=6, command=replace(stage.command, parameters=1e9), confirm=None)
     run(stage, corpus(tmp_path), tmp_path / "out")
-    kinds = [f.kind for f in read_parquet(tmp_path / "out" / "runs.parquet").fidelity]
+    kinds = [f.kind for f in read_runs(tmp_path / "out" / "runs.parquet").fidelity]
     assert 4 <= kinds.count("command") <= 6
     assert kinds.count("ngram") >= 16
 
@@ -474,5 +474,5 @@ def test_a_proxy_that_reads_part_of_the_corpus_spends_that_part_of_the_budget(tm
     stage = replace(QUICK, ngram=NgramSection(corpus_tokens=4000), confirm=None)
     run(stage, corpus(tmp_path), tmp_path / "out")
     found = json.loads((tmp_path / "out" / "weights.json").read_text())
-    tokens = read_parquet(tmp_path / "out" / "runs.parquet").tokens
+    tokens = read_runs(tmp_path / "out" / "runs.parquet").tokens
     assert set(tokens.tolist()) == {round(found["budget_tokens"] * 4000 / found["available_tokens"])}

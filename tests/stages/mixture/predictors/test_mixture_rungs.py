@@ -15,7 +15,7 @@ from gristmill.stages.mixture.predictors.fidelities import Rungs, by_fidelity, l
 from gristmill.stages.mixture.predictors.gaussian_process import GaussianProcess
 from gristmill.stages.mixture.predictors.protocol import fit_runs
 from gristmill.stages.mixture.runs.import_tables import read_tables, table_runs
-from gristmill.stages.mixture.runs.runs import Fidelity, Runs, join, read_parquet, write_jsonl, write_parquet
+from gristmill.stages.mixture.runs.runs import Fidelity, Runs, join, read_runs, write_jsonl, write_runs
 from gristmill.stages.mixture.search.trials import keys
 from gristmill.stages.mixture.standalone.command import add_arguments, search_command
 from places import SHARED, needs_shared
@@ -90,7 +90,7 @@ def test_runs_of_two_fidelities_choose_by_the_dearest(tmp_path, capsys):
     """The dear runs alone are too few to rank anything; the cheap ones have another level and spread."""
     folder = tmp_path / "runs"
     folder.mkdir()
-    write_parquet(made(60, SMALL, scale=0.5), folder / "small.parquet")
+    write_runs(made(60, SMALL, scale=0.5), folder / "small.parquet")
     write_jsonl(made(8, LARGE), folder / "large.jsonl")
     for out in ("1", "2"):
         assert run(folder, tmp_path / out) == 0
@@ -107,7 +107,7 @@ def test_runs_of_two_fidelities_choose_by_the_dearest(tmp_path, capsys):
     report = json.loads((out / "predictor.json").read_text())
     assert report["objective"]["n"] == 8
     assert report["fidelities"][0]["predicted"] > 0.8
-    assert len(read_parquet(out / "runs.parquet")) == 68
+    assert len(read_runs(out / "runs.parquet")) == 68
     for name in ("report.md", "predictor.svg", "runs.svg"):
         assert "table, 1B parameters, 25B tokens" in (out / name).read_text()
     assert (
@@ -118,14 +118,14 @@ def test_runs_of_two_fidelities_choose_by_the_dearest(tmp_path, capsys):
 
 def test_files_of_other_buckets_or_targets_are_named(tmp_path):
     small, large = made(6, SMALL), made(6, LARGE)
-    write_parquet(small, tmp_path / "a.parquet")
-    write_parquet(replace(large, targets=("x", "z")), tmp_path / "b.parquet")
+    write_runs(small, tmp_path / "a.parquet")
+    write_runs(replace(large, targets=("x", "z")), tmp_path / "b.parquet")
     with pytest.raises(DataError, match=r"b\.parquet.*other targets: only .*b\.parquet has z; only .*a\.parquet has y"):
         run(tmp_path, tmp_path / "o")
-    write_parquet(replace(large, buckets=("a", "b", "c", "d", "E")), tmp_path / "b.parquet")
+    write_runs(replace(large, buckets=("a", "b", "c", "d", "E")), tmp_path / "b.parquet")
     with pytest.raises(DataError, match=r"other buckets: only .*b\.parquet has E; only .*a\.parquet has e"):
         run(tmp_path, tmp_path / "o")
-    write_parquet(replace(large, buckets_digest="new"), tmp_path / "b.parquet")
+    write_runs(replace(large, buckets_digest="new"), tmp_path / "b.parquet")
     with pytest.raises(DataError, match="other buckets \\(new\\)"):
         run(tmp_path, tmp_path / "o")
 
@@ -146,7 +146,7 @@ def test_regmix_rungs_rank_unseen_1b_runs_where_8_alone_cannot(tmp_path):
     assert alone.objective.spearman < 0.85 < 0.9 < rungs.objective.spearman
     assert rungs.objective.rmse < 0.6 * alone.objective.rmse
     for i, part in enumerate((top, small, middle)):
-        write_parquet(part, tmp_path / f"{i}.parquet")
+        write_runs(part, tmp_path / f"{i}.parquet")
     asked = ",".join(name for name, _ in goal.weights)
     assert run(tmp_path, tmp_path / "o", "--objective", asked) == 0
     content = json.loads((tmp_path / "o" / "weights.json").read_text())

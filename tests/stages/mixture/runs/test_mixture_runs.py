@@ -12,10 +12,10 @@ from gristmill.stages.mixture.runs.runs import (
     Fidelity,
     Run,
     join,
-    read_parquet,
+    read_runs,
     runs_of,
     write_jsonl,
-    write_parquet,
+    write_runs,
 )
 
 
@@ -34,15 +34,15 @@ def test_runs_written_and_read_are_the_same_runs(tmp_path):
             run("r1", 0.7, fidelity=Fidelity("gpt", 1e6, 1e9), buckets_digest=""),
         ]
     )
-    write_parquet(runs, tmp_path / "runs.parquet")
+    write_runs(runs, tmp_path / "runs.parquet")
     write_jsonl(runs, tmp_path / "runs.jsonl")
-    assert same(read_parquet(tmp_path / "runs.parquet"), runs)
+    assert same(read_runs(tmp_path / "runs.parquet"), runs)
     assert same(read_jsonl(tmp_path / "runs.jsonl"), runs)
 
 
 def test_runs_written_twice_are_the_same_bytes(tmp_path):
     runs = runs_of([run("ü 日本", 0.5)])
-    for write, end in ((write_parquet, "parquet"), (write_jsonl, "jsonl")):
+    for write, end in ((write_runs, "parquet"), (write_jsonl, "jsonl")):
         write(runs, tmp_path / f"1.{end}")
         write(runs, tmp_path / f"2.{end}")
         assert (tmp_path / f"1.{end}").read_bytes() == (tmp_path / f"2.{end}").read_bytes()
@@ -173,13 +173,13 @@ def test_parquet_of_something_else_is_named(tmp_path):
 
     (tmp_path / "junk.parquet").write_bytes(b"junk")
     with pytest.raises(InputError, match=r"junk\.parquet is no Parquet file"):
-        read_parquet(tmp_path / "junk.parquet")
+        read_runs(tmp_path / "junk.parquet")
     pl.DataFrame({"weight/a": [1.0], "loss/x": [1.0]}).write_parquet(tmp_path / "bare.parquet")
     with pytest.raises(InputError, match="no column asked_tokens, cost, kind, run_id"):
-        read_parquet(tmp_path / "bare.parquet")
+        read_runs(tmp_path / "bare.parquet")
 
     pl.DataFrame({"a": [1]}).write_parquet(tmp_path / "x.parquet")
     with pytest.raises(InputError, match="not a table of proxy runs"):
-        read_parquet(tmp_path / "x.parquet")
+        read_runs(tmp_path / "x.parquet")
     with pytest.raises(InputError, match="no such runs file"):
-        read_parquet(tmp_path / "missing.parquet")
+        read_runs(tmp_path / "missing.parquet")

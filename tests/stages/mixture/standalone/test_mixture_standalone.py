@@ -12,7 +12,7 @@ import pytest
 
 from gristmill.pipeline.contract.errors import ConfigError, DataError, InfeasibleError, InputError
 from gristmill.stages.mixture.runs.import_tables import TableProxy, read_tables
-from gristmill.stages.mixture.runs.runs import read_parquet, runs_of, write_jsonl, write_parquet
+from gristmill.stages.mixture.runs.runs import read_runs, runs_of, write_jsonl, write_runs
 from gristmill.stages.mixture.standalone.command import add_arguments, pieces, search_command
 
 
@@ -147,10 +147,10 @@ def test_folders_of_parquet_and_jsonl_are_joined(tmp_path):
     runs = read_tables(tmp_path / "ratios.csv", tmp_path / "metrics.csv")
     folder = tmp_path / "runs"
     folder.mkdir()
-    write_parquet(runs.take(range(30)), folder / "a.parquet")
+    write_runs(runs.take(range(30)), folder / "a.parquet")
     write_jsonl(runs.take(range(30, 60)), folder / "b.jsonl")
     assert run(folder, tmp_path / "o") == 0
-    assert len(read_parquet(tmp_path / "o" / "runs.parquet")) == 60
+    assert len(read_runs(tmp_path / "o" / "runs.parquet")) == 60
 
 
 def test_empty_folder_is_named(tmp_path):

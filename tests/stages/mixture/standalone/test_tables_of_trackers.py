@@ -10,7 +10,7 @@ import pytest
 from gristmill.pipeline.contract.errors import ConfigError, DataError, InputError
 from gristmill.stages.mixture.constraints import constraints_from, only_mixture
 from gristmill.stages.mixture.runs.import_tables import read_tables
-from gristmill.stages.mixture.standalone.command import add_arguments, counted_once, read_runs, search_command
+from gristmill.stages.mixture.standalone.command import add_arguments, counted_once, runs_given, search_command
 
 BUCKETS = ("web", "code", "wiki")
 
@@ -132,7 +132,7 @@ def test_copies_and_seeds_of_seven_mixtures_are_seven_pieces_of_evidence(tmp_pat
 
 def test_rows_that_repeat_another_to_the_last_digit_count_once(tmp_path):
     noise(tmp_path, 1, 3, 0.0)
-    runs = counted_once(read_runs(None, tmp_path / "ratios.csv", tmp_path / "metrics.csv"))
+    runs = counted_once(runs_given(None, tmp_path / "ratios.csv", tmp_path / "metrics.csv"))
     assert len(runs) == 7
     assert any(n.startswith("14 of 21 runs repeat") for n in runs.notes)
 
@@ -161,7 +161,7 @@ def test_hidden_files_beside_the_runs_are_passed_over(tmp_path):
         )
     )
     (tmp_path / "._runs.jsonl").write_bytes(b"\x00\x05\x16\x07 Mac OS X")
-    assert len(read_runs(tmp_path, None, None)) == 3
+    assert len(runs_given(tmp_path, None, None)) == 3
 
 
 @pytest.mark.parametrize("flag", ["--fix", "--cap", "--floor"])
