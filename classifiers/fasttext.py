@@ -1,16 +1,17 @@
 """fastText text classifiers (arXiv:1607.01759): a small one trained in the run, or any published one by path."""
 
-import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 import numpy as np
 import polars as pl
 
+from gristmill.classifiers.fasttext_check import check_model
+from gristmill.classifiers.fasttext_file import read_labels
 from gristmill.pipeline.contract.errors import InputError
 from gristmill.pipeline.contract.ranges import Count, Dimensions, Hundreds, Range, Seed, SomeAmount
 
@@ -67,44 +68,19 @@ def train(positives: Sequence[str], negatives: Sequence[str], settings: Training
     model.save_model(str(path))
 
 
-_MAGIC, _NEWEST = 793712314, 12  # fasttext.cc: FASTTEXT_FILEFORMAT_MAGIC_INT32, FASTTEXT_VERSION
-_HEAD = struct.Struct("<2i12id3i2q")  # magic, version, the arguments, and the dictionary's sizes
-_MOST_ENTRIES = 50_000_000
-
-
 def labels_of(path: str, key: str) -> tuple[str, ...]:
-    """Labels of a model from the dictionary at its beginning, without loading it; `key`: the setting that names it.
+    """Labels of a model, from the dictionary at its beginning; `key`: the setting that names it.
 
-    Raises InputError for a file that is no fastText model.
+    Raises InputError for a file that is no fastText model, or that the library cannot open (in a process of its own).
     """
-    labels: list[str] = []
     try:
-        with open(path, "rb") as file:
-            head = _HEAD.unpack(file.read(_HEAD.size))
-            magic, version, entries = head[0], head[1], head[15]
-            if magic != _MAGIC or not 11 <= version <= _NEWEST or not 0 <= entries <= _MOST_ENTRIES:
-                raise InputError(f"{key}: {path} is no fastText model")
-            for entry in _entries(file, entries):
-                if entry[-1] == 1:  # entry_type::label
-                    labels.append(entry[:-9].decode("utf-8", "replace"))
-    except (OSError, struct.error, EOFError) as error:
-        raise InputError(f"{key}: {path} is no fastText model ({error})") from None
-    if not labels:
-        raise InputError(f"{key}: {path} is no fastText classifier: it has no labels")
-    return tuple(labels)
-
-
-def _entries(file: BinaryIO, n: int) -> Iterator[bytes]:
-    """Words of a dictionary, each with its count (8 bytes) and type (1) but without the zero after the word."""
-    held, at = b"", 0
-    for _ in range(n):
-        while (end := held.find(b"\0", at)) < 0 or len(held) < end + 10:
-            more = file.read(1 << 20)
-            if not more:
-                raise EOFError("it is cut short")
-            held, at = held[at:] + more, 0
-        yield held[at:end] + held[end + 1 : end + 10]
-        at = end + 10
+        labels = read_labels(path)
+    except InputError as error:
+        raise InputError(f"{key}: {path} {error}") from None
+    except OSError as error:
+        raise InputError(f"{key}: {path} cannot be read ({error.strerror})") from None
+    check_model(path, key)
+    return labels
 
 
 def load(path: Path | str):
@@ -113,7 +89,7 @@ def load(path: Path | str):
 
     try:
         model = fasttext.load_model(str(path))
-    except ValueError as error:
+    except (ValueError, RuntimeError, MemoryError) as error:
         raise InputError(f"{path} is no fastText model: {error}") from error
     if not model.labels or not model.labels[0].startswith("__label__"):
         raise InputError(f"{path} is no fastText classifier: it has no labels")

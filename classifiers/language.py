@@ -17,6 +17,7 @@ from typing import Protocol
 
 import numpy as np
 
+from gristmill.classifiers.fasttext import load
 from gristmill.pipeline.contract.errors import ConfigError, InputError
 from gristmill.pipeline.kernels.text.language import language_probs
 
@@ -166,7 +167,5 @@ def open_fasttext(path: str) -> FastText:
     """Loads a fastText model. Raises InputError if the file is not there."""
     if not Path(path).is_file():
         raise InputError(f"language.model: there is no file {path}")
-    import fasttext
-
-    model = fasttext.load_model(path)
+    model = load(path)
     return FastText(lambda line, k: tuple(model.predict(line, k)))  # pyright: ignore[reportArgumentType]

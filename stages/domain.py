@@ -12,7 +12,7 @@ import polars as pl
 
 from gristmill.classifiers.domain import Prototypes, domain_prototypes
 from gristmill.classifiers.embedder import open_embedder
-from gristmill.classifiers.fasttext import labels_of
+from gristmill.classifiers.fasttext import labels_of, load
 from gristmill.classifiers.license.sites import HOST_CHARS
 from gristmill.pipeline.contract.errors import ConfigError, InputError
 from gristmill.pipeline.contract.ranges import Count, FilePath, Share, SomeAmount
@@ -78,11 +78,9 @@ def _by_prototype(prototypes: Prototypes, temperature: float) -> Callable[[pl.Da
 
 
 def _by_fasttext(path: str, max_chars: int) -> Callable[[pl.DataFrame], Found]:
-    import fasttext
-
     if not Path(path).is_file():
         raise InputError(f"domain.model: no file {path}")
-    model = fasttext.load_model(path)
+    model = load(path)
 
     def find(batch: pl.DataFrame) -> Found:
         heads = (" ".join(t[:max_chars].split()) for t in batch["text"].fill_null(""))

@@ -58,7 +58,7 @@ class Safety(Annotator):
 
     def preflight(self) -> None:
         for name, path, label in self.classifiers:
-            known = [label] if path is None else list(map(str, fasttext.load(path).labels))
+            known = (label,) if path is None else fasttext.labels_of(path, f"safety.{name}")
             if label not in known:
                 raise ConfigError(f"safety.{name}_label: no {label!r}; the model has {', '.join(known[:9])}")
 

@@ -97,6 +97,10 @@ class Source(Shape):
         """What a person should know of what `parts` leaves out."""
         return []
 
+    def remarks(self, counted: Sequence[Counted]) -> list[str]:
+        """What a person should know of what became of the parts' records, for the end of the run and the report."""
+        return []
+
     def run(self, part: Part) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Documents (doc_id + writes) and rejected records (`columns.REJECTED`), each in file order."""
         raise NotImplementedError

@@ -11,11 +11,15 @@ def receipts_of(store: Store, plan: Plan, step: Step) -> list[tuple[Part, Receip
     return [(part, receipt) for part, receipt in found if receipt is not None]
 
 
+def counted(store: Store, plan: Plan) -> list[Counted]:
+    """What became of the records of every part that is read."""
+    return [
+        Counted(part, r.docs_out, {rule: int(n["docs"]) for rule, n in r.dropped.items()})
+        for part, r in receipts_of(store, plan, plan.source)
+    ]
+
+
 def review_source(store: Store, plan: Plan, phase: Phase) -> None:
     """Raises DataError after the wave of a source that lost too many records."""
     if plan.source in phase.steps:
-        counted = [
-            Counted(part, r.docs_out, {rule: int(n["docs"]) for rule, n in r.dropped.items()})
-            for part, r in receipts_of(store, plan, plan.source)
-        ]
-        plan.source.source.review(counted)
+        plan.source.source.review(counted(store, plan))

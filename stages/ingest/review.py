@@ -11,10 +11,12 @@ from gristmill.stages.ingest.files.open import open_file
 from gristmill.stages.ingest.files.remote import is_url
 from gristmill.stages.ingest.files.retry import Retry
 from gristmill.stages.ingest.preview import Fault, fault_of
+from gristmill.stages.ingest.rows import FULL
 
 LOCAL_FILES, REMOTE_FILES = 500, 8  # looked at, evenly spread; a local file costs 1 ms, a remote one requests
 # What an archive holds beside pages; a crawl may hold any share of them.
 NO_PAGES = ("not_a_response", "revisit", "bad_status", "not_html")
+BOUNDED = (FULL,)  # what a bound on memory leaves out says nothing of the records: a remark, no refusal
 HINTS = {
     "no_text": "is the text in another column? set text_column",
     "no_text_column": "set text_column",
@@ -61,16 +63,29 @@ def _fault(settings: Settings, path: str, name: str) -> Fault | None:
 
 
 def review(counted: Sequence[Counted], most: float, label: str = "input", key: str = "input.max_rejected") -> None:
-    """Raises DataError where more than `most` of the records (`NO_PAGES` apart) were rejected, but not all."""
+    """Raises DataError where more than `most` of the records were rejected, but not all; `NO_PAGES` and `BOUNDED`
+    count neither way."""
     documents = sum(c.documents for c in counted)
     rejected = sum((Counter(dict(c.rejected)) for c in counted), Counter[str]())
-    lost = Counter({rule: n for rule, n in rejected.items() if rule not in NO_PAGES})
+    lost = Counter({rule: n for rule, n in rejected.items() if rule not in (*NO_PAGES, *BOUNDED)})
     judged = documents + lost.total()
     if documents and lost.total() > most * judged:
         raise DataError(
             f"{label}: {lost.total():,} of {judged:,} records were rejected ({_rules(lost)}), more than {key} = "
             f"{most:g}; raise it if that is as it should be{_hint(lost)}"
         )
+
+
+def remarks(counted: Sequence[Counted], part_text_bytes: int, part_records: int) -> list[str]:
+    """What a bound on a part's memory left out, and how to have it."""
+    full = [n for c in counted if (n := c.rejected.get(FULL, 0))]
+    if not full:
+        return []
+    return [
+        f"ingest: {sum(full):,} records of {len(full):,} of {len(counted):,} parts were left out (part_full), "
+        f"for a part holds at most input.part_text_bytes = {part_text_bytes:,} of text and input.part_records = "
+        f"{part_records:,} records; with a smaller input.part_bytes a file is cut into more parts"
+    ]
 
 
 def _rules(rules: Counter[str]) -> str:

@@ -28,7 +28,7 @@ from gristmill.stages.ingest.files.retry import Retry
 from gristmill.stages.ingest.page.http import HEAD_BYTES
 from gristmill.stages.ingest.page.parse import EXTRACTORS
 from gristmill.stages.ingest.page.read import PLAIN
-from gristmill.stages.ingest.review import preview, review
+from gristmill.stages.ingest.review import preview, remarks, review
 from gristmill.stages.ingest.rows import FULL, WRITES, Common, PartFull, Rows
 from gristmill.stages.ingest.sources import SourceInput, check_names, inputs_by_source
 from gristmill.stages.ingest.tables import Fields, read_jsonl, read_parquet
@@ -79,7 +79,7 @@ class Ingest(Source):
     # Wait before the second attempt; doubles each time.
     retry_s: Amount = 0.5
     # Share of the records that may be rejected. Records that are no pages (requests, revisits, other media types, bad
-    # status) do not count.
+    # status) and part_full ones do not count.
     max_rejected: Share = 0.5
     # Columns of Parquet files, keys of JSON lines; only the text must exist.
     text_column: str = "text"
@@ -157,6 +157,9 @@ class Ingest(Source):
             review(mine, self.of(source.name).max_rejected, f"source {source.name}", key)
         if not self.sources:
             review(counted, self.max_rejected)
+
+    def remarks(self, counted: Sequence[Counted]) -> list[str]:
+        return remarks(counted, self.part_text_bytes, self.part_records)
 
     def of(self, source: str) -> "Ingest":
         """The settings by which a source's files are read; "" where sources are not named."""

@@ -102,6 +102,7 @@ def test_too_many_rejected_records_are_an_error_with_the_rule(documents, rejecte
 def test_records_that_are_no_pages_do_not_count_nor_does_exactly_the_limit():
     review([Counted(PART, 1, {"not_a_response": 500, "revisit": 9, "bad_status": 80, "not_html": 70})], 0.5)
     review([Counted(PART, 5, {"no_text": 5})], 0.5)
+    review([Counted(PART, 1, {"part_full": 500})], 0.5)
 
 
 def test_the_run_ends_after_ingest_where_most_records_are_lost(tmp_path):
