@@ -1,4 +1,4 @@
-"""Reads files of texts that a person gives (references, validation): JSON lines, Parquet, plain text, also compressed.
+"""Reads files of texts and records that a config names (references, validation, benchmarks, lists).
 
 As the input's reader does: a byte order mark is no text (and says UTF-16 where it does), a null or empty text is no
 record, `._name` files of a Mac are none of texts. What cannot be read is an error with the key, the file and the line.
@@ -9,14 +9,16 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 import polars as pl
 import zstandard
 
 from gristmill.pipeline.contract.errors import DataError, InputError
 
+Record: TypeAlias = Mapping[str, object]
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 
@@ -25,68 +27,86 @@ def is_sidecar(path: str) -> bool:
     return Path(path).name.startswith("._")
 
 
-def records_of(path: str, field: str, key: str) -> Iterator[tuple[str, str | None]]:
-    """(text, language or None) of each record of a file that has text; `key`: the setting that named the file.
+def read_records(path: str, key: str) -> Iterator[tuple[str, Record]]:
+    """(where it stands, record) of a file in its order; `key`: the setting that named the file.
 
-    Raises InputError for a file that cannot be read, DataError for a record without the field.
+    .jsonl, .ndjson and .txt may end in .gz or .zst too; .json holds a list of records, alone or as the one list of a
+    mapping; .txt is one record with the field `text`. Raises InputError for a file that cannot be read or has another
+    ending, DataError for a line that is no record.
     """
     try:
         if path.endswith(".parquet"):
-            yield from _of_parquet(path, field, key)
+            rows = pl.read_parquet(path, glob=False).iter_rows(named=True)
+            yield from ((f"{key}: {path}, row {i}", row) for i, row in enumerate(rows))
         elif re.search(r"\.(?:jsonl|ndjson)(?:\.gz|\.zst)?$", path):
-            yield from _of_lines(path, field, key)
+            yield from _of_lines(path, key)
+        elif path.endswith(".json"):
+            yield from _listed(path, key)
         elif re.search(r"\.txt(?:\.gz|\.zst)?$", path):
-            text = _decoded(_decompressed(path), path, key)
-            if text:
-                yield text, None
+            yield f"{key}: {path}", {"text": read_text(path, key)}
         else:
-            raise InputError(f"{key}: {path}: texts are .jsonl, .parquet or .txt files (or .gz, .zst of text)")
+            raise InputError(f"{key}: {path}: texts are .jsonl, .json, .parquet or .txt files (or .gz, .zst of text)")
     except (OSError, EOFError, zlib.error, zstandard.ZstdError, pl.exceptions.PolarsError) as error:
         raise InputError(f"{key}: cannot read {path}: {error}") from error
 
 
-def _of_parquet(path: str, field: str, key: str) -> Iterator[tuple[str, str | None]]:
-    frame = pl.read_parquet(path, glob=False)
-    if field not in frame.columns:
-        raise DataError(f"{key}: {path} has no column {field!r}; it has {', '.join(frame.columns)}")
-    if frame[field].dtype != pl.String:
-        raise DataError(f"{key}: column {field!r} of {path} holds {frame[field].dtype}, no text")
-    languages = frame["language"].cast(pl.String).to_list() if "language" in frame.columns else [None] * frame.height
-    yield from ((text, language) for text, language in zip(frame[field].to_list(), languages, strict=True) if text)
+def records_of(path: str, field: str, key: str) -> Iterator[tuple[str, str | None]]:
+    """(text, language or None) of each record of a file that has text.
 
-
-def _of_lines(path: str, field: str, key: str) -> Iterator[tuple[str, str | None]]:
-    content = _decompressed(path)
-    if any(content.startswith(mark) for mark, name in _MARKS if name == "utf-16"):
-        content = _decoded(content, path, key).encode()
-    for number, line in enumerate(content.removeprefix(codecs.BOM_UTF8).split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        where = f"{key}: {path}, line {number}"
-        text_line = _decoded(line, where, "")
-        try:
-            record = json.loads(text_line)
-            text, language = record[field], record.get("language")
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise DataError(f"{where}: no JSON record with {field!r} ({_short(error)})") from None
+    Raises as `read_records` does, and DataError for a record without the field.
+    """
+    for where, record in read_records(path, key):
+        if field not in record:
+            raise DataError(f"{where}: no field {field!r}; it has {', '.join(map(str, record))}")
+        text, language = record[field], record.get("language")
         if not isinstance(text, str | None) or not isinstance(language, str | None):
             raise DataError(f"{where}: {field!r} and language must be strings")
         if text:
             yield text, language
 
 
-def _short(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error)[:80]}"
+def read_text(path: str, key: str) -> str:
+    """The whole text of a file, of a .gz and .zst one too. Raises InputError for bytes that are no UTF-8 or UTF-16."""
+    return _decoded(_decompressed(path), f"{key}: {path}")
 
 
-def _decoded(content: bytes, where: str, key: str) -> str:
+def _of_lines(path: str, key: str) -> Iterator[tuple[str, Record]]:
+    content = _decompressed(path)
+    if any(content.startswith(mark) for mark, name in _MARKS if name == "utf-16"):
+        content = _decoded(content, f"{key}: {path}").encode()
+    for number, line in enumerate(content.removeprefix(codecs.BOM_UTF8).split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        where = f"{key}: {path}, line {number}"
+        try:
+            record = json.loads(_decoded(line, where))
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{where}: no JSON ({type(error).__name__}: {str(error)[:80]})") from None
+        if not isinstance(record, dict):
+            raise DataError(f"{where}: a JSON {type(record).__name__}, not a record with named fields")
+        yield where, record
+
+
+def _listed(path: str, key: str) -> Iterator[tuple[str, Record]]:
+    try:
+        content = json.loads(read_text(path, key))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{key}: {path}: no JSON ({error}); one record a line is called .jsonl") from None
+    if isinstance(content, dict):
+        lists = [value for value in content.values() if isinstance(value, list)]
+        content = lists[0] if len(lists) == 1 else content
+    if not isinstance(content, list) or not all(isinstance(record, dict) for record in content):
+        raise DataError(f"{key}: {path}: neither a list of records nor a mapping with one such list")
+    yield from ((f"{key}: {path}, record {i}", record) for i, record in enumerate(content, start=1))
+
+
+def _decoded(content: bytes, where: str) -> str:
     name = next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8")
     try:
         return content.decode(name)
     except UnicodeDecodeError as error:
-        prefix = f"{key}: " if key else ""
         raise InputError(
-            f"{prefix}{where}: byte {error.start} is no {name.removesuffix('-sig').upper()}; convert the file, for "
+            f"{where}: byte {error.start} is no {name.removesuffix('-sig').upper()}; convert the file, for "
             "example with iconv -f latin1 -t utf-8"
         ) from None
 

@@ -6,8 +6,9 @@ from glob import glob
 from pathlib import Path
 
 from gristmill.pipeline.contract.errors import ConfigError, InputError
+from gristmill.pipeline.contract.texts import Record, read_records
 from gristmill.stages.contamination.index import Item
-from gristmill.stages.records import Record, field_text, has_field, read_records
+from gristmill.stages.records import field_text, has_field
 
 # Names under which published benchmarks keep the parts of an item, first match first: MMLU, ARC, OpenBookQA
 # (question), GSM8K, TriviaQA, BoolQ, SQuAD (question, answer, passage, context), HumanEval (prompt,
@@ -17,6 +18,7 @@ QUESTIONS = ("question", "problem", "query", "prompt", "instruction", "goal", "c
 ANSWERS = ("answer", "answers", "solution", "canonical_solution", "code", "response", "output", "target")
 PASSAGES = ("passage", "context", "paragraph", "article", "story")
 IDS = ("id", "_id", "task_id", "question_id", "idx", "ind", "qid", "qID")
+KEY = "contamination.benchmarks"
 FIELDS = ("question", "answer", "passage")
 MIN_EXTRA = 2  # a question gives at least three n-grams, or it is taken together with its answer
 
@@ -74,7 +76,7 @@ def items_of(benchmark: BenchmarkSet, n: int) -> Iterator[Item]:
     """An item per field and record. A question of fewer than n + MIN_EXTRA words goes with its answer, as one text."""
     for path in files_of(benchmark.paths):
         chosen: dict[str, tuple[str, ...]] = {}
-        for number, record in enumerate(read_records(path), start=1):
+        for number, (_, record) in enumerate(read_records(path, KEY), start=1):
             chosen = chosen or named_fields(benchmark, record, path)
             texts = {part: field_text(record, names) for part, names in chosen.items()}
             label = next(
@@ -90,6 +92,6 @@ def items_of(benchmark: BenchmarkSet, n: int) -> Iterator[Item]:
 def training_texts(benchmark: BenchmarkSet) -> Iterator[str]:
     for path in files_of(benchmark.train) if benchmark.train else []:
         chosen: dict[str, tuple[str, ...]] = {}
-        for record in read_records(path):
+        for _, record in read_records(path, KEY):
             chosen = chosen or named_fields(benchmark, record, path)
             yield from (text for names in chosen.values() if (text := field_text(record, names)))

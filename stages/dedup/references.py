@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import polars as pl
 
+from gristmill.classifiers.hosts import hosts_of, parts_of
 from gristmill.classifiers.license.sites import HOST_CHARS
 from gristmill.pipeline.contract.draws import uniform
 from gristmill.pipeline.contract.notes import write_notes
@@ -23,8 +24,6 @@ from gristmill.pipeline.contract.texts import is_sidecar, records_of
 
 SALT = "held_out"
 _TEXTS = {"doc_id": pl.String, "text": pl.String, "language": pl.String, "is_held_out": pl.Boolean}
-# Scheme, user info (which may look like a host), host; a backslash ends the host as it does in browsers.
-_HOST = r"(?i)^[a-z][a-z0-9+.-]*://(?:[^/?#\\@]*@)*([^/?#\\@:]+)"
 
 
 @dataclass(frozen=True)
@@ -132,7 +131,7 @@ class References(Reducer):
         for batch in corpus.batches():
             documents += batch.height
             if self.enabled and not self.paths:
-                found = host_of(batch.filter(is_reference(batch, self))["url"])
+                found = hosts_of(batch.filter(is_reference(batch, self))["url"])
                 references += found.len()
                 by_host = pl.concat([by_host, found.alias("host").to_frame().group_by("host").len()])
         rule = self
@@ -188,16 +187,11 @@ class ReferenceFlags(Annotator):
         return annotate
 
 
-def host_of(urls: pl.Series) -> pl.Series:
-    """Lowercase host of each URL, without user info, port and trailing dot; null where there is none."""
-    return urls.str.extract(_HOST).str.to_lowercase().str.strip_chars_end(".")
-
-
 def is_reference(batch: pl.DataFrame, rule: References) -> pl.Series:
     """Boolean per row of `batch` (url, language); false for every row where references are off or given as files."""
     if rule.paths or not rule.enabled:
         return pl.repeat(False, batch.height, dtype=pl.Boolean, eager=True)
-    hosts = host_of(batch["url"])
+    hosts = hosts_of(batch["url"])
     names = hosts.drop_nulls().unique()
     good = names.filter(pl.Series([matches(name, rule) for name in names], dtype=pl.Boolean))
     flags = hosts.is_in(good.implode()).fill_null(False)
@@ -207,7 +201,7 @@ def is_reference(batch: pl.DataFrame, rule: References) -> pl.Series:
 
 
 def matches(host: str, rule: References) -> bool:
-    """Whether a host (as `host_of` gives it) is a reference by `rule`; look-alikes below another domain are not."""
+    """Whether a host (as `hosts_of` gives it) is a reference by `rule`; look-alikes below another domain are not."""
     if len(host) > HOST_CHARS:
         return False
     labels = host.split(".")
@@ -221,8 +215,6 @@ def matches(host: str, rule: References) -> bool:
 
 
 def _suffix(host: str) -> str:
-    from gristmill.classifiers.hosts import parts_of
-
     return parts_of(host).suffix
 
 

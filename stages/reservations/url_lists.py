@@ -5,8 +5,8 @@ from pathlib import Path
 
 import polars as pl
 
-from gristmill.stages.dedup.references import host_of
-from gristmill.stages.records import decompressed
+from gristmill.classifiers.hosts import hosts_of
+from gristmill.pipeline.contract.texts import read_text
 
 
 def read_url_lists(paths: Sequence[str]) -> Mapping[str, str]:
@@ -15,7 +15,7 @@ def read_url_lists(paths: Sequence[str]) -> Mapping[str, str]:
     for path in map(Path, paths):
         stem = path.name.split(".")[0]
         name = path.parent.name if stem in ("domains", "urls") and path.parent.name else stem
-        for line in decompressed(str(path)).split("\n"):
+        for line in read_text(str(path), "block list").split("\n"):
             entry = line.partition("#")[0].strip().lower()
             entry = entry.partition("://")[2] or entry
             if entry := entry.removeprefix("www.").rstrip("/"):
@@ -28,7 +28,7 @@ def listed_by(urls: pl.Series, lists: Mapping[str, str]) -> Iterator[str | None]
     if not lists:
         yield from [None] * urls.len()
         return
-    for host, path in zip(host_of(urls), urls.str.extract(r"(?i)^[a-z][a-z0-9+.-]*://[^/?#]*([^?#]*)"), strict=True):
+    for host, path in zip(hosts_of(urls), urls.str.extract(r"(?i)^[a-z][a-z0-9+.-]*://[^/?#]*([^?#]*)"), strict=True):
         yield None if host is None else _list_of(host.removeprefix("www."), (path or "").lower(), lists)
 
 

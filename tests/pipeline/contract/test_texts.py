@@ -40,10 +40,10 @@ def test_plain_text_and_parquet(tmp_path: Path):
     ("content", "said"),
     [
         (b'{"text": "a"}\n{"text": "caf\xe9"}\n', "line 2: byte 13 is no UTF-8"),
-        (b'{"text": "a"}\n{"tekst": "a"}\n', "line 2: no JSON record with 'text'"),
-        (b'{"text": "a"}\n[1]\n', "line 2: no JSON record with 'text'"),
+        (b'{"text": "a"}\n{"tekst": "a"}\n', "line 2: no field 'text'; it has tekst"),
+        (b'{"text": "a"}\n[1]\n', "line 2: a JSON list, not a record"),
         (b'{"text": "a"}\n{"text": 3}\n', "line 2: 'text' and language must be strings"),
-        (json.dumps({"text": "a"}).encode() + b"\n" + b"[" * 100_000, "line 2: no JSON record"),
+        (json.dumps({"text": "a"}).encode() + b"\n" + b"[" * 100_000, "line 2: no JSON (RecursionError"),
     ],
     ids=["latin-1", "other-field", "list", "number", "deep"],
 )

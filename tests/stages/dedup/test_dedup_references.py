@@ -9,12 +9,13 @@ import pytest
 import zstandard
 
 from frames import CountingCorpus, FakeCorpus, doc_id, splits
+from gristmill.classifiers.hosts import hosts_of
 from gristmill.pipeline.contract.columns import arrow_schema
 from gristmill.pipeline.contract.draws import uniform
 from gristmill.pipeline.contract.errors import DataError, InputError
 from gristmill.pipeline.contract.notes import read_notes
 from gristmill.stages.dedup.held_out import HeldOutGate, HeldOutTexts
-from gristmill.stages.dedup.references import ReferenceFlags, References, given_texts, host_of, matches
+from gristmill.stages.dedup.references import ReferenceFlags, References, given_texts, matches
 
 
 def documents(urls: list[str | None], language: str = "en") -> pl.DataFrame:
@@ -82,7 +83,7 @@ def test_reference_host_by_the_default_rule(host, wanted):
     ],
 )
 def test_host_of_a_url_is_where_a_browser_would_go(url, host):
-    assert host_of(pl.Series([url], dtype=pl.String)).to_list() == [host]
+    assert hosts_of(pl.Series([url], dtype=pl.String)).to_list() == [host]
 
 
 def test_reference_flags_follow_rule_and_draw_in_any_batches(tmp_path):

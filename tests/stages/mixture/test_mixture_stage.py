@@ -466,7 +466,7 @@ def test_validation_files_are_targets_in_the_order_of_a_draw(tmp_path):
     with pytest.raises(ConfigError, match="two files are called other"):
         validation_texts([str(tmp_path / "other.txt")] * 2)
     (tmp_path / "bad.jsonl").write_text('{"no": 1}')
-    with pytest.raises(DataError, match=r"mixture\.validation: .*bad.jsonl, line 1: no JSON record with 'text'"):
+    with pytest.raises(DataError, match=r"mixture\.validation: .*bad.jsonl, line 1: no field 'text'; it has no"):
         validation_texts([str(tmp_path / "bad.jsonl")])
 
 
