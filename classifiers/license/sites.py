@@ -7,6 +7,7 @@ public suffix or a registered domain, so that evil.com/?x=.gov/ and wikipedia.or
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from gristmill.pipeline.contract.errors import ConfigError
@@ -114,16 +115,12 @@ quora.com - blocked - arXiv:2509.25531
 ymca.int - blocked - arXiv:2509.25531
 """
 
-# Works of US states and cities are not in the public domain (17 USC 105 is about the federal government): the
-# registered names of states under .gov, and what their agencies and municipalities usually have in their names.
-_STATES = """al ak az ar ca co ct de fl ga hi id il in ia ks ky la me md ma mi mn ms mo mt ne nv nh nj nm ny nc nd oh ok
-or pa ri sc sd tn tx ut vt va wa wv wi wy dc pr gu vi as mp alabama alaska arizona arkansas california colorado
-connecticut delaware florida georgia hawaii idaho illinois indiana iowa kansas kentucky louisiana maine maryland mass
-massachusetts michigan minnesota mississippi missouri montana nebraska nevada newhampshire newjersey newmexico newyork
-northcarolina northdakota ohio oklahoma oregon pennsylvania rhodeisland southcarolina southdakota tennessee texas utah
-vermont virginia washington westvirginia wisconsin wyoming nyc boston chicago seattle lacity sf phila"""
-_STATE_NAMES = frozenset(_STATES.split())
-_LOCAL = ("county", "city", "town", "village", "borough", "township", "municipal", "parish")
+# Works of the US federal government are in the public domain (17 USC 105), those of states and cities are not.
+US_FEDERAL = frozenset(
+    name
+    for line in (Path(__file__).parent / "us_federal.txt").read_text("utf-8").split("\n")
+    for name in line.partition("#")[0].split()
+)
 
 
 @dataclass(frozen=True)
@@ -213,11 +210,7 @@ class SiteTable:
 
 
 def is_us_federal(url: str) -> bool:
-    """A .gov or .mil host that is not a state's, a county's or a town's by its name."""
+    """A host of the federal government of the US: under .mil, or below a name of US_FEDERAL in .gov."""
     domain, suffix = suffix_of(host_of(url))
     name = domain.removesuffix(f".{suffix}")
-    if suffix == "mil":
-        return bool(name)
-    local = name in _STATE_NAMES or any(word in name for word in _LOCAL)
-    court = ("court" in name or "appeals" in name) and name != "uscourts"
-    return suffix == "gov" and bool(name) and not local and not court
+    return bool(name) and (suffix == "mil" or (suffix == "gov" and name in US_FEDERAL))

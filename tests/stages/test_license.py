@@ -12,7 +12,7 @@ from gristmill.classifiers.license.commons import forbidden_use
 from gristmill.classifiers.license.judge import TIERS, Link, Page, judge
 from gristmill.classifiers.license.names import expression, family, license_of_url, spdx_id
 from gristmill.classifiers.license.reservations import reasons
-from gristmill.classifiers.license.sites import BUILT_IN, SiteTable, host_of, is_us_federal, parse_rules
+from gristmill.classifiers.license.sites import BUILT_IN, US_FEDERAL, SiteTable, host_of, is_us_federal, parse_rules
 from gristmill.classifiers.license.terms import ALL_RESERVED, fold, license_of_text
 from gristmill.pipeline.contract.columns import COLUMNS
 from gristmill.pipeline.contract.errors import ConfigError, InputError
@@ -42,6 +42,9 @@ TRUTH = [
     ({"url": "https://www.army.mil/x"}, "government", "LicenseRef-public-domain"),
     ({"url": "https://www.ca.gov/x"}, "government", None),
     ({"url": "https://nycourts.gov/x"}, "government", None),
+    ({"url": "https://www.texasattorneygeneral.gov/x"}, "government", None),
+    ({"url": "https://www.fs.usda.gov/x"}, "government", "LicenseRef-public-domain"),
+    ({"url": "https://cherokee.gov/x"}, "government", None),
     ({"url": "https://www.gov.uk/x"}, "government", None),
     ({"url": "https://service.gouv.fr/x"}, "government", None),
     ({"url": "https://www.mofa.go.jp/x"}, "government", None),
@@ -319,6 +322,30 @@ def test_hosts_are_parsed_not_searched():
     assert is_us_federal("https://www.uscourts.gov/")
     assert not is_us_federal("https://www.ohio.gov/")
     assert not is_us_federal("https://uscourts.gov.example.com/")
+
+
+def test_only_names_of_the_federal_registry_are_federal():
+    federal = (
+        "nasa",
+        "nih",
+        "supremecourt",
+        "ca9.uscourts",
+        "house",
+        "loc",
+        "goes-r",
+        "911",
+        "whitehouse",
+        "va",
+        "irs",
+        "www.noaa",
+    )
+    local = (
+        "texasattorneygeneral", "mass", "nyc", "ca", "bart", "mta", "sfmta", "portofsandiego", "mybenefits", "oaklandca", "navajo-nsn", "ncdhhs",
+        "azag", "delawareworks", "flhealth", "usa.ca", "irs.texas", "nasax", "gov", "csu", "dc", "pr", "guam", "choosechicago", "coloradosos",
+    )  # fmt: skip
+    assert [name for name in federal if not is_us_federal(f"https://{name}.gov/a")] == []
+    assert [name for name in local if is_us_federal(f"https://{name}.gov/a")] == []
+    assert len(US_FEDERAL) == 1335
 
 
 STRUCT = pl.Struct(dict.fromkeys(("href", "kind", "place", "text"), pl.String))
