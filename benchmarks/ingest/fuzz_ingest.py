@@ -1,13 +1,14 @@
 """Mutated archives and mutated pages through the whole ingest: no crash, no hang, the books balanced each time.
 
-    python benchmarks/ingest/fuzz_ingest.py ../shared/data/web [archives=20000] [pages=20000] [seed=1]
+    gristmill sample-data demo && python benchmarks/ingest/fuzz_ingest.py demo [archives=20000] [pages=20000] [seed=1]
+
+The argument is any folder of archives; ours were measured on ../shared/data/web.
 
 Each case is checked: it ends within CASE_S, its two halves at a random cut hold the same records as the whole, every
 rule is declared, ids are unique, texts are clean UTF-8. A crash or a hang of a worker process names the case's seed.
 """
 
 import concurrent.futures as futures
-import json
 import multiprocessing
 import sys
 import tempfile
@@ -124,23 +125,26 @@ def warm_up() -> None:
 
 
 def sources_of(web: Path, folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(small archives, pages of the first shard written to `folder`)."""
+    """(small archives below `web`, and beginnings of its shards; pages of its first shard), written to `folder`."""
     from fastwarc.warc import ArchiveIterator, WarcRecordType
 
-    archives = [
-        web / kind / entry["file"]
-        for kind in ("native", "hostile")
-        for entry in json.loads((web / kind / "MANIFEST.json").read_text())
-        if entry["file"].endswith((".gz", ".warc", ".arc", ".lz4", ".wet", ".wat"))
-    ]
-    small = tuple(str(path) for path in archives if 0 < path.stat().st_size < SMALL_BYTES)
+    ends = (".gz", ".warc", ".arc", ".lz4", ".wet", ".wat")
+    found = sorted(p for p in web.rglob("*") if p.name.endswith(ends) and p.is_file() and p.stat().st_size)
+    small = [str(path) for path in found if path.stat().st_size < SMALL_BYTES]
+    shards = [path for path in found if path.name.endswith(".warc.gz") and path.stat().st_size >= SMALL_BYTES]
+    for shard in shards[:2]:
+        starts = [record.stream_pos for record in ArchiveIterator(str(shard))]
+        data = shard.read_bytes()
+        for i in range(0, min(40, len(starts) - 5), 5):
+            path = folder / f"{shard.stem}-{i}.warc.gz"
+            path.write_bytes(data[starts[i] : starts[i + 5]][:SMALL_BYTES])
+            small.append(str(path))
     pages = []
-    shard = str(web / "CC-MAIN-shard-00000.warc.gz")
-    for i, record in enumerate(ArchiveIterator(shard, record_types=WarcRecordType.response)):
+    for i, record in enumerate(ArchiveIterator(str(shards[0]), record_types=WarcRecordType.response)):
         path = folder / f"{i}.html"
         path.write_bytes(record.reader.read()[:SMALL_BYTES])
         pages.append(str(path))
-    return small, tuple(pages)
+    return tuple(small), tuple(pages)
 
 
 def main() -> int:

@@ -18,6 +18,7 @@ from gristmill.pipeline.kernels.text import characters as ch
 from gristmill.pipeline.kernels.text.text_stats import NAMES
 from gristmill.pipeline.plan.identity import fingerprint
 from gristmill.stages.gates import PRESETS, RULES, Gates
+from gristmill.stages.ingest import Ingest
 from gristmill.stages.signals import Signals, count_bad_words, measure_texts
 
 HOSTILE = [
@@ -398,3 +399,9 @@ def test_kernel_real_texts_equals_plain_python(shared: Path):
             texts.append(json.loads(next(lines))["text"][:4000])
     assert len(texts) > 20
     compare_with_twin(texts, "en", True)
+
+
+def test_kernel_demo_texts_equals_plain_python(demo_shard: Path):
+    stage = Ingest(paths=(str(demo_shard),))
+    documents, _ = stage.run(stage.parts()[0])
+    compare_with_twin([text[:4000] for text in documents["text"][:60]], "en", True)

@@ -334,11 +334,19 @@ def test_every_hostile_file_ends_in_documents_and_counted_rejections():
 
 @needs_shared
 def test_shard_in_small_parts_is_the_shard():
-    path = str(WEB / "CC-MAIN-shard-00000.warc.gz")
-    whole, cut = Ingest(paths=(path,)), Ingest(paths=(path,), part_bytes=100_000)
-    assert len(cut.parts()) == 14
+    whole = compare_parts_with_whole(WEB / "CC-MAIN-shard-00000.warc.gz", 100_000, 14)
+    assert whole == 189
+
+
+def test_demo_shard_in_small_parts_is_the_shard(demo_shard):
+    assert compare_parts_with_whole(demo_shard, demo_shard.stat().st_size // 6 + 1, 6) > 200
+
+
+def compare_parts_with_whole(path: Path, part_bytes: int, n: int) -> int:
+    whole, cut = Ingest(paths=(str(path),)), Ingest(paths=(str(path),), part_bytes=part_bytes)
+    assert len(cut.parts()) == n
     parts = [cut.run(part) for part in cut.parts()]
     expected = whole.run(whole.parts()[0])
     assert pl.concat([d for d, _ in parts]).equals(expected[0])
     assert pl.concat([r for _, r in parts]).equals(expected[1])
-    assert expected[0].height + expected[1].height == 189
+    return expected[0].height + expected[1].height

@@ -205,6 +205,57 @@ def manifest(folder: str) -> list[str]:
     return [entry["file"] for entry in json.loads(path.read_text())] if path.exists() else []
 
 
+def gzipped(blocks: list[bytes]) -> bytes:
+    return WRITERS["a.warc.gz"](blocks)
+
+
+def length(said: int | None) -> bytes:
+    """The second of six records with another Content-Length."""
+    return gzipped([RECORDS[0], response(1, length=said), *RECORDS[2:]])
+
+
+def with_line_feeds(record: bytes) -> bytes:
+    """The record's head with line feeds alone; its block as it is."""
+    head, blank, block = record.partition(b"\r\n\r\n")
+    return head.replace(b"\r\n", b"\n") + blank.replace(b"\r\n", b"\n") + block
+
+
+# what happens to archives on their way -> documents, and rejected records by rule
+MADE_HOSTILE: dict[str, tuple[bytes, int, dict[str, int]]] = {
+    "cut-inside-member.warc.gz": (gzipped(RECORDS)[:-40], 5, {"truncated": 1}),
+    "cut-between-members.warc.gz": (gzipped(RECORDS[:4]), 4, {}),
+    "one-member.warc.gz": (gzip.compress(b"".join(RECORDS), mtime=0), 6, {}),
+    "garbage-between-members.warc.gz": (
+        gzipped(RECORDS[:2]) + b"garbage" * 9 + gzipped(RECORDS[2:]),
+        6,
+        {"broken_record": 1},
+    ),
+    "lf-only.warc": (b"".join(map(with_line_feeds, RECORDS)), 6, {}),
+    "content-length-too-large.warc.gz": (length(10_000), 6, {}),
+    "content-length-negative.warc.gz": (length(-5), 6, {}),
+    "no-content-length.warc.gz": (length(None), 6, {}),
+    "no-blank-line-end.warc.gz": (gzipped([r.removesuffix(b"\r\n\r\n") for r in RECORDS]), 6, {}),
+    "empty.warc.gz": (b"", 0, {"empty_file": 1}),
+    "not-gzip.warc.gz": (b"".join(RECORDS), 6, {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MADE_HOSTILE)
+def test_damaged_archive_has_the_fates_it_should_have(name, tmp_path):
+    data, documents, rejected = MADE_HOSTILE[name]
+    (tmp_path / name).write_bytes(data)
+    found = read(tmp_path / name)
+    assert (found[0].height, dict(found[1]["rule"].value_counts().iter_rows())) == (documents, rejected)
+
+
+def test_the_same_pages_have_the_same_texts_in_every_kind_of_archive(tmp_path):
+    for name, data in SMALL.items():
+        (tmp_path / name).write_bytes(data)
+    found = {name: read(tmp_path / name) for name in SMALL}
+    assert len({tuple(documents["text_hash"]) for documents, _ in found.values()}) == 1
+    assert all(set(rejected["rule"]) <= {"not_a_response"} for _, rejected in found.values())
+
+
 @needs_shared
 @pytest.mark.parametrize("name", manifest("hostile"))
 def test_hostile_file_has_the_fates_it_should_have(name):
@@ -223,7 +274,14 @@ ODD = ("pywb__iana.warc.gz",)  # "chunked" bodies that are not: the other reader
 @needs_shared
 @pytest.mark.parametrize("name", [n for n in manifest("native") if "warc" in n and n not in ODD])
 def test_native_file_has_the_records_and_bytes_that_another_reader_finds(name):
-    path = WEB / "native" / name
+    compare_with_another_reader(WEB / "native" / name)
+
+
+def test_demo_shard_has_the_records_and_bytes_that_another_reader_finds(demo_shard):
+    compare_with_another_reader(demo_shard)
+
+
+def compare_with_another_reader(path: Path) -> None:
     documents, rejected = read(path)
     kinds, aside, pages = WarcRecordType, 0, []
     for i, record in enumerate(ArchiveIterator(str(path), auto_decode="all"), 1):
@@ -240,9 +298,20 @@ def test_native_file_has_the_records_and_bytes_that_another_reader_finds(name):
 @needs_shared
 @pytest.mark.parametrize("name", [f"{f}/{n}" for f in ("native", "hostile") for n in manifest(f)])
 def test_records_cover_every_byte_of_an_archive(name):
+    cover_every_byte(WEB / name)
+
+
+@pytest.mark.parametrize("name", [*SMALL, *MADE_HOSTILE, "demo"])
+def test_records_cover_every_byte_of_a_made_archive(name, tmp_path, demo_shard):
+    if name != "demo":
+        (tmp_path / name).write_bytes(SMALL[name] if name in SMALL else MADE_HOSTILE[name][0])
+    cover_every_byte(demo_shard if name == "demo" else tmp_path / name)
+
+
+def cover_every_byte(path: Path) -> None:
     """Header, block and blank lines of one record end where the next one begins; what is lost is somebody's size."""
-    file = open_file(str(WEB / name), Retry(1, 0.0))
-    _, codec, grammar = kind_of(file, name, "auto")
+    file = open_file(str(path), Retry(1, 0.0))
+    _, codec, grammar = kind_of(file, path.name, "auto")
     if grammar is None or file.size == 0:
         return
     begin: dict[int, int] = {}  # of members, in the inflated file

@@ -8,7 +8,6 @@ import pytest
 from places import SHARED, needs_shared
 
 WEB = SHARED / "web"
-pytestmark = needs_shared
 
 
 @pytest.fixture(scope="module")
@@ -21,13 +20,33 @@ def fuzz():
     return module
 
 
+def archives(fuzz, web: Path, folder: Path, seeds: int) -> None:
+    found, _ = fuzz.sources_of(web, folder)
+    assert len(found) > 3
+    for seed in range(seeds):
+        fuzz.case("archive", seed, found)
+
+
+def pages(fuzz, web: Path, folder: Path, seeds: int) -> None:
+    _, found = fuzz.sources_of(web, folder)
+    assert len(found) > 30
+    for seed in range(seeds):
+        fuzz.case("page", seed, found)
+
+
+@needs_shared
 def test_mutated_archives_balance_their_books(fuzz, tmp_path):
-    archives, _ = fuzz.sources_of(WEB, tmp_path)
-    for seed in range(300):
-        fuzz.case("archive", seed, archives)
+    archives(fuzz, WEB, tmp_path, 300)
 
 
+@needs_shared
 def test_mutated_pages_neither_crash_nor_hang(fuzz, tmp_path):
-    _, pages = fuzz.sources_of(WEB, tmp_path)
-    for seed in range(200):
-        fuzz.case("page", seed, pages)
+    pages(fuzz, WEB, tmp_path, 200)
+
+
+def test_mutated_demo_archives_balance_their_books(fuzz, demo_shard, tmp_path):
+    archives(fuzz, demo_shard.parent, tmp_path, 100)
+
+
+def test_mutated_demo_pages_neither_crash_nor_hang(fuzz, demo_shard, tmp_path):
+    pages(fuzz, demo_shard.parent, tmp_path, 100)

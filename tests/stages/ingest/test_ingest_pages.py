@@ -338,6 +338,29 @@ def test_response_of_any_bytes_is_read(block):
         assert response_of(head + block, 1 << 20).body is not None
 
 
+# The first sentences of the Universal Declaration of Human Rights, in scripts with a legacy charset of their own.
+DECLARED = {
+    "cp1252": "Tous les êtres humains naissent libres et égaux en dignité et en droits. Ils sont doués de raison et de "
+    "conscience et doivent agir les uns envers les autres dans un esprit de fraternité.",
+    "cp1253": "Όλοι οι άνθρωποι γεννιούνται ελεύθεροι και ίσοι στην αξιοπρέπεια και τα δικαιώματα. Είναι προικισμένοι "
+    "με λογική και συνείδηση, και οφείλουν να συμπεριφέρονται μεταξύ τους με πνεύμα αδελφοσύνης.",
+    "cp1255": "כל בני האדם נולדו בני חורין ושווים בערכם ובזכויותיהם. כולם חוננו בתבונה ובמצפון, לפיכך חובה עליהם "
+    "לנהוג איש ברעהו ברוח של אחווה.",
+    "cp1256": "يولد جميع الناس أحرارا متساوين في الكرامة والحقوق، وقد وهبوا عقلا وضميرا وعليهم أن يعامل بعضهم بعضا "
+    "بروح الإخاء.",
+    "cp1251": "Все люди рождаются свободными и равными в своем достоинстве и правах. Они наделены разумом и совестью и "
+    "должны поступать в отношении друг друга в духе братства.",
+    "euc_jp": "すべての人間は、生まれながらにして自由であり、かつ、尊厳と権利とについて平等である。",
+    "iso2022_jp": "人間は、理性と良心とを授けられており、互いに同胞の精神をもって行動しなければならない。",
+}
+
+
+@pytest.mark.parametrize("charset", DECLARED)
+def test_charset_without_a_label_is_detected(charset):
+    text = DECLARED[charset]
+    assert decode(text.encode(charset), None).text == text
+
+
 @needs_shared
 def test_charset_of_the_declaration_of_human_rights_is_detected():
     labels = {

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -24,10 +25,8 @@ from gristmill.pipeline.contract.errors import InputError
 from gristmill.pipeline.demo.shards import write_sample_data
 from gristmill.stages.ingest import Ingest
 from gristmill.stages.ingest.files import remote
-from places import ROOT, SHARED, SOURCE, needs_shared
+from places import ROOT, SOURCE
 
-WEB = SHARED / "web"
-SHARD = WEB / "CC-MAIN-shard-00000.warc.gz"
 ROWS = [{"text": f"Text number {i}.", "id": f"r{i}", "url": f"http://a/{i}"} for i in range(20)]
 LINES = b"".join(json.dumps(row).encode() + b"\n" for row in ROWS)
 
@@ -298,20 +297,28 @@ def s3(bucket_server, monkeypatch) -> Iterator[type[Proxy]]:
     s3fs.S3FileSystem.clear_instance_cache()
 
 
+def wacz(shard: Path) -> bytes:
+    """A web archive collection (a zip, stored) that holds the shard."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as collection:
+        collection.writestr("datapackage.json", "{}")
+        collection.write(shard, "archive/data.warc.gz")
+    return out.getvalue()
+
+
 def without_place(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.drop("file_path") if "file_path" in frame.columns else frame
 
 
-@needs_shared
-def test_bucket_gives_the_same_rows_as_the_folder_in_every_format(s3, tmp_path):
+def test_bucket_gives_the_same_rows_as_the_folder_in_every_format(s3, demo_shard, tmp_path):
     folder = tmp_path / "crawl"
     folder.mkdir()
     files = {
-        "warc/a.warc.gz": SHARD.read_bytes(),
+        "warc/a.warc.gz": demo_shard.read_bytes(),
         "table/b.parquet": parquet(),
         "lines/c.jsonl.gz": gzip.compress(LINES),
         "lines/d.jsonl": LINES,
-        "wacz/e.wacz": (WEB / "native" / "pywb__valid_example_1.wacz").read_bytes(),
+        "wacz/e.wacz": wacz(demo_shard),
         "warc.paths.gz": gzip.compress(b"warc/a.warc.gz\nlines/d.jsonl\n"),
     }
     for name, data in files.items():
@@ -327,10 +334,10 @@ def test_bucket_gives_the_same_rows_as_the_folder_in_every_format(s3, tmp_path):
             assert without_place(mine).equals(without_place(theirs)), pattern
 
 
-@needs_shared
-def test_part_of_a_remote_file_moves_its_own_bytes_only(s3, monkeypatch):
+def test_part_of_a_remote_file_moves_its_own_bytes_only(s3, demo_shard, monkeypatch):
     monkeypatch.setattr(remote, "AHEAD_BYTES", 1 << 20)
-    s3.put(Key="a.warc.gz", Body=SHARD.read_bytes() * 8)
+    shard = demo_shard.read_bytes()
+    s3.put(Key="a.warc.gz", Body=shard * -(-(11 << 20) // len(shard)))
     stage = Ingest(paths=("s3://crawl/a.warc.gz",), part_bytes=4 << 20)
     parts = stage.parts()
     assert len(parts) == 3

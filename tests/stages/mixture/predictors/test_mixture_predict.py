@@ -260,7 +260,6 @@ def test_default_predictor_on_regmix_ranks_unseen_mixtures(n, per_target, mean_l
 
 
 @needs_shared
-@needs_shared
 def test_default_predictor_on_few_runs_of_another_table_beats_trees_and_ridge():
     """42 runs, 22 targets; the weights of one mixture sum to 1.02."""
     frame = pl.read_csv(RUNS / "mixing_laws" / "RedPajama.csv.gz")
@@ -302,3 +301,35 @@ def test_default_predictor_with_128_runs_reaches_the_bars_at_1m_and_1b():
         )
     assert np.mean(rows, axis=0)[0] >= 0.988
     assert np.mean(rows, axis=0)[1] >= 0.945
+
+
+@pytest.mark.parametrize(("n", "least"), [(16, 0.8), (64, 0.97)])
+def test_default_predictor_on_made_runs_ranks_unseen_mixtures(n, least):
+    """A law with thresholds and a pair of buckets that replace each other, with the noise of a seed."""
+    train, test = mixtures(n, seed=3), mixtures(200, seed=4)
+    p = Average().fit(train, made_losses(train, 0.01), np.arange(n), 0).mean(test)
+    assert min(spearman(a, b) for a, b in zip(p.T, made_losses(test).T, strict=True)) > least
+
+
+def test_a_length_per_bucket_ranks_better_where_two_of_ten_buckets_matter():
+    rho = {0.0: [], 1e9: []}
+    test = mixtures(200, 10, 99)
+    for s in range(4):
+        train = mixtures(12, 10, s)
+        runs = table_runs(
+            train, made_losses(train, 0.01), tuple("abcdefghij"), ("x", "y"), tuple(map(str, range(12))), Fidelity()
+        )
+        for ard_from, found in rho.items():
+            p = fit_runs(GaussianProcess(ard_from=ard_from), runs, runs.losses, s).mean(test)
+            found.append(np.mean([spearman(a, b) for a, b in zip(p.T, made_losses(test).T, strict=True)]))
+    assert np.mean(rho[0.0]) > np.mean(rho[1e9])
+
+
+def test_default_predictor_on_few_made_runs_beats_trees():
+    train, test = mixtures(42, 7, 1), mixtures(200, 7, 2)
+    y = made_losses(train, 0.01)
+    rho = {}
+    for predictor in (Average(), CLIMB_TREES):
+        p = predictor.fit(train, y, np.arange(42), 0).mean(test)
+        rho[predictor.name] = np.mean([spearman(a, b) for a, b in zip(p.T, made_losses(test).T, strict=True)])
+    assert rho["average"] > rho["lightgbm_climb"] + 0.02

@@ -130,6 +130,18 @@ def test_files_of_other_buckets_or_targets_are_named(tmp_path):
         run(tmp_path, tmp_path / "o")
 
 
+def test_made_rungs_rank_unseen_dear_runs_where_8_alone_cannot():
+    goal = Objective((("x", 1.0), ("y", 1.0)), "losses")
+    cheap, dear = made(64, SMALL, scale=0.8), made(64, LARGE)
+    top, rest = dear.take(range(8)), dear.take(range(8, 64))
+    below = ((cheap, fit_table(goal, cheap.losses, cheap.targets)[0]),)
+    alone, rungs = (
+        evaluate_split(p, top, rest, goal, 0) for p in (GaussianProcess(), Rungs(GaussianProcess(), below, top))
+    )
+    assert rungs.objective.spearman > max(0.9, alone.objective.spearman)
+    assert rungs.objective.rmse < 0.6 * alone.objective.rmse
+
+
 @needs_shared
 def test_regmix_rungs_rank_unseen_1b_runs_where_8_alone_cannot(tmp_path):
     rows = []
