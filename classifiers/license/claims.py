@@ -21,6 +21,7 @@ from gristmill.classifiers.license.terms import (
 
 _CLAUSE = 120  # characters before a licence in which its clause begins
 _BEHIND = 60  # and behind it, in which the clause may still deny
+_PUBLIC_DOMAIN = re.compile(r"public domain|gemeinfrei|domaine public", re.I)
 _NAMED = 4  # licences of a line that are looked at until one is not denied
 
 _BOUNDARY = re.compile(
@@ -38,7 +39,7 @@ _HARMLESS = re.compile(
     re.I,
 )
 _NEGATION = re.compile(
-    r"\bnot\b|n['’]t\b|\bnever\b|\bno longer\b|\bneither\b|\bnor\b|\bcannot\b|\bnone of\b|\bno part\b|\bformerly\b|\bpreviously\b"
+    r"\bnot\b|n['’]t\b|\bnever\b|\bhardly\b|\bscarcely\b|\bno longer\b|\bneither\b|\bnor\b|\bcannot\b|\bnone of\b|\bno part\b|\bformerly\b|\bpreviously\b"
     r"|\bused to be\b|\bceased\b|\bwithdrawn\b"
     r"|\bnicht\b|\bkein(?:e[nmrs]?)?\b|\bniemals\b|\bweder\b|\bnie\b"
     r"|\bn['’](?:est|a|ont|était|étaient)\b|\bne (?:sont|peut|peuvent|fait|font|se|relève\w*|sera|seront)\b|\baucune?\b|\bjamais\b"
@@ -77,6 +78,15 @@ _OF_OTHER = re.compile(
 # The tide tables were published under ...: a thing, and neither the page nor a work with a title.
 _SOME_THING = re.compile(
     r"\W{0,3}(?:[Tt]he|[Tt]hese|[Tt]hose|[Tt]heir|[Ii]ts|[Aa]n?) [a-z][\w\-]*(?: [a-z][\w\-]*){0,6} (?:is|are|was|were|has been|have been)\b"
+)
+# Wikipedia's text, weather data: named, and not the page.
+_OF_SOMEBODY = re.compile(
+    r"\b(?!(?:Site|Website|Web|Page|Blog|Author|Wiki|Today|Here|It|That|What)['’])[A-Z][\w\-]+['’]s? (?:text|articles?|content|contents|data|code)\b"
+)
+_SOME_DATA = re.compile(
+    r"\b(?:weather|map|geo\w*|location|traffic|market|price|stock|census|statistical|climate|election|sports?|bibliographic"
+    r"|open|raw|source|underlying|wetter|karten) ?data\b|\b(?:Wetter|Karten|Geo)daten\b",
+    re.I,
 )
 _BEGINS = re.compile(r"[.;!?。；！？|•·](?=\s)|\n")  # where a sentence begins
 _COPULA = re.compile(
@@ -134,11 +144,10 @@ def public_domain_grant(line: str) -> str | None:
     """The words that give a line's text to the public domain, or null."""
     if hit := PUBLIC_DOMAIN_GRANT.search(line):
         words = hit[0]
-        return (
-            None
-            if denies(line, hit.end() - len("public domain"), hit.end()) or denies(words, len(words), len(words))
-            else words
-        )
+        named = [(m.start(), m.end()) for m in _PUBLIC_DOMAIN.finditer(line)][:_NAMED]
+        if denies(words, len(words), len(words)) or any(denies(line, start, end) for start, end in named):
+            return None
+        return words
     return None
 
 
@@ -161,6 +170,10 @@ def subject_of(line: str, words: str, license: str) -> str | None:
         if (hit := pattern.search(line)) and (name != "other" or at < 0 or hit.start() <= at)
     ]
     first = min(found)[1] if found else None
+    if (other := _OF_SOMEBODY.search(line, 0, place) or _SOME_DATA.search(line, 0, place)) and (
+        first is None or other.start() <= min(found)[0] or other.end() > min(found)[0]
+    ):
+        return "other"
     if first == "page" and (_USES.search(line, min(found)[0], place) or _OF_OTHER.search(line, min(found)[0], place)):
         return "other"
     if first is None and _SOME_THING.match(line, max((m.end() for m in _BEGINS.finditer(line, 0, place)), default=0)):

@@ -117,8 +117,10 @@ _CODE = re.compile(
     r"(?:(BY)|(0|ZERO)(?![^\W_])|(?<=-)(?=(?:NC|ND|SA)(?![^\W_])))",
     re.I,
 )
-_SHORT = re.compile(r"[\s\-_/,.&+()|·:]{0,4}(NC|ND|SA)(?=NC|ND|SA|[\W_\d]|$)", re.I)
-_GAP = re.compile(r"[\s\-_/,.&+()|·:]{0,4}")
+_BETWEEN = r"(?:\s(?:and|plus|und|et|y|e|og|och|en)\s|[\s\-_/,.&+()\[\]{}*|·•:~]{0,4})"
+_SHORT = re.compile(rf"{_BETWEEN}(NC|ND|SA)(?=NC|ND|SA|[\W_\d]|$)", re.I)
+_GAP = re.compile(_BETWEEN, re.I)
+_ELEMENTS = re.compile(r"(by(?:[\- ](?:nc|nd|sa)){0,2})(?:[\- ]v?([1-4]\.[05]))?", re.I)
 _VERSION = re.compile(r"(?<![\d.])([1-4]\.[05])(?!\.?\d)")
 _CODE_VERSION = re.compile(
     r"\)?[\s\-,(]{0,3}(?:(?:licen[cs]e|lizenz)[\s\-,(]{1,3})?(?:version|v|ver)?\.?\s?([1-4]\.[05])(?!\.?\d)", re.I
@@ -174,6 +176,12 @@ def title_license(text: str) -> str | None:
     version = _VERSION.search(folded)
     license = _by_name(folded, 0)
     return license if version or len(found) > 1 else None
+
+
+def elements_license(text: str) -> str | None:
+    """The licence of a metadata value that is nothing but its elements: by-nc-sa 4.0, BY-ND."""
+    found = _ELEMENTS.fullmatch(plain(text.strip()))
+    return cc_id(found[1].upper().replace(" ", "-").split("-")[1:], found[2], None) if found else None
 
 
 def _by_code(text: str, folded: str, code: re.Match[str]) -> tuple[str, str]:

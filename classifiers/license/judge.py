@@ -16,7 +16,7 @@ from gristmill.classifiers.license.claims import (
     public_domain_grant,
     subject_of,
 )
-from gristmill.classifiers.license.commons import forbidden_use, title_license
+from gristmill.classifiers.license.commons import elements_license, forbidden_use, title_license
 from gristmill.classifiers.license.names import PUBLIC_DOMAIN, RESERVED, expression, family, license_of_url, spdx_id
 from gristmill.classifiers.license.sites import SiteTable, is_us_federal
 from gristmill.classifiers.license.terms import (
@@ -54,6 +54,7 @@ _PLACES = {
     "http": 0.0,
 }
 _ENOUGH = 1.0
+_ADDRESS = re.compile(r"(?:https?:)?//[^\s\"'<>()\[\]]+", re.I)
 _ABOUT = {"page": 2.0, "media": -4.0, "other": -4.0, None: 0.0}
 _MANY = 4  # licences on one page: it explains them, or credits many pictures
 _BADGE = re.compile(r"creative[\s\-]commons[\w\s\-]*(?:li[czs]en|lizenz)|^CC[ \-]BY[\w \-.]*$|ライセンス", re.I)
@@ -189,8 +190,11 @@ def declared_license(text: str) -> str | None:
 
 
 def _declared(text: str) -> str | None:
-    if license := expression(text) or license_of_url(text) or title_license(text):
+    if license := expression(text) or license_of_url(text) or title_license(text) or elements_license(text):
         return license
+    addresses = [license_of_url(address) for address in _ADDRESS.findall(text[:TEXT_CHARS])[:DECLARED]]
+    if linked := [license for license in addresses if license]:
+        return _all_of(linked)
     return _all_of([license for license, _ in granted_licenses(text[:TEXT_CHARS])])
 
 

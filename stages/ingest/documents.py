@@ -76,6 +76,10 @@ def document_of(record: Record, limits: Limits) -> Document:
         raise Rejected("revisit", record.size)
     if kind not in (b"response", b"resource"):
         raise Rejected("not_a_response", record.size)
+    if record.fields.get(b"warc-segment-number") or record.fields.get(b"warc-segment-origin-id"):
+        raise Rejected(
+            "truncated", record.size
+        )  # the rest is in continuation records (WARC 1.1, 7), which nobody writes
     url = url_of(record) or ""
     if kind == b"resource" or not url.lower().startswith("http"):
         return _resource(record, limits, http=kind == b"response" and begins_response(record.block))

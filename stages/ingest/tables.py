@@ -93,9 +93,19 @@ def _read_group(
                     _add(dict(zip(batch.schema.names, values, strict=True)), at, 0, fields, text_bytes, 0, rows)
                     at += 1
     except (pa.ArrowException, OSError, ValueError):  # the pages that cannot be read are these rows
+        readable = [name for name in wanted if _is_readable(table, i, name)] if at == first_row else wanted
+        if fields.text in readable and len(readable) < len(wanted):  # what else a row has is decoration
+            return _read_group(table, i, first_row, readable, fields, text_bytes, rows)
         stop = first_row + total
         for row in range(at, stop if stop - at <= BROKEN_ROWS else at + 1):
             rows.reject("broken_record", row, None, None, 0)
+
+
+def _is_readable(table: pq.ParquetFile, i: int, column: str) -> bool:
+    try:
+        return all(batch.num_rows > 0 for batch in table.iter_batches(BATCH_ROWS, row_groups=[i], columns=[column]))
+    except (pa.ArrowException, OSError, ValueError):
+        return False
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -84,6 +84,8 @@ def test_short_names_are_read_with_any_dash(code, dash):
         ("Creative Commons Atribución\u2011SinDerivadas 4.0", "CC-BY-ND-4.0"),
         ("Atribución-SinDerivadas 4.0 de Creative Commons", "CC-BY-ND-4.0"),
         ("Creative Commons Attribution license 4.0", "CC-BY-4.0"), ("ACC BY-NC", None),
+        ("CC BY [NC]", "LicenseRef-CC-BY-NC"), ("CC BY and NC", "LicenseRef-CC-BY-NC"), ("CC BY • NC • ND", "LicenseRef-CC-BY-NC-ND"),
+        ("CC BY und ND 4.0", "CC-BY-ND-4.0"), ("CC BY and others", "LicenseRef-CC-BY"),
     ],
 )  # fmt: skip
 def test_spellings(text, license):
@@ -123,6 +125,7 @@ Soweit nicht anders angegeben, stehen die Inhalte dieser Seite unter CC BY 4.0.|
 Except where not otherwise stated this work is licensed under CC BY 4.0|You may not use this work except under the CC BY 4.0 license.
 This site is not only free but licensed under CC BY 4.0.|The CC BY 4.0 licence of this site does not apply to images.
 This work is not licensed under CC BY-NC 3.0 but under CC BY 4.0.|All text on this site is licensed under CC BY 4.0 (not the photos).
+This site's text is licensed under CC BY 4.0.|Our blog's content is licensed under CC BY 4.0
 Si no se indica lo contrario, el contenido de este sitio está bajo una licencia CC BY 4.0
 Sauf mention contraire, les contenus de ce site sont sous licence CC BY 4.0.|除另有声明外，本站内容采用 CC BY 4.0 许可协议"""
 
@@ -143,7 +146,9 @@ def test_a_denied_link_is_no_statement():
     [
         ("This work is in the public domain.", True), ("This work is not in the public domain.", False),
         ("This book is no longer in the public domain", False), ("This text isn't in the public domain", False),
-        ("The author dedicated this text to the public domain", True), ("Dieser Text ist gemeinfrei", True),
+        ("The author dedicated this text to the public domain", True),
+        ("This work is hardly in the public domain", False),
+        ("This document is in the public domain in Spain; it is not in the public domain here.", False), ("Dieser Text ist gemeinfrei", True),
     ],
 )  # fmt: skip
 def test_public_domain_is_granted_or_denied(line, given):
@@ -158,7 +163,8 @@ Das Programm ist unter der MIT-Lizenz lizenziert|jQuery est distribué sous la l
 The map library Leaflet is available under the BSD-2-Clause license|Photos are licensed under CC BY 4.0
 The quotation above is from the city wiki, licensed under CC BY-SA 4.0.|The dataset is licensed under CC BY 4.0
 This article uses material from the Wikipedia article Ferry, which is released under CC BY-SA 3.0.
-The tide tables were published under CC0."""
+The tide tables were published under CC0.|Wikipedia's text is available under the CC BY-SA 4.0 license
+Weather data licensed under CC BY 4.0 by the Norwegian Meteorological Institute.|Wetterdaten: lizenziert unter CC BY 4.0"""
 
 
 @pytest.mark.parametrize("line", re.split(r"[|\n]", CREDITS))
@@ -185,6 +191,8 @@ def test_a_programs_licence_counts_where_it_is_said_of_the_page(line):
         ("https://opensource.org/licenses/BSD-3-Clause", "BSD-3-Clause"), ("https://opensource.org/license/mpl-2-0", "MPL-2.0"),
         ("cc-by-4.0\nsome terms of ours", None), ("CC-BY-4.0, CC-BY-NC-4.0", "CC-BY-4.0 AND CC-BY-NC-4.0"), ("not CC BY", None),
         ("GNU General Public License v3", "GPL-3.0-only"), ("MIT License", "MIT"), ("cc0-1.0", "CC0-1.0"), ("", None), ("\n", None),
+        ("<a href='https://creativecommons.org/licenses/by-nc/4.0/'>CC BY-NC</a>", "CC-BY-NC-4.0"), ("by-nc 4.0", "CC-BY-NC-4.0"),
+        ("[CC BY](https://creativecommons.org/licenses/by-nc/4.0/)", "CC-BY-NC-4.0"), ("BY-ND", "LicenseRef-CC-BY-ND"), ("by me", None),
     ],
 )  # fmt: skip
 def test_declared_licences_are_read_as_id_address_name_or_list(declared, license):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 BLANKS = b"\r\n"
 MARK_BYTES = 1 << 14  # no mark is longer: an ARC line holds a URL
-_WARC_MARK = re.compile(rb"WARC/[01]\.\d+[ \t]*\r?\n")
+_WARC_MARK = re.compile(rb"WARC/[01]\.\d+[ \t]*\r?\n", re.I)
 # Version 1: URL IP date type length; version 2: URL IP date type status checksum location offset file length.
 # URLs may hold spaces.
 _ADDRESS = re.compile(rb"[0-9a-fA-F]*[.:][0-9a-fA-F.:]+|-|0")
@@ -93,7 +93,7 @@ ARC = Grammar("arc", _ARC_SCHEME, b"\n", _is_arc_mark, _is_broken_arc_mark)
 def grammar_of(head: bytes) -> Grammar | None:
     """By the first inflated bytes of an archive; None: neither."""
     head = head.lstrip(BLANKS)
-    if head.startswith(b"WARC/"):
+    if head[:5].upper() == b"WARC/":
         return WARC
     return ARC if head.startswith(b"filedesc:") or ARC.mark_at(head, 0) else None
 

@@ -69,7 +69,7 @@ def media_type(value: str) -> MediaType:
             text = re.sub(r"\\(.)", r"\1", quoted) if quoted else plain.strip(" \t\r\n")
             if text:
                 parameters.setdefault(name.lower(), text)
-        before, essence = essence, found.group(1).lower()
+        before, essence = essence, found.group(1).lower().strip("'")
         charset = parameters.get("charset", charset if essence == before else None)
     if charset is None and (loose := _CHARSET.search(value)):
         charset = loose.group(1)

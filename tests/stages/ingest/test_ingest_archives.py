@@ -191,6 +191,19 @@ def test_folded_header_lines_are_read_even_behind_a_nameless_one(tmp_path):
     assert documents["url"].to_list() == ["http:// a.example/1"]
 
 
+def test_mark_in_lower_case_begins_a_record(tmp_path):
+    lower = (response(1) + response(2)).replace(b"WARC/1.0", b"warc/1.0")
+    assert fates(write(tmp_path / "a.warc", lower)) == (2, {})
+    assert fates(write(tmp_path / "a.warc.gz", gzip.compress(lower))) == (2, {})
+
+
+def test_segments_of_a_record_are_no_whole_page(tmp_path):
+    first = response(1, WARC_Segment_Number="1")
+    rest = record("continuation", b"and so on", WARC_Segment_Number="2", WARC_Segment_Origin_ID="<urn:uuid:1>")
+    path = write(tmp_path / "a.warc", first + rest + response(2))
+    assert fates(path) == (1, {"not_a_response": 1, "truncated": 1})
+
+
 def test_garbage_between_records_is_one_broken_record(tmp_path):
     path = write(tmp_path / "a.warc", response(1) + b"rubbish rubbish\r\n" * 9 + response(2))
     assert fates(path) == (2, {"broken_record": 1})

@@ -230,7 +230,7 @@ def test_sniffing(said, body, essence):
     "header",
     [
         "text/html, text/html", '"text/html; charset=utf-8"', "Content-Type: text/html", "text/html charset=utf-8",
-        "text/html;", "TEXT/HTML", "*/*", ",text/html",
+        "text/html;", "TEXT/HTML", "*/*", ",text/html", "'text/html'",
     ],
 )  # fmt: skip
 def test_page_under_a_malformed_type_is_a_document(header):

@@ -48,6 +48,13 @@ def test_byte_that_is_no_utf8_costs_no_other_row(tmp_path, kind, column):
         assert documents[column].to_list() == ["Die Straße", "Die Stra\ufffde", "Die Straße"]
 
 
+def test_column_that_arrow_cannot_read_costs_no_row(tmp_path):
+    titles = pa.DictionaryArray.from_arrays(pa.array([0, 1, 0]), strings(GOOD, BAD, kind=pa.string()))
+    pq.write_table(pa.table({"text": ["A text of some words."] * 3, "title": titles}), tmp_path / "x.parquet")
+    documents, rejected = read(tmp_path / "x.parquet")
+    assert (documents["title"].to_list(), rejected) == ([None] * 3, [])
+
+
 def test_text_that_is_mostly_no_utf8_is_undecodable(tmp_path):
     table = pa.table({"text": strings(b"whole", "Привет".encode("cp1251"), kind=pa.string())})
     pq.write_table(table, tmp_path / "x.parquet")
