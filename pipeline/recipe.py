@@ -218,7 +218,7 @@ def make_recipe(tree: Tree, default_name: str, code: bool = True) -> Recipe:
         if key not in ENGINE_KEYS or not isinstance(value, dict):
             raise ConfigError(f"engine.{key}: sections {', '.join(ENGINE_KEYS)} with that executor's options")
     if engine:
-        resolved["engine"] = engine
+        resolved["engine"] = without_secrets(engine)
     where = tuple(sections.get(type(stage), f"extra.{stage.name}") for stage in stages)
     return Recipe(name, tuple(stages), resolved, engine, where, tuple(unseen))  # pyright: ignore[reportArgumentType]
 

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from gristmill.classifiers.language import check_code
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.ranges import Count, Whole
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Gate, Reads, first_broken
@@ -70,6 +71,8 @@ class Clean(Annotator):
         ]
         if changed and not self.enabled:
             raise ConfigError(f"clean.{changed[0]} is set, but nothing is cleaned: add clean.enabled: true")
+        for code in self.languages or ():
+            check_code(code, "clean.languages")
 
     @property
     def reads(self) -> Reads:

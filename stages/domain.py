@@ -1,7 +1,7 @@
 """domain names the topic of a document; domain.bucket names the unit of the mixture that it belongs to."""
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal, TypeAlias
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import polars as pl
 
-from gristmill.classifiers.domain import Prototypes, domain_prototypes
+from gristmill.classifiers.domain import LABELS, Prototypes, domain_prototypes
 from gristmill.classifiers.embedder import open_embedder
 from gristmill.classifiers.fasttext import labels_of, load
 from gristmill.classifiers.license.sites import HOST_CHARS
@@ -50,6 +50,10 @@ class Domain(Annotator):
     def preflight(self) -> None:
         if self.model is not None:
             labels_of(self.model, "domain.model")
+
+    def values(self, known: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
+        labels = LABELS if self.model is None else labels_of(self.model, "domain.model")
+        return {"domain": tuple(label.removeprefix("__label__") for label in labels)}
 
     def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
         """Raises InputError if the model file is missing."""
@@ -110,6 +114,7 @@ def labelled(doc_ids: pl.Series, found: Found, least: float | None) -> pl.DataFr
     return frame.with_columns(pl.when(pl.col("domain_prob") >= pl.lit(least, pl.Float32)).then("domain"))
 
 
+UNKNOWN = "unknown"  # the bucket of documents whose column is null
 _BUCKET_READS: dict[str, Reads] = {
     "cluster": {"cluster": ("cluster_id",)},
     "domain": {"domain": ("domain",)},
@@ -140,6 +145,13 @@ class Bucket(Annotator):
     def reads(self) -> Reads:
         return _BUCKET_READS[self.by]
 
+    def values(self, known: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
+        if self.by == "source":  # where sources are named, every document has one
+            return {"bucket": known["source"]} if "source" in known else {}
+        if self.by == "cluster" and "cluster_id" in known:
+            return {"bucket": (*(f"c{number.zfill(2)}" for number in known["cluster_id"]), UNKNOWN)}
+        return {"bucket": (*known[self.by], UNKNOWN)} if self.by in known else {}
+
     def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
         if self.by == "source":
             source_of = _source_namer()
@@ -155,7 +167,7 @@ class Bucket(Annotator):
             value = pl.format("c{}", pl.col("cluster_id").cast(pl.String).str.zfill(2))
         else:
             value = pl.col(_BUCKET_READS[self.by][self.by if self.by != "dump" else "ingest"][0])
-        return lambda batch: batch.select("doc_id", value.fill_null("unknown").alias("bucket"))
+        return lambda batch: batch.select("doc_id", value.fill_null(UNKNOWN).alias("bucket"))
 
 
 def _source_namer() -> Callable[[str | None, str | None], str]:

@@ -60,6 +60,9 @@ class EmbedModel(Reducer):
     def preflight(self) -> None:
         if self.model != TFIDF_SVD and find_spec("sentence_transformers") is None:
             raise ConfigError(f"embed.model: {self.model} needs the extra: pip install 'gristmill[transformers]'")
+        is_id = self.model.count("/") <= 1 and not self.model.startswith((".", "/", "~"))  # name, or owner/name
+        if self.model != TFIDF_SVD and not is_id and not Path(self.model).is_dir():
+            raise ConfigError(f"embed.model: there is no folder {self.model}")
 
     def run(self, corpus: Corpus, out: Path) -> None:
         """Raises DataError for an empty corpus, or if no term qualifies for the vocabulary."""

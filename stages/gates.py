@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 
 import polars as pl
 
+from gristmill.classifiers.language import check_code
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.ranges import Amount, FilePath, Range, Share, Whole
 from gristmill.pipeline.contract.shapes import Gate, Reads, first_broken
@@ -204,6 +205,11 @@ class Gates(Gate):
         defaults = {field.name: field.default for field in fields(self)}
         for source in self.sources:
             self.of(source)
+        codes = [entry.language for entry in self.languages]
+        for i, code in enumerate(codes):
+            check_code(code, f"gates.languages.{i}.language")
+            if code in codes[:i]:
+                raise ConfigError(f"gates.languages.{i}.language: {code!r} stands twice")
         for rule in RULES:
             changed = getattr(self, rule.limit) not in (None, defaults[rule.limit])
             if changed and rule.presets and not self._holds(rule):

@@ -4,7 +4,7 @@ arXiv:2504.16511, eq. 1-3. What the paper leaves open is a setting (docs/decisio
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -77,6 +77,9 @@ class QuadmixTables(Reducer):
         for s in (self.shape, *(b.shape for b in self.buckets)):
             if not s.floor > 0 or s.slope < 0 or s.gain < 0:
                 raise ConfigError(f"quadmix: {s} needs floor > 0 (or some quotas cannot be met), slope and gain >= 0")
+
+    def mentions(self) -> Mapping[str, tuple[str, Sequence[str]]]:
+        return {f"quadmix.buckets.{i}.bucket": ("bucket", (b.bucket,)) for i, b in enumerate(self.buckets)}
 
     @property
     def reads(self) -> Reads:

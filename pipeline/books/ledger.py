@@ -4,7 +4,6 @@ Per part, `fates` follows the gates and says where each record ended. `books` su
 against what the receipts counted while the stages ran: in = out + dropped, and one stage's out is the next one's in.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +12,7 @@ import pyarrow as pa
 
 from gristmill.pipeline.contract.errors import BooksError
 from gristmill.pipeline.contract.shapes import Part
-from gristmill.pipeline.contract.state import DamagedFile
+from gristmill.pipeline.contract.state import DamagedFile, parse_json
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.run.store import Store, read_parquet
 
@@ -218,7 +217,7 @@ ENTRY = {"stage", "docs_in", "docs_out", "bytes_in", "bytes_out", "tokens_in", "
 def read_books(store: Store) -> list[dict[str, object]]:
     path = store.root / "ledger.json"
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = parse_json(path.read_text(encoding="utf-8"))
         if isinstance(entries, list) and all(isinstance(e, dict) and set(e) >= ENTRY for e in entries):
             return entries
         raise ValueError("not the books of a run")

@@ -3,13 +3,12 @@
 It proves nothing against somebody who rewrites it too; a digest of it, kept elsewhere, does.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 from gristmill.pipeline.contract.errors import BooksError
-from gristmill.pipeline.contract.state import write_json
+from gristmill.pipeline.contract.state import parse_json, write_json
 from gristmill.pipeline.plan.identity import digest, digest_file
 from gristmill.pipeline.run.store import Store, read_receipt
 
@@ -65,7 +64,7 @@ def check_seal(store: Store) -> str:
 
 def _read(store: Store) -> dict[str, dict[str, str]] | None:
     try:
-        sealed = json.loads((store.root / SEAL).read_text(encoding="utf-8"))
+        sealed = parse_json((store.root / SEAL).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

@@ -1,7 +1,7 @@
-"""URLs with credentials: a public form that may be written, and the real one, which stays in memory.
+"""URLs and commands with credentials: a public form that may be written, and the real one, which stays in memory.
 
-A public form has neither user info nor query. A process that was given the real ones (`remember`) finds them again;
-what is written or shown goes through `public` or `scrubbed`.
+A public form has neither user info nor query, nor the values of names like API_KEY. A process that was given the real
+ones (`remember`) finds them again; what is written or shown goes through `public` or `scrubbed`.
 """
 
 import re
@@ -16,6 +16,19 @@ _SIGNING = re.compile(
     re.I,
 )
 _URL = re.compile(r"[a-z][a-z0-9+.\-]{0,30}://[^\s'\"<>]+", re.I)
+_NAME = r"(?:[\w-]{0,60}[_-])?(?:key|token|secret|password|passwd|credentials?|auth|bearer)"
+# A value given to a name like those in a command: NAME=value, --name value, a "Bearer value". A variable of the
+# environment is none, nor an empty value.
+_ASSIGNED = re.compile(
+    rf"(?<![\w-])(?P<name>(?:{_NAME})=|--?(?:{_NAME})[ =]+|bearer +)(?P<value>'[^']+'|\"[^\"$]+\"|[^\s'\"$;&|<>]+)",
+    re.I,
+)
+# Keys by the forms that their issuers gave them: Hugging Face, OpenAI and Anthropic, AWS, GitHub, Slack, W&B.
+_ISSUED = re.compile(
+    r"(?<![A-Za-z0-9])(?:hf_[A-Za-z0-9]{20,}|sk-[A-Za-z0-9_-]{20,}|AKIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{30,}"
+    r"|xox[abp]-[A-Za-z0-9-]{10,}|wandb_v1_[A-Za-z0-9_]{20,})"
+)
+_SPACE = re.compile(r"\s")
 LEAST_CHARS = 4  # shorter values would be struck out of half of what is said
 HIDDEN = "***"
 
@@ -23,20 +36,49 @@ _real: dict[str, str] = {}  # by public form
 _secrets: set[str] = set()
 
 
-def public(path: str) -> str:
-    """A path or URL as it may be written: without user info and query, and remembered if it had any.
+def public(text: str) -> str:
+    """A path, URL or command as it may be written: without credentials, and remembered if it had any.
 
-    Of a query that does more than sign, a digest stays, for two files may differ in nothing else.
+    Of a URL's query that does more than sign, a digest stays, for two files may differ in nothing else.
     """
-    if "://" not in path:
-        return path
+    if _SPACE.search(text) or "://" not in text:
+        return _public_command(text)
+    return _public_url(text)
+
+
+def _public_command(text: str) -> str:
+    hidden: list[str] = []
+
+    def without(found: re.Match[str]) -> str:
+        hidden.append(found["value"].strip("'\""))
+        return f"{found['name']}{HIDDEN}"
+
+    def url(found: re.Match[str]) -> str:
+        return _public_url(found[0])
+
+    def issued(found: re.Match[str]) -> str:
+        hidden.append(found[0])
+        return HIDDEN
+
+    shown = _ISSUED.sub(issued, _ASSIGNED.sub(without, _URL.sub(url, text)))
+    if shown != text:
+        _real[shown] = text
+        _secrets.update(value for value in hidden if len(value) >= LEAST_CHARS and value != HIDDEN)
+    return shown
+
+
+def _public_url(path: str) -> str:
     try:
         parts = urlsplit(path)
     except ValueError:
         return path
     _, at, host = parts.netloc.rpartition("@")
     if "*" in path:  # a pattern: its question marks ask for a character
-        return f"{parts.scheme}://{host}{path.partition('://')[2][len(parts.netloc) :]}" if at else path
+        if not at:
+            return path
+        shown = f"{parts.scheme}://{host}{path.partition('://')[2][len(parts.netloc) :]}"
+        _remember(shown, path)
+        return shown
     if not at and not parts.query:
         return path
     told = [(name, value) for name, value in parse_qsl(parts.query, True) if not _SIGNING.match(name)]
@@ -47,7 +89,7 @@ def public(path: str) -> str:
 
 
 def real(path: str) -> str:
-    """The path whose public form this is, where this process was given it; else the path itself."""
+    """The path or command whose public form this is, where this process was given it; else the text itself."""
     return _real.get(path, path)
 
 
@@ -56,9 +98,9 @@ def known() -> dict[str, str]:
     return dict(_real)
 
 
-def remember(paths: Mapping[str, str]) -> None:
-    for shown, path in paths.items():
-        _remember(shown, path)
+def remember(given: Mapping[str, str]) -> None:
+    for text in given.values():
+        public(text)
 
 
 def _remember(shown: str, path: str) -> None:
@@ -75,7 +117,8 @@ def scrubbed(text: str) -> str:
     """The text without what this process knows to be secret, and without user info and query of any URL in it."""
     for secret in sorted(_secrets, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
-    return _URL.sub(lambda found: _plain(found[0]), text)
+    text = _URL.sub(lambda found: _plain(found[0]), text)
+    return _ISSUED.sub(HIDDEN, _ASSIGNED.sub(lambda found: f"{found['name']}{HIDDEN}", text))
 
 
 def _plain(url: str) -> str:
@@ -87,7 +130,7 @@ def _plain(url: str) -> str:
 
 
 def without_secrets(value: object) -> object:
-    """A config value with every URL in its public form."""
+    """A config value with every URL and command in its public form."""
     if isinstance(value, str):
         return public(value)
     if isinstance(value, Mapping):

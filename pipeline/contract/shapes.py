@@ -65,6 +65,14 @@ class Shape:
     enabled: bool = True  # a field of stages that may be left out of the run
     off_is_empty: ClassVar[bool] = False  # not `enabled`, it stays in the run and writes nulls or an empty artifact
 
+    def values(self, known: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
+        """Columns whose only values the settings give; `known`: those of earlier stages."""
+        return {}
+
+    def mentions(self) -> Mapping[str, tuple[str, Sequence[str]]]:
+        """Setting -> a column and the values that it names there, which must be values of that column."""
+        return {}
+
     def preflight(self) -> None:
         """Looks at what the settings name (a model's labels, a file's records, a package) before anything runs.
 

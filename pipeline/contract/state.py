@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,10 +23,24 @@ ROW_GROUP_BYTES = 128 << 20  # design.md, Columns; uncompressed
 WAY_OUT = "the same gristmill run command makes it again"
 
 
+def parse_json(text: str) -> Any:
+    """A JSON value. Raises ValueError for anything else, and for a key that stands twice in one object, of which
+    Python's reader silently takes the last."""
+    return json.loads(text, object_pairs_hook=_once)
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(k for k in keys if keys.count(k) > 1)!r} stands twice")
+    return found
+
+
 def read_state(path: Path, *holds: str) -> dict:
     """The object in a file. Raises DamagedFile where it is missing, cut short, no JSON object or without a key."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DamagedFile(f"{path} is missing; {WAY_OUT}") from None
     except (ValueError, RecursionError) as error:

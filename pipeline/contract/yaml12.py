@@ -9,7 +9,9 @@ import re
 
 import yaml
 
-MAX_NODES = 100_000  # aliases may repeat parts; a config of such a size is an attack or an accident
+# Aliases may repeat parts; a config of such a size is an attack or an accident.
+MAX_NODES = 100_000
+MAX_CHARS = 16_000_000
 _DIGITS = r"[0-9]+(?:_[0-9]+)*"
 _PATTERNS = {
     "null": re.compile(r"(?:~|null|Null|NULL|)\Z"),
@@ -65,7 +67,7 @@ def dump_yaml(tree: Value) -> str:
 
 class _Reader:
     def __init__(self) -> None:
-        self.nodes = 0
+        self.nodes = self.chars = 0
 
     def value(self, node: yaml.Node, above: tuple[yaml.Node, ...]) -> Value:
         self.nodes += 1
@@ -74,6 +76,9 @@ class _Reader:
         if any(node is other for other in above):
             raise YamlError(f"line {_line(node)}: an anchor that holds itself")
         if isinstance(node, yaml.ScalarNode):
+            self.chars += len(node.value)
+            if self.chars > MAX_CHARS:
+                raise YamlError(f"more than {MAX_CHARS:,} characters (with all its aliases)")
             return _scalar(node)
         if node.tag not in (f"{_TAG}map", f"{_TAG}seq"):
             raise YamlError(f"line {_line(node)}: the tag {node.tag} is not known here")

@@ -45,8 +45,10 @@ class Recipe:
 def preflight(recipe: Recipe) -> None:
     """Looks at everything that the config names, before anything runs.
 
-    Raises ConfigError with the key for a file that is not there, and what each stage's own `preflight` raises.
+    Raises ConfigError with the key for a file that is not there, for a value that its column cannot have, and what
+    each stage's own `preflight` raises.
     """
+    known: dict[str, Sequence[str]] = {}
     for stage, where in zip(recipe.stages, recipe.sections, strict=True):
         for key, path, mark in named_files(stage, where):
             if mark.folder and not Path(path).is_dir():
@@ -58,6 +60,20 @@ def preflight(recipe: Recipe) -> None:
                     else f"{key}: {path} is a folder; name a file"
                 )
         stage.preflight()
+        for key, (column, values) in stage.mentions().items():
+            check_values(key, column, values, known)
+        known |= stage.values(known)
+
+
+def check_values(key: str, column: str, values: Sequence[str], known: Mapping[str, Sequence[str]]) -> None:
+    """Raises ConfigError for a value that a column, whose values are known, does not have."""
+    if column not in known:
+        return
+    for value in values:
+        if value not in known[column]:
+            near = get_close_matches(value, known[column], 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known[column][:30])}"
+            raise ConfigError(f"{key}: no {column} can be {value!r}; {hint}")
 
 
 def read_config(path: Path) -> Tree:

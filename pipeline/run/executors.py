@@ -306,6 +306,11 @@ def make_engine(name: str, workers: int, options: dict[str, dict[str, object]]) 
     """local | ray | slurm. Raises ConfigError for another name."""
     if name == "local":
         return LocalEngine(workers)
+    if name in ("ray", "slurm") and secrets.known():
+        raise ConfigError(
+            f"--engine {name}: the config holds credentials or signed URLs, which would have to be written down for "
+            "its jobs; give them in the environment (AWS_PROFILE, netrc, $NAME in a command)"
+        )
     if name == "ray":
         if find_spec("ray") is None:
             raise ConfigError("--engine ray needs the extra: pip install 'gristmill[ray]'")

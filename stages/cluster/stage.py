@@ -5,7 +5,7 @@ After arXiv:2504.13161, 3.1 and NeMo Curator's recipe; where the two disagree th
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -73,6 +73,10 @@ class Cluster(Reducer):
     def __post_init__(self) -> None:
         if (self.k_final is None) == (self.distance is None):
             raise ConfigError("cluster: set one of k_final and distance, and the other to null")
+
+    def values(self, known: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
+        most = self.k_final or self.k_init
+        return {} if most is None else {"cluster_id": tuple(map(str, range(most)))}
 
     @property
     def reads(self) -> Reads:

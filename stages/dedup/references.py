@@ -14,6 +14,7 @@ from typing import ClassVar
 import polars as pl
 
 from gristmill.classifiers.hosts import hosts_of, parts_of
+from gristmill.classifiers.language import check_code
 from gristmill.classifiers.license.sites import HOST_CHARS
 from gristmill.pipeline.contract.draws import uniform
 from gristmill.pipeline.contract.notes import write_notes
@@ -119,6 +120,10 @@ class References(Reducer):
     files: ClassVar = ("paths",)
     reads: ClassVar = {"ingest": ("url",), "language": ("language",)}
     needs: ClassVar = ()
+
+    def __post_init__(self) -> None:
+        for code in self.languages or ():
+            check_code(code, "dedup.references.languages")
 
     def preflight(self) -> None:
         for path in self.paths:

@@ -4,7 +4,7 @@ Text, title, charset and the evidence about licence and opt-out are harvested he
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import ClassVar
@@ -131,6 +131,9 @@ class Ingest(Source):
     def preflight(self) -> None:
         if "trafilatura" in (self.extractor, self.fallback) and find_spec("trafilatura") is None:
             raise ConfigError("input.extractor: trafilatura needs the extra: pip install 'gristmill[trafilatura]'")
+
+    def values(self, known: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
+        return {"source": tuple(source.name for source in self.sources)} if self.sources else {}
 
     def parts(self) -> list[Part]:
         retry = Retry(self.retries, self.retry_s)

@@ -1,6 +1,6 @@
 """Language and script of every document, and the gate that keeps some languages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -118,6 +118,9 @@ class LanguageGate(Gate):
                 raise ConfigError("language.keep is empty: nothing would be kept; write null to keep all languages")
             for code in self.keep:
                 check_code(code, "language.keep")
+
+    def values(self, known: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
+        return {} if self.keep is None else {"language": self.keep}
 
     def decide(self, batch: pl.DataFrame) -> pl.Series:
         rules: dict[str, pl.Expr] = {}

@@ -5,14 +5,16 @@ its Wikipedia and web text, with words as its word tokenizers cut them. 0 and -1
 More languages, or other limits, come from a data file (`gates.languages_file`, `signals.languages_file`).
 """
 
+from collections import Counter
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
+from typing import cast
 
-import yaml
-
+from gristmill.classifiers.language import check_code
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.ranges import Amount, Share
+from gristmill.pipeline.contract.yaml12 import YamlError, parse_yaml
 
 MAX_STOP_WORDS = 64  # per language: a bit each in the kernel
 
@@ -88,11 +90,15 @@ def read_languages(path: str) -> dict[str, LanguageEntry]:
 @cache
 def _parse(path: str, text: str) -> dict[str, LanguageEntry]:
     try:
-        tree = yaml.safe_load(text)
-        rows = tree["languages"]
-        return {row["language"]: _entry(row) for row in rows}
-    except yaml.YAMLError as error:
+        tree = cast(dict, parse_yaml(text))
+        entries = [_entry(row) for row in tree["languages"]]
+        if twice := sorted(k for k, n in Counter(e.limits.language for e in entries).items() if n > 1):
+            raise ValueError(f"{twice[0]} stands twice")
+        return {entry.limits.language: entry for entry in entries}
+    except YamlError as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from None
+    except ConfigError:
+        raise
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"{path} must hold languages: [{{language, limits, stop_words}}, ...]; {error}") from None
 
@@ -108,9 +114,10 @@ def _entry(row: dict[str, object]) -> LanguageEntry:
     wrong = [n for n, v in values.items() if n != "language" and not (v is None or type(v) in (int, float))]
     if wrong or not isinstance(row["language"], str):
         raise ValueError(f"{row['language']}: {', '.join(wrong) or 'language'} is no number")
+    check_code(str(row["language"]), "language")
     words = row.get("stop_words") or []
     if not isinstance(words, list) or not all(isinstance(w, str) and w == w.lower() and w for w in words):
-        raise ValueError(f"{row['language']}: stop_words is no list of lower-case words (quote yes, no, on and off)")
+        raise ValueError(f"{row['language']}: stop_words is no list of lower-case words")
     if len(words) > MAX_STOP_WORDS:
         raise ValueError(f"{row['language']}: {len(words)} stop words; at most {MAX_STOP_WORDS}")
     return LanguageEntry(LanguageThresholds(**values), tuple(words))  # pyright: ignore[reportArgumentType]

@@ -1,6 +1,6 @@
 """The nested sections of `mixture` in a config: the rules on shares and the confirmation (a proxy's lies with it)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -8,6 +8,7 @@ from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.ranges import Inner, Range, Share
 from gristmill.stages.mixture.constraints import Constraints, constraints_from
 from gristmill.stages.mixture.proxies.sections import CommandSection, GptSection, NgramSection
+from gristmill.stages.mixture.shares import Shares, read_shares
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,30 @@ class GroupBound:
     buckets: tuple[str, ...]
     minimum: Share = 0.0
     maximum: Share = 1.0
+
+
+def check_targets(objective: Sequence[TargetWeight], targets: Sequence[str]) -> None:
+    """Raises ConfigError for a goal that names none of the targets that the validation files make."""
+    for i, goal in enumerate(objective):
+        if goal.target not in targets:
+            raise ConfigError(
+                f"mixture.objective.{i}.target: {goal.target!r} is none of the targets that mixture.validation "
+                f"makes: {', '.join(targets)}"
+            )
+
+
+def named_buckets(
+    bounds: Sequence[Bound], groups: Sequence[GroupBound], shares: Mapping[str, Shares | None]
+) -> dict[str, tuple[str, Sequence[str]]]:
+    """Setting -> ("bucket", the buckets that it names); of given shares those that are more than 0."""
+    found: dict[str, tuple[str, Sequence[str]]] = {}
+    found |= {f"mixture.bounds.{i}.bucket": ("bucket", (b.bucket,)) for i, b in enumerate(bounds)}
+    found |= {f"mixture.groups.{i}.buckets": ("bucket", g.buckets) for i, g in enumerate(groups)}
+    for name, given in shares.items():
+        if given is not None:
+            key = f"mixture.{name}"
+            found[key] = ("bucket", tuple(b for b, share in read_shares(given, key).items() if share > 0))
+    return found
 
 
 def rules(

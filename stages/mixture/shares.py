@@ -3,15 +3,15 @@
 A file holds {bucket: share} as JSON or YAML, or is the weights.json of a run or of `gristmill search`.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from gristmill.pipeline.contract.errors import ConfigError, InfeasibleError
+from gristmill.pipeline.contract.state import parse_json
+from gristmill.pipeline.contract.yaml12 import parse_yaml
 
 Shares = dict[str, float] | str
 SHARES_TOLERANCE = 0.001  # rounded shares miss 1 by less; what misses it by more lacks a bucket
@@ -38,9 +38,8 @@ def from_file(path: Path, where: str) -> Mapping[str, object]:
         raise ConfigError(f"{where}: no file {path}; give {{bucket: share}}, or a file that holds it")
     try:
         text = path.read_text(encoding="utf-8-sig")
-        # YAML's base loader makes no numbers or booleans of names such as 1e3 or no.
-        content = json.loads(text) if text.lstrip().startswith("{") else yaml.load(text, Loader=yaml.BaseLoader)
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        content = parse_json(text) if text.lstrip().startswith("{") else parse_yaml(text)  # keys are text in both
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{where}: {path} is neither JSON nor YAML ({error})") from None
     if isinstance(content, Mapping) and isinstance(content.get("weights"), Mapping):
         return content["weights"]  # of `gristmill search`

@@ -1,5 +1,6 @@
 """The mixture as a step of the run: buckets and held-back texts in, searched and confirmed weights out."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -21,6 +22,8 @@ from gristmill.stages.mixture.config import (
     ConfirmSection,
     GroupBound,
     TargetWeight,
+    check_targets,
+    named_buckets,
     rules,
 )
 from gristmill.stages.mixture.constraints import Constraints, only_mixture, project, rounded
@@ -126,10 +129,8 @@ class Mixture(Reducer):
             named("mixture.predictor", self.predictor, PREDICTORS, Predictor)
         if self.runs is not None and self.runs < FEWEST_RUNS:
             raise ConfigError(f"mixture.runs: {self.runs}; at least {FEWEST_RUNS}, or nothing can be cross-validated")
-        if self.searches:
-            for used in (section, self.judge):
-                if used is not None:
-                    used.check()
+        for used in (section, self.judge or section) if self.searches else ():
+            used.check()
 
     def _check_given(self) -> None:
         """Raises ConfigError for given shares that are none, or that other settings contradict."""
@@ -213,15 +214,14 @@ class Mixture(Reducer):
         return method.predicting(named("mixture.predictor", self.predictor, PREDICTORS, Predictor))
 
     def preflight(self) -> None:
-        if not self.validation:
-            return
-        targets = tuple(validation_texts(self.validation))
-        for i, goal in enumerate(self.objective):
-            if goal.target not in targets:
-                raise ConfigError(
-                    f"mixture.objective.{i}.target: {goal.target!r} is none of the targets that mixture.validation "
-                    f"makes: {', '.join(targets)}"
-                )
+        if self.validation:
+            check_targets(self.objective, tuple(validation_texts(self.validation)))
+        section = self.section(self.proxy)
+        for used in (section, self.judge or section) if self.searches else ():
+            used.preflight()
+
+    def mentions(self) -> Mapping[str, tuple[str, Sequence[str]]]:
+        return named_buckets(self.bounds, self.groups, {"weights": self.weights, "present": self.present})
 
     def tell(self, run: Finished) -> Told:
         return told(run)

@@ -9,6 +9,7 @@ ends, with the job's exit status. The mixture file holds run_id, weights, data (
 
 import json
 import math
+import re
 import shlex
 import subprocess
 from collections.abc import Callable, Mapping
@@ -21,6 +22,8 @@ from typing import ClassVar
 import numpy as np
 
 from gristmill.pipeline.contract.errors import ConfigError, GristmillError
+from gristmill.pipeline.contract.secrets import real
+from gristmill.pipeline.contract.state import parse_json
 from gristmill.stages.mixture.proxies.supervised_process import start
 from gristmill.stages.mixture.runs.runs import ROUNDING, SUM_TOLERANCE, Fidelity
 from gristmill.stages.mixture.simplex import keep, mixtures
@@ -152,9 +155,13 @@ class CommandProxy:
     def _attempt(self, folder: Path, log: Path) -> dict[str, object]:
         mixture, metrics = folder / "mixture.json", folder / "metrics.json"
         metrics.unlink(missing_ok=True)
-        line = self.settings.command.replace("{mixture}", shlex.quote(str(mixture.resolve())))
-        line = line.replace("{metrics}", shlex.quote(str(metrics.resolve())))
-        with log.open("wb") as output, start(line, output.fileno()) as process:
+        paths = {"{mixture}": shlex.quote(str(mixture.resolve())), "{metrics}": shlex.quote(str(metrics.resolve()))}
+
+        def filled(command: str) -> str:  # in one pass: a folder may be called {metrics}
+            return re.sub(r"\{mixture\}|\{metrics\}", lambda found: paths[found[0]], command)
+
+        line = filled(self.settings.command)
+        with log.open("wb") as output, start(filled(real(self.settings.command)), output.fileno()) as process:
             try:
                 status = process.wait(self.settings.timeout_s)
             except subprocess.TimeoutExpired:
@@ -172,7 +179,7 @@ class CommandProxy:
         if not metrics.is_file():
             raise GristmillError(f"{metrics} was not written although the command exited with 0: {line}{_tail(log)}")
         try:
-            content = json.loads(metrics.read_text(encoding="utf-8"))
+            content = parse_json(metrics.read_text(encoding="utf-8"))
         except ValueError as error:
             raise GristmillError(f"{metrics} is not JSON ({error})") from error
         return self._sound(content, metrics)

@@ -45,6 +45,9 @@ class ProxySection:
     def check(self) -> None:
         """Raises ConfigError where it could not run, before anything is read."""
 
+    def preflight(self) -> None:
+        """Looks for the packages and devices that it needs, before anything runs. Raises ConfigError."""
+
     def share(self, available: int, budget: int) -> float:
         """The fraction of every bucket that it reads, and of the corpus's budget that it spends: a bucket is repeated
         in the proxy as often as it would be in the corpus. Both arguments in tokens."""

@@ -1,6 +1,7 @@
 """The built-in proxies' sections in a config, and how each makes its proxy: n-gram counts, decoders, your command."""
 
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import Annotated, ClassVar, Literal, cast
 
 from gristmill.pipeline.contract.errors import ConfigError
@@ -69,6 +70,10 @@ class GptSection(ProxySection):
     @property
     def side_by_side(self) -> int:
         return self.together
+
+    def preflight(self) -> None:
+        if self.device == "cuda" or find_spec("torch") is None:  # torch takes seconds to import
+            self.settings(1)
 
     def make(self, m: Material, chance: Chance) -> Proxy:
         made = GptProxy(

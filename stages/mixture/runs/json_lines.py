@@ -1,6 +1,5 @@
 """Runs as JSON lines, as a trainer writes them by hand: one record per checkpoint, checked field by field."""
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -8,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gristmill.pipeline.contract.errors import DataError, InputError
+from gristmill.pipeline.contract.state import parse_json
 from gristmill.stages.mixture.runs.csv_sheet import SIZE, SIZES
 from gristmill.stages.mixture.runs.runs import Fidelity, Run, Runs, runs_of
 
@@ -29,7 +29,7 @@ def read_jsonl(path: Path) -> Runs:
         if not line.strip():
             continue
         try:
-            run = run_of(json.loads(line))
+            run = run_of(parse_json(line))
             if any(not math.isfinite(v) for v in run.losses.values()):
                 gone.append(number)
                 continue

@@ -1,7 +1,6 @@
 """`gristmill search`: the best mixture as far as finished runs tell, from a table, without the rest of the pipeline."""
 
 import argparse
-import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,6 +11,7 @@ import numpy as np
 from gristmill.pipeline.contract.errors import ConfigError, DataError, InputError
 from gristmill.pipeline.contract.loading import named
 from gristmill.pipeline.contract.shown import say
+from gristmill.pipeline.contract.state import parse_json
 from gristmill.stages.mixture.constraints import Constraints, constraints_from
 from gristmill.stages.mixture.objective import Objective, mean_of, weights_of
 from gristmill.stages.mixture.predictors.fidelities import by_fidelity
@@ -244,7 +244,7 @@ def read_tokens(path: Path | None, buckets: tuple[str, ...]) -> dict[str, float]
     if not path.is_file():
         raise InputError(f"--tokens {path}: no such file")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8-sig"))
         tokens = {str(name): float(value) for name, value in content.items()}
     except (ValueError, AttributeError, TypeError) as error:
         raise InputError(f'--tokens {path}: expected JSON {{"bucket": tokens}} ({error})') from error

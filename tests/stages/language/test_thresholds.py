@@ -103,7 +103,7 @@ def test_file_is_read_back_as_written(tmp_path: Path):
         ("- 3", "must hold languages"),
         ("languages: [{language: xx, min_words: 3}]", "xx has min_words"),
         ("languages: [{language: xx, max_mean_word_len: long}]", "max_mean_word_len is no number"),
-        ("languages: [{language: no}]", "language is no number"),
+        ("languages: [{language: 3}]", "language is no number"),
         ("languages: [{language: 'no', stop_words: [Og]}]", "lower-case"),
         ("languages: [{language: 'no', stop_words: [" + ", ".join(f"w{i}" for i in range(65)) + "]}]", "at most 64"),
         ("languages: [", "not valid YAML"),
