@@ -80,6 +80,7 @@ class Embedded:
     """py3langid's model. `twin` folds a label that has two classes (one per script) into one."""
 
     labels: tuple[str, ...]
+    digest: str
     table: np.ndarray  # (features, classes) int16, in units of STEP
     prior: np.ndarray  # (classes,) float64
     moves: np.ndarray  # (256, rows)
@@ -87,7 +88,7 @@ class Embedded:
     features: np.ndarray  # (states,) int32
     twin: np.ndarray  # (classes,) int64
 
-    def probs(self, texts: Sequence[str]) -> np.ndarray:
+    def score(self, texts: Sequence[str]) -> np.ndarray:
         """(n, classes) float64."""
         encoded = [_as_trained(text) for text in texts]
         offsets = np.zeros(len(texts) + 1, dtype=np.int64)
@@ -98,7 +99,7 @@ class Embedded:
         )
 
     def rank(self, texts: Sequence[str], k: int) -> list[list[tuple[str, float]]]:
-        probs = np.round(self.probs(texts), 4)  # ties at the stored precision go to the earlier label, on every CPU
+        probs = np.round(self.score(texts), 4)  # ties at the stored precision go to the earlier label, on every CPU
         order = np.argsort(-probs, axis=1, kind="stable")[:, :k]
         return [[(self.labels[i], float(p[i])) for i in best if p[i] > 0] for p, best in zip(probs, order, strict=True)]
 
@@ -132,6 +133,7 @@ def open_embedded(digest: str) -> Embedded:
         labels = [code_of(label) for label in model["classes"].tolist()]
         return Embedded(
             labels=tuple(labels),
+            digest=digest,
             table=np.round(model["ptc"].astype(np.float32) / STEP).astype(np.int16),
             prior=model["pc"].astype(np.float64),
             moves=np.ascontiguousarray(model["nextmove"].reshape(-1, 256).T),

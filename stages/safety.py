@@ -65,7 +65,10 @@ class Safety(Annotator):
     def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
         patterns = {} if self.words is None else word_patterns(Path(self.words))
         lists = read_url_lists(self.url_lists)
-        models = [(label, None if path is None else fasttext.load(path)) for _, path, label in self.classifiers]
+        models = [
+            (label, None if path is None else fasttext.open_scorer(path, fasttext.plain_line))
+            for _, path, label in self.classifiers
+        ]
 
         def annotate(batch: pl.DataFrame) -> pl.DataFrame:
             text, language = batch["text"].fill_null(""), batch["language"]
@@ -75,9 +78,9 @@ class Safety(Annotator):
             share = pl.select(pl.when(listed.is_not_null()).then((listed / of.clip(1)).clip(0.0, 1.0)))
             scores = [
                 pl.repeat(None, batch.height, dtype=pl.Float32, eager=True)
-                if model is None
-                else pl.Series(fasttext.probability(model, label, fasttext.plain_line(text)), dtype=pl.Float32)
-                for label, model in models
+                if scorer is None
+                else pl.Series(scorer.probability(label, text.to_list()), dtype=pl.Float32)
+                for label, scorer in models
             ]
             return batch.select("doc_id").with_columns(
                 count_bad_words(text, language, patterns).alias("unsafe_words_n"),

@@ -93,7 +93,8 @@ class QualityModel(Reducer):
                 path,
             )
             unseen = np.flatnonzero(fold == k)
-            scores[unseen] = fasttext.probability(fasttext.load(path), fasttext.POSITIVE, [lines[i] for i in unseen])
+            scorer = fasttext.open_scorer(path, fasttext.as_given)
+            scores[unseen] = scorer.probability(fasttext.POSITIVE, [lines[i] for i in unseen])
         ratios = self._ratios(examples["text"], positive, fold)
         np.save(out / "importance.npy", ratios)
         slope, intercept = platt(scores, positive)

@@ -33,6 +33,9 @@ class Model:
     sign: Literal[-1, 1] = 1  # -1 where the model's larger is worse
 
 
+LINES = {"plain": fasttext.plain_line, "climb": fasttext.climb_line}
+
+
 @dataclass(frozen=True)
 class Quality(Annotator):
     """Scores every document: q_reference and q_importance by the run's models, q_<name> by each given model.
@@ -84,9 +87,9 @@ class Quality(Annotator):
     def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
         folder = artifacts["quality.model"]
         fitted = json.loads((folder / "model.json").read_text())
-        classifiers = [fasttext.load(folder / f"model-{k}.bin") for k in range(fitted["folds"])]
-        ratios = np.load(folder / "importance.npy") if classifiers else None
-        given = [fasttext.load(model.path) for model in self.models] if self.enabled else []
+        own = [fasttext.open_scorer(folder / f"model-{k}.bin", fasttext.as_given) for k in range(fitted["folds"])]
+        ratios = np.load(folder / "importance.npy") if own else None
+        given = [fasttext.open_scorer(m.path, LINES[m.text]) for m in self.models] if self.enabled else []
 
         def annotate(batch: pl.DataFrame) -> pl.DataFrame:
             scores = dict.fromkeys(self.writes, np.full(batch.height, np.nan))
@@ -94,13 +97,13 @@ class Quality(Annotator):
                 fold = fold_of(batch["doc_id"], fitted["folds"])
                 lines = one_line(batch["text"], fitted["max_chars"])
                 raw = np.empty(batch.height)
-                for k, classifier in enumerate(classifiers):
+                for k, scorer in enumerate(own):
                     rows = np.flatnonzero(fold == k)
-                    raw[rows] = fasttext.probability(classifier, fasttext.POSITIVE, [lines[i] for i in rows])
+                    raw[rows] = scorer.probability(fasttext.POSITIVE, [lines[i] for i in rows])
                 scores["q_reference"] = calibrated(raw, fitted["slope"], fitted["intercept"])
                 scores["q_importance"] = importance(batch["text"], ratios, fold)
-            for model, loaded in zip(self.models, given, strict=bool(given)):
-                scores[f"q_{model.name}"] = _score(model, loaded, batch["text"])
+            for model, scorer in zip(self.models, given, strict=bool(given)):
+                scores[f"q_{model.name}"] = _score(model, scorer, batch["text"].fill_null("").to_list())
             made = batch.select("doc_id").with_columns(
                 pl.Series(name, values, dtype=pl.Float64, nan_to_null=True).cast(pl.Float32)
                 for name, values in scores.items()
@@ -113,11 +116,10 @@ class Quality(Annotator):
         return annotate
 
 
-def _score(model: Model, loaded, texts: pl.Series) -> np.ndarray:
-    lines = fasttext.climb_line(texts) if model.text == "climb" else fasttext.plain_line(texts)
+def _score(model: Model, scorer: fasttext.FastTextScorer, texts: list[str]) -> np.ndarray:
     if model.score == "label":
-        return model.sign * fasttext.best_label(loaded, lines)
-    return model.sign * fasttext.probability(loaded, model.label, lines)
+        return model.sign * scorer.best_label(texts)
+    return model.sign * scorer.probability(model.label, texts)
 
 
 @dataclass(frozen=True)

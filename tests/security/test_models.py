@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gristmill.classifiers.fasttext import Training, labels_of, load, train
-from gristmill.classifiers.fasttext_file import read_labels
+from gristmill.classifiers.fasttext.file import read_labels
 from gristmill.classifiers.language import open_fasttext
 from gristmill.pipeline.cli import main
 from gristmill.pipeline.contract.errors import InputError

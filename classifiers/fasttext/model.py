@@ -1,19 +1,23 @@
 """fastText text classifiers (arXiv:1607.01759): a small one trained in the run, or any published one by path."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import polars as pl
 
-from gristmill.classifiers.fasttext_check import check_model
-from gristmill.classifiers.fasttext_file import read_labels
+from gristmill.classifiers.fasttext.check import check_model
+from gristmill.classifiers.fasttext.file import read_labels
 from gristmill.pipeline.contract.errors import InputError
 from gristmill.pipeline.contract.ranges import Count, Dimensions, Hundreds, Range, Seed, SomeAmount
+
+if TYPE_CHECKING:
+    from fasttext.FastText import _FastText
 
 POSITIVE, NEGATIVE = "__label__reference", "__label__crawl"
 DECIMALS = 4  # stored weights are rounded, so that last-bit differences of another CPU do not show
@@ -96,23 +100,53 @@ def load(path: Path | str):
     return model
 
 
-def probability(model, label: str, lines: list[str]) -> np.ndarray:
-    """(n,) float64 in [0, 1]: P(label) of each line."""
-    if label not in model.labels:
-        raise InputError(f"a fastText model has no label {label!r}; it has {', '.join(sorted(model.labels)[:20])}")
-    values = np.empty(len(lines))
-    for i, (labels, probs) in enumerate(zip(*model.predict(lines, k=-1), strict=True)):
-        values[i] = probs[labels.index(label)] if label in labels else 0.0
-    return values.clip(0.0, 1.0)  # the library adds 1e-5
+@dataclass(frozen=True, eq=False)
+class FastTextScorer:
+    """A fastText classifier as a Scorer. `line` prepares texts as those that the model was trained on."""
+
+    model: "_FastText"
+    labels: tuple[str, ...]
+    digest: str
+    line: Callable[[pl.Series], list[str]]
+
+    def score(self, texts: Sequence[str]) -> np.ndarray:
+        column = {label: i for i, label in enumerate(self.labels)}
+        values = np.zeros((len(texts), len(self.labels)))
+        lines = self.line(pl.Series(texts, dtype=pl.String))
+        found, probs = self.model.predict(lines, k=-1)
+        for i, labels in enumerate(found):
+            values[i, [column[label] for label in labels]] = probs[i]  # pyright: ignore[reportGeneralTypeIssues]
+        return values.clip(0.0, 1.0)  # the library adds 1e-5
+
+    def probability(self, label: str, texts: Sequence[str]) -> np.ndarray:
+        """(n,) P(label) of each text. Raises InputError for a label that the model has not."""
+        if label not in self.labels:
+            known = ", ".join(sorted(self.labels)[:20])
+            raise InputError(f"a fastText model has no label {label!r}; it has {known}")
+        return self.score(texts)[:, self.labels.index(label)]
+
+    def best_label(self, texts: Sequence[str]) -> np.ndarray:
+        """(n,) float64: the likeliest label of each text as a number (`__label__3` is 3), as CLIMB reads it."""
+        labels, _ = self.model.predict(self.line(pl.Series(texts, dtype=pl.String)), k=1)
+        try:
+            return np.array([float(found[0].removeprefix("__label__")) if found else np.nan for found in labels])
+        except ValueError as error:
+            raise InputError(
+                f"labels of the fastText model are not numbers ({error}); score its probability"
+            ) from error
 
 
-def best_label(model, lines: list[str]) -> np.ndarray:
-    """(n,) float64: the likeliest label of each line as a number (`__label__3` is 3), as CLIMB reads it."""
-    labels, _ = model.predict(lines, k=1)
-    try:
-        return np.array([float(found[0].removeprefix("__label__")) if found else np.nan for found in labels])
-    except ValueError as error:
-        raise InputError(f"labels of the fastText model are not numbers ({error}); score its probability") from error
+def open_scorer(path: Path | str, line: Callable[[pl.Series], list[str]]) -> FastTextScorer:
+    """Raises InputError for a file that is no fastText classifier."""
+    model = load(path)
+    with Path(path).open("rb") as file:
+        digest = hashlib.file_digest(file, hashlib.blake2b).hexdigest()
+    return FastTextScorer(model, tuple(map(str, model.labels)), digest, line)
+
+
+def as_given(texts: pl.Series) -> list[str]:
+    """Texts that are one line each already."""
+    return texts.to_list()
 
 
 def plain_line(texts: pl.Series) -> list[str]:

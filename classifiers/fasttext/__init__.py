@@ -1,0 +1,27 @@
+from gristmill.classifiers.fasttext.model import (
+    NEGATIVE,
+    POSITIVE,
+    FastTextScorer,
+    Training,
+    as_given,
+    climb_line,
+    labels_of,
+    load,
+    open_scorer,
+    plain_line,
+    train,
+)
+
+__all__ = [
+    "NEGATIVE",
+    "POSITIVE",
+    "FastTextScorer",
+    "Training",
+    "as_given",
+    "climb_line",
+    "labels_of",
+    "load",
+    "open_scorer",
+    "plain_line",
+    "train",
+]
