@@ -1,6 +1,6 @@
 """Ingest against the bare physical work on the same file: inflate, decode, HTML parse, extract; nothing else.
 
-    python benchmarks/ingest/ingest.py ../shared/data/web/CC-MAIN-shard-00002.warc.gz [rounds]
+    python benchmarks/ingest/ingest.py SHARD.warc.gz [rounds]  # ours: ../shared/data/web/CC-MAIN-shard-00002.warc.gz
 
 The two run in turns; CPU seconds of one process, the least of the rounds. Also prints where ingest's time goes.
 """

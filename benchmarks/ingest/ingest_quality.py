@@ -1,6 +1,6 @@
 """Extraction on web/gold and charset detection on the UDHR in legacy charsets.
 
-    python benchmarks/ingest/ingest_quality.py ../shared/data [extractor ...]
+    python benchmarks/ingest/ingest_quality.py FOLDER [extractor ...]  # ours: ../shared/data
 
 Segments: precision, recall and F1 of segments that must and must not appear (as trafilatura's evaluation counts them).
 Articles: F1 of word 4-grams against the article's text (as scrapinghub's benchmark counts them), mean over pages.

@@ -1,9 +1,10 @@
 """Which predictor and which search is best, on real published runs: the figures behind the defaults.
 
     python benchmarks/mixture/arena.py [golden|prediction|cv|climb|outside|fit|search|outside-search|rungs|pairs ...]
-                               [--quick] [--subsets N] [--tables DIR ...]
+                               [--quick] [--subsets N] [--tables DIR ...] [--data FOLDER]
 
-Reads RegMix's, CLIMB's and Data Mixing Laws' tables from ../shared/data/runs (or $GRISTMILL_SHARED). Every figure is a
+Reads the public tables of RegMix (FOLDER/runs/regmix/{train,test}_{mixture,pile_loss}_1m.csv, ...), CLIMB
+(FOLDER/runs/climb/climb_350m.csv) and Data Mixing Laws (FOLDER/runs/mixing_laws/*.csv.gz). Every figure is a
 mean (or median) over random subsets or seeds with a 95% interval of that mean.
 """
 

@@ -1,7 +1,10 @@
-"""Real English text by domain (shared data, domains/en) for the benchmarks: documents, tokens, streams."""
+"""Real English text by domain for the benchmarks: documents, tokens, streams.
+
+FOLDER/domains/en/<domain>.jsonl.zst hold {text, doc_id}; FOLDER as in benchmarks/data.py.
+"""
 
 import json
-import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +13,13 @@ import numpy as np
 import zstandard
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from data import data_folder
+
 from gristmill.pipeline.contract.draws import uniform
 from gristmill.stages.mixture.streams import stream
 
-SHARED = Path(os.environ.get("GRISTMILL_SHARED", Path(__file__).parents[3] / "shared")) / "data" / "domains" / "en"
+TEXTS = data_folder() / "domains" / "en"
 END = 0
 
 
@@ -25,7 +31,7 @@ class Document:
 
 def read(domain: str, max_chars: int) -> list[Document]:
     """Documents of a domain in the order of their draw, pieces of at most 8,000 characters, max_chars in all."""
-    raw = zstandard.ZstdDecompressor().stream_reader((SHARED / f"{domain}.jsonl.zst").open("rb")).read().decode()
+    raw = zstandard.ZstdDecompressor().stream_reader((TEXTS / f"{domain}.jsonl.zst").open("rb")).read().decode()
     rows = [json.loads(line) for line in raw.split("\n") if line]
     pieces = [
         Document(f"{row['doc_id']}/{i}", row["text"][i : i + 8000])

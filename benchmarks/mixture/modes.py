@@ -1,6 +1,6 @@
 """What the composition modes gain: climb, both and quadmix on English texts of twenty kinds, through the whole recipe.
 
-    python benchmarks/mixture/modes.py DIR                 # n-gram judge, 10 seeds
+    python benchmarks/mixture/modes.py [--data FOLDER] DIR                 # n-gram judge, 10 seeds
     python benchmarks/mixture/modes.py DIR --judge gpt     # fresh decoders judge (an hour on 2 cores)
 
 Documents of all kinds go in as JSONL, labels hidden; text held back from two kinds is the objective, other text of the

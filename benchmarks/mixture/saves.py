@@ -1,6 +1,6 @@
 """What n-gram runs below gpt runs save: gpt runs needed for the same ranking and the same choice, with and without.
 
-    python benchmarks/mixture/saves.py --folder DIR      # 96 small gpt runs (kept in DIR), then two tables
+    python benchmarks/mixture/saves.py [--data FOLDER] --folder DIR  # 96 small gpt runs (kept in DIR), then two tables
 
 Ten domains of real text, targets held back from each. Prediction: Spearman on the gpt runs that were not fitted.
 Search: regret of the best evaluated gpt run when choosing among the 96, for the mean of all ten targets and for the

@@ -1,6 +1,6 @@
 """Published proxy runs as the arena reads them (shared data, runs/): RegMix's, CLIMB's and Data Mixing Laws' tables."""
 
-import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,12 +8,14 @@ import numpy as np
 import polars as pl
 from scipy.stats import t as student
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from data import data_folder
+
 from gristmill.stages.mixture.predictors.cross_validation import spearman
 from gristmill.stages.mixture.runs.import_tables import read_tables, table_runs
 from gristmill.stages.mixture.runs.runs import Fidelity, Runs
 
-SHARED = Path(os.environ.get("GRISTMILL_SHARED", Path(__file__).resolve().parents[3] / "shared"))
-TABLES = SHARED / "data" / "runs"
+TABLES = data_folder() / "runs"
 
 # The prior of RegMix's notebook: token shares of its 17 Pile domains, in the order of its tables.
 PILE = np.array(

@@ -1,6 +1,6 @@
 """The truth, end to end: does the searched mixture train a fresh, larger model better than natural and uniform?
 
-    python benchmarks/mixture/truth.py --folder DIR      # prints the table; finished models are kept in DIR
+    python benchmarks/mixture/truth.py [--data FOLDER] --folder DIR  # prints the table; finished models are kept in DIR
     python benchmarks/mixture/truth.py --folder DIR --targets brown_genres wikipedia --chars 100000 --budget 300000
 
 The second case is hard: the targets' kinds are mixtures themselves and fall into many clusters.

@@ -1,6 +1,8 @@
-"""How well embedding, clusters and domains find what the labelled texts of shared/data/domains/en are, and how fast.
+"""How well embedding, clusters and domains find what the labelled texts of domains/en are, and how fast.
 
-    PYTHONPATH=.src python benchmarks/text/cluster.py [--docs 30426] [--seeds 3]
+    PYTHONPATH=.src python benchmarks/text/cluster.py [--docs 30426] [--seeds 3] [--data FOLDER]
+
+FOLDER/domains/en/<label>.jsonl.zst hold {text, domain, sub, doc_id}; `RIGHT` below names the labels.
 
 Prints agreement of clusters with the 20 labels (normalised mutual information and adjusted Rand index), accuracy of
 the zero-shot domains under the mapping below, calibration, documents per second on one thread, and peak memory.
@@ -8,8 +10,8 @@ the zero-shot domains under the mapping below, calibration, documents per second
 
 import argparse
 import json
-import os
 import resource
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -20,11 +22,14 @@ import polars as pl
 import zstandard
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from data import data_folder
+
 from gristmill.stages.cluster import AssignCluster, Cluster
 from gristmill.stages.domain import Domain
 from gristmill.stages.embed import Embed, EmbedModel
 
-SHARED = Path(os.environ.get("GRISTMILL_SHARED", Path(__file__).parents[3] / "shared"))
+DATA = data_folder()
 
 # Which of the 26 labels are right for which folder (or folder/sub). Folders whose topic varies from text to text
 # (brown_genres, masc_genres, wikipedia, most of government's news) have no single right label and are left out.
@@ -76,7 +81,7 @@ class Corpus:
 
 def labelled_texts(docs: int | None) -> pl.DataFrame:
     rows = []
-    for path in sorted((SHARED / "data/domains/en").glob("*.jsonl.zst")):
+    for path in sorted((DATA / "domains/en").glob("*.jsonl.zst")):
         with zstandard.open(path, "rt", encoding="utf-8", newline="\n") as lines:
             for i, line in enumerate(lines):
                 record = json.loads(line)

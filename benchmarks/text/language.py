@@ -1,6 +1,8 @@
 """Accuracy and documents/s of language identifiers that packages carry, on domains/multilingual.
 
-    PYTHONPATH=.src python benchmarks/text/language.py [NAME ...] [--chars N]
+    PYTHONPATH=.src python benchmarks/text/language.py [NAME ...] [--chars N] [--data FOLDER]
+
+FOLDER/domains/multilingual/<set>.jsonl.zst (`SETS` below) hold {text, lang}.
 
 Candidates that are not installed are skipped. Accuracy is the mean over languages (each counts the same), for whole
 texts (their first N characters) and for 200-character snippets from the middle. A label counts as right if it is the
@@ -10,8 +12,8 @@ language's ISO 639-1 code or a member of its macrolanguage (nb, nn = no; hr, bs,
 import argparse
 import io
 import json
-import os
 import re
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -19,10 +21,13 @@ from pathlib import Path
 
 import zstandard
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from data import data_folder
+
 from gristmill.classifiers.language import TWO_LETTERS, open_embedded
 from gristmill.stages.language.identify import Language
 
-SHARED = Path(os.environ.get("GRISTMILL_SHARED", Path(__file__).parents[3] / "shared"))
+DATA = data_folder()
 ENGLISH = frozenset(["the", "of", "and", "to", "that", "with", "this", "are", "is", "by", "from", "which", "be"])
 SETS = ("xquad", "debian_handbook", "debian_reference", "genesis", "web_registers", "udhr")
 
@@ -45,7 +50,7 @@ def normal(code: str) -> str:
 
 def load(name: str) -> list[tuple[str, str]]:
     """(language, text)."""
-    path = SHARED / "data/domains/multilingual" / f"{name}.jsonl.zst"
+    path = DATA / "domains/multilingual" / f"{name}.jsonl.zst"
     with path.open("rb") as f:
         lines = io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(f), "utf-8").read().split("\n")
     rows = [json.loads(line) for line in lines if line]

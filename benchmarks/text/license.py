@@ -1,6 +1,9 @@
 """Precision and recall of the licence stage on hand-labelled pages with Creative Commons links, and on weak labels.
 
-    PYTHONPATH=.src python benchmarks/text/license.py [--errors]
+    PYTHONPATH=.src python benchmarks/text/license.py [--errors] [--data FOLDER]
+
+FOLDER/web/CC-MAIN-shard-*.warc.gz are the pages; FOLDER/license/web_cc_pages.{open,other}.jsonl.zst have url, scope,
+page_license and note of hand-labelled ones, FOLDER/license/web_*.jsonl.zst target_uri of weakly labelled ones.
 
 A page counts as found right if license is page_license exactly (version and port included). Precision is over the
 pages for which a licence is given; the weak sets are pages of web/ whose host is a US federal one, or that say that all
@@ -10,7 +13,7 @@ rights are reserved somewhere in their source.
 import argparse
 import io
 import json
-import os
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -18,11 +21,14 @@ from pathlib import Path
 import polars as pl
 import zstandard
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from data import data_folder
+
 from gristmill.classifiers.license.names import RESERVED
 from gristmill.stages.ingest import Ingest
 from gristmill.stages.license import License, LicenseGate
 
-SHARED = Path(os.environ.get("GRISTMILL_SHARED", Path(__file__).parents[3] / "shared")) / "data"
+DATA = data_folder()
 PERMISSIVE = LicenseGate(
     unknown="drop", noncommercial="drop", no_derivatives="drop", reserved="drop", contested="drop", copyleft="drop"
 )
@@ -36,7 +42,7 @@ def lines(path: Path) -> list[dict]:
 
 def documents() -> pl.DataFrame:
     """What ingest makes of web/, one document a URL."""
-    source = Ingest(paths=(str(SHARED / "web/CC-MAIN-shard-*.warc.gz"),))
+    source = Ingest(paths=(str(DATA / "web/CC-MAIN-shard-*.warc.gz"),))
     frames = [source.run(part)[0].select("doc_id", *License.reads["ingest"]) for part in source.parts()]
     return pl.concat(frames).unique("url", keep="first", maintain_order=True)
 
@@ -54,7 +60,7 @@ def main() -> None:
         [
             {name: row[name] for name in ("url", "scope", "page_license", "note")}
             for kind in ("open", "other")
-            for row in lines(SHARED / f"license/web_cc_pages.{kind}.jsonl.zst")
+            for row in lines(DATA / f"license/web_cc_pages.{kind}.jsonl.zst")
         ]
     ).unique("url", keep="first", maintain_order=True)
     got = gold.join(found, on="url", how="inner", maintain_order="left")
@@ -86,7 +92,7 @@ def main() -> None:
                 ),
             )
     for name, tier in (("us_federal", "government"), ("all_rights_reserved", "reserved"), ("no_statement", "unknown")):
-        urls = pl.DataFrame({"url": [row["target_uri"] for row in lines(SHARED / f"license/web_{name}.jsonl.zst")]})
+        urls = pl.DataFrame({"url": [row["target_uri"] for row in lines(DATA / f"license/web_{name}.jsonl.zst")]})
         part = found.join(urls.unique(), on="url", how="semi")
         kept = part.filter(PERMISSIVE.decide(part).is_null())
         print(f"web_{name}: {len(part)} pages, {len(kept)} kept by the permissive policy")

@@ -1,6 +1,6 @@
 """Our cut of scripts without spaces against ICU's dictionaries: characters per word, boundaries, words as the baseline.
 
-    python benchmarks/text/segmentation.py ../shared/data/domains/multilingual
+    python benchmarks/text/segmentation.py FOLDER  # ours: ../shared/data/domains/multilingual
 
 Needs icu4py (ICU itself). Khmer, Tibetan and Dzongkha, which the folder lacks, are CLDR's names of places, languages
 and scripts (babel); Khmer's carry word boundaries of their own (zero-width spaces), a second judge.

@@ -1,6 +1,6 @@
 """Signals and gates against datatrove's four filters on the same real texts: speed per core, agreement by rule.
 
-    python benchmarks/text/signals.py ../shared/data/web --cache /tmp/web_texts.parquet --parity
+    python benchmarks/text/signals.py FOLDER --cache /tmp/web_texts.parquet --parity  # ours: ../shared/data/web
 
 Needs spacy beside the development tools (datatrove's English word tokenizer).
 Texts are extracted once with resiliparse. A disagreement is put down to the cutting of words where datatrove's own
