@@ -40,6 +40,11 @@ def parser(whole: bool = True) -> argparse.ArgumentParser:
             )
             c.add_argument("--engine", default="local", choices=["local", "ray", "slurm"])
             c.add_argument("--dry-run", action="store_true", help="the same as `plan`")
+            c.add_argument(
+                "--check",
+                action="store_true",
+                help="first digest every file of the run folder; make changed ones again",
+            )
             c.add_argument("--yes", action="store_true", help="go on where a run would lose earlier work or inputs")
     for name, text in (
         ("status", "what is done, what failed"),
@@ -159,6 +164,11 @@ def run(a: argparse.Namespace) -> int:
     if a.out.exists() and not a.out.is_dir():
         raise ConfigError(f"--out {a.out} is a file; name a folder")
     store = Store(a.out)
+    if a.command == "run" and a.check and not dry:
+        from gristmill.pipeline.run.recheck import forget_changed
+
+        for name in forget_changed(store):
+            say([f"{name} was changed or is gone; it is made again"], sys.stderr)
     situation = survey(recipe, store, a.until)
     for note in situation.notes:
         say(f"gristmill: {note}", sys.stderr)

@@ -218,7 +218,7 @@ def read_books(store: Store) -> list[dict[str, object]]:
     path = store.root / "ledger.json"
     try:
         entries = parse_json(path.read_text(encoding="utf-8"))
-        if isinstance(entries, list) and all(isinstance(e, dict) and set(e) >= ENTRY for e in entries):
+        if isinstance(entries, list) and entries and all(isinstance(e, dict) and set(e) >= ENTRY for e in entries):
             return entries
         raise ValueError("not the books of a run")
     except (OSError, ValueError, RecursionError) as error:

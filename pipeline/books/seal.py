@@ -15,13 +15,18 @@ from gristmill.pipeline.run.store import Store, read_receipt
 SEAL = "seal.json"
 # Logs, failures and what a killed step would go on from are no results.
 _LEFT_OUT = frozenset({SEAL, "logs", "failures", "scratch"})
+CHECK = "/"  # its key for a digest of the other ones; no folder is called so
 NAMED = 20_000  # files of a folder that are sealed one by one; of a larger folder the seal holds one digest
 SHOWN = 5
 
 
 def write_seal(store: Store) -> None:
     """Seals the run as it is; digests that its receipts hold are not computed again."""
-    write_json(store.root / SEAL, {name: _kept(marks) for name, marks in _marks(store, trusting=True).items()})
+    _write(store, {name: _kept(marks) for name, marks in _marks(store, trusting=True).items()})
+
+
+def _write(store: Store, sealed: dict[str, dict[str, str]]) -> None:
+    write_json(store.root / SEAL, {**sealed, CHECK: {"": digest(sealed)}})
 
 
 def break_seal(store: Store) -> None:
@@ -37,7 +42,7 @@ def reseal(store: Store, path: Path) -> None:
     name = path.relative_to(store.root).as_posix()
     folder = name.partition("/")[0] if "/" in name else ""
     sealed.setdefault(folder, {})[name] = _mark(path, trusting=False)
-    write_json(store.root / SEAL, sealed)
+    _write(store, sealed)
 
 
 def check_seal(store: Store) -> str:
@@ -67,10 +72,13 @@ def _read(store: Store) -> dict[str, dict[str, str]] | None:
         sealed = parse_json((store.root / SEAL).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BooksError(f"{store.root / SEAL} cannot be read ({error}); run again to write it") from error
     if not (isinstance(sealed, dict) and all(isinstance(marks, dict) for marks in sealed.values())):
         raise BooksError(f"{store.root / SEAL} is no seal; run again to write it")
+    check = sealed.pop(CHECK, None)
+    if check not in (None, {"": digest(sealed)}):
+        raise BooksError(f"{store.root / SEAL} was changed after the run; run again to write it")
     return sealed
 
 
@@ -104,7 +112,7 @@ def _mark(path: Path, trusting: bool) -> str:
     if path.is_symlink():
         return f"link to {path.readlink()}"
     if path.name.endswith(".receipt.json") and (receipt := read_receipt(path)) is not None:
-        return digest({**asdict(receipt), "seconds": 0})
+        return digest({**asdict(receipt), "seconds": 0, "check": ""})
     if trusting and path.suffix == ".parquet":
         receipt = read_receipt(_receipt_of(path))
         if receipt is not None and receipt.content:

@@ -11,8 +11,8 @@ import math
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
@@ -22,8 +22,9 @@ import pyarrow.parquet as pq
 from gristmill.pipeline.contract.columns import arrow_schema
 from gristmill.pipeline.contract.errors import DataError, PlanError
 from gristmill.pipeline.contract.state import synced, write_json, write_parquet
-from gristmill.pipeline.plan.identity import CODE_VERSION, digest_file, digest_folder
+from gristmill.pipeline.plan.identity import CODE_VERSION, digest, digest_file, digest_folder
 
+REJECTED_DATASET = "ingest.rejected"
 FULL_BYTES = 256 << 10  # less is left over when a buffered write has failed; nothing of ours could go on with it
 WRITE_BYTES = 128 << 20  # of a frame that are made into Arrow at once
 
@@ -47,7 +48,9 @@ class Receipt:
     content: str = ""
     file_bytes: int = 0
     seconds: float = 0.0
+    rejected: str = ""  # digest of a source's second file, its rejected records
     code: str = CODE_VERSION
+    check: str = ""  # digest of the other fields; a receipt that was changed is none
 
 
 class Store:
@@ -55,6 +58,7 @@ class Store:
 
     def __init__(self, root: Path):
         self.root = root
+        self._unchanged: dict[str, Receipt] = {}  # artifacts that were found to hold what their receipts say
 
     def data(self, dataset: str, key: str) -> Path:
         return self.root / dataset / f"{key}.parquet"
@@ -73,19 +77,31 @@ class Store:
         return self.root / "artifacts" / f"{name}.receipt.json"
 
     def receipt(self, dataset: str, key: str) -> Receipt | None:
-        """None unless the receipt is readable and its file has the size that it had when the receipt was written."""
-        receipt = read_receipt(self.receipt_path(dataset, key))
-        if receipt is None:
-            return None
+        """None unless the receipt is whole and its file holds what it held when the receipt was written: it has its
+        size and, where it was written to since, its digest."""
+        return proven(self.receipt_path(dataset, key), self.data(dataset, key))
+
+    def rejected_holds(self, source: str, key: str, receipt: Receipt) -> bool:
+        """Whether a part's rejected records are those that the source's receipt speaks for."""
+        path, receipt_path = self.data(REJECTED_DATASET, key), self.receipt_path(source, key)
         try:
-            same = self.data(dataset, key).stat().st_size == receipt.file_bytes
+            if not written_since([path], receipt_path):
+                return True
+            return receipt.rejected in ("", digest_file(path)) and trusted_again([path], receipt_path)
         except FileNotFoundError:
-            return None
-        return receipt if same else None
+            return False
 
     def artifact_receipt(self, name: str) -> Receipt | None:
-        receipt = read_receipt(self.artifact_receipt_path(name))
-        return receipt if receipt and self.artifact(name).is_dir() else None
+        """As `receipt`, of an artifact's folder; a folder is looked through once per Store."""
+        path, folder = self.artifact_receipt_path(name), self.artifact(name)
+        receipt = read_receipt(path)
+        if receipt is None or not folder.is_dir():
+            return None
+        if self._unchanged.get(name) != receipt:
+            if not unchanged(folder, path, receipt):
+                return None
+            self._unchanged[name] = receipt
+        return receipt
 
     def read(self, dataset: str, key: str, columns: Sequence[str]) -> pl.DataFrame:
         """doc_id and `columns` of one part, in file order."""
@@ -211,13 +227,59 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None, shard: int | 
 
 def read_receipt(path: Path) -> Receipt | None:
     try:
-        return Receipt(**json.loads(path.read_text(encoding="utf-8")))
-    except (FileNotFoundError, json.JSONDecodeError, TypeError, UnicodeDecodeError):
-        return None  # absent or cut short: not done
+        receipt = Receipt(**json.loads(path.read_text(encoding="utf-8")))
+        return receipt if receipt.check in ("", check_of(receipt)) else None
+    except (FileNotFoundError, ValueError, TypeError, RecursionError):
+        return None  # absent, cut short or changed: not done
+
+
+def check_of(receipt: Receipt) -> str:
+    return digest({**asdict(receipt), "check": ""})
 
 
 def finish(receipt: Receipt, content: str, size: int) -> Receipt:
-    return Receipt(**{**asdict(receipt), "content": content, "file_bytes": size})
+    done = replace(receipt, content=content, file_bytes=size)
+    return replace(done, check=check_of(done))
+
+
+def proven(receipt_path: Path, path: Path) -> Receipt | None:
+    """The receipt if it proves the file (`Store.receipt`)."""
+    receipt = read_receipt(receipt_path)
+    if receipt is None:
+        return None
+    try:
+        same = path.stat().st_size == receipt.file_bytes and not written_since([path], receipt_path)
+        if not same and path.stat().st_size == receipt.file_bytes:
+            same = receipt.content in ("", digest_file(path)) and trusted_again([path], receipt_path)
+    except FileNotFoundError:
+        return None
+    return receipt if same else None
+
+
+def unchanged(folder: Path, receipt_path: Path, receipt: Receipt) -> bool:
+    """Whether an artifact's folder holds what it held when its receipt was written; digested if one of its files was
+    written to since."""
+    files = [p for p in folder.rglob("*") if p.is_file()]
+    if sum(p.stat().st_size for p in files) != receipt.file_bytes:
+        return False
+    if not written_since([folder, *files], receipt_path):
+        return True
+    return digest_folder(folder) == receipt.content and trusted_again([folder, *files], receipt_path)
+
+
+def written_since(paths: Sequence[Path], receipt_path: Path) -> bool:
+    written = receipt_path.stat().st_mtime_ns
+    return any(path.stat().st_mtime_ns >= written for path in paths)
+
+
+def trusted_again(paths: Sequence[Path], receipt_path: Path) -> bool:
+    """Dates files whose digests were right (a copied run folder) before their receipt, so that they are not digested
+    each time; True."""
+    before = receipt_path.stat().st_mtime_ns - 1
+    for path in paths:
+        with suppress(OSError):  # a folder that may only be read
+            os.utime(path, ns=(before, before))
+    return True
 
 
 @contextmanager

@@ -5,11 +5,10 @@ frozen list, and what is done is decided by receipts, never by datatrove's compl
 """
 
 import errno
-import json
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -24,13 +23,20 @@ from gristmill.pipeline.contract.columns import REJECTED, arrow_schema
 from gristmill.pipeline.contract.errors import BooksError, DataError, GristmillError
 from gristmill.pipeline.contract.secrets import scrubbed
 from gristmill.pipeline.contract.shapes import Artifacts, Part
-from gristmill.pipeline.contract.state import replaced, write_json, write_parquet
+from gristmill.pipeline.contract.state import DamagedFile, read_state, replaced, write_json, write_parquet
 from gristmill.pipeline.plan.identity import digest, digest_file, digest_rows, load_class
 from gristmill.pipeline.plan.plan import Phase, Plan, Step, load_plan, part_identity, source_identity
-from gristmill.pipeline.run.store import Receipt, Store, finish, hold_worker_lock, read_parquet, read_receipt
+from gristmill.pipeline.run.store import (
+    REJECTED_DATASET,
+    Receipt,
+    Store,
+    finish,
+    hold_worker_lock,
+    proven,
+    read_parquet,
+)
 
 ATTEMPTS = 2  # a part that fails is retried once in place; a killed worker's part is retried by the executor
-REJECTED_DATASET = "ingest.rejected"
 SCATTER = "corpus.scatter"
 LEDGER_DATASET = "ledger"
 SLICE_BYTES = 96 << 20  # of text in one call of an annotator; parts of 64 MB of a compressed crawl hold less
@@ -70,7 +76,14 @@ def failure_path(store: Store, phase: Phase, unit: str) -> Path:
 
 def failures(store: Store) -> list[dict[str, object]]:
     """What failed in this run so far, in a fixed order."""
-    return [json.loads(p.read_text(encoding="utf-8")) for p in sorted((store.root / "failures").glob("*.json"))]
+    return [_failure(path) for path in sorted((store.root / "failures").glob("*.json"))]
+
+
+def _failure(path: Path) -> dict[str, object]:
+    try:
+        return read_state(path, "phase", "unit", "error", "message", "exit_status")
+    except DamagedFile as error:
+        return {"phase": "", "unit": path.stem, "error": "DamagedFile", "message": str(error), "exit_status": 1}
 
 
 def quarantined(store: Store) -> set[str]:
@@ -203,7 +216,9 @@ class PartRun:
         if receipt is None:
             return False
         want = self.want(step)
-        return receipt.identity == want.identity and (step.kind == "source" or receipt.rows == want.rows)
+        if step.kind == "source":
+            return receipt.identity == want.identity and self.store.rejected_holds(step.name, self.part.key, receipt)
+        return receipt.identity == want.identity and receipt.rows == want.rows
 
     def do(self, step: Step) -> None:
         if self.is_done(step):
@@ -281,6 +296,7 @@ class PartRun:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.store.receipt_path(step.name, self.part.key).unlink(missing_ok=True)
         write_parquet(path, rejected.to_arrow().cast(REJECTED))
+        receipt = replace(receipt, rejected=digest_file(path))
         self.store.write(step.name, self.part.key, documents, step.writes, receipt)
         self.frames[step.name] = documents
 
@@ -443,14 +459,8 @@ def shard_path(store: Store, unit: str) -> Path:
 
 
 def gathered(store: Store, plan: Plan, sink: Step, unit: str) -> bool:
-    receipt = read_receipt(gather_receipt_path(store, unit))
-    path = shard_path(store, unit)
-    return (
-        receipt is not None
-        and path.is_file()
-        and path.stat().st_size == receipt.file_bytes
-        and receipt.identity == sink_identity(store, plan, sink, unit)
-    )
+    receipt = proven(gather_receipt_path(store, unit), shard_path(store, unit))
+    return receipt is not None and receipt.identity == sink_identity(store, plan, sink, unit)
 
 
 def scattered(run: PartRun, sink: Step) -> bool:
