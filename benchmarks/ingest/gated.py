@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / ".src"))
-from benchmarks.ingest import bare
+from ingest import bare
 
 from gristmill.pipeline.launch import launch, prepare, survey
 from gristmill.pipeline.plan.config import override, read_config

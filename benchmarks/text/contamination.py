@@ -8,15 +8,14 @@ Texts: *.jsonl.zst with a field `text`; without a folder, the texts of this Pyth
 
 import argparse
 import time
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from gristmill.pipeline.contract.texts import read_records
 from gristmill.pipeline.demo.texts import good_pages, installed_projects
 from gristmill.stages.contamination.index import Item, build_index, memory
-from gristmill.stages.records import read_records
 
 SIZE = 30_000_000  # characters of text
 
@@ -26,7 +25,7 @@ def texts_of(folder: Path | None) -> list[str]:
         source = (page.article for page in good_pages(installed_projects(), 20_000))
     else:
         files = sorted(folder.rglob("*.jsonl.zst"))
-        source = (str(r["text"]) for r in chain.from_iterable(read_records(str(f)) for f in files))
+        source = (str(r["text"]) for r in (record for f in files for _, record in read_records(str(f), "--texts")))
     found, size = [], 0
     for text in source:
         found.append(text)

@@ -1,12 +1,14 @@
-"""Personal data: speed per core, and everything that is found in texts with little of it, to be read.
+"""Personal data: speed per core, recall on planted ones, and what is found in texts with little of it, to be read.
 
     python benchmarks/text/pii.py --texts domains/en [--documents 2000] [--show 40]
 
-Texts: *.jsonl.zst with `text` (and `url`, `lang`); the same number of files of this Python's standard library as code.
+Texts: *.jsonl.zst with `text` (and `url`, `lang`), and 600 files of this Python's standard library as code. What is
+planted is made by the test of the stage (tests/stages/pii/planted.py), here 2,000 of each kind with another seed.
 """
 
 import argparse
 import random
+import sys
 import sysconfig
 import time
 from collections import defaultdict
@@ -15,8 +17,25 @@ from pathlib import Path
 import polars as pl
 
 from gristmill.classifiers.pii.find import KINDS, find_personal
+from gristmill.pipeline.contract.texts import read_records
 from gristmill.stages.pii import Pii
-from gristmill.stages.records import read_records
+
+PLANTED = 2000
+FRONTS = ("Contact: ", "It is ", "(", "Please note ", "mine: ")
+
+
+def recall() -> None:
+    sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "stages" / "pii"))
+    from planted import planted
+
+    rng = random.Random(7)
+    for kind in ("email", "phone", "ip", "iban", "card", "secret"):
+        things = [planted(rng, kind, i) for i in range(PLANTED)]
+        texts = pl.Series([f"The mill stands by the river.\n{rng.choice(FRONTS)}{t}, as agreed.\n" for t in things])
+        found = find_personal(texts, pl.Series(["en"] * PLANTED), pl.Series(["http://a.com/"] * PLANTED))
+        whole = found.data.tobytes()
+        right = {(t, whole[a:b].decode()) for t, a, b, k in found.spans.tolist() if KINDS[k] == kind}
+        print(f"planted {kind}: {sum((i, t) in right for i, t in enumerate(things))} of {PLANTED} found whole")
 
 
 def main() -> None:
@@ -28,7 +47,9 @@ def main() -> None:
     rng = random.Random(0)
     rows: list[tuple[str, str, str, str]] = []
     for path in sorted(a.texts.rglob("*.jsonl.zst")):
-        mine = [(path.name, str(r["text"]), str(r.get("url") or ""), "en") for r in read_records(str(path))]
+        mine = [
+            (path.name, str(r["text"]), str(r.get("url") or ""), "en") for _, r in read_records(str(path), "--texts")
+        ]
         rows += rng.sample(mine, min(len(mine), max(1, a.documents // len(list(a.texts.rglob("*.jsonl.zst"))))))
     code = sorted(Path(sysconfig.get_paths()["stdlib"]).rglob("*.py"))
     code = [p for p in code if "site-packages" not in p.parts and "test" not in p.parts]
@@ -45,6 +66,7 @@ def main() -> None:
         print(
             f"{name}: {frame.height:,} texts, {size:.1f} MB, {size / (time.process_time() - started):.0f} MB/s per core"
         )
+    recall()
     found = find_personal(frame["text"], frame["language"], frame["url"])
     whole = found.data.tobytes()
     by_kind = defaultdict(list)

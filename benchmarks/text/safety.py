@@ -15,7 +15,7 @@ import polars as pl
 
 from gristmill.classifiers import fasttext
 from gristmill.classifiers.calibration import auc
-from gristmill.stages.records import read_records
+from gristmill.pipeline.contract.texts import read_records
 from gristmill.stages.safety import Safety
 
 
@@ -40,7 +40,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--quality", type=Path, required=True)
     a = arguments.parse_args()
-    tweets = list(read_records(str(a.quality / "tweets_toxicity.jsonl.zst")))
+    tweets = [t for _, t in read_records(str(a.quality / "tweets_toxicity.jsonl.zst"), "--quality")]
     words = Safety(words=str(a.quality / "ldnoobw"))
     for task in sorted({str(t["task"]) for t in tweets}):
         mine = [t for t in tweets if t["task"] == task]
@@ -60,7 +60,7 @@ def main() -> None:
             fasttext.train(lines[True], lines[False], fasttext.Training(), path)
             stage = Safety(toxicity=str(path), toxicity_label=fasttext.POSITIVE)
             say(f"{task}: classifier", scores(stage, texts, ["en"] * len(held))["toxicity_prob"].to_numpy(), truth, 0.5)
-    records = read_records(str(a.quality / "hplt_human_inspection.jsonl.zst"))
+    records = [r for _, r in read_records(str(a.quality / "hplt_human_inspection.jsonl.zst"), "--quality")]
     pages = [p for p in records if str(p.get("porn")) in ("0", "1")]
     codes = [str(p["lang"]).partition("_")[0] for p in pages]
     found = scores(words, [str(p["text"]) for p in pages], codes)["unsafe_words_frac"]

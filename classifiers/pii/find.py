@@ -21,7 +21,7 @@ _AROUND = 60  # bytes before a place that are looked at
 # Names that belong to nobody (RFC 2606, RFC 6761) and what stands for one in manuals.
 _NOBODY = re.compile(
     r"(?i)@(?:[^@]*\.)?(?:example(?:\.[a-z]{2,3}){0,2}|test|invalid|localhost|local|domain\.com|yourdomain\.\w+|email\.com|"
-    r"x+\.x+)$|^[\d.]{16,}@"  # or a Message-ID
+    r"x+\.x+)$|^[\d.]{16,}@|^(?=[^@]{0,60}\d{9})[\w.$+-]{24,}@"  # or a Message-ID
 )
 Span = tuple[int, int, int]  # first byte and byte after the last in the text, number of the kind in KINDS
 

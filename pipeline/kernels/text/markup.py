@@ -11,7 +11,9 @@ import numpy as np
 from numba import njit
 
 TAG, META, COMMENT, SCRIPT = 1, 2, 3, 4  # regions of a span; SCRIPT: ld+json only
-TEXT_HITS = 512  # of words in text that are kept from either end of a page: a footer counts as much as a header
+# Words in text that are kept from either end of a page: a footer counts as much as a header. A power of two.
+TEXT_HITS = 512
+SPANS = 256  # of a page, as a rule; more take a second pass
 _NO_KEY = 0x41414141  # AAAA: no bytes in lower case make it
 _NAMES = 1024  # buckets that count open elements by name
 
@@ -117,19 +119,26 @@ def needles_of(words: list[bytes]) -> Needles:
 def scan_markup(page: bytes, needles: Needles) -> Scan:
     """`page`: UTF-8, though any bytes do."""
     words = np.empty((2 * TEXT_HITS, 2), dtype=np.int32)
-    n, spans, depth, attributes, formatting, options = _scan(
-        np.frombuffer(page, dtype=np.uint8),
-        LOWER,
-        needles.keys,
-        needles.factor,
-        needles.first,
-        needles.words,
-        needles.chain,
-        words,
-    )
+    room = SPANS
+    while True:  # an array that the kernel makes larger itself costs it four times its time
+        spans = np.empty((room, 4), dtype=np.int32)
+        n, spans_n, depth, attributes, formatting, options = _scan(
+            np.frombuffer(page, dtype=np.uint8),
+            LOWER,
+            needles.keys,
+            needles.factor,
+            needles.first,
+            needles.words,
+            needles.chain,
+            words,
+            spans,
+        )
+        if spans_n <= room:
+            break
+        room = spans_n
     if n > 2 * TEXT_HITS:  # the second half was written around
         words[TEXT_HITS:] = np.roll(words[TEXT_HITS:], -(n % TEXT_HITS), axis=0)
-    return Scan(words[:n], spans, depth, attributes, formatting, options)
+    return Scan(words[:n], spans[:spans_n].copy(), depth, attributes, formatting, options)
 
 
 @njit(cache=True, nogil=True)
@@ -165,7 +174,8 @@ def _find(page, lower, keys, factor, first, words, chain, start, stop, hits, n):
         elif (key & np.uint32(0xFFFF)) == np.uint32(0xC2A9):
             word, begin = np.int64(words.shape[0]), i - 1
         if word >= 0:
-            at = n if n < half else half + (n - half) % half
+            # no division: it would be checked for zero, at twice the time
+            at = n if n < half else half + ((n - half) & (half - 1))
             hits[at, 0], hits[at, 1] = begin, word
             n += 1
     return n
@@ -199,20 +209,17 @@ def _has_marker(page, lower, words, chain, start, stop):
 
 
 @njit(cache=True, nogil=True)
-def _with_span(spans, n, start, stop, region, word):
-    """`spans` with one more row, in twice the room where it is full."""
-    if n == spans.shape[0]:
-        larger = np.empty((2 * n, 4), dtype=np.int32)
-        larger[:n] = spans
-        spans = larger
-    spans[n, 0], spans[n, 1], spans[n, 2], spans[n, 3] = start, stop, region, word
-    return spans
+def _add_span(spans, n, start, stop, region, word):
+    """One more row, where there is room; how many there would be."""
+    if n < spans.shape[0]:
+        spans[n, 0], spans[n, 1], spans[n, 2], spans[n, 3] = start, stop, region, word
+    return n + 1
 
 
 @njit(cache=True, nogil=True)
-def _scan(page, lower, keys, factor, first, words, chain, hits):
+def _scan(page, lower, keys, factor, first, words, chain, hits, spans):
     size = page.size
-    spans, spans_n = np.empty((64, 4), dtype=np.int32), 0
+    spans_n = 0
     opened = np.zeros(_NAMES, dtype=np.int32)
     n = depth = deepest = attributes = root_attributes = formatting = open_formatting = options = 0
     i = text = 0
@@ -242,8 +249,7 @@ def _scan(page, lower, keys, factor, first, words, chain, hits):
                     i += 1
                 word = _first_word(page, lower, keys, factor, first, words, chain, start, i)
                 if word >= 0:
-                    spans = _with_span(spans, spans_n, start, i, COMMENT, word)
-                    spans_n += 1
+                    spans_n = _add_span(spans, spans_n, start, i, COMMENT, word)
             else:
                 while i < size and page[i] != 62:
                     i += 1
@@ -301,8 +307,7 @@ def _scan(page, lower, keys, factor, first, words, chain, hits):
         if kind & _IS_SEARCHED:
             word = _first_word(page, lower, keys, factor, first, words, chain, start, stop)
             if word >= 0:
-                spans = _with_span(spans, spans_n, start, stop, region, word)
-                spans_n += 1
+                spans_n = _add_span(spans, spans_n, start, stop, region, word)
         formatting += open_formatting
         if kind & _IS_RAW:
             # to the matching end tag; the content of ld+json is searched, any other is not
@@ -328,8 +333,7 @@ def _scan(page, lower, keys, factor, first, words, chain, hits):
             if kind & _IS_SCRIPT and _has_marker(page, lower, words, chain, start, stop):
                 word = _first_word(page, lower, keys, factor, first, words, chain, body, j)
                 if word >= 0:
-                    spans = _with_span(spans, spans_n, body, j, SCRIPT, word)
-                    spans_n += 1
+                    spans_n = _add_span(spans, spans_n, body, j, SCRIPT, word)
             while j < size and page[j] != 62:
                 j += 1
             i = j + 1
@@ -347,4 +351,4 @@ def _scan(page, lower, keys, factor, first, words, chain, hits):
                 open_formatting += 1
     if text < size:
         n = _find(page, lower, keys, factor, first, words, chain, text, size, hits, n)
-    return n, spans[:spans_n], deepest, max(attributes, root_attributes), formatting, options
+    return n, spans_n, deepest, max(attributes, root_attributes), formatting, options
