@@ -1,16 +1,28 @@
-"""Opens a `tokenizers` file for counting and encoding: truncation and padding off, whatever the file says.
+"""Texts to token ids under a `tokenizers` file: by fastokens where it can read the file, else by tokenizers itself.
 
-Sentence models ship files that cut every text at 128 or 512 tokens; a count of those is no count of the text. The
-marks that a file's post-processor adds (`[CLS]`, `<s>`) are left out by its callers: `add_special_tokens=False`.
+The two give the same ids; fastokens refuses a file with a part that it does not know (docs/decisions/export.md has the
+comparison, benchmarks/text/token_ids.py the speed). Truncation and padding are off, whatever the file says: sentence
+models ship files that cut every text at 128 or 512 tokens. The marks that a file's post-processor adds (`[CLS]`,
+`<s>`) are left out.
 """
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
 
 from gristmill.pipeline.contract.errors import ConfigError
 
 if TYPE_CHECKING:
+    import fastokens
     from tokenizers import Tokenizer
+
+# Long texts are cut into pieces before encoding: the memory of `tokenizers` per text is some 100 times its bytes.
+PIECE_CHARS = 20_000
+CALL_CHARS = 1 << 20  # characters that are encoded in one call
 
 
 def open_tokenizer(path: Path, key: str = "tokenizer.path") -> "Tokenizer":
@@ -26,3 +38,98 @@ def open_tokenizer(path: Path, key: str = "tokenizer.path") -> "Tokenizer":
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
+
+
+class _Pieces(Protocol):
+    def ids_of(self, pieces: list[str]) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class _Fast:
+    tokenizer: "fastokens.Tokenizer"
+
+    def ids_of(self, pieces: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        ids, ends = self.tokenizer.encode_batch_flat(pieces, add_special_tokens=False)
+        return np.frombuffer(ids, "<u4"), np.frombuffer(ends, "<u8").astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class _Reference:
+    tokenizer: "Tokenizer"
+
+    def ids_of(self, pieces: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        found = [e.ids for e in self.tokenizer.encode_batch_fast(pieces, add_special_tokens=False)]
+        ends = np.concatenate([[0], np.cumsum([len(ids) for ids in found])]).astype(np.int64)
+        return np.fromiter(chain.from_iterable(found), np.uint32, int(ends[-1])), ends
+
+
+@dataclass(frozen=True, eq=False)
+class TokenEncoder:
+    """A loaded tokenizer. `library`: which one encodes."""
+
+    library: str
+    pieces: _Pieces
+
+    def ids(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Token ids of all texts (uint32) and offsets (n + 1,) int64 into them; no text's ids depend on another's."""
+        if not texts:
+            return np.zeros(0, np.uint32), np.zeros(1, np.int64)
+        found: list[np.ndarray] = []
+        sizes = np.zeros(len(texts), np.int64)
+        for owners, pieces in _calls(texts):
+            ids, ends = self.pieces.ids_of(pieces)
+            np.add.at(sizes, owners, np.diff(ends))
+            found.append(ids)
+        return np.concatenate(found), np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+    def counts(self, texts: Sequence[str]) -> np.ndarray:
+        """(n,) int64 tokens of each text."""
+        return np.diff(self.ids(texts)[1])
+
+
+def open_encoder(path: Path, library: str | None = None) -> TokenEncoder:
+    """`library`: "fastokens" or "tokenizers" alone; None takes fastokens where it reads the file.
+
+    Raises ConfigError for a file that `tokenizers` does not read.
+    """
+    import fastokens
+
+    reference = open_tokenizer(path)
+    if library != "tokenizers":
+        try:
+            fast = fastokens.Tokenizer.from_file(str(path))
+        except ValueError:
+            if library == "fastokens":
+                raise
+        else:
+            fast.no_truncation()
+            fast.no_padding()
+            return TokenEncoder("fastokens", _Fast(fast))
+    return TokenEncoder("tokenizers", _Reference(reference))
+
+
+def _calls(texts: Sequence[str]) -> Iterator[tuple[list[int], list[str]]]:
+    """What to encode at a time: pieces of texts, CALL_CHARS characters at most, and whose they are."""
+    owners: list[int] = []
+    pieces: list[str] = []
+    held = 0
+    for i, text in enumerate(texts):
+        for piece in _cut(text):
+            if pieces and held + len(piece) > CALL_CHARS:
+                yield owners, pieces
+                owners, pieces, held = [], [], 0
+            owners.append(i)
+            pieces.append(piece)
+            held += len(piece)
+    if pieces:
+        yield owners, pieces
+
+
+def _cut(text: str) -> Iterator[str]:
+    """Cuts at the last line end (else anywhere) before each limit; the pieces join to the text."""
+    begin = 0
+    while len(text) - begin > PIECE_CHARS:
+        cut = text.rfind("\n", begin + PIECE_CHARS // 2, begin + PIECE_CHARS) + 1 or begin + PIECE_CHARS
+        yield text[begin:cut]
+        begin = cut
+    yield text[begin:]

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal
 
 import polars as pl
 
-from gristmill.classifiers.tokenizer import open_tokenizer
+from gristmill.classifiers.tokenizer import open_encoder, open_tokenizer
 from gristmill.pipeline.contract.draws import uniform
 from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.contract.ranges import Count, FilePath, Range
@@ -97,57 +97,10 @@ class Tokens(Annotator):
     rows: ClassVar[Literal["all"]] = "all"
 
     def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
-        encode_lengths = length_counter(artifacts["ingest.tokenizer"] / TOKENIZER)
+        encoder = open_encoder(artifacts["ingest.tokenizer"] / TOKENIZER)
 
         def annotate(batch: pl.DataFrame) -> pl.DataFrame:
-            return batch.select(
-                "doc_id", pl.Series("token_count", encode_lengths(batch["text"].fill_null("").to_list()), pl.Int64)
-            )
+            counts = encoder.counts(batch["text"].fill_null("").to_list())
+            return batch.select("doc_id", pl.Series("token_count", counts, pl.Int64))
 
         return annotate
-
-
-# Long texts are cut into pieces before encoding: the library's memory per text is some 100 times its bytes.
-PIECE_CHARS = 20_000
-CALL_PIECES = 64
-CALL_CHARS = 1 << 20  # an encoding takes some 100 times the bytes of its text, so that a call takes 100 MB
-
-
-def length_counter(path: Path) -> Callable[[list[str]], list[int]]:
-    tokenizer = open_tokenizer(path)
-
-    def lengths(texts: list[str]) -> list[int]:
-        counts = [0] * len(texts)
-        for owners, pieces in _calls(texts):
-            for i, encoding in zip(owners, tokenizer.encode_batch_fast(pieces, add_special_tokens=False), strict=True):
-                counts[i] += len(encoding)
-        return counts
-
-    return lengths
-
-
-def _calls(texts: list[str]) -> Iterator[tuple[list[int], list[str]]]:
-    """What to encode at a time: pieces of texts, CALL_PIECES or CALL_CHARS characters at most, and whose they are."""
-    owners: list[int] = []
-    pieces: list[str] = []
-    held = 0
-    for i, text in enumerate(texts):
-        for piece in _pieces(text):
-            if len(pieces) == CALL_PIECES or (pieces and held + len(piece) > CALL_CHARS):
-                yield owners, pieces
-                owners, pieces, held = [], [], 0
-            owners.append(i)
-            pieces.append(piece)
-            held += len(piece)
-    if pieces:
-        yield owners, pieces
-
-
-def _pieces(text: str) -> Iterator[str]:
-    """Cuts at the last line end (else anywhere) before each limit; the pieces join to the text."""
-    begin = 0
-    while len(text) - begin > PIECE_CHARS:
-        cut = text.rfind("\n", begin + PIECE_CHARS // 2, begin + PIECE_CHARS) + 1 or begin + PIECE_CHARS
-        yield text[begin:cut]
-        begin = cut
-    yield text[begin:]
