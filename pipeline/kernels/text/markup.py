@@ -119,19 +119,12 @@ def needles_of(words: list[bytes]) -> Needles:
 def scan_markup(page: bytes, needles: Needles) -> Scan:
     """`page`: UTF-8, though any bytes do."""
     words = np.empty((2 * TEXT_HITS, 2), dtype=np.int32)
+    tables = (needles.keys, needles.factor, needles.first, needles.words, needles.chain)
     room = SPANS
     while True:  # an array that the kernel makes larger itself costs it four times its time
         spans = np.empty((room, 4), dtype=np.int32)
         n, spans_n, depth, attributes, formatting, options = _scan(
-            np.frombuffer(page, dtype=np.uint8),
-            LOWER,
-            needles.keys,
-            needles.factor,
-            needles.first,
-            needles.words,
-            needles.chain,
-            words,
-            spans,
+            np.frombuffer(page, dtype=np.uint8), LOWER, *tables, words, spans
         )
         if spans_n <= room:
             break
