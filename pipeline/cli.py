@@ -78,6 +78,11 @@ def parser(whole: bool = True) -> argparse.ArgumentParser:
         help="JSONL, JSON, Parquet or text; also :answer=FIELD, :passage=FIELD, :train=FILE (its words do not count)",
     )  # fmt: skip
     c.add_argument("-n", type=int, default=10, help="documents to show of each benchmark (default: 10)")
+    c = command("train", "train a fastText classifier (toxicity, adult, quality) from labelled texts")
+    if whole:
+        from gristmill.pipeline.recipe import train_command
+
+        train_command("add_arguments")(c)
     c = command("search", "search a mixture from finished proxy runs")
     if whole:
         from gristmill.pipeline.recipe import search_arguments
@@ -90,7 +95,7 @@ def parser(whole: bool = True) -> argparse.ArgumentParser:
 
 def parsed(given: list[str]) -> argparse.Namespace:
     """Settings may also stand behind options, where argparse no longer expects them."""
-    commands = parser(whole=given[:1] == ["search"])
+    commands = parser(whole=given[:1] in (["search"], ["train"]))
     arguments, left = commands.parse_known_args(given)
     takes_settings = hasattr(arguments, "overrides")
     if wrong := [word for word in left if not takes_settings or word.startswith("-") or "=" not in word]:
@@ -306,6 +311,12 @@ def search(a: argparse.Namespace) -> int:
     return search_command()(a)
 
 
+def train(a: argparse.Namespace) -> int:
+    from gristmill.pipeline.recipe import train_command
+
+    return train_command("train_command")(a)
+
+
 COMMANDS = {
     "run": run,
     "plan": run,
@@ -317,6 +328,7 @@ COMMANDS = {
     "report": report,
     "contamination": contamination_command,
     "search": search,
+    "train": train,
     "thresholds": thresholds,
     "sample-data": sample_data,
 }

@@ -264,6 +264,11 @@ def search_command() -> Callable[[Namespace], int]:
     return load_object(f"{STAGES}.mixture.standalone.command:search_command")  # pyright: ignore[reportReturnType]
 
 
+def train_command(part: str) -> Callable:
+    """`add_arguments` or `train_command` of the `train` command."""
+    return load_object(f"{STAGES}.quality.train_command:{part}")  # pyright: ignore[reportReturnType]
+
+
 def contamination(store: Store, plan: Plan, benchmarks: Sequence[str], shown: int) -> list[str]:
     """What of the benchmarks stands in the corpus, or in the documents kept so far. Lines to print."""
     from gristmill.stages.contamination.command import search_documents

@@ -10,6 +10,7 @@ from gristmill.classifiers.fasttext.model import (
     open_scorer,
     plain_line,
     train,
+    train_labelled,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "open_scorer",
     "plain_line",
     "train",
+    "train_labelled",
 ]

@@ -1,7 +1,7 @@
 """fastText text classifiers (arXiv:1607.01759): a small one trained in the run, or any published one by path."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -43,7 +43,12 @@ class Training:
 
 
 def train(positives: Sequence[str], negatives: Sequence[str], settings: Training, path: Path) -> None:
-    """Trains on lines (see `gristmill.pipeline.kernels.text.lines.one_line`) and saves the model.
+    """As `train_labelled`, with two labels."""
+    train_labelled({POSITIVE: positives, NEGATIVE: negatives}, settings, path)
+
+
+def train_labelled(lines: Mapping[str, Sequence[str]], settings: Training, path: Path) -> None:
+    """Trains on lines by label (see `gristmill.pipeline.kernels.text.lines.one_line`) and saves the model.
 
     One thread, so that the same lines in order give the same bytes. Lines alternate between the classes: the learning
     rate falls, and the last lines weigh less than the first.
@@ -51,8 +56,7 @@ def train(positives: Sequence[str], negatives: Sequence[str], settings: Training
     import fasttext
 
     with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, suffix=".txt") as file:
-        labelled = [(i / len(positives), POSITIVE, line) for i, line in enumerate(positives)]
-        labelled += [(i / len(negatives), NEGATIVE, line) for i, line in enumerate(negatives)]
+        labelled = [(i / len(own), label, line) for label, own in lines.items() for i, line in enumerate(own)]
         for _, label, line in sorted(labelled, key=lambda item: item[:2]):
             file.write(f"{label} {line}\n")
         file.flush()
