@@ -26,7 +26,8 @@ from gristmill.stages.mixture.predictors.cross_validation import spearman
 from gristmill.stages.mixture.predictors.fidelities import STEP
 from gristmill.stages.mixture.predictors.gaussian_process import GaussianProcess
 from gristmill.stages.mixture.predictors.protocol import fit_runs
-from gristmill.stages.mixture.proxies.gpt import PRESETS, GptProxy
+from gristmill.stages.mixture.proxies.gpt import GptProxy
+from gristmill.stages.mixture.proxies.gpt_settings import PRESETS
 from gristmill.stages.mixture.proxies.ngram import NgramProxy
 from gristmill.stages.mixture.runs.import_tables import TableProxy, table_runs
 from gristmill.stages.mixture.runs.runs import Proxy, Runs

@@ -32,7 +32,8 @@ from gristmill.stages.cluster import AssignCluster, Cluster
 from gristmill.stages.embed import Embed, EmbedModel
 from gristmill.stages.mixture.constraints import constraints_from
 from gristmill.stages.mixture.objective import mean_of
-from gristmill.stages.mixture.proxies.gpt import PRESETS, GptProxy
+from gristmill.stages.mixture.proxies.gpt import GptProxy
+from gristmill.stages.mixture.proxies.gpt_settings import PRESETS
 from gristmill.stages.mixture.proxies.ngram import NgramProxy
 from gristmill.stages.mixture.runs.runs import Proxy
 from gristmill.stages.mixture.search.search import METHODS, search

@@ -280,6 +280,15 @@ def on_grid(w: np.ndarray, low: np.ndarray, high: np.ndarray, total: float, deci
     return np.round(w, decimals)
 
 
+def floored(c: Constraints, natural: np.ndarray, floor: float) -> Constraints:
+    """Every bucket keeps at least `floor` of its natural share (k,), or its cap where that is less."""
+    if floor == 0:
+        return c
+    least = np.maximum(c.lower, np.minimum(floor * natural, c.upper))
+    added = [(b, f"{floor:g} of its natural share") for b in c.buckets if b not in dict(c.reasons)]
+    return replace(c, lower=tuple(least.tolist()), reasons=tuple(sorted((*c.reasons, *added))))
+
+
 def without_guard(c: Constraints) -> Constraints:
     return replace(c, guard=())
 

@@ -9,7 +9,8 @@ import polars as pl
 
 from gristmill.stages.mixture.constraints import Constraints
 from gristmill.stages.mixture.objective import Objective
-from gristmill.stages.mixture.search.confirm import LEVEL, Confirmation, judged
+from gristmill.stages.mixture.search.confirm import LEVEL, Confirmation, checked_on, judged
+from gristmill.stages.mixture.search.pull import FEWEST_FOLDS, Pull
 from gristmill.stages.mixture.search.search import SearchResult
 from gristmill.stages.mixture.search.verdict import NearEqual
 
@@ -31,8 +32,33 @@ def unsearched(weights: np.ndarray, why: str, method: str = "natural") -> Found:
     return Found(weights, f"no search: {why}", {"method": method, "proxy": "none", "runs": 0, "targets": []})
 
 
+def way(pull: Pull) -> str:
+    return f"{pull.kept:.0%} of the way from {pull.prior} to the mixture that measures best"
+
+
+def kept_verdict(pull: Pull) -> str:
+    """What is said of a mixture that stands where the pull ends."""
+    if pull.kept > 0:
+        gained = "" if pull.gain is None else f", {pull.gain:.4f} nats/token better on left-out target text"
+        return f"{way(pull)}{gained}"
+    if pull.weight is not None:
+        return f"the {pull.prior} shares are kept: no other is worth mixture.pull = {pull.weight:g}"
+    if pull.folds < FEWEST_FOLDS:
+        why = f"the target text falls into {pull.folds} pieces, too few to show that others are better"
+        return f"the {pull.prior} shares are kept: {why}; give more of it"
+    return (
+        f"the {pull.prior} shares are kept: on target text left out of the search no others are surely better (more "
+        "target text tells finer: dedup.references, mixture.validation)"
+    )
+
+
 def found_by(
-    result: SearchResult, proxy: str, objective: Objective, guard: tuple[str, ...], checked: Confirmation | None
+    result: SearchResult,
+    proxy: str,
+    objective: Objective,
+    guard: tuple[str, ...],
+    checked: Confirmation | None,
+    pull: Pull | None = None,
 ) -> Found:
     """The verdict is the confirmation's where there is one: what was chosen as best on some text and some runs looks
     better there than it is."""
@@ -44,19 +70,20 @@ def found_by(
         "targets": list(result.runs.targets),
         "objective": dict(objective.weights),
         "guarded": list(guard),
+        **({} if pull is None else {"pull": pull.summary()}),
         "cross_validated": {
             "measured": [m for m, _ in result.report.points],
             "predicted": [p for _, p in result.report.points],
         },
     }
     if not result.found:
-        verdict = f"not better than natural: {result.verdict}"
+        verdict = result.verdict if pull is not None else f"not better than natural: {result.verdict}"
     elif checked is None:
         verdict = f"{result.verdict}; not confirmed"
     else:
         now = [judged(c, LEVEL)[1] for c in checked.comparisons if c.baseline == "present"]
-        said = "; ".join((checked.verdict, *now))
-        verdict = f"{said} (nats/token of the {checked.proxy} proxy, on text and draws that the search never saw)"
+        part = [] if pull is None or pull.kept == 1 else [way(pull)]
+        verdict = "; ".join((checked.verdict, *now, checked_on(checked.proxy), *part))
     if result.failed:
         verdict += f"; {result.failed} of {result.failed + len(result.runs)} proxy runs failed and are left out"
     return Found(result.weights, verdict, search, result.near_equal, checked)

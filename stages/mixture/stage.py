@@ -11,7 +11,7 @@ import polars as pl
 from gristmill.pipeline.contract.drawing.told import Finished, Told
 from gristmill.pipeline.contract.errors import ConfigError, DataError
 from gristmill.pipeline.contract.loading import Options, load_kind, named
-from gristmill.pipeline.contract.ranges import Amount, Count, FilePath, Seed, SomeAmount, Threads
+from gristmill.pipeline.contract.ranges import Amount, Count, FilePath, Seed, Share, SomeAmount, Threads
 from gristmill.pipeline.contract.shapes import Corpus, Reads, Reducer
 from gristmill.stages.mixture.config import (
     COMMAND,
@@ -26,36 +26,28 @@ from gristmill.stages.mixture.config import (
     named_buckets,
     rules,
 )
-from gristmill.stages.mixture.constraints import Constraints, only_mixture, project, rounded
+from gristmill.stages.mixture.constraints import Constraints, floored, only_mixture, rounded
 from gristmill.stages.mixture.material.readings import (
-    Material,
-    Reading,
     Tokens,
-    digest,
     divide,
-    fetch,
     held_out_texts,
-    material,
     pieces,
-    reading,
     tokens_of,
     validation_texts,
 )
 from gristmill.stages.mixture.objective import Objective, mean_of
 from gristmill.stages.mixture.predictors.named import PREDICTORS
 from gristmill.stages.mixture.predictors.protocol import Predictor
-from gristmill.stages.mixture.proxies.ngram import NgramProxy
-from gristmill.stages.mixture.proxies.protocol import Chance, ProxySection
+from gristmill.stages.mixture.proxies.protocol import ProxySection
 from gristmill.stages.mixture.proxies.sections import PROXIES, CommandSection, GptSection, NgramSection
 from gristmill.stages.mixture.rates.rule import COPYING, PARAMETERS, Copying, ParameterSection
 from gristmill.stages.mixture.rates.search import Mode, search_copies
 from gristmill.stages.mixture.rates.views import Targets, Task
 from gristmill.stages.mixture.report.told import told
-from gristmill.stages.mixture.result import Found, found_by, unsearched, write_weights
-from gristmill.stages.mixture.runs.runs import write_runs
-from gristmill.stages.mixture.search.confirm import Confirmation, baselines, confirm
+from gristmill.stages.mixture.result import Found, unsearched, write_weights
 from gristmill.stages.mixture.search.method import Method, check_pair
-from gristmill.stages.mixture.search.search import method_of, search
+from gristmill.stages.mixture.search.search import method_of
+from gristmill.stages.mixture.searched import InRun
 from gristmill.stages.mixture.shares import budget_of, check_budget, in_order, read_shares
 
 NATURAL = "natural"  # the method that searches nothing
@@ -89,6 +81,10 @@ class Mixture(Reducer):
     weights: dict[str, Amount] | FilePath | None = None
     # the mixture that you have now, in the same form: the verdict compares the searched one with it
     present: dict[str, Amount] | FilePath | None = None
+    # how hard the weights are pulled towards the natural mixture (or `present`): nats per token that a nat of KL
+    # divergence must gain; 0: not at all. null: as hard as left-out pieces of the targets ask (ngram proxy), else 0
+    pull: Amount | None = None
+    floor: Share = 0.0  # least part of its natural share that every bucket keeps
     bounds: tuple[Bound, ...] = ()  # {bucket, minimum, maximum, fixed}: limits on a bucket's share
     groups: tuple[GroupBound, ...] = ()  # {buckets, minimum, maximum}: limits on the total of several
     # {target, weight, guard}: what is minimised is their weighted mean loss, and a guarded one may not get worse than
@@ -105,7 +101,7 @@ class Mixture(Reducer):
     seed: Seed = 0  # of the search
     threads: Threads = 2  # fixed, so that results do not depend on the machine's size
     name: ClassVar = "mixture"
-    version: ClassVar = 6
+    version: ClassVar = 7
     borrowed: ClassVar = {"copying": ("quadmix", "sample")}
     files: ClassVar = ("validation", "weights", "present")
 
@@ -240,6 +236,7 @@ class Mixture(Reducer):
         budget = self.budget_tokens or budget_of(self.budget_share, self.epochs, available)
         known = dict(zip(buckets, sizes.tolist(), strict=True))
         limits = rules(buckets, known, budget, self.epochs, self.bounds, self.groups, self.guard)
+        limits = floored(limits, sizes / available, self.floor)
         only, tokens, parts = only_mixture(limits), None, []
         search = self.weights is None and self.chosen_method != NATURAL and only is None
         if search or self.mode != "climb":
@@ -258,7 +255,15 @@ class Mixture(Reducer):
             found = unsearched(rounded(sizes / available, limits), "there are no texts to search a mixture for")
         else:
             assert tokens is not None
-            found = self._search(corpus, docs, sizes, limits, budget, out, tokens, parts)
+            targets, *held_back = parts
+            cheaper = [self.ngram] if method_of(self.chosen_method).takes_cheaper else []
+            section = self.section(self.proxy)
+            found = InRun(
+                corpus, docs, sizes, sizes / available, limits, budget, self.epochs, tokens, targets,
+                held_back if self.mode == "climb" else [],  # the other modes confirm what they make of it
+                self._objective(targets), self.proxy, (*cheaper, section), self.judge or section, self.searcher,
+                self.pull, self._present(buckets), self.seed, self.threads,
+            ).found(out)  # fmt: skip
         if self.mode != "climb" and not aimless:
             assert tokens is not None
             targets, *held_back = parts
@@ -278,53 +283,10 @@ class Mixture(Reducer):
         nothing = f"; nothing is taken of {', '.join(left[:5])}{', ...' if len(left) > 5 else ''}" if left else ""
         return unsearched(rounded(weights, limits), f"the shares are those of mixture.weights{nothing}", method="given")
 
-    def _search(
-        self,
-        corpus: Corpus,
-        docs: pl.DataFrame,
-        sizes: np.ndarray,
-        limits: Constraints,
-        budget: int,
-        out: Path,
-        tokens: Tokens,
-        parts: list[Targets],
-    ) -> Found:
-        """docs: doc_id, bucket, token_count, sorted by doc_id; sizes (k,) tokens; parts: of `_targets`."""
-        available, natural = int(sizes.sum()), sizes / sizes.sum()
-        targets, *held_back = parts
-        sections = [*([self.ngram] if method_of(self.chosen_method).takes_cheaper else []), self.section(self.proxy)]
-        read = [reading(docs, s.share(available, budget), "proxy") for s in sections]
-        seen = frozenset[str]().union(*(r.ids for r in read))
-        judge = self.judge or self.section(self.proxy)
-        share = judge.share(available, budget)
-        unread = [reading(docs, share, f"confirm/{s}", seen) for s in range(len(held_back))]
-        shelf = fetch(corpus, seen.union(*(r.ids for r in unread)), tokens.encode)
-
-        def given(section: ProxySection, read: Reading, on: Targets) -> Material:
-            spent = max(1, round(budget * section.share(available, budget)))
-            return material(read, limits.buckets, on, spent, shelf, tokens)
-
-        *cheaper, main = [
-            s.make(given(s, r, targets), Chance(self.threads, self.seed, corpus.scratch))
-            for s, r in zip(sections, read, strict=True)
-        ]
-        objective = self._objective(targets)
-        result = search(main, natural, limits, objective, self.searcher, self.seed, digest(docs), tuple(cheaper))
-        write_runs(result.runs, out / "runs.parquet")
-        checked: Confirmation | None = None
-        if held_back and result.found and self.mode == "climb":  # the other modes confirm what they make of it
-            plain = baselines(natural, limits, sizes, budget, self.epochs)
-            if self.present is not None:
-                now = in_order(read_shares(self.present, "mixture.present"), limits.buckets, "mixture.present")
-                plain["present"] = project(now[None], limits)[0]
-            like = next((p for p in (main, *cheaper) if isinstance(p, NgramProxy)), None)
-            exact = np.stack([result.weights, *plain.values()])
-            fresh = [
-                judge.make(given(judge, r, on), Chance(self.threads, self.seed + 1 + s, corpus.scratch, like, exact))
-                for s, (r, on) in enumerate(zip(unread, held_back, strict=True))
-            ]
-            checked = confirm(fresh, result.weights, plain, objective, self.guard)
-        return found_by(result, self.proxy, objective, self.guard, checked)
+    def _present(self, buckets: list[str]) -> np.ndarray | None:
+        if self.present is None:
+            return None
+        return in_order(read_shares(self.present, "mixture.present"), buckets, "mixture.present")
 
     def _objective(self, targets: Targets) -> Objective:
         given = tuple((t.target, t.weight) for t in self.objective)

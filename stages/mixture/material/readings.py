@@ -94,6 +94,15 @@ def reading(docs: pl.DataFrame, fraction: float, salt: str, unread: frozenset[st
     )
 
 
+def reordered(read: Reading, salt: str) -> Reading:
+    """The same documents in the order of another draw."""
+    documents = {}
+    for bucket, ids in read.documents.items():
+        draws = uniform(ids, salt)
+        documents[bucket] = tuple(ids[i] for i in sorted(range(len(ids)), key=lambda i: (draws[i], ids[i])))
+    return Reading(documents, read.lengths)
+
+
 @dataclass(frozen=True, eq=False)
 class Shelf:
     """Texts and tokens of all documents that the readings name."""
@@ -150,6 +159,17 @@ class Piece:
 
     text: str
     tokens: np.ndarray
+    whole: int = 0  # which of the target's texts it is, or is part of
+
+
+def whole_texts(parts: Sequence[Piece], least: int) -> list[Piece]:
+    """The parts of each text together again; the parts as they are where they are of fewer than `least` texts."""
+    texts: dict[int, list[Piece]] = {}
+    for part in parts:
+        texts.setdefault(part.whole, []).append(part)
+    if len(texts) < least:
+        return list(parts)
+    return [Piece("".join(p.text for p in t), np.concatenate([p.tokens for p in t]), i) for i, t in texts.items()]
 
 
 def pieces(name: str, texts: Sequence[str], encode: Encoder, limit: int, least: int) -> list[Piece]:
@@ -161,12 +181,12 @@ def pieces(name: str, texts: Sequence[str], encode: Encoder, limit: int, least: 
     size = max(1, min(PIECE_CHARS, reach // (4 * least)))
     result: list[Piece] = []
     left = limit
-    for text in texts:
+    for whole, text in enumerate(texts):
         parts = -(-len(text) // size)
         for i in range(parts):
             part = text[i * len(text) // parts : (i + 1) * len(text) // parts]
             tokens = encode(part)[:left]
-            result.append(Piece(part, tokens))
+            result.append(Piece(part, tokens, whole))
             left -= len(tokens)
             if left <= 0 and len(result) >= least:
                 return result

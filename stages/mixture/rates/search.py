@@ -30,7 +30,7 @@ from gristmill.stages.mixture.rates.searchers import QuadmixSpace
 from gristmill.stages.mixture.rates.views import Corpora, Task, View, given, proxy_of, shelf_of, tuned, view
 from gristmill.stages.mixture.result import Found
 from gristmill.stages.mixture.runs.runs import Differentiable, Failing, Proxy
-from gristmill.stages.mixture.search.confirm import Confirmation, confirm, judged
+from gristmill.stages.mixture.search.confirm import Confirmation, checked_on, confirm, judged
 from gristmill.stages.mixture.search.trials import best_rows
 
 Mode = Literal["climb", "quadmix", "both"]
@@ -181,5 +181,4 @@ def verdict_of(said: str, checked: Confirmation | None) -> str:
     if checked is None:
         return f"{said}; not confirmed"
     against = [judged(c, LEVEL)[1] for c in checked.comparisons if c.baseline == "climb"] or [said]
-    unit = f"nats/token of the {checked.proxy} proxy, on text and draws that the search never saw"
-    return f"{checked.verdict}; {against[0]} ({unit})"
+    return f"{checked.verdict}; {against[0]}; {checked_on(checked.proxy)}"

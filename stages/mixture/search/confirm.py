@@ -119,7 +119,7 @@ def confirm(
         if low > 0:
             better = False
             verdict = (
-                f"not better than natural: guarded {name} is worse by {worse.mean():.4f}, {ci_text(low, high, level)}"
+                f"not better than natural: guarded {name} is worse by {worse.mean():.4f} ({ci_text(low, high, level)})"
             )
             break
     fidelity = fidelity_of(proxy)
@@ -155,13 +155,16 @@ def judged(c: Comparison, level: float) -> tuple[bool, str]:
         side = "better than" if c.difference < 0 else "not better than"
         how = f"difference {c.difference:+.4f} in one run of a proxy without chance, so no interval"
         return c.difference < 0, f"{side} {c.baseline}: {how}"
-    where = (
-        f"difference {c.difference:+.4f}, {ci_text(c.low, c.high, level)}, better in {c.better_in} of {c.seeds} seeds"
-    )
+    where = f"loss {c.difference:+.4f} nats/token ({ci_text(c.low, c.high, level)}), less in {c.better_in} of {c.seeds}"
     if c.high < 0:
         return True, f"better than {c.baseline}: {where}"
-    return False, f"not better than {c.baseline}: {where}"
+    return False, f"{'worse than' if c.low > 0 else 'no measurable gain over'} {c.baseline}: {where}"
+
+
+def checked_on(proxy: str) -> str:
+    """The end of a verdict that a confirmation gives."""
+    return f"checked with the {proxy} proxy on text and draws that the search never saw"
 
 
 def ci_text(low: float, high: float, level: float) -> str:
-    return f"{level:.0%} interval {low:+.4f} to {high:+.4f}"
+    return f"{level:.0%}: {low:+.4f} to {high:+.4f}"

@@ -51,6 +51,8 @@ class SearchResult:
     trace: tuple[Round, ...]
     report: PredictorReport
     near_equal: NearEqual
+    trials: Trials
+    seen: View  # the predictor of the report
     failed: int = 0  # runs that gave no finite loss, and are left out
     measured: tuple[float, float] | None = None  # objective at `weights` and at natural, by a proxy without noise
 
@@ -217,6 +219,35 @@ def conclude(
         trace=tuple(trials.rounds),
         report=report,
         near_equal=near_equal(weights, seen, trials, seed, measured and measured[1] - measured[0]),
+        trials=trials,
+        seen=seen,
         failed=trials.failed,
+        measured=measured,
+    )
+
+
+def moved(result: SearchResult, weights: np.ndarray, found: bool, verdict: str, seed: int) -> SearchResult:
+    """The result with other weights (k,), and with everything that is said about them."""
+    trials, seen = result.trials, result.seen
+    both = np.stack([weights, project(trials.natural[None], trials.constraints)[0]])
+    mean, sd, scores = seen.fitted.mean(both), seen.fitted.sd(both), seen.score(both)
+    measured = None
+    if result.measured is not None:
+        losses = trials.proxy.losses(both)
+        chosen, home = np.round(trials.objective.score(losses, trials.proxy.targets), 9).tolist()
+        measured = (chosen, home)
+    gain = None if measured is None else max(measured[1] - measured[0], 0.0)
+    return replace(
+        result,
+        weights=weights,
+        found=found,
+        verdict=verdict,
+        predicted=round(float(scores[0]), 9),
+        predicted_sd=round(float(seen.sd(both)[0]), 9),
+        targets={
+            t: (round(float(mean[0, j]), 6), round(float(sd[0, j]), 6), round(float(mean[1, j]), 6))
+            for j, t in enumerate(result.targets)
+        },
+        near_equal=near_equal(weights, seen, trials, seed, gain),
         measured=measured,
     )

@@ -90,7 +90,7 @@ def test_the_searched_mixture_is_compared_with_the_present_one(tmp_path):
     rows = {c["baseline"]: c for c in found["confirm"]["comparisons"]}
     assert rows["present"]["high"] < 0
     assert rows["present"]["difference"] < rows["natural"]["difference"]
-    assert "better than present: difference -" in found["verdict"]
+    assert "better than present: loss -" in found["verdict"]
     with pytest.raises(ConfigError, match=r"mixture\.present is compared by the confirmation"):
         replace(QUICK, present=now, method="natural")
 

@@ -229,7 +229,7 @@ def test_both_finds_the_true_criterion_inside_climb_s_weights(tmp_path, truth):
     assert alpha > 0.65
     check = {c["baseline"]: c for c in found["confirm"]["comparisons"]}
     assert check["climb"]["high"] < 0
-    assert "; better than climb: difference -" in found["verdict"]
+    assert "; better than climb: loss -" in found["verdict"]
     assert found["verdict"].startswith("better than natural")
 
 
@@ -256,7 +256,7 @@ def test_criteria_that_say_nothing_are_not_better(tmp_path):
         pl.Series("q_reference", rng.random(180), dtype=pl.Float32),
     )
     found = run(mode("both"), FakeCorpus([frame], given.artifacts, given.scratch), tmp_path / "out")
-    assert "not better than climb" in found["verdict"] or "climb's, which stand" in found["verdict"]
+    assert "no measurable gain over climb" in found["verdict"] or "climb's, which stand" in found["verdict"]
 
 
 def test_batches_in_any_order_give_the_same_bytes(tmp_path):

@@ -24,7 +24,14 @@ from gristmill.stages.mixture.config import (
     NgramSection,
     TargetWeight,
 )
-from gristmill.stages.mixture.material.readings import divide, pieces, reading, validation_texts
+from gristmill.stages.mixture.material.readings import (
+    Piece,
+    divide,
+    pieces,
+    reading,
+    validation_texts,
+    whole_texts,
+)
 from gristmill.stages.mixture.runs.runs import read_runs
 from gristmill.stages.mixture.stage import Mixture
 
@@ -109,7 +116,7 @@ def test_the_target_s_bucket_gains_and_fresh_draws_on_unseen_text_confirm_it(tmp
         assert row["low"] < row["difference"] < row["high"] < 0
         assert row["seeds"] == row["better_in"] == 5
         assert row["targets"] == {"references": row["difference"]}
-    assert found["verdict"].startswith("better than natural: difference -")
+    assert found["verdict"].startswith("better than natural: loss -")
     assert "never saw" in found["verdict"]
     code = next(b for b in found["buckets"] if b["bucket"] == "code")
     assert code["halved_or_doubled"] == max(b["halved_or_doubled"] for b in found["buckets"])
@@ -117,19 +124,21 @@ def test_the_target_s_bucket_gains_and_fresh_draws_on_unseen_text_confirm_it(tmp
 
 
 def test_where_buckets_do_not_differ_the_confirmation_says_no(tmp_path):
-    """What is lowest on the searched text is chance here; text that the search never saw does not care."""
+    """What is lowest on the searched text is chance here; text that the search never saw says so."""
     given = corpus(tmp_path, target="all")
     mixed = given.frames[0].with_columns(bucket=pl.Series("bucket", ["abc"[i % 3] for i in range(72)]))
     given = FakeCorpus([mixed], given.artifacts, given.scratch)
     found = run(QUICK, given, tmp_path / "out")
-    assert found["verdict"].startswith("not better than natural")
+    assert found["verdict"].startswith(("the natural shares are kept", "no measurable gain over natural"))
     assert found["confirm"] is None or found["confirm"]["better_than_natural"] is False
 
 
 def test_without_confirmation_the_verdict_says_so(tmp_path):
     found = run(replace(QUICK, confirm=None), corpus(tmp_path), tmp_path / "out")
     assert found["confirm"] is None
-    assert found["verdict"].endswith("better than natural; not confirmed")
+    assert found["verdict"].endswith("better on left-out target text; not confirmed")
+    plain = run(replace(QUICK, confirm=None, pull=0.0), corpus(tmp_path), tmp_path / "unpulled")
+    assert plain["verdict"].endswith("better than natural; not confirmed")
 
 
 def test_natural_and_a_single_bucket_need_no_search(tmp_path):
@@ -173,7 +182,7 @@ def two_targets(folder: Path) -> tuple[str, ...]:
 def test_the_objective_weighs_targets_and_a_guarded_one_is_no_worse_than_under_natural(tmp_path):
     given = corpus(tmp_path)
     both = (TargetWeight("code", 0.95), TargetWeight("law", 0.05))
-    stage = replace(QUICK, validation=two_targets(tmp_path), objective=both)
+    stage = replace(QUICK, validation=two_targets(tmp_path), objective=both, pull=0.0)
     free = run(stage, given, tmp_path / "free")
     assert free["search"]["objective"] == {"code": 0.95, "law": 0.05}
     assert weights(free)["code"] > 0.7 > weights(free)["law"]
@@ -476,3 +485,66 @@ def test_a_proxy_that_reads_part_of_the_corpus_spends_that_part_of_the_budget(tm
     found = json.loads((tmp_path / "out" / "weights.json").read_text())
     tokens = read_runs(tmp_path / "out" / "runs.parquet").tokens
     assert set(tokens.tolist()) == {round(found["budget_tokens"] * 4000 / found["available_tokens"])}
+
+
+# --- the pull to the prior -------------------------------------------------------------------------------------------
+
+
+def test_where_nothing_can_be_found_natural_is_written_and_one_line_says_so(tmp_path):
+    """Buckets that say nothing about their documents, and few texts: what measures best is luck."""
+    given = corpus(tmp_path, target="all", docs=60)
+    mixed = given.frames[0].with_columns(bucket=pl.Series("bucket", ["abc"[i % 3] for i in range(180)]))
+    found = run(QUICK, FakeCorpus([mixed], given.artifacts, given.scratch), tmp_path / "out")
+    assert weights(found) == {b["bucket"]: pytest.approx(b["natural_share"], abs=2e-6) for b in found["buckets"]}
+    assert found["search"]["found"] is False
+    assert found["search"]["pull"]["kept"] == 0
+    assert found["confirm"] is None
+    assert found["verdict"].startswith("the natural shares are kept: on target text left out of the search no others")
+    assert "\n" not in found["verdict"]
+
+
+def test_a_gain_that_left_out_text_shows_is_kept_but_for_what_unseen_texts_may_need(tmp_path):
+    found = run(QUICK, corpus(tmp_path), tmp_path / "out")
+    pull = found["search"]["pull"]
+    assert 0.8 < pull["kept"] < 1
+    assert 0 < pull["least_gain"] < pull["gain"]
+    assert pull["folds"] == 8
+    assert all(b["weight"] > 0 for b in found["buckets"])
+    assert "% of the way from natural to the mixture that measures best" in found["verdict"]
+
+
+def test_two_texts_are_too_few_to_show_anything_unless_they_are_long(tmp_path):
+    """Parts of one text stand for texts where there are hardly any; parts of 18 texts never do."""
+    whole = [p for i in range(18) for p in [Piece(f"{i}a", count("x"), i), Piece(f"{i}b", count("x"), i)]]
+    assert [p.text for p in whole_texts(whole, 3)] == [f"{i}a{i}b" for i in range(18)]
+    assert whole_texts(whole[:4], 3) == whole[:4]
+
+
+def test_a_prior_of_the_user_s_own_stands_where_nothing_is_better(tmp_path):
+    now = {"a": 0.5, "b": 0.3, "c": 0.2}
+    given = corpus(tmp_path, target="all", docs=60)
+    mixed = given.frames[0].with_columns(bucket=pl.Series("bucket", ["abc"[i % 3] for i in range(180)]))
+    found = run(replace(QUICK, present=now), FakeCorpus([mixed], given.artifacts, given.scratch), tmp_path / "out")
+    if not found["search"]["found"]:
+        assert weights(found) == pytest.approx(now, abs=2e-6)
+        assert found["verdict"].startswith("the present shares are kept")
+    else:
+        assert found["search"]["pull"]["towards"] == "present"
+
+
+def test_a_pull_of_the_user_s_own_is_a_price_of_distance(tmp_path):
+    given = corpus(tmp_path)
+    natural = np.array([b["natural_share"] for b in run(QUICK, given, tmp_path / "default")["buckets"]])
+    far = []
+    for price in (0.0, 0.05, 0.2, 100.0):
+        found = run(replace(QUICK, pull=price, confirm=None), given, tmp_path / str(price))
+        far.append(0.5 * np.abs(np.array(list(weights(found).values())) - natural).sum())
+    assert far == sorted(far, reverse=True)
+    assert far[0] > far[2] > far[3] == pytest.approx(0, abs=1e-5)
+
+
+def test_a_floor_keeps_part_of_every_bucket(tmp_path):
+    found = run(replace(QUICK, floor=0.25, pull=0.0, confirm=None), corpus(tmp_path), tmp_path / "out")
+    assert max(weights(found), key=weights(found).get) == "code"
+    for b in found["buckets"]:
+        assert b["weight"] >= 0.25 * b["natural_share"] - 2e-6

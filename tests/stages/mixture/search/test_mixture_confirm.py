@@ -51,7 +51,7 @@ def test_a_better_mixture_is_better_with_an_interval_below_zero():
 def test_the_same_mixture_is_not_better_than_natural():
     result = confirm(fresh(Noisy(), range(5)), NATURAL, PLAIN, mean_of(("x", "y"), "losses"))
     assert not result.better_than_natural
-    assert result.verdict.startswith("not better than natural")
+    assert result.verdict.startswith("no measurable gain over natural")
     assert result.comparisons[0].low < 0 < result.comparisons[0].high
 
 

@@ -1,0 +1,183 @@
+"""The weights of a run: proxies made of its documents, the search, its pull to the prior, and the confirmation."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from gristmill.pipeline.contract.shapes import Corpus
+from gristmill.stages.mixture.constraints import Constraints, project, rounded
+from gristmill.stages.mixture.material.readings import (
+    Material,
+    Piece,
+    Reading,
+    Shelf,
+    Tokens,
+    digest,
+    divide,
+    fetch,
+    material,
+    reading,
+    reordered,
+    whole_texts,
+)
+from gristmill.stages.mixture.objective import Objective
+from gristmill.stages.mixture.proxies.ngram import NgramProxy
+from gristmill.stages.mixture.proxies.protocol import Chance, ProxySection
+from gristmill.stages.mixture.result import Found, found_by, kept_verdict
+from gristmill.stages.mixture.runs.runs import Proxy, write_runs
+from gristmill.stages.mixture.search.confirm import Confirmation, baselines, confirm
+from gristmill.stages.mixture.search.method import Method
+from gristmill.stages.mixture.search.pull import (
+    FEWEST_FOLDS,
+    FOLDS,
+    STEPS,
+    Folds,
+    Pull,
+    cross_validated,
+    pulled,
+    segment,
+    weighed,
+)
+from gristmill.stages.mixture.search.search import SearchResult, moved, search
+
+Targets = dict[str, list[Piece]]
+
+
+@dataclass(frozen=True, eq=False)
+class InRun:
+    """What a search in a run is made of. docs: doc_id, bucket, token_count, sorted by doc_id."""
+
+    corpus: Corpus
+    docs: pl.DataFrame
+    sizes: np.ndarray  # (k,) tokens
+    natural: np.ndarray  # (k,) what stands where nothing is searched
+    limits: Constraints
+    budget: int
+    epochs: float
+    tokens: Tokens
+    targets: Targets  # what the search sees
+    held_back: list[Targets]  # what each seed of the confirmation sees; empty: none
+    objective: Objective
+    proxy: str
+    sections: tuple[ProxySection, ...]  # cheaper ones first, the proxy's own last
+    judge: ProxySection  # of the confirmation
+    method: Method
+    pull: float | None  # nats per nat of KL divergence; None: chosen by cross-validation
+    present: np.ndarray | None  # (k,) the user's own mixture
+    seed: int
+    threads: int
+
+    @property
+    def available(self) -> int:
+        return int(self.sizes.sum())
+
+    def found(self, out: Path) -> Found:
+        """Writes every proxy run to runs.parquet."""
+        read = [self.read(s, "proxy") for s in self.sections]
+        seen = frozenset[str]().union(*(r.ids for r in read))
+        section = self.sections[-1]
+        left_out = self.read(section, "left out", seen) if section.exact and self.pull is None else None
+        seen |= left_out.ids if left_out is not None else frozenset()
+        unread = [self.read(self.judge, f"confirm/{s}", seen) for s in range(len(self.held_back))]
+        shelf = fetch(self.corpus, seen.union(*(r.ids for r in unread)), self.tokens.encode)
+        *cheaper, main = [
+            s.make(self.material(s, r, self.targets, shelf), self.chance())
+            for s, r in zip(self.sections, read, strict=True)
+        ]
+        result = search(
+            main, self.natural, self.limits, self.objective, self.method, self.seed, digest(self.docs), tuple(cheaper)
+        )
+        write_runs(result.runs, out / "runs.parquet")
+        pull: Pull | None = None
+        if result.found:
+            folds = None if left_out is None else self.folds(main, read[-1], left_out, shelf)
+            result, pull = self.shrunk(result, main, folds)
+        checked: Confirmation | None = None
+        if self.held_back and result.found:
+            plain = self.plain()
+            like = next((p for p in (main, *cheaper) if isinstance(p, NgramProxy)), None)
+            exact = np.stack([result.weights, *plain.values()])
+            fresh = [
+                self.judge.make(self.material(self.judge, r, on, shelf), self.chance(1 + s, like, exact))
+                for s, (r, on) in enumerate(zip(unread, self.held_back, strict=True))
+            ]
+            checked = confirm(fresh, result.weights, plain, self.objective, self.limits.guard)
+        return found_by(result, self.proxy, self.objective, self.limits.guard, checked, pull)
+
+    def read(self, section: ProxySection, salt: str, unread: frozenset[str] = frozenset()) -> Reading:
+        return reading(self.docs, section.share(self.available, self.budget), salt, unread)
+
+    def material(self, section: ProxySection, read: Reading, on: Targets, shelf: Shelf) -> Material:
+        spent = max(1, round(self.budget * section.share(self.available, self.budget)))
+        return material(read, self.limits.buckets, on, spent, shelf, self.tokens)
+
+    def chance(self, further: int = 0, like: NgramProxy | None = None, exact: np.ndarray | None = None) -> Chance:
+        return Chance(self.threads, self.seed + further, self.corpus.scratch, like, exact)
+
+    def prior(self) -> tuple[str, np.ndarray]:
+        """Name and weights (k,) of the mixture that stands where no other can be shown to be better."""
+        name, weights = ("natural", self.natural) if self.present is None else ("present", self.present)
+        return name, project(weights[None], self.limits)[0]
+
+    def plain(self) -> Mapping[str, np.ndarray]:
+        """What the confirmation compares with."""
+        plain = baselines(self.natural, self.limits, self.sizes, self.budget, self.epochs)
+        return plain if self.present is None else {**plain, "present": self.prior()[1]}
+
+    def folds(self, main: Proxy, read: Reading, left_out: Reading, shelf: Shelf) -> Folds:
+        """Every target's texts in as many parts as the target with the fewest texts allows, FOLDS at most. Parts of one
+        text are no evidence for each other, so a text is in one part, or in several only where there are hardly any."""
+        used = [(name, w) for name, w in zip(main.targets, self.objective.over(main.targets), strict=True) if w > 0]
+        texts = {name: whole_texts(self.targets[name], FEWEST_FOLDS) for name, _ in used}
+        fewest = min(map(len, texts.values()))
+        n = min(FOLDS, fewest)
+        parts = {name: divide(texts[name], [1 / n] * n) for name, _ in used}
+        on = {f"{name} {f}": part for name, divided in parts.items() for f, part in enumerate(divided)}
+        like = main if isinstance(main, NgramProxy) else None
+        section = self.sections[-1]
+
+        def unseen(fold: int, steps: np.ndarray) -> Proxy:
+            own = {name: divided[fold] for name, divided in parts.items()}
+            drawn = reordered(left_out, f"left out/{fold}")
+            return section.make(self.material(section, drawn, own, shelf), self.chance(0, like, steps))
+
+        seen = section.make(self.material(section, read, on, shelf), self.chance(0, like))
+        tokens = np.array([[sum(len(p.tokens) for p in part) for part in parts[name]] for name, _ in used])
+        names = tuple(tuple(f"{name} {f}" for f in range(n)) for name, _ in used)
+        return Folds(seen, unseen, names, tokens, np.array([w for _, w in used]), fewest)
+
+    def shrunk(self, result: SearchResult, main: Proxy, folds: Folds | None) -> tuple[SearchResult, Pull | None]:
+        """The search's result as far from the prior as can be shown, or as the config's weight allows."""
+        if self.pull == 0 or (self.pull is None and folds is None):
+            return result, None
+        name, prior = self.prior()
+        if folds is not None:
+            pull = cross_validated(folds, prior, self.natural, self.limits, name, self.seed)
+        elif self.pull is not None:
+            pull = weighed(self.pull, self.losses(result, main, prior), prior, result.weights, name)
+        pull = replace(pull, kept=self.guarded(pull.kept, main, prior, result.weights))
+        if pull.kept == 1:
+            return result, pull
+        weights = rounded(pulled(pull.kept, prior, result.weights, self.limits), self.limits)
+        return moved(result, weights, pull.kept > 0, kept_verdict(pull), self.seed), pull
+
+    def guarded(self, kept: float, main: Proxy, prior: np.ndarray, found: np.ndarray) -> float:
+        """The step, or the farthest before it at which no guarded target measures worse than under natural."""
+        if not self.limits.guard or not self.sections[-1].exact:
+            return kept
+        steps = kept * STEPS[::-1]
+        at = [main.targets.index(t) for t in self.limits.guard]
+        rows = [project(self.natural[None], self.limits)[0], *(pulled(s, prior, found, self.limits) for s in steps)]
+        losses = main.losses(np.stack(rows))[:, at]
+        ok = (losses[1:] <= losses[0] + self.limits.guard_tolerance + 1e-9).all(axis=1)
+        return round(float(steps[np.argmax(ok)]), 4) if ok.any() else 0.0
+
+    def losses(self, result: SearchResult, main: Proxy, prior: np.ndarray) -> np.ndarray:
+        """(len(STEPS),) the objective at each step. A proxy that trains is not run again: the gain that was predicted
+        is taken to grow with the way, which convex losses exceed."""
+        if self.sections[-1].exact:
+            return self.objective.score(main.losses(segment(prior, result.weights)), main.targets)
+        return -STEPS * (result.natural - result.predicted)
