@@ -24,6 +24,7 @@ CONFIG = Path(__file__).parents[2] / "configs" / "quickstart.yaml"
 # Everything small; the quickest search (the others: SLOW_VARIANTS in test_laws.py).
 SETTINGS = (
     "pii.enabled=true",
+    f"input.robots=[{Path(__file__).with_name('robots')}]",
     "clean.enabled=true",  # with rules that leave manuals their text; C4's own: VARIANTS in test_laws.py
     "clean.end_marks=null",
     "clean.min_words=null",
