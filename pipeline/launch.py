@@ -24,15 +24,14 @@ from gristmill.pipeline.run.executors import Engine, Job, job_for, limit_threads
 from gristmill.pipeline.run.forecast import Intent, intents
 from gristmill.pipeline.run.losses import review_source
 from gristmill.pipeline.run.progress import Progress
+from gristmill.pipeline.run.shards import corpus_folder, remove_left_over
 from gristmill.pipeline.run.store import Store, locked, refuse_links
 from gristmill.pipeline.run.units import (
     SCATTER,
     RunStep,
     failures,
-    gather_receipt_path,
     pending,
     record_failure,
-    shard_path,
     units,
 )
 
@@ -320,22 +319,12 @@ def phase_done(store: Store, plan: Plan, phase: Phase) -> bool:
 
 
 def finish_corpus(store: Store, plan: Plan) -> None:
-    """Removes output shards of an earlier numbering and the sink's intermediate files.
+    """Writes the sink's files about all shards, removes those of an earlier numbering and the intermediate files.
 
     Raises PlanError for a file among the shards that no run wrote.
     """
     gather = next(p for p in plan.phases if p.kind == "gather")
     wanted = units(plan, gather, store)
-    keep = {shard_path(store, u) for u in wanted}
-    receipts = {gather_receipt_path(store, u) for u in wanted}
-    for path in (store.root / "corpus" / "data").glob("*.parquet"):
-        unit = path.stem.removeprefix("train-")
-        if path in keep or not path.name.startswith("train-"):  # the card names no others
-            continue
-        if not gather_receipt_path(store, unit).is_file():
-            raise PlanError(f"{path} is none of this run's shards; move it out of the corpus and run again")
-        path.unlink()
-    for path in (store.root / "corpus.receipts").glob("*.json"):
-        if path not in receipts:
-            path.unlink()
+    about = gather.steps[0].sink.finish(corpus_folder(store), wanted)
+    remove_left_over(store, wanted, about)
     shutil.rmtree(store.root / SCATTER, ignore_errors=True)

@@ -10,7 +10,6 @@ from typing import get_type_hints
 
 import polars as pl
 
-from gristmill.pipeline.books.verify import shards
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.loading import load_object
 from gristmill.pipeline.contract.secrets import without_secrets
@@ -20,6 +19,7 @@ from gristmill.pipeline.plan.config import Recipe, Tree, build, check_keys, plai
 from gristmill.pipeline.plan.identity import is_ours, load_class
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.plan.sources import SOURCES, check_sources, expanded, keys_of, taken
+from gristmill.pipeline.run.shards import records
 from gristmill.pipeline.run.store import Store, read_parquet
 
 STAGES = "gristmill.stages"
@@ -79,7 +79,7 @@ STANDARD: tuple[tuple[str, str], ...] = (
     ("sample", "sample:SamplePlan"),
     ("sample", "sample:Sample"),
     ("sample", "sample:SampleGate"),
-    ("corpus", "export:ParquetCorpus"),
+    ("corpus", "export:CorpusShards"),
 )
 
 
@@ -278,7 +278,7 @@ def contamination(store: Store, plan: Plan, benchmarks: Sequence[str], shown: in
 
     def corpus() -> Iterator[pl.DataFrame]:
         seen: set[str] = set()
-        for path in shards(store):
+        for path in records(store):
             batch = read_parquet(path, ["doc_id", "text"]).unique("doc_id", maintain_order=True)
             yield batch.filter(~pl.col("doc_id").is_in(list(seen)))
             seen.update(batch["doc_id"])
@@ -294,7 +294,7 @@ def contamination(store: Store, plan: Plan, benchmarks: Sequence[str], shown: in
                     batch = batch.join(decided.select("doc_id"), on="doc_id", how="semi", maintain_order="left")
             yield batch
 
-    return search_documents(benchmarks, corpus if any(shards(store)) else kept, shown)
+    return search_documents(benchmarks, corpus if any(records(store)) else kept, shown)
 
 
 def language_statistics(store: Store, plan: Plan, min_docs: int, tail: float | None) -> tuple[str, list[str]]:

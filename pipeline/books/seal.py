@@ -10,6 +10,7 @@ from pathlib import Path
 from gristmill.pipeline.contract.errors import BooksError
 from gristmill.pipeline.contract.state import parse_json, write_json
 from gristmill.pipeline.plan.identity import digest, digest_file
+from gristmill.pipeline.run.shards import INDEX, RECEIPTS
 from gristmill.pipeline.run.store import Store, read_receipt
 
 SEAL = "seal.json"
@@ -122,5 +123,7 @@ def _mark(path: Path, trusting: bool) -> str:
 
 def _receipt_of(path: Path) -> Path:
     if path.parent.name == "data" and path.parent.parent.name == "corpus":
-        return path.parent.parent.parent / "corpus.receipts" / f"{path.stem}.receipt.json"
+        return path.parent.parent.parent / RECEIPTS / f"{path.stem}.receipt.json"
+    if path.parent.name == INDEX:
+        return path.parent.parent / RECEIPTS / f"{path.stem}.receipt.json"
     return path.with_name(f"{path.stem}.receipt.json")

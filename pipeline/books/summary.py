@@ -10,11 +10,12 @@ from gristmill.pipeline.books.ledger import read_books
 from gristmill.pipeline.books.notes import notes
 from gristmill.pipeline.books.sources import Funnel, funnels
 from gristmill.pipeline.books.stopped import headline
-from gristmill.pipeline.books.verify import shards
+from gristmill.pipeline.contract.drawing.tables import plural
 from gristmill.pipeline.contract.shown import markdown
 from gristmill.pipeline.contract.state import read_state, write_json, write_text
 from gristmill.pipeline.plan.identity import digest
 from gristmill.pipeline.plan.plan import Plan
+from gristmill.pipeline.run.shards import records
 from gristmill.pipeline.run.store import Store, read_parquet
 from gristmill.pipeline.run.units import failures
 
@@ -32,7 +33,7 @@ def write_weights(store: Store) -> None:
     mixture = json.loads((store.artifact("mixture") / "weights.json").read_text(encoding="utf-8"))
     quotas = json.loads((store.artifact("sample") / "quotas.json").read_text(encoding="utf-8"))["buckets"]
     tokens: Counter[str] = Counter()
-    for path in shards(store):
+    for path in records(store):
         frame = read_parquet(path, ["bucket", "token_count"])
         for bucket, n in frame.group_by("bucket").agg(pl.col("token_count").sum()).iter_rows():
             tokens[bucket] += n
@@ -60,7 +61,7 @@ def write_card(store: Store, plan: Plan) -> None:
     entries: list[dict] = read_books(store)  # pyright: ignore[reportAssignmentType]
     weights = read_state(store.root / "mixture" / "weights.json", "buckets", "budget_tokens")
     languages, licenses = Counter(), Counter()
-    for path in shards(store):
+    for path in records(store):
         frame = read_parquet(path, ["language", "license", "token_count"])
         languages.update(
             dict(frame.drop_nulls("language").group_by("language").agg(pl.col("token_count").sum()).iter_rows())
@@ -227,7 +228,8 @@ def summary(store: Store, entries: list[dict], until: str | None) -> list[str]:
     moved = sorted(weights["buckets"], key=lambda r: -abs(r["weight"] - r["natural_share"]))[:3]
     return [
         f"records    {first['docs_in']:,} read, {first['docs_out']:,} of them documents",
-        f"documents  {last['docs_out']:,} chosen, {last['rows']:,} rows with copies, {len(list(shards(store)))} shards",
+        f"documents  {last['docs_out']:,} chosen, {last['rows']:,} rows with copies, "
+        f"{plural(len(list(records(store))), 'shard')}",
         f"tokens     {last['tokens']:,} of a budget of {weights['budget_tokens']:,}",
         f"dropped    {'; '.join(f'{stage} {rule} {n:,}' for n, stage, rule in worst[:3])}",
         f"buckets    {len(weights['buckets'])}, {weights['search']['runs']} proxy runs ({weights['search']['proxy']})",

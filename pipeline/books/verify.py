@@ -1,9 +1,7 @@
 """Recounts a finished run from its files: nothing here trusts a receipt's counts or the stored ledger."""
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import polars as pl
 
@@ -14,6 +12,8 @@ from gristmill.pipeline.contract.errors import BooksError
 from gristmill.pipeline.contract.state import read_state
 from gristmill.pipeline.plan.identity import digest_file, digest_folder
 from gristmill.pipeline.plan.plan import Plan
+from gristmill.pipeline.run.shards import corpus_folder
+from gristmill.pipeline.run.shards import records as shard_records
 from gristmill.pipeline.run.store import Store, read_parquet
 
 TOLERANCE = 0.005  # share of tokens: what the corpus promises per bucket and in total
@@ -41,7 +41,7 @@ def verify(store: Store, plan: Plan) -> list[str]:
     if books(store, counted) != stored:
         raise BooksError("ledger.json is not what the fates add up to; run again to rewrite it")
     lines.append("the books balance and ledger.json is their sum")
-    if any(s.kind == "sink" for s in counted.steps) and (store.root / "corpus" / "data").is_dir():
+    if any(s.kind == "sink" for s in counted.steps) and any(shard_records(store)):
         lines += corpus(store, plan, copies)
     return lines
 
@@ -85,14 +85,10 @@ def files(store: Store, plan: Plan) -> str:
     return f"{n:,} files are as their receipts say"
 
 
-def shards(store: Store) -> Iterator[Path]:
-    yield from sorted((store.root / "corpus" / "data").glob("train-*.parquet"))
-
-
 def corpus(store: Store, plan: Plan, copies: dict[str, int]) -> list[str]:
     rows: Counter[str] = Counter()
     tokens: Counter[str] = Counter()
-    for path in shards(store):
+    for path in shard_records(store):
         frame = read_parquet(path, ["doc_id", "bucket", "token_count"])
         rows.update(frame["doc_id"])
         for bucket, n in frame.group_by("bucket").agg(pl.col("token_count").sum()).iter_rows():
@@ -113,4 +109,20 @@ def corpus(store: Store, plan: Plan, copies: dict[str, int]) -> list[str]:
             raise BooksError(
                 f"bucket {row['bucket']} holds {share:.4f} of the tokens, its weight is {row['weight']:.4f}"
             )
-    return [f"{sum(rows.values()):,} rows of {len(rows):,} documents, {total:,} tokens: as sampled, shares as weighted"]
+    said = f"{sum(rows.values()):,} rows of {len(rows):,} documents, {total:,} tokens: as sampled, shares as weighted"
+    return [said, *recounted(store, plan, sum(rows.values()), total)]
+
+
+def recounted(store: Store, plan: Plan, rows: int, tokens: int) -> list[str]:
+    """A line per export format, counted from its files. A format of token ids has up to two marks more per document."""
+    sink = next(s for s in plan.steps if s.kind == "sink").sink
+    units = [p.name.removeprefix("train-").removesuffix(".parquet") for p in shard_records(store)]
+    lines = []
+    for name, (found, ids) in sink.recount(corpus_folder(store), units).items():
+        if found != rows or (ids is not None and ids - tokens not in (0, rows, 2 * rows)):
+            raise BooksError(
+                f"format {name} holds {found:,} documents{'' if ids is None else f' and {ids:,} ids'}; the corpus has "
+                f"{rows:,} rows and {tokens:,} tokens"
+            )
+        lines.append(f"{name}: {found:,} documents" + ("" if ids is None else f", {ids:,} ids"))
+    return lines

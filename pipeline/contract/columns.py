@@ -37,6 +37,7 @@ _DOCUMENT = [
     Column("token_count", pa.int64(), "tokens", "length under the run's tokenizer", "FineWeb"),
     Column("rule", pa.string(), "", "the first rule that a gate found broken; null keeps"),
     Column("copies_n", pa.int64(), "copies", "how often the corpus holds the document"),
+    Column("epoch", pa.int64(), "", "which copy of the document a row of the corpus is, from 0"),
 ]
 
 # Evidence and provenance that ingest harvests while the HTML tree is at hand.

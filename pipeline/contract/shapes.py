@@ -187,6 +187,18 @@ class Sink(Shape):
         """One output shard, in its final order."""
         raise NotImplementedError
 
+    def write(self, rows: pl.DataFrame, corpus: Path, unit: str, artifacts: Artifacts) -> list[Path]:
+        """Writes the output shard `unit` ("00002-of-00042") below the folder `corpus`; every file that it wrote."""
+        raise NotImplementedError
+
+    def finish(self, corpus: Path, units: Sequence[str]) -> list[Path]:
+        """Files about all shards, when the last is written."""
+        return []
+
+    def recount(self, corpus: Path, units: Sequence[str]) -> dict[str, tuple[int, int | None]]:
+        """Format -> (rows, tokens) of the written shards, read from their bytes; tokens None where it holds text."""
+        raise NotImplementedError
+
 
 Stage: TypeAlias = Source | Annotator | Gate | Reducer | Sink
 

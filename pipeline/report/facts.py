@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 from gristmill.pipeline.books.ledger import read_books, read_fates
 from gristmill.pipeline.books.notes import notes
 from gristmill.pipeline.books.sources import Funnel, funnels
-from gristmill.pipeline.books.verify import shards
 from gristmill.pipeline.contract.drawing.told import MEAN_PARTS, Means, Told
 from gristmill.pipeline.contract.state import read_state
 from gristmill.pipeline.plan.plan import Plan
+from gristmill.pipeline.run.shards import records
 from gristmill.pipeline.run.store import Store
 
 SAMPLED_DOCS = 10
@@ -186,14 +186,14 @@ def add_means(means: dict[object, Means], rows: pl.DataFrame, by: str, scores: S
 
 
 def read_shards(store: Store) -> Iterator[Shard]:
-    for path in shards(store):
+    for path in records(store):
         tokens = pq.read_table(path, columns=["token_count"])["token_count"]
         yield Shard(path.name, len(tokens), sum(t or 0 for t in tokens.to_pylist()), path.stat().st_size)
 
 
 def read_samples(store: Store) -> list[dict]:
     """The first distinct documents of the first shard: shards are shuffled, so this is a fair draw of rows."""
-    first = next(iter(shards(store)), None)
+    first = next(iter(records(store)), None)
     if first is None:
         return []
     found: dict[str, dict] = {}

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from gristmill.pipeline.plan.identity import digest_file, digest_folder
+from gristmill.pipeline.run.shards import record_path, size_of
 from gristmill.pipeline.run.store import REJECTED_DATASET, Store, locked, read_receipt
 
 
@@ -23,7 +24,7 @@ def proved_by(store: Store, receipt_path: Path) -> Path:
     if receipt_path.parent == store.root / "artifacts":
         return store.artifact(name)
     if receipt_path.parent == store.root / "corpus.receipts":
-        return store.root / "corpus" / "data" / f"{name}.parquet"
+        return record_path(store, name.removeprefix("train-"))
     return receipt_path.with_name(f"{name}.parquet")
 
 
@@ -33,6 +34,8 @@ def holds(store: Store, receipt_path: Path) -> bool:
         return False
     if path.is_dir():
         return digest_folder(path) == receipt.content
+    if any(size_of(p := store.root / n) != size or digest_file(p) != d for n, (d, size) in receipt.files.items()):
+        return False
     rejected = store.data(REJECTED_DATASET, path.stem)
     if receipt.rejected and not (rejected.is_file() and digest_file(rejected) == receipt.rejected):
         return False

@@ -49,6 +49,7 @@ class Receipt:
     file_bytes: int = 0
     seconds: float = 0.0
     rejected: str = ""  # digest of a source's second file, its rejected records
+    files: dict[str, tuple[str, int]] = field(default_factory=dict)  # a shard's other files -> (digest, bytes)
     code: str = CODE_VERSION
     check: str = ""  # digest of the other fields; a receipt that was changed is none
 
@@ -159,7 +160,7 @@ class Store:
         """Temporary files of killed processes."""
         for path in [
             *self.root.glob("*/.*.tmp-*"),
-            *self.root.glob("corpus/data/.*.tmp-*"),
+            *self.root.glob("corpus/*/.*.tmp-*"),
             *self.root.glob(".*.tmp-*"),
         ]:
             if path.parent.is_symlink():
@@ -234,7 +235,10 @@ def read_receipt(path: Path) -> Receipt | None:
 
 
 def check_of(receipt: Receipt) -> str:
-    return digest({**asdict(receipt), "check": ""})
+    fields = asdict(receipt)
+    if not receipt.files:  # so that receipts written before there were any still hold
+        del fields["files"]
+    return digest({**fields, "check": ""})
 
 
 def finish(receipt: Receipt, content: str, size: int) -> Receipt:
@@ -310,7 +314,7 @@ def refuse_links(root: Path) -> None:
     """Raises PlanError where a folder of the run is a link: what a run writes and removes stays inside its folder."""
     if not root.is_dir():
         return
-    inside = [root / "corpus" / "data", *(root / "artifacts").glob("*"), *root.iterdir()]
+    inside = [*(root / "corpus").glob("*"), *(root / "artifacts").glob("*"), *root.iterdir()]
     for path in inside:
         if path.is_symlink():
             raise PlanError(f"{path} is a link, and a run writes and removes files in it; make it a folder of the run")

@@ -26,13 +26,13 @@ from gristmill.pipeline.contract.shapes import Artifacts, Part
 from gristmill.pipeline.contract.state import DamagedFile, read_state, replaced, write_json, write_parquet
 from gristmill.pipeline.plan.identity import digest, digest_file, digest_rows, load_class
 from gristmill.pipeline.plan.plan import Phase, Plan, Step, load_plan, part_identity, source_identity
+from gristmill.pipeline.run.shards import corpus_folder, forget_shard, keep_shard, shard_receipt
 from gristmill.pipeline.run.store import (
     REJECTED_DATASET,
     Receipt,
     Store,
     finish,
     hold_worker_lock,
-    proven,
     read_parquet,
 )
 
@@ -450,16 +450,8 @@ def sink_identity(store: Store, plan: Plan, sink: Step, unit: str) -> str:
     return corpus_identity(store, plan, sink, unit)
 
 
-def gather_receipt_path(store: Store, unit: str) -> Path:
-    return store.root / "corpus.receipts" / f"train-{unit}.receipt.json"
-
-
-def shard_path(store: Store, unit: str) -> Path:
-    return store.root / "corpus" / "data" / f"train-{unit}.parquet"
-
-
 def gathered(store: Store, plan: Plan, sink: Step, unit: str) -> bool:
-    receipt = proven(gather_receipt_path(store, unit), shard_path(store, unit))
+    receipt = shard_receipt(store, unit)
     return receipt is not None and receipt.identity == sink_identity(store, plan, sink, unit)
 
 
@@ -500,14 +492,10 @@ def gather(store: Store, plan: Plan, sink: Step, unit: str) -> None:
         for part in usable_parts(store, plan):
             yield read_parquet(store.data(SCATTER, part.key), shard=number).drop("shard")
 
-    frame = sink.sink.gather(slices())
-    table = frame.to_arrow().cast(arrow_schema(frame.columns))
-    path, receipt_path = shard_path(store, unit), gather_receipt_path(store, unit)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    receipt_path.unlink(missing_ok=True)
-    write_parquet(path, table)
-    receipt = Receipt(identity, "", "", frame.height, frame.height)
-    write_json(receipt_path, vars(finish(receipt, digest_file(path), path.stat().st_size)))
+    rows = sink.sink.gather(slices())
+    forget_shard(store, unit)
+    written = sink.sink.write(rows, corpus_folder(store), unit, {a: store.artifact(a) for a in sink.needs})
+    keep_shard(store, unit, identity, rows, written)
 
 
 def ledger_identity(run: PartRun) -> str:

@@ -1,3 +1,3 @@
-from gristmill.stages.export.parquet import ParquetCorpus
+from gristmill.stages.export.corpus import CorpusShards
 
-__all__ = ["ParquetCorpus"]
+__all__ = ["CorpusShards"]

@@ -24,7 +24,6 @@ import pytest
 
 from frames import HOSTILE
 from gristmill.pipeline.books.ledger import books
-from gristmill.pipeline.books.verify import shards
 from gristmill.pipeline.contract.columns import COLUMNS, REJECTED, arrow_schema
 from gristmill.pipeline.contract.errors import ConfigError, GristmillError
 from gristmill.pipeline.contract.shapes import Annotator, Gate, Reducer, Sink, Source, Stage
@@ -32,6 +31,7 @@ from gristmill.pipeline.demo.shards import write_sample_data
 from gristmill.pipeline.docs import field_notes
 from gristmill.pipeline.plan.identity import digest_folder, fingerprint, freeze, thaw
 from gristmill.pipeline.plan.plan import kind_of, load_plan
+from gristmill.pipeline.run.shards import records as shard_records
 from gristmill.pipeline.run.store import read_parquet
 from lawrun import LawRun, chunks, corpus, execute, law_recipe, shuffled, table_of, thinned, values
 from places import SOURCE
@@ -547,7 +547,7 @@ def word_ngrams(text: str, n: int = 13) -> set[tuple[str, ...]]:
 def test_corpus_shares_no_13_words_with_an_objective_text_beyond_chance(run: LawRun):
     """More than two different 13-grams of one text, not counting those that ten documents and more have."""
     held = pl.read_parquet(run.store.artifact("dedup.held_out") / "texts.parquet")
-    texts = pl.concat([read_parquet(p, ["doc_id", "text"]) for p in shards(run.store)]).unique("doc_id")
+    texts = pl.concat([read_parquet(p, ["doc_id", "text"]) for p in shard_records(run.store)]).unique("doc_id")
     assert held.height >= 4
     assert texts.height > 50
     found = [word_ngrams(text) for text in texts["text"]]

@@ -8,11 +8,14 @@ import polars as pl
 import pytest
 
 from frames import FakeCorpus
+from gristmill.pipeline.books.verify import recounted
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.yaml12 import parse_yaml
 from gristmill.pipeline.demo.shards import write_sample_data
 from gristmill.pipeline.plan.config import build, override, read_config
+from gristmill.pipeline.plan.plan import load_plan
 from gristmill.pipeline.recipe import make_recipe
+from gristmill.pipeline.run.store import Store
 from gristmill.stages.mixture.stage import Mixture
 from lawrun import CONFIG, SETTINGS, execute
 from places import ROOT
@@ -38,8 +41,10 @@ def used(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict:
     return config
 
 
-def test_a_stage_with_a_column_of_its_own_reaches_the_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    config = used("vowels.py", tmp_path, monkeypatch)
+def test_a_stage_with_a_column_of_its_own_and_an_export_format_reach_the_corpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    config = {**used("vowels.py", tmp_path, monkeypatch), **used("plain.py", tmp_path, monkeypatch)}
     write_sample_data(tmp_path / "in", shards=1, max_docs=400)
     settings = [f"input.paths={tmp_path}/in/*.warc.gz", *(x for x in SETTINGS if not x.startswith(("clean.", "pii.")))]
     tree = override(read_config(CONFIG), settings)
@@ -49,6 +54,11 @@ def test_a_stage_with_a_column_of_its_own_reaches_the_corpus(tmp_path: Path, mon
     counted = rows["text"].str.count_matches("[aeiouy]").cast(pl.Int64)
     assert rows.height > 0
     assert rows["vowels_n"].to_list() == counted.to_list()
+    (plain,) = (tmp_path / "run" / "corpus" / "plain").iterdir()
+    assert plain.read_text(encoding="utf-8").split("\f")[:-1] == [t.replace("\f", " ") for t in rows["text"]]
+    store = Store(tmp_path / "run")
+    plan, tokens = load_plan(store.root / "plan.json", past=True), int(rows["token_count"].sum())
+    assert f"plain:PlainText: {rows.height:,} documents" in recounted(store, plan, rows.height, tokens)
 
 
 def given(folder: Path) -> FakeCorpus:

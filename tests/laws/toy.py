@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from gristmill.pipeline.contract.columns import REJECTED, Column
+from gristmill.pipeline.contract.columns import REJECTED, Column, arrow_schema
 from gristmill.pipeline.contract.draws import key64
 from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.contract.shapes import (
@@ -28,6 +28,7 @@ from gristmill.pipeline.contract.shapes import (
     Source,
     first_broken,
 )
+from gristmill.pipeline.contract.state import write_parquet
 from gristmill.pipeline.plan.config import Recipe
 
 EXTRA = (
@@ -206,6 +207,12 @@ class TwoShards(Sink):
 
     def gather(self, slices: Iterator[pl.DataFrame]) -> pl.DataFrame:
         return pl.concat(list(slices)).sort("_key").drop("_key")
+
+    def write(self, rows: pl.DataFrame, corpus: Path, unit: str, artifacts: Artifacts) -> list[Path]:
+        path = corpus / "data" / f"train-{unit}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_parquet(path, rows.to_arrow().cast(arrow_schema(rows.columns)))
+        return [path]
 
 
 def recipe(folder: Path, *, name: str = "toy", slow: float = 0.0, **options: dict) -> Recipe:

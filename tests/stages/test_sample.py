@@ -10,7 +10,7 @@ import pytest
 
 from gristmill.pipeline.contract.draws import uniform
 from gristmill.pipeline.contract.errors import InfeasibleError
-from gristmill.stages.export.parquet import ParquetCorpus
+from gristmill.stages.export import CorpusShards
 from gristmill.stages.sample import Sample, SampleGate, SamplePlan, closest_subset, copies_for, meet, solve
 
 
@@ -139,7 +139,7 @@ def test_sample_of_a_quota_beyond_its_copies_is_infeasible(tmp_path: Path):
 
 
 def test_corpus_copies_land_apart_and_every_row_once():
-    sink = ParquetCorpus()
+    sink = CorpusShards()
     batch = documents(400).with_columns(copies_n=pl.Series([i % 4 for i in range(400)], dtype=pl.Int64))
     rows = pl.concat([sink.scatter(batch[:100], 8), sink.scatter(batch[100:], 8)])
     assert rows.height == batch["copies_n"].sum()

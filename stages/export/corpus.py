@@ -1,0 +1,161 @@
+"""The corpus as shuffled shards: each copy of a document lies at a random place in its own stretch of the shuffle."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+import polars as pl
+
+from gristmill.classifiers.tokenizer import open_encoder, open_tokenizer
+from gristmill.pipeline.contract.draws import key64
+from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.contract.ranges import Count
+from gristmill.pipeline.contract.shapes import Artifacts, Reads, Sink
+from gristmill.stages.export.format import MAX_UINT16, Format, Shard, TokenSpans
+from gristmill.stages.export.named import format_of
+from gristmill.stages.export.packed import Packed
+
+COLUMNS = (
+    "text", "url", "date", "dump", "file_path", "language", "language_score", "token_count", "license", "license_tier",
+    "license_confidence", "quality", "quality_rank", "cluster_id", "domain", "domain_prob", "bucket", "copies_n",
+)  # fmt: skip
+
+READS: Reads = {
+    "ingest": ("text", "url", "date", "dump", "file_path"),
+    "language": ("language", "language_score"),
+    "ingest.tokens": ("token_count",),
+    "license": ("license", "license_tier", "license_confidence"),
+    "quadmix": ("quality", "quality_rank"),
+    "cluster": ("cluster_id",),
+    "domain": ("domain", "domain_prob"),
+    "domain.bucket": ("bucket",),
+    "sample": ("copies_n",),
+}
+ENDS = ("<|endoftext|>", "</s>", "<eos>", "<|end_of_text|>", "[SEP]")  # GPT-2, Llama 2, Gemma, Llama 3, BERT
+TOKENIZER = "ingest.tokenizer"
+
+
+@dataclass(frozen=True)
+class CorpusShards(Sink):
+    """corpus/<format>/train-*, Parquet in corpus/data."""
+
+    # parquet, jsonl.zst, webdataset; with token ids: megatron, mds, ds (datatrove's), npy, packed. module:Class: a
+    # format of your own (CONTRIBUTING.md)
+    format: tuple[str, ...] = ("parquet",)
+    shard_bytes: Count = 400_000_000  # text per shard; design.md: files of 256-512 MB
+    shard_tokens: Count | None = None  # tokens per shard instead
+    begin_token: str | None = None  # put before each document's ids; null: none
+    end_token: str | None = None  # put behind them; null: the first that the tokenizer has of <|endoftext|>, </s>, ...
+    sequence_length: Count = 4096  # tokens of a sequence of `packed`
+    # best_fit: documents stay whole where they are no longer than a sequence; concatenate: they are cut at its end
+    packing: Literal["best_fit", "concatenate"] = "best_fit"
+    # Not a key of this section: (dataset, columns) that the run's stages publish beside the standard columns
+    published: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    name: ClassVar = "corpus"
+    version: ClassVar = 2
+    borrowed: ClassVar = {"published": ()}
+
+    def __post_init__(self) -> None:
+        if not self.format or len(set(self.format)) < len(self.format):
+            raise ConfigError("corpus.format: a list of different formats, at least one")
+        folders = [f.folder for f in self.formats]
+        if len(set(folders)) < len(folders):
+            raise ConfigError(f"corpus.format: two formats write into corpus/{folders[0]}")
+
+    @cached_property
+    def formats(self) -> tuple[Format, ...]:
+        packed = Packed(self.sequence_length, self.packing)
+        return tuple(packed if name == "packed" else format_of(name) for name in self.format)
+
+    @property
+    def needs(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return ("sample", TOKENIZER) if any(f.tokens for f in self.formats) else ("sample",)
+
+    @property
+    def reads(self) -> Reads:
+        own = dict(self.published)
+        return {d: (*READS.get(d, ()), *own.get(d, ())) for d in dict.fromkeys([*READS, *own])}
+
+    def shards(self, artifacts: Artifacts) -> int:
+        quotas = json.loads((artifacts["sample"] / "quotas.json").read_text(encoding="utf-8"))
+        if self.shard_tokens is not None:
+            return max(1, -(-sum(b["written_tokens"] for b in quotas["buckets"].values()) // self.shard_tokens))
+        return max(1, -(-quotas["corpus_bytes"] // self.shard_bytes))
+
+    def scatter(self, batch: pl.DataFrame, shards: int) -> pl.DataFrame:
+        copies = batch["copies_n"].to_numpy()
+        rows = np.repeat(np.arange(batch.height), copies)
+        copy = np.arange(len(rows)) - np.repeat(np.cumsum(copies) - copies, copies)
+        out = batch[rows] if len(rows) else batch.clear()
+        draw = key64((f"{i}/{c}" for i, c in zip(out["doc_id"], copy, strict=True)), "shuffle")
+        # Copy c of n lies in the c-th of n stretches of the shuffle: copies are far apart, all places equally likely.
+        stretches = copies[rows].astype(np.uint64) if len(rows) else np.ones(0, np.uint64)
+        key = copy.astype(np.uint64) * (np.uint64(2**64 - 1) // stretches) + draw // stretches
+        # High bits choose the shard, the whole key the place in it: one permutation of all rows.
+        shard = (key >> np.uint64(32)) * np.uint64(shards) >> np.uint64(32)
+        return out.with_columns(
+            pl.Series("epoch", copy.astype(np.int64)),
+            pl.Series("shard", shard.astype(np.int64)),
+            pl.Series("_key", key),
+        )
+
+    def gather(self, slices: Iterator[pl.DataFrame]) -> pl.DataFrame:
+        rows = pl.concat(list(slices)).sort("_key", "doc_id")
+        return rows.select("doc_id", *COLUMNS, "epoch", *(c for _, columns in self.published for c in columns))
+
+    def write(self, rows: pl.DataFrame, corpus: Path, unit: str, artifacts: Artifacts) -> list[Path]:
+        wanted = any(f.tokens for f in self.formats)
+        shard = Shard(rows, self.spans_of(rows, artifacts[TOKENIZER] / "tokenizer.json") if wanted else None)
+        written: list[Path] = []
+        for one in self.formats:
+            path = self.path_of(one, corpus, unit)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            written += one.write(shard, path)
+        return written
+
+    def finish(self, corpus: Path, units: Sequence[str]) -> list[Path]:
+        return [p for one in self.formats for p in one.finish([self.path_of(one, corpus, u) for u in units])]
+
+    def recount(self, corpus: Path, units: Sequence[str]) -> dict[str, tuple[int, int | None]]:
+        counts: dict[str, tuple[int, int | None]] = {}
+        for name, one in zip(self.format, self.formats, strict=True):
+            found = [one.recount(self.path_of(one, corpus, unit)) for unit in units]
+            tokens = [t for _, t in found if t is not None]
+            counts[name] = (sum(n for n, _ in found), sum(tokens) if one.tokens and tokens else None)
+        return counts
+
+    def path_of(self, one: Format, corpus: Path, unit: str) -> Path:
+        return corpus / one.folder / f"train-{unit}{one.suffix}"
+
+    def marks(self, path: Path) -> tuple[list[int], list[int], int]:
+        """Ids put before and behind each document, and how many ids there are. Raises ConfigError for no such token."""
+        tokenizer = open_tokenizer(path)
+        for key, asked in (("begin_token", self.begin_token), ("end_token", self.end_token)):
+            if asked is not None and tokenizer.token_to_id(asked) is None:
+                raise ConfigError(f"corpus.{key}: the run's tokenizer has no token {asked!r}")
+        begin = None if self.begin_token is None else tokenizer.token_to_id(self.begin_token)
+        ends = (tokenizer.token_to_id(t) for t in ((self.end_token,) if self.end_token is not None else ENDS))
+        end = next((i for i in ends if i is not None), None)
+        return [i for i in (begin,) if i is not None], [i for i in (end,) if i is not None], tokenizer.get_vocab_size()
+
+    def spans_of(self, rows: pl.DataFrame, path: Path) -> TokenSpans:
+        """Token ids of the rows, each with the begin and end tokens."""
+        before, behind, vocab = self.marks(path)
+        ids, ends = open_encoder(path).ids(rows["text"].fill_null("").to_list())
+        more = len(before) + len(behind)
+        sizes = np.diff(ends) + more
+        all_ends = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        whole = np.empty(int(all_ends[-1]), np.uint16 if vocab < MAX_UINT16 else np.uint32)
+        own = np.ones(len(whole), bool)
+        if before:
+            whole[all_ends[:-1]] = before[0]
+            own[all_ends[:-1]] = False
+        if behind:
+            whole[all_ends[1:] - 1] = behind[0]
+            own[all_ends[1:] - 1] = False
+        whole[own] = ids
+        return TokenSpans(whole, all_ends)

@@ -1,0 +1,23 @@
+"""The export formats by name."""
+
+from gristmill.pipeline.contract.loading import named
+from gristmill.stages.export.arrays import DatatroveTokens, Mds, Megatron, NumpyTokens
+from gristmill.stages.export.format import Format
+from gristmill.stages.export.packed import Packed
+from gristmill.stages.export.texts import JsonLines, Parquet, WebDataset
+
+FORMATS: dict[str, Format] = {
+    "parquet": Parquet(),
+    "jsonl.zst": JsonLines(),
+    "webdataset": WebDataset(),
+    "megatron": Megatron(),
+    "mds": Mds(),
+    "ds": DatatroveTokens(),
+    "npy": NumpyTokens(),
+    "packed": Packed(),
+}
+
+
+def format_of(name: str) -> Format:
+    """Raises ConfigError for a name that is neither known nor module:Class of a Format."""
+    return named("corpus.format", name, FORMATS, Format)

@@ -1,0 +1,79 @@
+"""Formats of rows with text: Parquet, JSON lines in zstd, WebDataset."""
+
+import io
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import orjson
+import polars as pl
+import pyarrow.parquet as pq
+import zstandard
+
+from gristmill.pipeline.contract.columns import arrow_schema
+from gristmill.pipeline.contract.state import replaced, write_parquet
+from gristmill.stages.export.format import Format, Shard
+
+
+@dataclass(frozen=True)
+class Parquet(Format):
+    """zstd, page index, row groups of at most 50,000 rows and 128 MB."""
+
+    folder: ClassVar = "data"
+    suffix: ClassVar = ".parquet"
+
+    def write(self, shard: Shard, path: Path) -> list[Path]:
+        write_parquet(path, shard.rows.to_arrow().cast(arrow_schema(shard.rows.columns)))
+        return [path]
+
+    def recount(self, path: Path) -> tuple[int, int | None]:
+        return pq.read_metadata(path).num_rows, None
+
+
+@dataclass(frozen=True)
+class JsonLines(Format):
+    """A row per line with all its columns, null ones too, compressed with zstd."""
+
+    level: int = 3  # of zstd; its default
+
+    folder: ClassVar = "jsonl"
+    suffix: ClassVar = ".jsonl.zst"
+
+    def write(self, shard: Shard, path: Path) -> list[Path]:
+        with replaced(path) as file, zstandard.ZstdCompressor(self.level).stream_writer(file, closefd=False) as out:
+            for row in shard.rows.iter_rows(named=True):
+                out.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+        return [path]
+
+    def recount(self, path: Path) -> tuple[int, int | None]:
+        with path.open("rb") as file:
+            stream = zstandard.ZstdDecompressor().stream_reader(file)
+            return sum(piece.count(b"\n") for piece in iter(lambda: stream.read(1 << 20), b"")), None
+
+
+@dataclass(frozen=True)
+class WebDataset(Format):
+    """A tar of <place>-<doc_id>.txt and .json (the other columns) per row; place is the row's number in the shard."""
+
+    folder: ClassVar = "webdataset"
+    suffix: ClassVar = ".tar"
+
+    def write(self, shard: Shard, path: Path) -> list[Path]:
+        with replaced(path) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as out:
+            for name, data in self._members(shard.rows):
+                member = tarfile.TarInfo(name)
+                member.size = len(data)
+                out.addfile(member, io.BytesIO(data))
+        return [path]
+
+    def _members(self, rows: pl.DataFrame) -> Iterator[tuple[str, bytes]]:
+        for place, row in enumerate(rows.iter_rows(named=True)):
+            name = f"{place:08d}-{row['doc_id']}"
+            yield f"{name}.txt", row.pop("text").encode()
+            yield f"{name}.json", orjson.dumps(row)
+
+    def recount(self, path: Path) -> tuple[int, int | None]:
+        with tarfile.open(path) as tar:
+            return sum(member.name.endswith(".txt") for member in tar), None
