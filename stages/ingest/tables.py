@@ -197,6 +197,8 @@ def _parsed(line: bytes) -> dict[str, object] | None:
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError:
+        if not line.rstrip(b" \t\r\n").endswith(b"}"):  # what is no object for any reader, at a tenth of the time
+            return None
         try:
             row = json.loads(line.decode("utf-8", "strict").lstrip("\ufeff"))  # lone surrogates, NaN, a BOM
         except (ValueError, RecursionError):

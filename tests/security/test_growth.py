@@ -116,6 +116,11 @@ FILES: dict[str, tuple[Callable[[int], bytes], str, int]] = {
     "a length over members of one byte": (lambda n: member(b"a", 10**12) + gzip.compress(b"b") * n, "a.warc.gz", 1000),
     "a block over members of one byte": (lambda n: member(b"", 7_000_000) + gzip.compress(b"b") * n, "a.warc.gz", 1000),
     "marks without a header's end": (lambda n: b"WARC/1.0\r\n" * n, "a.warc", 4000),
+    "broken members behind a long block": (
+        lambda n: member(b"", 10**9) + gzip.compress(b"x" * 100_000) + gzip.compress(b"x") * n,
+        "a.warc.gz",
+        2000,
+    ),
     "broken members": (lambda n: (gzip.compress(b"WARC/1.0\r\n")[:-4] + b"xxxx") * n, "a.warc.gz", 250),
     "broken lines": (lambda n: b"{\n" * n, "a.jsonl", 10_000),
     "a line of open lists": (lambda n: b'{"text": ' + b"[" * n, "a.jsonl", 100_000),

@@ -40,9 +40,9 @@ class Grammar:
         stop = _line_end(buffer, at)
         return self.is_broken(buffer[at : stop if stop >= 0 else at + MARK_BYTES])
 
-    def mark_in(self, buffer: bytes, start: int) -> int:
-        """Index of the first mark at a line's beginning at or behind `start`; -1 if none."""
-        for found in self.begins.finditer(buffer, start):
+    def mark_in(self, buffer: bytes, start: int, stop: int | None = None) -> int:
+        """Index of the first mark at a line's beginning at or behind `start` and within `stop`; -1 if none."""
+        for found in self.begins.finditer(buffer, start, len(buffer) if stop is None else stop):
             at = found.start()
             if (at == start or buffer[at - 1] in BLANKS) and self.mark_at(buffer, at):
                 return at

@@ -26,6 +26,7 @@ STEP_BYTES = 1 << 14  # compressed bytes per call: about one record of Common Cr
 PIECE_BYTES = 1 << 20  # upper bound of one inflated piece
 SALVAGE_BYTES = 32
 WINDOW_BYTES = 1 << 31  # zstd's ZSTD_WINDOWLOG_MAX; as much may an xz dictionary take (xz -9: 64 MiB)
+DICTIONARY_BYTES = 1 << 25  # IIPC's format names no bound; dictionaries of crawls take some 100 KB
 SKIPPABLE = tuple(bytes((0x50 + i, 0x2A, 0x4D, 0x18)) for i in range(16))  # frames without content (zstd, lz4)
 
 
@@ -167,10 +168,23 @@ def codec_of(file: RandomAccess) -> Codec | None:
     if follows != ZSTD.magic:
         return None
     # IIPC's zstd WARC: frame 0x184D2A5D holds the dictionary, which may be compressed itself
-    dictionary = file.read_at(8, size) if head[:4] == SKIPPABLE[13] and size < 1 << 25 else b""
-    if dictionary.startswith(ZSTD.magic):
-        dictionary = zstandard.ZstdDecompressor().decompress(dictionary, max_output_size=1 << 26)
+    held = file.read_at(8, size) if head[:4] == SKIPPABLE[13] and size < DICTIONARY_BYTES else b""
+    dictionary = _dictionary(held)
     return Codec(ZSTD.magic, ZSTD.step, partial(_Zstd, dictionary)) if dictionary else ZSTD
+
+
+def _dictionary(held: bytes) -> bytes:
+    """The dictionary that a frame holds; empty where it is broken or too large: its records are then broken."""
+    try:
+        if held.startswith(ZSTD.magic):
+            with zstandard.ZstdDecompressor(max_window_size=DICTIONARY_BYTES).stream_reader(held) as inflated:
+                held = inflated.read(DICTIONARY_BYTES + 1)
+        if len(held) > DICTIONARY_BYTES:
+            return b""
+        _Zstd(held)
+    except (zstandard.ZstdError, MemoryError):
+        return b""
+    return held
 
 
 def pieces(file: RandomAccess, codec: Codec | None, start: int) -> Iterator[Piece | Fault]:
@@ -195,8 +209,13 @@ def _inflated_pieces(file: RandomAccess, codec: Codec, start: int) -> Iterator[P
         if not held:
             return
         if codec is not GZIP and bytes(held[at : at + 4]) in SKIPPABLE:
-            base += at + 8 + int.from_bytes(held[at + 4 : at + 8], "little")
+            begun = base + at
+            base = begun + 8 + int.from_bytes(held[at + 4 : at + 8], "little")
             held, at = memoryview(b""), 0
+            if base > file.size:  # it says that it is longer than the file
+                yield Piece(b"", begun, True, False, begun)
+                yield Fault(begun, truncated=True, fed=begun)
+                return
             continue
         if codec is XZ and bytes(held[at : at + 4]) == b"\0\0\0\0":  # stream padding: .xz format, 2.2
             at += 4

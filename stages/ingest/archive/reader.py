@@ -160,9 +160,11 @@ class Reader:
         """Position of the first mark or member end behind `behind`, in bounded memory; None if all ends before."""
         window, seen = self.window, behind
         while True:
-            found = self.grammar.mark_in(window.buffer, max(window.index(seen), 0))
-            mark = None if found < 0 else found - window.index(0)
             boundary = next(window.boundaries_in(behind, window.end), None)
+            # Only up to the member's end: over many short members the whole buffer would be searched for each.
+            stop = None if boundary is None else window.index(boundary) + MARK_BYTES
+            found = self.grammar.mark_in(window.buffer, max(window.index(seen), 0), stop)
+            mark = None if found < 0 else found - window.index(0)
             stops = [p for p in (mark, boundary) if p is not None]
             if stops:
                 return min(stops)

@@ -17,7 +17,14 @@ from urllib.parse import urlsplit
 from gristmill.pipeline.contract.errors import InputError
 from gristmill.pipeline.contract.secrets import public
 from gristmill.pipeline.contract.shapes import Part
-from gristmill.stages.ingest.files.open import INSIDE, archives_inside, digest_of, outer_and_inner, read_whole
+from gristmill.stages.ingest.files.open import (
+    INSIDE,
+    SPOOLED_BYTES,
+    archives_inside,
+    digest_of,
+    outer_and_inner,
+    read_whole,
+)
 from gristmill.stages.ingest.files.remote import filesystem_of, is_url, sends_ranges
 from gristmill.stages.ingest.files.retry import Retry, patiently
 
@@ -282,6 +289,8 @@ def parts_of(inputs: list[Input], part_bytes: int, retry: Retry, source: str = "
     def cut(item: Input) -> list[Part]:
         path, inner = outer_and_inner(item.path)
         size, digest = digest_of(path, retry)
+        if inner:  # as large as what is inside may be, not as the archive around it
+            size = max(size, SPOOLED_BYTES)
         count = max(1, round(size / part_bytes)) if not inner and _SPLIT.search(path) else 1
         if count > 1 and is_url(path) and (_PLAIN.search(path) or not sends_ranges(path, size, retry)):
             count = 1  # plain: to find a record one goes from header to header, too many requests where it is far

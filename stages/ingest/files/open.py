@@ -1,7 +1,13 @@
 """Bytes of an input anywhere: a local file, one behind an fsspec URL, or one inside a WACZ; and its digest."""
 
+import bz2
+import lzma
 import os
+import tempfile
 import zipfile
+import zlib
+from collections.abc import Iterator
+from functools import partial
 from hashlib import blake2b
 from io import RawIOBase
 
@@ -10,6 +16,9 @@ from gristmill.stages.ingest.files.remote import RemoteFile, filesystem_of, is_u
 from gristmill.stages.ingest.files.retry import Retry, patiently
 
 HEAD_BYTES = 1 << 16
+SPOOLED_BYTES = 4 << 30  # of a compressed member of a WACZ; its archives are stored or compressed by record
+PIECE_BYTES = 1 << 20
+WINDOW_BYTES = 1 << 28  # of a member's LZMA dictionary, which is memory; 7-Zip's largest preset asks for 64 MiB
 INSIDE = "!/"  # separates an archive from the file inside it
 
 
@@ -34,17 +43,27 @@ class LocalFile:
         os.close(self._descriptor)
 
 
-class HeldFile:
-    """Bytes that are in memory."""
+class SpooledFile:
+    """Pieces of bytes, in a temporary file: at most SPOOLED_BYTES, behind which the file is cut short."""
 
-    def __init__(self, data: bytes) -> None:
-        self._data, self.size = data, len(data)
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed with this)
+        self.size = 0
+        try:
+            for piece in pieces:
+                self.size += self._file.write(piece)
+                if self.size >= SPOOLED_BYTES:
+                    break
+            self._file.flush()
+        except BaseException:
+            self._file.close()
+            raise
 
     def read_at(self, offset: int, length: int) -> bytes:
-        return self._data[offset : offset + length]
+        return os.pread(self._file.fileno(), length, offset)
 
     def close(self) -> None:
-        pass
+        self._file.close()
 
 
 class Section:
@@ -60,7 +79,7 @@ class Section:
         self._file.close()
 
 
-File = LocalFile | RemoteFile | HeldFile | Section
+File = LocalFile | RemoteFile | SpooledFile | Section
 
 
 class Stream(RawIOBase):
@@ -118,16 +137,45 @@ def open_file(path: str, retry: Retry) -> File:
     return _section(file, path, inner) if inner else file
 
 
+def _inflated(packed: "Section", method: int) -> Iterator[bytes]:
+    """Pieces of a member packed by bzip2 or LZMA, which zipfile inflates without a bound: 1 KB can be a gigabyte."""
+    at = 0
+    if method == zipfile.ZIP_BZIP2:
+        inner = bz2.BZ2Decompressor()
+    elif method == zipfile.ZIP_LZMA:
+        head = packed.read_at(
+            0, 9
+        )  # APPNOTE.TXT, 5.8.8: version, size of the properties, which are LZMA's own five bytes
+        code, at = head[4], 4 + int.from_bytes(head[2:4], "little")
+        lzma1 = {
+            "id": lzma.FILTER_LZMA1, "lc": code % 9, "lp": code // 9 % 5, "pb": code // 45,
+            "dict_size": min(int.from_bytes(head[5:9], "little"), WINDOW_BYTES),
+        }  # fmt: skip
+        inner = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[lzma1])
+    else:
+        raise OSError(f"compression {method}; store it, or deflate it")
+    while not inner.eof:
+        data = packed.read_at(at, HEAD_BYTES) if inner.needs_input else b""
+        if not data and inner.needs_input:
+            return
+        at += len(data)
+        yield inner.decompress(data, PIECE_BYTES)
+
+
 def _section(file: File, path: str, inner: str) -> File:
     try:
         with zipfile.ZipFile(Stream(file)) as archive:  # type: ignore[arg-type]
             info = archive.getinfo(inner)
-            if info.compress_type != zipfile.ZIP_STORED:
-                return HeldFile(archive.read(info))
+            if info.compress_type == zipfile.ZIP_DEFLATED or info.flag_bits & 1:  # the latter, encrypted, raises
+                with archive.open(info) as stream:
+                    return SpooledFile(iter(partial(stream.read, PIECE_BYTES), b""))
             local = file.read_at(info.header_offset, 30)
             names = int.from_bytes(local[26:28], "little") + int.from_bytes(local[28:30], "little")
-            return Section(file, info.header_offset + 30 + names, info.file_size)
-    except (zipfile.BadZipFile, KeyError, RuntimeError, OSError) as error:
+            start = info.header_offset + 30 + names
+            if info.compress_type == zipfile.ZIP_STORED:
+                return Section(file, start, info.file_size)
+            return SpooledFile(_inflated(Section(file, start, info.compress_size), info.compress_type))
+    except (zipfile.BadZipFile, KeyError, RuntimeError, OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise InputError(f"cannot read {inner} inside {path}: {error}; check the archive") from error
 
 
