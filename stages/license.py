@@ -49,7 +49,7 @@ class License(Annotator):
     beside: RobotsFiles = field(default_factory=RobotsFiles)
 
     name: ClassVar[str] = "license"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     borrowed: ClassVar = {"beside": ("input",)}
     outside_identity: ClassVar[tuple[str, ...]] = ("beside",)  # the index's identity is in its artifact's
     reads: ClassVar[Reads] = {"ingest": ("text", "url", "dump", *_EVIDENCE)}

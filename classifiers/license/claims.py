@@ -27,7 +27,7 @@ _NAMED = 4  # licences of a line that are looked at until one is not denied
 _BOUNDARY = re.compile(
     r"[.;!?。；！？|•·](?=\s|$)|[。，；！？]|\n"
     r"|\b(?:but|however|except|unless|other than|instead|and (?:is|are|was|has|can|may)"
-    r"|sondern|aber|jedoch|außer|sofern|soweit|falls|mais|sauf|sino|pero|salvo|mas|exceto|ma|bensì|maar|tenzij|men|utan|vaan"
+    r"|sondern|aber|jedoch|außer|sofern|soweit|falls|(?<!é )(?<!está )(?<!são )(?<!não )mais|sauf|sino|pero|salvo|mas|exceto|ma|bensì|maar|tenzij|men|utan|vaan"
     r"|lecz|ale|nýbrž|hanem|kivéve|а|но|однако|кроме|але)\b",
     re.I,
 )
@@ -40,7 +40,7 @@ _HARMLESS = re.compile(
 )
 _NEGATION = re.compile(
     r"\bnot\b|n['’]t\b|\bnever\b|\bhardly\b|\bscarcely\b|\bno longer\b|\bneither\b|\bnor\b|\bcannot\b|\bnone of\b|\bno part\b|\bformerly\b|\bpreviously\b"
-    r"|\bused to be\b|\bceased\b|\bwithdrawn\b"
+    r"|\bused to be\b|\b(?:removed|revoked|dropped|abandoned) (?:the|our|its|this)\b|\bno\s+$|\bwithout (?:an? |any )?$|\bceased\b|\bwithdrawn\b"
     r"|\bnicht\b|\bkein(?:e[nmrs]?)?\b|\bniemals\b|\bweder\b|\bnie\b"
     r"|\bn['’](?:est|a|ont|était|étaient)\b|\bne (?:sont|peut|peuvent|fait|font|se|relève\w*|sera|seront)\b|\baucune?\b|\bjamais\b"
     r"|\bno (?:está|estan|están|estàn|es|és|son|són|se|tiene|queda|ha|han|fue|bajo|sota|licenciad\w+|publicad\w+|disponible)\b|\bya no\b"
@@ -54,7 +54,7 @@ _NEGATION = re.compile(
     re.I,
 )
 _NEGATION_BEHIND = re.compile(
-    r"\b(?:does|do|did|shall|will) not apply|\b(?:does|do|did)n['’]t apply|\bno longer appl\w+"
+    r"^[\s,(]{0,3}until (?:\w+ ){0,2}\d{4}|\b(?:does|do|did|shall|will) not apply|\b(?:does|do|did)n['’]t apply|\bno longer appl\w+"
     r"|\b(?:is|was|are|has|have|been) (?:not|never|no longer) (?:\w+ )?(?:in force|granted|given|valid|applicable|used|apply|available)"
     r"|\b(?:has|have) been (?:withdrawn|revoked)|\bw(?:as|ere) (?:withdrawn|revoked)|\b(?:has )?expired"
     r"|\bg(?:ilt|elten) (?:hier |für \w+ \w+ )?nicht|\bne s['’]appliquent? pas|\bno (?:se )?(?:aplica|rige|vale)|\bnon si applica"
@@ -82,6 +82,8 @@ _SOME_THING = re.compile(
 # Wikipedia's text, weather data: named, and not the page.
 _OF_SOMEBODY = re.compile(
     r"\b(?!(?:Site|Website|Web|Page|Blog|Author|Wiki|Today|Here|It|That|What)['’])[A-Z][\w\-]+['’]s? (?:text|articles?|content|contents|data|code)\b"
+    r"|\b(?:Wikipedia|Wikimedia|Wiktionary|Wikivoyage|Stack ?Overflow|Stack ?Exchange) (?:articles?|texts?|content|entries|answers|pages)\b"
+    r"|\b[Cc]omments are\b"
 )
 _SOME_DATA = re.compile(
     r"\b(?:weather|map|geo\w*|location|traffic|market|price|stock|census|statistical|climate|election|sports?|bibliographic"
@@ -91,6 +93,11 @@ _SOME_DATA = re.compile(
 _BEGINS = re.compile(r"[.;!?。；！？|•·](?=\s)|\n")  # where a sentence begins
 _COPULA = re.compile(
     r"\b(?:is|are|was|were|be|been|has|have|which|that|ist|sind|est|sont|es|está|è|sono|wird|werden)\b|[\s,:–—\-]+",
+    re.I,
+)
+_CODE_ALONE = re.compile(
+    r"\W{0,3}(?:(?:the|all|our|any|my|sample|example|source)\s){0,3}(?:source code|code|scripts?|software|programs?)\b"
+    r"(?!.{0,60}\b(?:text|content|contents|articles?|documentation)\b)",
     re.I,
 )
 _PAGE_ALONE = re.compile(
@@ -176,21 +183,30 @@ def subject_of(line: str, words: str, license: str) -> str | None:
         return "other"
     if first == "page" and (_USES.search(line, min(found)[0], place) or _OF_OTHER.search(line, min(found)[0], place)):
         return "other"
-    if first is None and _SOME_THING.match(line, max((m.end() for m in _BEGINS.finditer(line, 0, place)), default=0)):
+    if first is None and _SOME_THING.match(line, _sentence(line, place)):
+        return "other"
+    if first is None and _USES.search(line, _sentence(line, place), place):
         return "other"
     if is_software(license) and first != "media":
         return _program_or_page(line, place)
     return first
 
 
+def _sentence(line: str, place: int) -> int:
+    """Where the sentence begins in which `place` stands."""
+    return max((m.end() for m in _BEGINS.finditer(line, 0, place)), default=0)
+
+
 def _program_or_page(line: str, place: int) -> str | None:
     """Of a program's licence: page where the sentence is about the page, null where it has no subject, else other."""
-    begin = max((m.end() for m in _BEGINS.finditer(line, 0, place)), default=0)
+    begin = _sentence(line, place)
     grant = GRANTS.search(line, begin)
     subject = line[begin : grant.start() if grant and grant.start() <= place else place]
     if not _COPULA.sub("", subject):
         return None
     if _USES.search(subject) or OTHER_WORDS.search(subject):
+        return "other"
+    if _CODE_ALONE.match(subject):
         return "other"
     if COPYRIGHT.search(subject) or subject.lstrip().startswith("©"):
         return None

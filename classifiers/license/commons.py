@@ -121,6 +121,19 @@ _BETWEEN = r"(?:\s(?:and|plus|und|et|y|e|og|och|en)\s|[\s\-_/,.&+()\[\]{}*|·•
 _SHORT = re.compile(rf"{_BETWEEN}(NC|ND|SA)(?=NC|ND|SA|[\W_\d]|$)", re.I)
 _GAP = re.compile(_BETWEEN, re.I)
 _ELEMENTS = re.compile(r"(by(?:[\- ](?:nc|nd|sa)){0,2})(?:[\- ]v?([1-4]\.[05]))?", re.I)
+_LATE = re.compile(r"(?:[\s\-,;(/]{1,3}(?:NC|ND|SA)(?![^\W_])){1,3}")
+# What stands behind a licence and takes a use away again, in other words than the elements'.
+_ONLY_FOR = r"personal|private|educational|academic|research|classroom|home"
+_FORBIDDING = (
+    ("NC", re.compile(rf"^[^.;]{{0,20}}\b(?:{_ONLY_FOR})\b[\w\s,]{{0,30}}\bonly\b", re.I)),
+    (
+        "ND",
+        re.compile(
+            r"\bwithout (?:any )?(?:modification|alteration)s?\b|\b(?:may|must|do) not (?:be )?(?:modif|alter|adapt)",
+            re.I,
+        ),
+    ),
+)
 _VERSION = re.compile(r"(?<![\d.])([1-4]\.[05])(?!\.?\d)")
 _CODE_VERSION = re.compile(
     r"\)?[\s\-,(]{0,3}(?:(?:licen[cs]e|lizenz)[\s\-,(]{1,3})?(?:version|v|ver)?\.?\s?([1-4]\.[05])(?!\.?\d)", re.I
@@ -213,6 +226,10 @@ def _by_code(text: str, folded: str, code: re.Match[str]) -> tuple[str, str]:
     if attached and not _is_filler(attached[1]) and folded[at : at + 1] in "-_+&":
         return CC_UNREAD, words + attached[0]
     elements += [e.name for e in elements_of(_said_of_it(folded, code.start(), end)) if e.name in ("NC", "ND")]
+    if late := _LATE.match(folded, version.end() if version else at):  # CC BY 4.0 NC
+        elements += re.findall("NC|ND|SA", late[0])
+    behind = folded[end : end + NEAR]
+    elements += [name for name, pattern in _FORBIDDING if pattern.search(behind)]
     name = port[1] if port and port[1] in PORTS else None
     return cc_id([e for e in elements if e != "BY"], version[1] if version else None, name), words
 

@@ -171,7 +171,8 @@ def _statements(page: Page) -> Iterator[_Statement]:
     for line in lines:
         if (found := granted_license(line)) is None:
             if words := public_domain_grant(line):
-                yield _Statement(PUBLIC_DOMAIN, 1.5, "text", words)
+                about = min(0.0, _ABOUT[subject_of(line, words, PUBLIC_DOMAIN)])
+                yield _Statement(PUBLIC_DOMAIN, 1.5 + about, "text", words)
             continue
         license, words = found
         name = license.removeprefix("LicenseRef-")

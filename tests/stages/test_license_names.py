@@ -84,6 +84,9 @@ def test_short_names_are_read_with_any_dash(code, dash):
         ("Creative Commons Atribución\u2011SinDerivadas 4.0", "CC-BY-ND-4.0"),
         ("Atribución-SinDerivadas 4.0 de Creative Commons", "CC-BY-ND-4.0"),
         ("Creative Commons Attribution license 4.0", "CC-BY-4.0"), ("ACC BY-NC", None),
+        ("CC BY 4.0 NC", "CC-BY-NC-4.0"), ("CC BY 4.0-NC-ND", "CC-BY-NC-ND-4.0"), ("CC BY 4.0 for educational use only", "CC-BY-NC-4.0"),
+        ("CC BY 4.0 without modifications", "CC-BY-ND-4.0"), ("CC BY 4.0. You may not modify this text.", "CC-BY-ND-4.0"),
+        ("CC BY 4.0. For personal stories see below", "CC-BY-4.0"),
         ("CC BY [NC]", "LicenseRef-CC-BY-NC"), ("CC BY and NC", "LicenseRef-CC-BY-NC"), ("CC BY • NC • ND", "LicenseRef-CC-BY-NC-ND"),
         ("CC BY und ND 4.0", "CC-BY-ND-4.0"), ("CC BY and others", "LicenseRef-CC-BY"),
     ],
@@ -112,6 +115,8 @@ Acest text nu este sub CC BY 4.0|Teos ei ole lisensoitu CC BY 4.0|Ovo djelo nije
 Этот текст не распространяется по лицензии CC BY 4.0|Цей текст не поширюється за CC BY 4.0|Αυτό το έργο δεν διατίθεται με CC BY 4.0
 この作品は CC BY 4.0 ライセンスの下にありません。|本文不采用CC BY 4.0协议|本網站並非以 CC BY 4.0 授權
 본 저작물은 CC BY 4.0 라이선스가 아닙니다|Bu eser CC BY 4.0 ile lisanslanmamıştır.|العمل ليس مرخصا برخصة CC BY 4.0
+This work was licensed under CC BY 4.0 until 2019, but no more.|Esta página não é mais licenciada sob CC BY 4.0
+We removed the CC BY 4.0 licence from this site.|This text has no CC BY 4.0 licence.
 Tác phẩm này không theo giấy phép CC BY 4.0|Karya ini tidak dilisensikan di bawah CC BY 4.0"""  # fmt: skip
 
 
@@ -164,6 +169,8 @@ The map library Leaflet is available under the BSD-2-Clause license|Photos are l
 The quotation above is from the city wiki, licensed under CC BY-SA 4.0.|The dataset is licensed under CC BY 4.0
 This article uses material from the Wikipedia article Ferry, which is released under CC BY-SA 3.0.
 The tide tables were published under CC0.|Wikipedia's text is available under the CC BY-SA 4.0 license
+Images on this page are in the public domain.|This game uses assets licensed under CC0.|Comments are licensed under CC BY 4.0.
+Wikipedia articles are licensed under CC BY-SA 4.0.|The code on this page is licensed under the MIT License.
 Weather data licensed under CC BY 4.0 by the Norwegian Meteorological Institute.|Wetterdaten: lizenziert unter CC BY 4.0"""
 
 

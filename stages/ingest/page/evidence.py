@@ -141,6 +141,8 @@ def declared_of(value: object) -> str | None:
     if isinstance(value, Mapping):
         keys = ("url", "@id", "id", "spdx", "spdx_id", "license", "name", "title", "text")
         return next((said for key in keys if (said := declared_of(value.get(key)))), None)
+    if isinstance(value, list) and value and all(isinstance(item, tuple) and len(item) == 2 for item in value):
+        return declared_of(dict(value))  # a map, as Arrow gives it
     if isinstance(value, list | tuple):
         return "\n".join(said for item in value if (said := declared_of(item))) or None
     return None if value is None else str(value)
