@@ -17,27 +17,23 @@ from gristmill.pipeline.contract.shapes import Source
 from gristmill.pipeline.contract.state import DamagedFile, read_state, write_json, write_text
 from gristmill.pipeline.plan.config import Recipe, preflight
 from gristmill.pipeline.plan.identity import is_ours, reference_of
-from gristmill.pipeline.plan.plan import Phase, Plan, load_plan, make_plan
+from gristmill.pipeline.plan.plan import Plan, load_plan, make_plan
 from gristmill.pipeline.run.deaths import Deaths
 from gristmill.pipeline.run.emptied import refuse_nothing
 from gristmill.pipeline.run.executors import Engine, Job, job_for, limit_threads, no_word, waiting_jobs
+from gristmill.pipeline.run.failures import failures, record_failure
 from gristmill.pipeline.run.forecast import Intent, intents
 from gristmill.pipeline.run.losses import review_source
+from gristmill.pipeline.run.phases.sinking import SCATTER, Gather
+from gristmill.pipeline.run.phases.work import Work
 from gristmill.pipeline.run.progress import Progress
 from gristmill.pipeline.run.shards import corpus_folder, remove_left_over
 from gristmill.pipeline.run.store import Store, locked, refuse_links
-from gristmill.pipeline.run.units import (
-    SCATTER,
-    RunStep,
-    failures,
-    pending,
-    record_failure,
-    units,
-)
+from gristmill.pipeline.run.units import RunStep, work_of
+from gristmill.pipeline.run.view import RunView
 
 CONFIG_HEAD = "# The resolved config of this run"
 JOBS = "jobs.json"  # ids of the jobs that a queueing engine was given
-GATHER_RANKS = 32  # ranks of a queued engine that write output shards
 
 
 class RunFailed(GristmillError):
@@ -138,7 +134,8 @@ def refuse_queued(plan: Plan, store: Store) -> None:
     except DamagedFile:
         return
     waiting = waiting_jobs(jobs)
-    if waiting and not all(phase_done(store, plan, phase) for phase in plan.phases):
+    view = RunView(store, plan)
+    if waiting and not all(settled(work_of(view, phase)) for phase in plan.phases):
         shown = ", ".join(waiting[:5]) + (", ..." if len(waiting) > 5 else "")
         raise PlanError(
             f"{len(waiting)} Slurm jobs of this run are queued or running ({shown}); gristmill status {store.root} "
@@ -187,13 +184,15 @@ def launch(
         cut = plan.until(until)
         limit_threads(1)
         aside = 0
-        if engine.queues and submit(store, cut, engine):
+        view = RunView(store, cut)
+        if engine.queues and submit(view, engine):
             return []
         for number, phase in enumerate(cut.phases):
             try:
-                run_phase(store, cut, phase, number, engine, progress)
+                work = work_of(view, phase)
+                run_phase(work, number, engine, progress)
                 failed = failures(store)
-                fatal = [f for f in failed if f["phase"] == phase.name and phase.kind in ("reducer", "gather")]
+                fatal = [f for f in failed if f["phase"] == phase.name and work.vital]
                 if fatal:
                     raise failed_step(fatal[0])
                 if len(failed) > aside:
@@ -201,18 +200,18 @@ def launch(
                     if aside >= len(plan.parts):
                         raise failed_step(failed[0])
                 if phase.kind == "wave":
-                    review_source(store, cut, phase)
-                    refuse_nothing(store, cut, phase)
+                    review_source(view, cut, phase)
+                    refuse_nothing(view, cut, phase)
             except (GristmillError, OSError, KeyboardInterrupt) as error:
                 with suppress(OSError):  # a full disk, say: the error itself is what matters
                     record_stop(store, phase, str(error) or "it was interrupted")
                 raise
-        entries = books(store, cut)
+        entries = books(view, cut)
         write_json(store.root / "ledger.json", entries)
         if until is None:
-            finish_corpus(store, cut)
-            papers(store, cut)
-        write_seal(store)
+            finish_corpus(view)
+            papers(view, cut)
+        write_seal(view)
         failed = failures(store)
         if failed:
             lines = "\n".join(f"  {f['unit']}: {f['error']}: {f['message']}" for f in failed)
@@ -242,89 +241,93 @@ def prepare(recipe: Recipe, situation: Situation, store: Store) -> None:
     datasets = {s.name for p in (situation.plan, situation.old) if p for s in p.steps if s.kind != "reducer"}
     for key in [*situation.removed, *situation.resplit]:
         for dataset in [*datasets, "ingest.rejected", SCATTER, "ledger"]:
-            store.receipt_path(dataset, key).unlink(missing_ok=True)
+            store.unprove(dataset, key)
             store.data(dataset, key).unlink(missing_ok=True)
     head = f"{CONFIG_HEAD}; digest {recipe.digest}\n"
     write_text(store.root / "config.yaml", head + to_yaml(recipe.resolved))
     write_json(store.root / "plan.json", situation.plan.as_json())
 
 
-def run_phase(store: Store, plan: Plan, phase: Phase, number: int, engine: Engine, progress: Progress) -> None:
-    if phase.kind == "scatter" and phase_done(store, plan, phase):
+def run_phase(work: Work, number: int, engine: Engine, progress: Progress) -> None:
+    view, phase = work.view, work.phase
+    if phase.kind == "scatter" and settled(work):
         return
-    todo = pending(store, plan, phase)
-    all_units = units(plan, phase, store)
-    progress.start(phase, len(all_units), len(all_units) - len(todo), store, all_units)
+    todo = work.pending()
+    all_units = work.units()
+    progress.start(phase, len(all_units), len(all_units) - len(todo), view, todo)
     if todo:
         places = {u: i for i, u in enumerate(all_units)}
-        job = job_of(store, plan, phase, number, len(all_units), [places[u] for u in todo], Deaths(store, phase))
-        left = left_by(store, plan, phase, engine.run(job, progress.tick), all_units, job.tasks)
+        job = job_of(work, number, len(all_units), [places[u] for u in todo], Deaths(view, phase))
+        given_up = engine.run(job, progress.tick)
+        view.forget(phase, todo)
+        left = left_by(work, given_up, all_units, job.tasks)
         if len(left) > 1:
             # Which unit of a rank killed its worker is not known: each that is left gets a rank of its own.
-            step = step_of(store, plan, number, left)
+            step = step_of(view, number, left)
             alone = Job(
                 [step], len(left), range(len(left)), job.logs.with_name(f"{job.logs.name}-one-by-one"), job.died
             )
-            left = left_by(store, plan, phase, engine.run(alone, progress.tick), left, alone.tasks)
+            given_up = engine.run(alone, progress.tick)
+            view.forget(phase, left)
+            left = left_by(work, given_up, left, alone.tasks)
         for unit in left:
             died = GristmillError("its worker was killed three times (out of memory?)")
-            record_failure(store, phase, unit, died)
+            record_failure(view, phase, unit, died)
+        view.forget(phase, left)
     progress.end()
 
 
-def left_by(store: Store, plan: Plan, phase: Phase, ranks: list[int], among: Sequence[str], tasks: int) -> list[str]:
+def left_by(work: Work, ranks: list[int], among: Sequence[str], tasks: int) -> list[str]:
     """Units of the ranks that an engine has given up which are not done."""
     if not ranks:
         return []
-    todo = set(pending(store, plan, phase))
+    todo = set(work.pending())
     return [unit for rank in ranks for unit in among[rank::tasks] if unit in todo]
 
 
-def job_of(
-    store: Store, plan: Plan, phase: Phase, number: int, n_units: int, wanted: Iterable[int], died: Deaths | None = None
-) -> Job:
-    step = step_of(store, plan, number)
-    logs = store.root / "logs" / f"{number:02d}-{phase.name.split('+')[0]}"
+def job_of(work: Work, number: int, n_units: int, wanted: Iterable[int], died: Deaths | None = None) -> Job:
+    step = step_of(work.view, number)
+    logs = work.view.root / "logs" / f"{number:02d}-{work.phase.name.split('+')[0]}"
     return job_for([step], n_units, wanted, logs, died or no_word)
 
 
-def step_of(store: Store, plan: Plan, number: int, only: Sequence[str] | None = None) -> RunStep:
-    classes = {reference_of(type(s.stage)) for s in plan.steps}
+def step_of(view: RunView, number: int, only: Sequence[str] | None = None) -> RunStep:
+    steps = view.plan.steps
+    classes = {reference_of(type(s.stage)) for s in steps}
     code = tuple(sorted(c for c in classes if not is_ours(c)))
-    return RunStep(str(store.root.absolute()), number, len(plan.steps), only, code)
+    return RunStep(str(view.root.absolute()), number, len(steps), only, code)
 
 
-def submit(store: Store, plan: Plan, engine: Engine) -> bool:
+def submit(view: RunView, engine: Engine) -> bool:
     """Queues all phases from the first that is not done, each behind the one before; False when all are done.
 
     How many shards there will be is known only when the mixture is, so the gathering ranks share them out at run time.
     """
     queued = False
-    for number, phase in enumerate(plan.phases):
-        if queued or not phase_done(store, plan, phase):
+    for number, phase in enumerate(view.plan.phases):
+        work = work_of(view, phase)
+        if queued or not settled(work):
             queued = True
-            n = {"reducer": 1, "gather": GATHER_RANKS}.get(phase.kind, len(plan.parts))
-            engine.run(job_of(store, plan, phase, number, n, range(n)), lambda: None)
-            write_json(store.root / JOBS, {"jobs": getattr(engine, "jobs", [])})  # each at once: the next may fail
+            n = work.most()
+            engine.run(job_of(work, number, n, range(n)), lambda: None)
+            write_json(view.root / JOBS, {"jobs": getattr(engine, "jobs", [])})  # each at once: the next may fail
     return queued
 
 
-def phase_done(store: Store, plan: Plan, phase: Phase) -> bool:
-    if phase.kind == "scatter":  # its files go when the corpus is gathered
-        return phase_done(store, plan, next(p for p in plan.phases if p.kind == "gather"))
+def settled(work: Work) -> bool:
     try:
-        return not pending(store, plan, phase)
+        return work.settled()
     except (DataError, FileNotFoundError):  # something before it is not done
         return False
 
 
-def finish_corpus(store: Store, plan: Plan) -> None:
+def finish_corpus(view: RunView) -> None:
     """Writes the sink's files about all shards, removes those of an earlier numbering and the intermediate files.
 
     Raises PlanError for a file among the shards that no run wrote.
     """
-    gather = next(p for p in plan.phases if p.kind == "gather")
-    wanted = units(plan, gather, store)
-    about = gather.steps[0].sink.finish(corpus_folder(store), wanted)
-    remove_left_over(store, wanted, about)
-    shutil.rmtree(store.root / SCATTER, ignore_errors=True)
+    gather = next(p for p in view.plan.phases if p.kind == "gather")
+    wanted = Gather(view, gather).units()
+    about = gather.steps[0].sink.finish(corpus_folder(view), wanted)
+    remove_left_over(view, wanted, about)
+    shutil.rmtree(view.root / SCATTER, ignore_errors=True)

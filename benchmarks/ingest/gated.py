@@ -28,9 +28,11 @@ from gristmill.pipeline.plan.config import override, read_config
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.recipe import make_recipe
 from gristmill.pipeline.run.executors import LocalEngine, limit_threads
+from gristmill.pipeline.run.failures import failures
 from gristmill.pipeline.run.progress import Progress
 from gristmill.pipeline.run.store import Store
-from gristmill.pipeline.run.units import failures, guarded
+from gristmill.pipeline.run.units import guarded, work_of
+from gristmill.pipeline.run.view import RunView
 
 CONFIG = Path(__file__).parents[2] / "configs/commoncrawl.yaml"
 LAST = "gates"
@@ -57,8 +59,9 @@ def planned(paths: list[Path], root: Path) -> tuple[Store, Plan]:
 
 
 def wave(store: Store, plan: Plan, opened: dict[str, Callable]) -> None:
-    for part in plan.parts:
-        guarded(store, plan, plan.phases[0], part.key, opened)
+    work = work_of(RunView(store, plan), plan.phases[0])
+    for unit in work.units():
+        guarded(work, unit, opened)
     if failed := failures(store):
         raise SystemExit(f"failed: {failed}")
 

@@ -13,8 +13,8 @@ from gristmill.pipeline.contract.shapes import Gate
 from gristmill.pipeline.plan.config import build, override
 from gristmill.pipeline.plan.identity import stage_fields
 from gristmill.pipeline.plan.plan import Plan, Step
+from gristmill.pipeline.run.part import PartRun
 from gristmill.pipeline.run.store import REJECTED_DATASET, Store, read_parquet
-from gristmill.pipeline.run.units import PartRun
 
 SHOWN_CHARS = 160
 

@@ -4,16 +4,16 @@ It proves nothing against somebody who rewrites it too; a digest of it, kept els
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 from gristmill.pipeline.contract.errors import BooksError
 from gristmill.pipeline.contract.state import parse_json, write_json
 from gristmill.pipeline.plan.identity import digest, digest_file
 from gristmill.pipeline.run.shards import INDEX, RECEIPTS
-from gristmill.pipeline.run.store import Store, read_receipt
+from gristmill.pipeline.run.store import REJECTED_DATASET, Receipt, Store, read_receipt
 
 SEAL = "seal.json"
+RECEIPT = ".receipt.json"
 # Logs, failures and what a killed step would go on from are no results.
 _LEFT_OUT = frozenset({SEAL, "logs", "failures", "scratch"})
 CHECK = "/"  # its key for a digest of the other ones; no folder is called so
@@ -42,7 +42,7 @@ def reseal(store: Store, path: Path) -> None:
         return
     name = path.relative_to(store.root).as_posix()
     folder = name.partition("/")[0] if "/" in name else ""
-    sealed.setdefault(folder, {})[name] = _mark(path, trusting=False)
+    sealed.setdefault(folder, {})[name] = _mark(path)
     _write(store, sealed)
 
 
@@ -94,7 +94,7 @@ def _marks(store: Store, trusting: bool) -> dict[str, dict[str, str]]:
     for path in _files(store.root):
         name = path.relative_to(store.root).as_posix()
         folder = name.partition("/")[0] if "/" in name else ""
-        found.setdefault(folder, {})[name] = _mark(path, trusting)
+        found.setdefault(folder, {})[name] = (_receipts_mark(store, path) if trusting else "") or _mark(path)
     return found
 
 
@@ -108,22 +108,36 @@ def _files(root: Path) -> Iterator[Path]:
             yield top
 
 
-def _mark(path: Path, trusting: bool) -> str:
+def _mark(path: Path) -> str:
     """A digest of the contents; of a receipt that of what it proves, without how long it took."""
     if path.is_symlink():
         return f"link to {path.readlink()}"
-    if path.name.endswith(".receipt.json") and (receipt := read_receipt(path)) is not None:
-        return digest({**asdict(receipt), "seconds": 0, "check": ""})
-    if trusting and path.suffix == ".parquet":
-        receipt = read_receipt(_receipt_of(path))
-        if receipt is not None and receipt.content:
-            return receipt.content
+    if path.name.endswith(RECEIPT) and (receipt := read_receipt(path)) is not None:
+        return _mark_of(receipt)
     return digest_file(path)
 
 
-def _receipt_of(path: Path) -> Path:
+def _mark_of(receipt: Receipt) -> str:
+    return digest({**vars(receipt), "seconds": 0, "check": ""})
+
+
+def _receipts_mark(store: Store, path: Path) -> str:
+    """The mark of a part's file or receipt by what the store knows of it already; "" where it does not."""
+    if path.is_symlink():
+        return ""
     if path.parent.name == "data" and path.parent.parent.name == "corpus":
-        return path.parent.parent.parent / RECEIPTS / f"{path.stem}.receipt.json"
+        return _record_mark(store, path)
+    if path.parent.parent != store.root or path.parent.name in ("artifacts", RECEIPTS, REJECTED_DATASET):
+        return ""
     if path.parent.name == INDEX:
-        return path.parent.parent / RECEIPTS / f"{path.stem}.receipt.json"
-    return path.with_name(f"{path.stem}.receipt.json")
+        return _record_mark(store, path)
+    if path.name.endswith(RECEIPT):
+        receipt = store.receipt(path.parent.name, path.name.removesuffix(RECEIPT))
+        return _mark_of(receipt) if receipt is not None else ""
+    receipt = store.receipt(path.parent.name, path.stem) if path.suffix == ".parquet" else None
+    return receipt.content if receipt is not None else ""
+
+
+def _record_mark(store: Store, path: Path) -> str:
+    receipt = read_receipt(store.root / RECEIPTS / f"{path.stem}{RECEIPT}") if path.suffix == ".parquet" else None
+    return receipt.content if receipt is not None else ""

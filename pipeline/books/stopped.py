@@ -12,8 +12,12 @@ from gristmill.pipeline.books.ledger import books
 from gristmill.pipeline.contract.errors import DataError, GristmillError
 from gristmill.pipeline.contract.state import DamagedFile, read_state, write_json
 from gristmill.pipeline.plan.plan import Phase, Plan, Step
+from gristmill.pipeline.run.failures import failures
+from gristmill.pipeline.run.part import PartRun
+from gristmill.pipeline.run.phases.fates import write_fates
 from gristmill.pipeline.run.store import Store, locked
-from gristmill.pipeline.run.units import NotReady, PartRun, failures, pending, usable_parts, write_fates
+from gristmill.pipeline.run.units import work_of
+from gristmill.pipeline.run.view import NotReady, RunView, view_of
 
 STOPPED = "stopped.json"
 
@@ -55,6 +59,7 @@ def settled(store: Store, plan: Plan) -> Plan:
 
 def settle(store: Store, plan: Plan) -> None:
     """Writes fates and ledger.json of what is done, and how far that is. The caller holds the run's lock."""
+    store = RunView(store, plan)
     done, at = done_so_far(store, plan)
     if not done.steps:
         raise DataError(
@@ -66,7 +71,7 @@ def settle(store: Store, plan: Plan) -> None:
             write_fates(PartRun(store, done, part, {}))
             parts.append(part)
         except NotReady:
-            (store.receipt_path("ledger", part.key)).unlink(missing_ok=True)
+            store.unprove("ledger", part.key)
     known: dict[str, object] = {
         "phase": at.name.split("+")[0] if at else "",
         "why": reason(store, len(parts), len(plan.parts)),
@@ -87,7 +92,7 @@ def done_so_far(store: Store, plan: Plan) -> tuple[Plan, Phase | None]:
         if phase.kind == "wave":
             reached = [sum(is_done(store, plan, step, p.key) for p in plan.parts) for step in phase.steps]
             n += sum(1 for count in reached if count and 2 * count >= reached[0])
-            whole = reached[-1] >= len(usable_parts(store, plan))
+            whole = reached[-1] >= len(view_of(store, plan).usable)
         elif phase.kind == "reducer":
             whole = finished(store, plan, phase)
             n += whole
@@ -101,14 +106,14 @@ def done_so_far(store: Store, plan: Plan) -> tuple[Plan, Phase | None]:
 
 def is_done(store: Store, plan: Plan, step: Step, key: str) -> bool:
     try:
-        return PartRun(store, plan, next(p for p in plan.parts if p.key == key), {}).is_done(step)
+        return PartRun(store, plan, plan.part[key], {}).is_done(step)
     except NotReady:
         return False
 
 
 def finished(store: Store, plan: Plan, phase: Phase) -> bool:
     try:
-        return not pending(store, plan, phase)
+        return not work_of(view_of(store, plan), phase).pending()
     except (GristmillError, OSError):  # what it is made from is not done
         return False
 

@@ -15,9 +15,9 @@ from gristmill.pipeline.contract.shown import markdown
 from gristmill.pipeline.contract.state import read_state, write_json, write_text
 from gristmill.pipeline.plan.identity import digest
 from gristmill.pipeline.plan.plan import Plan
+from gristmill.pipeline.run.failures import failures
 from gristmill.pipeline.run.shards import records
 from gristmill.pipeline.run.store import Store, read_parquet
-from gristmill.pipeline.run.units import failures
 
 
 def write_papers(store: Store, plan: Plan) -> None:
@@ -245,7 +245,9 @@ def summary(store: Store, entries: list[dict], until: str | None) -> list[str]:
 def status_lines(store: Store, plan: Plan) -> tuple[list[str], bool]:
     """(lines, whether all is done and nothing failed)."""
     from gristmill.pipeline.run.forecast import intents
+    from gristmill.pipeline.run.view import RunView
 
+    store = RunView(store, plan)
     lines = [f"{plan.name}: {len(plan.parts)} parts"]
     stop = headline(store)
     lines += stop

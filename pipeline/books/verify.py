@@ -15,12 +15,14 @@ from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.run.shards import corpus_folder
 from gristmill.pipeline.run.shards import records as shard_records
 from gristmill.pipeline.run.store import Store, read_parquet
+from gristmill.pipeline.run.view import RunView
 
 TOLERANCE = 0.005  # share of tokens: what the corpus promises per bucket and in total
 
 
 def verify(store: Store, plan: Plan) -> list[str]:
     """Lines that say what was checked. Raises BooksError at the first thing that does not hold."""
+    store = RunView(store, plan)
     stopped = (store.root / STOPPED).is_file() and not (store.root / SEAL).is_file()
     lines = [files(store, plan) if stopped else check_seal(store)]
     ids: Counter[str] = Counter()

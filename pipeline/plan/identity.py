@@ -7,7 +7,7 @@ fields that say only *where* input lies (`outside_identity`) are left out, or an
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import cast, get_args
@@ -23,8 +23,24 @@ CODE_VERSION = "0.1.0"
 
 def digest(value: object) -> str:
     """blake2b-128 (hex) of a JSON value, independent of key order; 3 and 3.0 are one number."""
+    return hashlib.blake2b(_written(value), digest_size=16).hexdigest()
+
+
+def digest_from(head: Sequence[object]) -> Callable[[object], str]:
+    """last -> digest([*head, last]); the head (not empty) is written and hashed once."""
+    begun = hashlib.blake2b(_written(head)[:-1] + b",", digest_size=16)
+
+    def digest_with(last: object) -> str:
+        whole = begun.copy()
+        whole.update(_written(last) + b"]")
+        return whole.hexdigest()
+
+    return digest_with
+
+
+def _written(value: object) -> bytes:
     text = json.dumps(_one_way_to_write(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return text.encode()
 
 
 def _one_way_to_write(value: object) -> object:

@@ -3,22 +3,13 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, cast
 
 from gristmill.pipeline.contract import columns as schema
 from gristmill.pipeline.contract.errors import ConfigError, PlanError
-from gristmill.pipeline.contract.shapes import (
-    Annotator,
-    Gate,
-    Kind,
-    Part,
-    Reducer,
-    Shape,
-    Sink,
-    Source,
-    Stage,
-)
+from gristmill.pipeline.contract.shapes import Annotator, Gate, Kind, Part, Reducer, Shape, Sink, Source, Stage
 from gristmill.pipeline.contract.state import DamagedFile, read_state
 from gristmill.pipeline.plan.identity import digest, fingerprint, freeze, thaw
 
@@ -60,7 +51,7 @@ class Step:
     def rules(self) -> tuple[str, ...]:
         return tuple(self.stage.rules)
 
-    @property
+    @cached_property
     def reads(self) -> dict[str, tuple[str, ...]]:
         """What the stage reads, each column from where it lies now."""
         now = {(dataset, column): place for dataset, column, place in self.moved}
@@ -131,6 +122,16 @@ class Plan:
     def index(self, step: Step) -> int:
         return next(i for i, s in enumerate(self.steps) if s is step or (s.name, s.kind) == (step.name, step.kind))
 
+    @cached_property
+    def part(self) -> dict[str, Part]:
+        """The parts by their keys."""
+        return {part.key: part for part in self.parts}
+
+    @cached_property
+    def writing(self) -> dict[str, Step]:
+        """The steps that write a dataset, by its name."""
+        return {s.name: s for s in self.steps if s.kind in ("source", "annotator", "gate")}
+
     def step(self, name: str, kind: Kind | None = None) -> Step:
         for s in self.steps:
             if s.name == name and (kind is None or s.kind == kind):
@@ -152,9 +153,16 @@ class Plan:
 
     def rows_source(self, step: Step) -> Step:
         """The step whose receipt says which rows `step` covers (its `kept`)."""
-        return self.source if step.all_rows else (self.gate_before(step) or self.source)
+        if (step.name, step.kind) not in self._rows_sources:
+            rows = self.source if step.all_rows else (self.gate_before(step) or self.source)
+            self._rows_sources[step.name, step.kind] = rows
+        return self._rows_sources[step.name, step.kind]
 
-    @property
+    @cached_property
+    def _rows_sources(self) -> dict[tuple[str, Kind], Step]:
+        return {}
+
+    @cached_property
     def phases(self) -> tuple[Phase, ...]:
         phases: list[Phase] = []
         wave: list[Step] = []

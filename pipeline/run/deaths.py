@@ -5,8 +5,8 @@ import signal
 from gristmill.pipeline.contract import watch
 from gristmill.pipeline.contract.errors import GristmillError
 from gristmill.pipeline.plan.plan import Phase
+from gristmill.pipeline.run.failures import record_failure
 from gristmill.pipeline.run.store import Store
-from gristmill.pipeline.run.units import record_failure
 
 UNIT_DEATHS = 3  # of workers at one unit, but at no record of it, before it is set aside
 RECORD_DEATHS = 20  # of workers at records of one unit

@@ -7,6 +7,7 @@ from gristmill.pipeline.contract.shapes import Part
 from gristmill.pipeline.plan.identity import stage_fields
 from gristmill.pipeline.plan.plan import Plan, Step, part_identity, source_identity
 from gristmill.pipeline.run.store import Store
+from gristmill.pipeline.run.view import RunView, view_of
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ def intents(plan: Plan, store: Store, old: Plan | None) -> list[Intent]:
 
     "maybe": the step follows a change whose outcome is known only when it has run (rows or an artifact may stay equal).
     """
+    view = view_of(store, plan)
     result: list[Intent] = []
     unsure: set[str] = set()  # datasets and "artifact:..." whose content may change
     rows_unsure = False
@@ -48,7 +50,7 @@ def intents(plan: Plan, store: Store, old: Plan | None) -> list[Intent]:
         if step.kind == "source":
             counts = {"skip": 0, "new": 0, "changed": 0}
             for part in plan.parts:
-                receipt = store.receipt(step.name, part.key)
+                receipt = view.receipt(step.name, part.key)
                 fresh = receipt is not None and receipt.identity == source_identity(step, part)
                 counts["skip" if fresh else "changed" if receipt else "new"] += 1
             todo = counts["new"] + counts["changed"]
@@ -60,13 +62,13 @@ def intents(plan: Plan, store: Store, old: Plan | None) -> list[Intent]:
             continue
         causes = [d for d in step.reads if d in unsure] + [a for a in step.needs if f"artifact:{a}" in unsure]
         if step.kind in ("annotator", "gate"):
-            intent = _row_local_intent(plan, store, step, because, unsure)
+            intent = _row_local_intent(view, step, because, unsure)
             if intent.verdict != "skip":
                 unsure.add(step.name)
             if step.kind == "gate" and intent.verdict != "skip":
                 rows_unsure = True
         else:
-            receipt = store.artifact_receipt(step.name) if step.kind == "reducer" else None
+            receipt = view.artifact_receipt(step.name) if step.kind == "reducer" else None
             known = step.kind == "sink" or (receipt is not None)
             stale = bool(because) or not known
             follows = bool(causes) or rows_unsure
@@ -81,25 +83,23 @@ def intents(plan: Plan, store: Store, old: Plan | None) -> list[Intent]:
     return result
 
 
-def _row_local_intent(plan: Plan, store: Store, step: Step, because: str, unsure: set[str]) -> Intent:
-    counts = {"skip": 0, "new": 0, "changed": 0, "rows": 0}
+def _row_local_intent(view: RunView, step: Step, because: str, unsure: set[str]) -> Intent:
+    plan, counts = view.plan, {"skip": 0, "new": 0, "changed": 0, "rows": 0}
     open_artifacts = [a for a in step.needs if f"artifact:{a}" in unsure]
-    artifacts = {a: r.content for a in step.needs if (r := store.artifact_receipt(a))}
+    artifacts = {a: r.content for a in step.needs if (r := view.artifact_receipt(a))}
     rows_step = plan.rows_source(step)
     for part in plan.parts:
-        receipt = store.receipt(step.name, part.key)
-        inputs = {d: store.receipt(d, part.key) for d in step.reads}
-        rows = store.receipt(rows_step.name, part.key)
+        receipt = view.receipt(step.name, part.key)
+        inputs = {d: view.receipt(d, part.key) for d in step.reads}
+        rows = view.receipt(rows_step.name, part.key)
         if receipt is None or rows is None or None in inputs.values():
             counts["new" if receipt is None else "changed"] += 1
             continue
-        stale = any(r is not None and not _current(plan, store, d, part, r.identity) for d, r in inputs.items())
+        stale = not all(_current(view, d, part) for d in inputs)
         identity = part_identity(step, {d: r.identity for d, r in inputs.items() if r}, artifacts)
         if stale or receipt.identity != identity:
             counts["changed"] += 1
-        elif receipt.rows != rows.kept or (
-            rows_step.name in unsure and not _gate_current(plan, store, rows_step, part)
-        ):
+        elif receipt.rows != rows.kept or (rows_step.name in unsure and not _current(view, rows_step.name, part)):
             counts["rows"] += 1
         else:
             counts["skip"] += 1
@@ -112,21 +112,22 @@ def _row_local_intent(plan: Plan, store: Store, step: Step, because: str, unsure
     return Intent(step, "skip", counts, because)
 
 
-def _current(plan: Plan, store: Store, dataset: str, part: Part, identity: str) -> bool:
+def _current(view: RunView, dataset: str, part: Part) -> bool:
     """Whether the stored part of `dataset` is what this plan would compute."""
-    step = next(s for s in plan.steps if s.name == dataset and s.kind != "reducer")
+    return view.once(("current", dataset, part.key), lambda: _as_planned(view, dataset, part))
+
+
+def _as_planned(view: RunView, dataset: str, part: Part) -> bool:
+    step, found = view.plan.writing[dataset], view.receipt(dataset, part.key)
+    if found is None:
+        return False
     if step.kind == "source":
-        return identity == source_identity(step, part)
+        return found.identity == source_identity(step, part)
     inputs = {}
     for d in step.reads:
-        receipt = store.receipt(d, part.key)
-        if receipt is None or not _current(plan, store, d, part, receipt.identity):
+        receipt = view.receipt(d, part.key)
+        if receipt is None or not _current(view, d, part):
             return False
         inputs[d] = receipt.identity
-    artifacts = {a: r.content for a in step.needs if (r := store.artifact_receipt(a))}
-    return identity == part_identity(step, inputs, artifacts)
-
-
-def _gate_current(plan: Plan, store: Store, gate: Step, part: Part) -> bool:
-    receipt = store.receipt(gate.name, part.key)
-    return receipt is not None and _current(plan, store, gate.name, part, receipt.identity)
+    artifacts = {a: r.content for a in step.needs if (r := view.artifact_receipt(a))}
+    return found.identity == part_identity(step, inputs, artifacts)

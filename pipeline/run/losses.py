@@ -3,11 +3,11 @@
 from gristmill.pipeline.contract.shapes import Counted, Part
 from gristmill.pipeline.plan.plan import Phase, Plan, Step
 from gristmill.pipeline.run.store import Receipt, Store
-from gristmill.pipeline.run.units import usable_parts
+from gristmill.pipeline.run.view import view_of
 
 
 def receipts_of(store: Store, plan: Plan, step: Step) -> list[tuple[Part, Receipt]]:
-    found = ((part, store.receipt(step.name, part.key)) for part in usable_parts(store, plan))
+    found = ((part, store.receipt(step.name, part.key)) for part in view_of(store, plan).usable)
     return [(part, receipt) for part, receipt in found if receipt is not None]
 
 

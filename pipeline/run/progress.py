@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections import deque
 from collections.abc import Sequence
 
 from gristmill.pipeline.contract.shown import say, shown
@@ -10,6 +11,7 @@ from gristmill.pipeline.plan.plan import Phase, Step
 from gristmill.pipeline.run.store import Store
 
 POLL_S = 0.5
+LOOK_S = 0.1  # a look at the receipts of many units ends after so long, and the next one goes on from there
 
 
 class Progress:
@@ -22,7 +24,9 @@ class Progress:
         self.said = 0.0
 
     def start(self, phase: Phase, total: int, done: int, store: Store, units: Sequence[str]) -> None:
-        self.phase, self.total, self.already, self.store, self.units = phase, total, done, store, units
+        """`units`: those that are not done."""
+        self.phase, self.total, self.already, self.store = phase, total, done, store
+        self.waiting = deque(units)  # units of which not every receipt has been seen
         self.started = self.said = time.monotonic()
         self.wall = time.time()
         self.todo = total - done
@@ -39,24 +43,33 @@ class Progress:
 
     def end(self) -> None:
         if self.phase is not None and self.todo:
-            self.look()
+            self.look(float("inf"))
             self.closed()
         self.phase = None
 
-    def look(self) -> None:
+    def look(self, seconds: float = LOOK_S) -> None:
         """Counts receipts written since the phase began: (documents in, documents out) per step and unit."""
-        for step in self.steps():
-            for unit in self.units:
-                if (step.name, unit) in self.counted:
-                    continue
-                path = self.store.receipt_path(step.name, unit)
-                try:
-                    if path.stat().st_mtime < self.wall - 0.01:
-                        continue
-                    receipt = json.loads(path.read_text(encoding="utf-8"))
-                except (OSError, ValueError):
-                    continue
-                self.counted[step.name, unit] = (receipt["docs_in"], receipt["docs_out"])
+        until = time.monotonic() + seconds
+        for _ in range(len(self.waiting) if self.steps() else 0):
+            unit = self.waiting.popleft()
+            if sum(self.seen(step, unit) for step in self.steps()) < len(self.steps()):
+                self.waiting.append(unit)
+            if time.monotonic() > until:
+                return
+
+    def seen(self, step: Step, unit: str) -> bool:
+        """Counts a unit's receipt, once, if it was written since the phase began."""
+        if (step.name, unit) in self.counted:
+            return True
+        path = self.store.receipt_path(step.name, unit)
+        try:
+            if path.stat().st_mtime < self.wall - 0.01:
+                return False
+            receipt = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        self.counted[step.name, unit] = (receipt["docs_in"], receipt["docs_out"])
+        return True
 
     def steps(self) -> Sequence[Step]:
         return self.phase.steps if self.phase is not None and self.phase.kind == "wave" else ()

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -82,6 +83,10 @@ class Store:
         size and, where it was written to since, its digest."""
         return proven(self.receipt_path(dataset, key), self.data(dataset, key))
 
+    def unprove(self, dataset: str, key: str) -> None:
+        """Takes away a part's receipt, before its file changes."""
+        self.receipt_path(dataset, key).unlink(missing_ok=True)
+
     def rejected_holds(self, source: str, key: str, receipt: Receipt) -> bool:
         """Whether a part's rejected records are those that the source's receipt speaks for."""
         path, receipt_path = self.data(REJECTED_DATASET, key), self.receipt_path(source, key)
@@ -125,11 +130,10 @@ class Store:
         """Writes a file of one or more tables of one schema, which are made when it is their turn, then the receipt."""
         path = self.data(dataset, key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        receipt_path = self.receipt_path(dataset, key)
-        receipt_path.unlink(missing_ok=True)
+        self.unprove(dataset, key)
         write_parquet(path, tables, checksums=True)
         done = finish(receipt, digest_file(path), path.stat().st_size)
-        write_json(receipt_path, asdict(done))
+        write_json(self.receipt_path(dataset, key), asdict(done))
         return done
 
     @contextmanager
@@ -228,17 +232,20 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None, shard: int | 
 
 def read_receipt(path: Path) -> Receipt | None:
     try:
-        receipt = Receipt(**json.loads(path.read_text(encoding="utf-8")))
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        # A part's receipts hold the same digests of rows over and over: one text of each is kept.
+        fields |= {name: sys.intern(fields[name]) for name in ("rows", "kept", "code") if name in fields}
+        receipt = Receipt(**fields)
         return receipt if receipt.check in ("", check_of(receipt)) else None
     except (FileNotFoundError, ValueError, TypeError, RecursionError):
         return None  # absent, cut short or changed: not done
 
 
 def check_of(receipt: Receipt) -> str:
-    fields = asdict(receipt)
+    fields = {**vars(receipt), "check": ""}
     if not receipt.files:  # so that receipts written before there were any still hold
         del fields["files"]
-    return digest({**fields, "check": ""})
+    return digest(fields)
 
 
 def finish(receipt: Receipt, content: str, size: int) -> Receipt:
@@ -252,9 +259,12 @@ def proven(receipt_path: Path, path: Path) -> Receipt | None:
     if receipt is None:
         return None
     try:
-        same = path.stat().st_size == receipt.file_bytes and not written_since([path], receipt_path)
-        if not same and path.stat().st_size == receipt.file_bytes:
-            same = receipt.content in ("", digest_file(path)) and trusted_again([path], receipt_path)
+        file = path.stat()
+        if file.st_size != receipt.file_bytes:
+            return None
+        if file.st_mtime_ns < receipt_path.stat().st_mtime_ns:
+            return receipt
+        same = receipt.content in ("", digest_file(path)) and trusted_again([path], receipt_path)
     except FileNotFoundError:
         return None
     return receipt if same else None

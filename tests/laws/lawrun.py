@@ -16,9 +16,10 @@ from gristmill.pipeline.launch import launch, survey
 from gristmill.pipeline.plan.config import Recipe, override, read_config
 from gristmill.pipeline.plan.plan import Plan, Step, kind_of
 from gristmill.pipeline.recipe import make_recipe
+from gristmill.pipeline.run.phases.reduction import StoredCorpus
 from gristmill.pipeline.run.progress import Progress
 from gristmill.pipeline.run.store import Store, declared
-from gristmill.pipeline.run.units import RunStep, StoredCorpus
+from gristmill.pipeline.run.units import RunStep
 
 CONFIG = Path(__file__).parents[2] / "configs" / "quickstart.yaml"
 # Everything small; the quickest search (the others: SLOW_VARIANTS in test_laws.py).

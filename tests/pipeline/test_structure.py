@@ -17,8 +17,8 @@ PARAMETERS = 8
 MODULES = 14
 # Settings of one thing, each by name at every call (docs/decisions/laws.md)
 WIDE = {("constraints.py", "constraints_from"), ("ngram.py", "fit")}
-# Kept together, for each is one idea; the engine is taken apart with its receipts (docs/decisions/laws.md)
-LONG = {"pipeline/kernels/numbers/ngram.py", "pipeline/run/units.py"}
+# Kept together, for it is one idea (docs/decisions/laws.md)
+LONG = {"pipeline/kernels/numbers/ngram.py"}
 # Tables and texts: data written as Python
 DATA = {
     "pipeline/contract/columns.py",

@@ -20,8 +20,8 @@ from gristmill.pipeline.plan.plan import load_plan, make_plan
 from gristmill.pipeline.recipe import make_recipe
 from gristmill.pipeline.report.facts import read_facts
 from gristmill.pipeline.report.page import report_path, write_report
+from gristmill.pipeline.run.part import text_dataset
 from gristmill.pipeline.run.store import Store
-from gristmill.pipeline.run.units import text_dataset
 from gristmill.stages.clean import Clean, CleanGate
 from lawrun import InProcess, Silent
 

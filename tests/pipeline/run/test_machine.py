@@ -314,7 +314,7 @@ def test_plan_without_a_source_is_refused():
 
 
 def test_annotator_that_drops_a_row_is_caught(lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from gristmill.pipeline.run import units as engine
+    from gristmill.pipeline.run import part as engine
 
     plan = make_plan("x", "", [toy.Lines(str(lines)), toy.Words()], toy.Lines(str(lines)).parts())
     store = Store(tmp_path)

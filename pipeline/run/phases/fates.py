@@ -1,0 +1,80 @@
+"""The last phase: every record of a part with the fate that it has met."""
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from gristmill.pipeline.books.ledger import LEDGER, fates
+from gristmill.pipeline.contract.errors import BooksError
+from gristmill.pipeline.plan.identity import digest
+from gristmill.pipeline.run.part import PartRun
+from gristmill.pipeline.run.phases.work import Opened, PartWork
+from gristmill.pipeline.run.store import REJECTED_DATASET, Receipt, read_parquet
+from gristmill.pipeline.run.view import Want
+
+LEDGER_DATASET = "ledger"
+
+
+class Fates(PartWork):
+    def owed(self, unit: str) -> Iterator[tuple[Receipt | None, Want]]:
+        yield self.view.receipt(LEDGER_DATASET, unit), Want(ledger_identity(self.of(unit)))
+
+    def compute(self, unit: str, opened: Opened) -> None:
+        write_fates(self.of(unit))
+
+
+def ledger_identity(run: PartRun) -> str:
+    gates = [s for s in run.plan.steps if s.kind in ("source", "gate") or s in run.plan.replacers]
+    seen = [[s.name, (r := run.receipt(s.name)).identity, r.rows, r.kept] for s in gates]
+    extra = [s.name for s in run.plan.steps]
+    tokens, sample = (written_by(run, column) for column in ("token_count", "copies_n"))
+    return digest([seen, extra, tokens and tokens.identity, sample and [sample.identity, sample.rows]])
+
+
+def written_by(run: PartRun, column: str) -> Receipt | None:
+    """The receipt of the dataset that holds a column; None where the run has none."""
+    dataset = run.plan.writer(column)
+    return run.store.receipt(dataset, run.part.key) if dataset else None
+
+
+def loaded(run: PartRun, column: str) -> pl.DataFrame | None:
+    """doc_id and the column; None where no step of the plan writes it."""
+    dataset = run.plan.writer(column)
+    return run.load(dataset, (column,)) if dataset else None
+
+
+def replaced_texts(run: PartRun) -> list[tuple[list[str], pl.DataFrame]]:
+    """Per replacing step: stages whose drops came before it (its own gate too), and the size of every text after it."""
+    steps = run.plan.steps
+    found = []
+    for step in run.plan.replacers:
+        last = max(i for i, s in enumerate(steps) if s.label == step.label)
+        before = [s.label for s in steps[: last + 1] if s.kind == "gate"]
+        found.append((before, run.load(step.name, ("text_bytes",))))
+    return found
+
+
+def write_fates(run: PartRun) -> None:
+    """ledger/<part>.parquet: one row per record of the part, with the stage and rule that ended it."""
+    identity = ledger_identity(run)
+    if Want(identity).met_by(run.store.receipt(LEDGER_DATASET, run.part.key)):
+        return
+    plan, store, key = run.plan, run.store, run.part.key
+    frame = fates(
+        run.load(plan.source.name, ("url", "record_bytes", "text_bytes")),
+        read_parquet(store.data(REJECTED_DATASET, key)),
+        [(s.label, run.load(s.name, ("rule",))) for s in plan.steps if s.kind == "gate"],
+        loaded(run, "token_count"),
+        loaded(run, "copies_n"),
+        source=plan.source.label,
+        replaced=replaced_texts(run),
+    )
+    receipt = run.receipt(plan.source.name)
+    if frame.height != receipt.docs_in:
+        raise BooksError(f"part {key}: {receipt.docs_in} records went in, {frame.height} have a fate")
+    store.write_table(
+        LEDGER_DATASET,
+        key,
+        frame.to_arrow().cast(LEDGER),
+        Receipt(identity, receipt.rows, receipt.rows, frame.height, frame.height),
+    )

@@ -1,0 +1,104 @@
+"""What a run asks of its receipts: a command reads each at most three times, whatever the number of parts."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import toy
+from gristmill.pipeline.books.summary import status_lines
+from gristmill.pipeline.launch import launch, survey
+from gristmill.pipeline.plan.identity import digest, digest_from
+from gristmill.pipeline.plan.plan import load_plan
+from gristmill.pipeline.run.store import Receipt, Store
+from gristmill.pipeline.run.units import work_of
+from gristmill.pipeline.run.view import RunView
+from lawrun import InProcess, Silent
+
+READS = 3  # of one receipt by one command
+_counting: list[Counter[str]] = []
+
+
+def _hear(event: str, arguments: tuple) -> None:
+    if event == "open" and _counting and str(arguments[0]).endswith(".receipt.json"):
+        _counting[-1][str(arguments[0])] += 1
+
+
+sys.addaudithook(_hear)
+
+
+@contextmanager
+def reads() -> Iterator[Counter[str]]:
+    """Receipt file -> how often this process opened it."""
+    _counting.append(Counter())
+    try:
+        yield _counting[-1]
+    finally:
+        _counting.pop()
+
+
+def go(lines: Path, out: Path, **options: dict) -> list[dict[str, object]]:
+    made, store = toy.recipe(lines, **options), Store(out)
+    return launch(made, survey(made, store, None), store, InProcess(), None, Silent(), lambda store, plan: None)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("many")
+    lines = toy.write_lines(folder / "lines", shards=12, lines=4)
+    go(lines, folder / "run")
+    return lines, folder / "run"
+
+
+def test_idle_rerun_reads_each_receipt_at_most_three_times(run: tuple[Path, Path]):
+    with reads() as counted:
+        go(*run)
+    assert len(counted) >= 12 * 5  # four datasets and the ledger
+    assert max(counted.values()) <= READS
+
+
+def test_status_and_plan_read_each_receipt_once(run: tuple[Path, Path]):
+    lines, out = run
+    with reads() as counted:
+        status_lines(Store(out), load_plan(out / "plan.json"))
+    assert set(counted.values()) == {1}
+    with reads() as counted:
+        survey(toy.recipe(lines), Store(out), None)
+    assert set(counted.values()) == {1}
+
+
+def test_a_view_forgets_what_other_processes_have_written(run: tuple[Path, Path], tmp_path: Path):
+    lines, _ = run
+    go(lines, tmp_path / "run")
+    store = Store(tmp_path / "run")
+    plan = load_plan(store.root / "plan.json")
+    view, wave = RunView(store, plan), plan.phases[0]
+    assert work_of(view, wave).pending() == []
+    key = plan.parts[3].key
+    store.unprove("words", key)
+    assert work_of(view, wave).pending() == []  # it remembers
+    view.forget(wave, [key])
+    assert work_of(view, wave).pending() == [key]
+
+
+def test_a_receipt_that_is_taken_away_is_not_remembered(run: tuple[Path, Path], tmp_path: Path):
+    view = RunView(Store(tmp_path), load_plan(run[1] / "plan.json"))
+    frame = RunView(Store(run[1]), view.plan).read("words", view.plan.parts[0].key, ("words_toy_n",))
+    view.write("words", "part", frame, ("words_toy_n",), Receipt("identity", "rows", "rows", 4, 4))
+    with reads() as counted:
+        known = view.receipt("words", "part")
+    assert known is not None
+    assert known.identity == "identity"
+    assert not counted
+    view.unprove("words", "part")
+    assert view.receipt("words", "part") is None
+
+
+@pytest.mark.parametrize("last", ["", "00001-of-00002", {"b": 1.0, "a": [3.5]}, None])
+def test_a_digest_of_a_list_is_the_same_begun_before_its_last_item(last: object):
+    head = ["fingerprint", {"b": "2", "a": "1"}, [["part", {}, "kept"], ["\u00fc", {"x": "y"}, ""]]]
+    assert digest_from(head)(last) == digest([*head, last])
+    assert digest_from([head])(last) == digest([head, last])
