@@ -3,7 +3,8 @@
 It proves nothing against somebody who rewrites it too; a digest of it, kept elsewhere, does.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 from gristmill.pipeline.contract.errors import BooksError
@@ -91,10 +92,13 @@ def _kept(marks: Mapping[str, str], whole: bool = False) -> dict[str, str]:
 def _marks(store: Store, trusting: bool) -> dict[str, dict[str, str]]:
     """Folder of the run -> path below the run -> what the file holds; "" is the run's own folder."""
     found: dict[str, dict[str, str]] = {}
+    read = cache(read_receipt)  # a shard's is asked for twice; a part's the store remembers
     for path in _files(store.root):
         name = path.relative_to(store.root).as_posix()
         folder = name.partition("/")[0] if "/" in name else ""
-        found.setdefault(folder, {})[name] = (_receipts_mark(store, path) if trusting else "") or _mark(path)
+        found.setdefault(folder, {})[name] = (_receipts_mark(store, path, read) if trusting else "") or _mark(
+            path, read if trusting else read_receipt
+        )
     return found
 
 
@@ -108,11 +112,11 @@ def _files(root: Path) -> Iterator[Path]:
             yield top
 
 
-def _mark(path: Path) -> str:
+def _mark(path: Path, read: Callable[[Path], Receipt | None] = read_receipt) -> str:
     """A digest of the contents; of a receipt that of what it proves, without how long it took."""
     if path.is_symlink():
         return f"link to {path.readlink()}"
-    if path.name.endswith(RECEIPT) and (receipt := read_receipt(path)) is not None:
+    if path.name.endswith(RECEIPT) and (receipt := read(path)) is not None:
         return _mark_of(receipt)
     return digest_file(path)
 
@@ -121,16 +125,16 @@ def _mark_of(receipt: Receipt) -> str:
     return digest({**vars(receipt), "seconds": 0, "check": ""})
 
 
-def _receipts_mark(store: Store, path: Path) -> str:
+def _receipts_mark(store: Store, path: Path, read: Callable[[Path], Receipt | None]) -> str:
     """The mark of a part's file or receipt by what the store knows of it already; "" where it does not."""
     if path.is_symlink():
         return ""
     if path.parent.name == "data" and path.parent.parent.name == "corpus":
-        return _record_mark(store, path)
+        return _record_mark(store, path, read)
     if path.parent.parent != store.root or path.parent.name in ("artifacts", RECEIPTS, REJECTED_DATASET):
         return ""
     if path.parent.name == INDEX:
-        return _record_mark(store, path)
+        return _record_mark(store, path, read)
     if path.name.endswith(RECEIPT):
         receipt = store.receipt(path.parent.name, path.name.removesuffix(RECEIPT))
         return _mark_of(receipt) if receipt is not None else ""
@@ -138,6 +142,6 @@ def _receipts_mark(store: Store, path: Path) -> str:
     return receipt.content if receipt is not None else ""
 
 
-def _record_mark(store: Store, path: Path) -> str:
-    receipt = read_receipt(store.root / RECEIPTS / f"{path.stem}{RECEIPT}") if path.suffix == ".parquet" else None
+def _record_mark(store: Store, path: Path, read: Callable[[Path], Receipt | None]) -> str:
+    receipt = read(store.root / RECEIPTS / f"{path.stem}{RECEIPT}") if path.suffix == ".parquet" else None
     return receipt.content if receipt is not None else ""
