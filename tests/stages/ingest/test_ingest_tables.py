@@ -55,6 +55,17 @@ def test_column_that_arrow_cannot_read_costs_no_row(tmp_path):
     assert (documents["title"].to_list(), rejected) == ([None] * 3, [])
 
 
+def test_licence_column_of_any_shape_is_read(tmp_path):
+    address = "https://creativecommons.org/licenses/by-nc/4.0/"
+    shapes = [
+        pa.array([[address]]), pa.array([{"url": address, "name": None}]), pa.array([address.encode()], pa.binary()),
+        pa.array([[("url", address)]], pa.map_(pa.string(), pa.string())), pa.array([address]).dictionary_encode(),
+    ]  # fmt: skip
+    for i, shape in enumerate(shapes):
+        pq.write_table(pa.table({"text": ["A text of some words."], "license": shape}), tmp_path / f"{i}.parquet")
+        assert read(tmp_path / f"{i}.parquet")[0]["license_declared"].to_list() == [address]
+
+
 def test_text_that_is_mostly_no_utf8_is_undecodable(tmp_path):
     table = pa.table({"text": strings(b"whole", "Привет".encode("cp1251"), kind=pa.string())})
     pq.write_table(table, tmp_path / "x.parquet")
