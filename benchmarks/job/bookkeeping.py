@@ -2,7 +2,7 @@
 
 python benchmarks/job/bookkeeping.py 1000 10000     bar: linear, at most 3 reads of any receipt file per command, and
                                                     an idle rerun of 10,000 parts in under 60 s
-The recipe is the machine tests' (tests/laws/toy.py): four datasets, a reducer, a sink with 8 shards, the ledger.
+The recipe is the machine tests' (tests/laws/toy.py): five datasets, a reducer, a sink with 8 shards, the ledger.
 """
 
 import argparse
