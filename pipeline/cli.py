@@ -189,7 +189,7 @@ def run(a: argparse.Namespace) -> int:
         entries = launch(recipe, situation, store, engine, a.until, make_progress(), write_papers)
     finally:
         engine.close()
-    for line in summary(store, entries, a.until):
+    for line in summary(store, situation.plan, entries, a.until):
         say([line])
     say([f"note       {note}" for note in notes(store, situation.plan)])
     return 0

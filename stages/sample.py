@@ -14,11 +14,12 @@ from typing import Annotated, ClassVar
 import numpy as np
 import polars as pl
 
+from gristmill.pipeline.contract.drawing.told import Finished
 from gristmill.pipeline.contract.draws import uniform
 from gristmill.pipeline.contract.errors import DataError, InfeasibleError
 from gristmill.pipeline.contract.ranges import Range
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer, first_broken
-from gristmill.pipeline.contract.state import write_parquet
+from gristmill.pipeline.contract.state import read_state, write_parquet
 
 QUOTAS = "quotas.json"
 ADJUSTED = "adjusted.parquet"
@@ -46,6 +47,44 @@ class SamplePlan(Reducer):
         "quadmix": ("sampling_value",),
     }
     needs: ClassVar = ("mixture",)
+
+    def papers(self, run: Finished) -> dict[str, object]:
+        """mixture/weights.json: what the mixture wrote, with what the corpus holds of every bucket."""
+        mixture = json.loads((run.artifact("mixture") / WEIGHTS).read_text(encoding="utf-8"))
+        quotas = json.loads((run.artifact("sample") / QUOTAS).read_text(encoding="utf-8"))["buckets"]
+        tokens = run.written("bucket")
+        total = sum(tokens.values())
+        rows = []
+        for row in mixture["buckets"]:
+            written = tokens.get(row["bucket"], 0)
+            rows.append(
+                {
+                    **row,
+                    # Too few or too large documents for the quota: the others share what it could not hold.
+                    "limited": quotas.get(row["bucket"], {}).get("limited", False),
+                    "achieved_tokens": written,
+                    "achieved_share": round(written / total, 6) if total else 0.0,
+                    "epochs": round(written / row["available_tokens"], 4) if row["available_tokens"] else 0.0,
+                }
+            )
+        return {f"mixture/{WEIGHTS}": {**mixture, "buckets": rows, "achieved_tokens": total}}
+
+    def complaints(self, run: Finished) -> list[str]:
+        """Buckets whose share of the corpus is not the one in weights.json, or not the weight for no stated reason."""
+        rows = read_state(run.root / "mixture" / WEIGHTS, "buckets")["buckets"]
+        tokens = run.written("bucket")
+        total = sum(tokens.values())
+        found = []
+        for row in rows:
+            share = tokens.get(row["bucket"], 0) / total if total else 0.0
+            if abs(share - row["achieved_share"]) > 1e-6:
+                found.append(f"bucket {row['bucket']} holds {share:.4f} of the tokens, weights.json says otherwise")
+            explained = row["capped"] or any(r["limited"] for r in rows)
+            if abs(share - row["weight"]) > PROMISE and not explained:
+                found.append(
+                    f"bucket {row['bucket']} holds {share:.4f} of the tokens, its weight is {row['weight']:.4f}"
+                )
+        return found
 
     def run(self, corpus: Corpus, out: Path) -> None:
         weights = json.loads((corpus.artifacts["mixture"] / WEIGHTS).read_text(encoding="utf-8"))

@@ -50,7 +50,7 @@ def run(
     finally:
         engine.close()
     if not quiet:
-        print("\n".join(summary(store, entries, until)))
+        print("\n".join(summary(store, situation.plan, entries, until)))
     return load(out)
 
 

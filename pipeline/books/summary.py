@@ -1,87 +1,75 @@
-"""What a run writes for people: weights.json, the dataset card, the summary, status and ledger tables."""
+"""What a run writes for people: the dataset card, the summary, status and ledger tables."""
 
 import json
-from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-import polars as pl
-
+from gristmill.pipeline.books.attribution import ATTRIBUTION, write_attribution
+from gristmill.pipeline.books.finished import FinishedRun
 from gristmill.pipeline.books.held_out import card_lines, read_sought
 from gristmill.pipeline.books.ledger import read_books
 from gristmill.pipeline.books.notes import notes
 from gristmill.pipeline.books.sources import Funnel, funnels
 from gristmill.pipeline.books.stopped import headline
 from gristmill.pipeline.contract.drawing.tables import plural
+from gristmill.pipeline.contract.drawing.told import Told
+from gristmill.pipeline.contract.errors import PlanError
 from gristmill.pipeline.contract.shown import markdown
-from gristmill.pipeline.contract.state import read_state, write_json, write_text
+from gristmill.pipeline.contract.state import write_json, write_text
 from gristmill.pipeline.plan.identity import digest
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.run.failures import failures
 from gristmill.pipeline.run.shards import records
-from gristmill.pipeline.run.store import Store, read_parquet
+from gristmill.pipeline.run.store import Store
 
 
 def write_papers(store: Store, plan: Plan) -> None:
     from gristmill.pipeline.report.page import write_report
 
-    write_weights(store)
-    write_card(store, plan)
+    run = FinishedRun(store, plan)
+    for step in plan.steps:
+        for name, value in step.stage.papers(run).items():
+            write_json(inside(store.root, name), value)
+    told = [step.stage.tell(run) for step in plan.steps]
+    write_attribution(store, plan)
+    write_card(store, plan, told)
     write_report(store, plan)
 
 
-def write_weights(store: Store) -> None:
-    """mixture/weights.json: bucket, natural share, weight, quota, epochs, achieved share."""
-    mixture = json.loads((store.artifact("mixture") / "weights.json").read_text(encoding="utf-8"))
-    quotas = json.loads((store.artifact("sample") / "quotas.json").read_text(encoding="utf-8"))["buckets"]
-    tokens: Counter[str] = Counter()
-    for path in records(store):
-        frame = read_parquet(path, ["bucket", "token_count"])
-        for bucket, n in frame.group_by("bucket").agg(pl.col("token_count").sum()).iter_rows():
-            tokens[bucket] += n
-    total = sum(tokens.values())
-    rows = []
-    for row in mixture["buckets"]:
-        written = tokens[row["bucket"]]
-        rows.append(
-            {
-                **row,
-                # Too few or too large documents for the quota: the others share what it could not hold.
-                "limited": quotas.get(row["bucket"], {}).get("limited", False),
-                "achieved_tokens": written,
-                "achieved_share": round(written / total, 6) if total else 0.0,
-                "epochs": round(written / row["available_tokens"], 4) if row["available_tokens"] else 0.0,
-            }
-        )
-    write_json(store.root / "mixture" / "weights.json", {**mixture, "buckets": rows, "achieved_tokens": total})
+def inside(root: Path, name: str) -> Path:
+    """Raises PlanError for a path that would leave the run folder."""
+    path = root / name
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise PlanError(f"a stage would write {name!r}, which lies outside of the run folder")
+    return path
 
 
-def write_card(store: Store, plan: Plan) -> None:
+def write_card(store: Store, plan: Plan, told: Sequence[Told]) -> None:
     """corpus/README.md: a dataset card that the hub's tools parse."""
     from huggingface_hub import DatasetCardData
 
     entries: list[dict] = read_books(store)  # pyright: ignore[reportAssignmentType]
-    weights = read_state(store.root / "mixture" / "weights.json", "buckets", "budget_tokens")
-    languages, licenses = Counter(), Counter()
-    for path in records(store):
-        frame = read_parquet(path, ["language", "license", "token_count"])
-        languages.update(
-            dict(frame.drop_nulls("language").group_by("language").agg(pl.col("token_count").sum()).iter_rows())
-        )
-        licenses.update(dict(frame.group_by("license").agg(pl.col("token_count").sum()).iter_rows()))
+    run = FinishedRun(store, plan)
+    licenses = run.written("license")
+    languages = {str(name): n for name, n in run.written("language").items() if name is not None}
     corpus = entries[-1]
+    sink = next(s for s in plan.steps if s.kind == "sink").sink
     total = max(1, corpus["tokens"])
     data = DatasetCardData(
         language=sorted(c for c, n in languages.items() if len(c) in (2, 3) and n * 100 >= total) or None,
         license="other",
         license_name="per-document",
-        license_link="LICENSE",
+        license_link=ATTRIBUTION,
         task_categories=["text-generation"],
         size_categories=[size_category(corpus["rows"])],
         pretty_name=f"Gristmill corpus ({plan.name})",
         # A config called "default" over relative paths makes datasets (3.6, 5.2) cache by the folder's name alone, and
         # every run's is "corpus": another run's rows come back. The digest of what lies here keeps runs apart.
         configs=[
-            {"config_name": config_name(store), "data_files": [{"split": "train", "path": "data/train-*.parquet"}]}
-        ],
+            {"config_name": config_name(store), "data_files": [{"split": "train", "path": pattern}]}
+            for pattern in sink.loads[:1]
+        ]
+        or None,
         tags=["gristmill", "pretraining"],
     )
     text = [
@@ -91,23 +79,14 @@ def write_card(store: Store, plan: Plan) -> None:
         "",
         f"# Gristmill corpus ({markdown(plan.name)})",
         "",
-        f"{corpus['rows']:,} rows, {corpus['docs_out']:,} distinct documents, {corpus['tokens']:,} tokens "
-        f"(budget {weights['budget_tokens']:,}). Config digest `{plan.config_digest}`.",
+        f"{corpus['rows']:,} rows, {corpus['docs_out']:,} distinct documents, {corpus['tokens']:,} tokens. "
+        f"Config digest `{plan.config_digest}`.",
         "",
-        "Each row carries its own `license` (SPDX id, or null where none was found); the collection has no single one.",
+        "Each row carries its own `license` (SPDX id, or null where none was found); the collection has no single one. "
+        f"`{ATTRIBUTION}` names the URL, title and licence of every document that has one, as CC-BY asks.",
         "",
         *(line for note in notes(store, plan) for line in (f"**Note.** {note}.", "")),
-        "## Mixture",
-        "",
-        "| bucket | natural share | weight | achieved share | epochs |",
-        "|---|--:|--:|--:|--:|",
-        *(
-            f"| {markdown(r['bucket'])} | {r['natural_share']:.4f} | {r['weight']:.4f} | {r['achieved_share']:.4f} "
-            f"| {r['epochs']:.2f} |"
-            for r in weights["buckets"]
-        ),
-        "",
-        *confirmed(weights),
+        *(line for one in told for line in one.card),
         *card_lines(read_sought(store, plan)),
         "## Where documents went",
         "",
@@ -124,11 +103,17 @@ def write_card(store: Store, plan: Plan) -> None:
         "",
         *(f"- {markdown(str(name))}: {n / total:.3f}" for name, n in ranked(languages)),
         "",
+        "## Make it again",
+        "",
+        "The same input, `config.yaml` of the run and version of Gristmill give the same bytes:",
+        "",
+        "    gristmill run config.yaml --out RUN",
+        "",
     ]
     write_text(store.root / "corpus" / "README.md", "\n".join(text))
 
 
-def ranked(tokens: Counter) -> list[tuple[str | None, int]]:
+def ranked(tokens: Mapping) -> list[tuple[str | None, int]]:
     """Most first; equal ones by name, for polars groups in any order."""
     return sorted(tokens.items(), key=lambda item: (-item[1], item[0] or ""))
 
@@ -137,32 +122,6 @@ def config_name(store: Store) -> str:
     """The name of this corpus among those that `datasets` has cached: "corpus-" and a digest of its shards."""
     receipts = sorted((store.root / "corpus.receipts").glob("*.json"))
     return f"corpus-{digest([[p.name, json.loads(p.read_text(encoding='utf-8'))['content']] for p in receipts])[:12]}"
-
-
-def confirmed(weights: dict) -> list[str]:
-    """The verdict on the mixture and, where it was confirmed, the differences to the plain mixtures."""
-    lines = [f"{upper(weights['verdict'])}."] if weights.get("verdict") else []
-    check = weights.get("confirm")
-    if check:
-        lines += [
-            "",
-            f"Loss of the chosen mixture minus that of the plain ones ({check['proxy']} proxy, nats per token, below 0 "
-            "is better; fresh draws of documents, target text that the search never saw):",
-            "",
-            "| against | target | difference | 95% interval | better in |",
-            "|---|---|--:|--:|--:|",
-        ]
-        for r in check["comparisons"]:
-            span = f"{r['low']:+.4f} to {r['high']:+.4f}" if r["seeds"] > 1 else ""
-            rows = [("all", r["difference"], span, f"{r['better_in']} of {r['seeds']}")]
-            if len(r["targets"]) > 1:
-                rows += [(name, value, "", "") for name, value in r["targets"].items()]
-            lines += [f"| {r['baseline']} | {markdown(n)} | {d:+.4f} | {s} | {k} |" for n, d, s, k in rows]
-    return [*lines, ""] if lines else []
-
-
-def upper(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:].rstrip(".")
 
 
 def size_category(n: int) -> str:
@@ -205,8 +164,8 @@ def ledger_lines(entries: list[dict]) -> list[str]:
     return lines
 
 
-def summary(store: Store, entries: list[dict], until: str | None) -> list[str]:
-    """Eleven lines at the end of a run."""
+def summary(store: Store, plan: Plan, entries: list[dict], until: str | None) -> list[str]:
+    """A dozen lines at the end of a run."""
     if not entries:
         return [
             f"queued; gristmill status {store.root} tells how far it is; when the jobs are done, run the same command",
@@ -215,7 +174,6 @@ def summary(store: Store, entries: list[dict], until: str | None) -> list[str]:
     first, last = entries[0], entries[-1]
     if until is not None or last["stage"] != "corpus":
         return [f"{first['docs_in']:,} records in, {last['docs_out']:,} documents kept after {last['stage']}"]
-    weights = read_state(store.root / "mixture" / "weights.json", "buckets", "budget_tokens")
     worst = sorted(
         (
             (t["docs"], e["stage"], rule)
@@ -225,16 +183,15 @@ def summary(store: Store, entries: list[dict], until: str | None) -> list[str]:
         ),
         reverse=True,
     )
-    moved = sorted(weights["buckets"], key=lambda r: -abs(r["weight"] - r["natural_share"]))[:3]
+    run = FinishedRun(store, plan)
+    told = [line for step in plan.steps for line in step.stage.tell(run).summary]
     return [
         f"records    {first['docs_in']:,} read, {first['docs_out']:,} of them documents",
         f"documents  {last['docs_out']:,} chosen, {last['rows']:,} rows with copies, "
         f"{plural(len(list(records(store))), 'shard')}",
-        f"tokens     {last['tokens']:,} of a budget of {weights['budget_tokens']:,}",
+        f"tokens     {last['tokens']:,}",
         f"dropped    {'; '.join(f'{stage} {rule} {n:,}' for n, stage, rule in worst[:3])}",
-        f"buckets    {len(weights['buckets'])}, {weights['search']['runs']} proxy runs ({weights['search']['proxy']})",
-        f"mixture    {weights['verdict']}",
-        "moved      " + "; ".join(f"{r['bucket']} {r['natural_share']:.3f} -> {r['weight']:.3f}" for r in moved),
+        *(f"{word:10} {text}" for word, text in told),
         f"books      balanced over {len(entries)} stages",
         f"ledger     gristmill ledger {store.root}",
         f"report     {store.root / 'report.html'}",

@@ -5,19 +5,17 @@ from dataclasses import replace
 
 import polars as pl
 
+from gristmill.pipeline.books.finished import FinishedRun
 from gristmill.pipeline.books.ledger import books, finished_parts, labels, read_books, read_fates
 from gristmill.pipeline.books.seal import SEAL, check_seal
 from gristmill.pipeline.books.stopped import STOPPED
 from gristmill.pipeline.contract.errors import BooksError
-from gristmill.pipeline.contract.state import read_state
 from gristmill.pipeline.plan.identity import digest_file, digest_folder
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.run.shards import corpus_folder
 from gristmill.pipeline.run.shards import records as shard_records
 from gristmill.pipeline.run.store import Store, read_parquet
 from gristmill.pipeline.run.view import RunView
-
-TOLERANCE = 0.005  # share of tokens: what the corpus promises per bucket and in total
 
 
 def verify(store: Store, plan: Plan) -> list[str]:
@@ -89,28 +87,20 @@ def files(store: Store, plan: Plan) -> str:
 
 def corpus(store: Store, plan: Plan, copies: dict[str, int]) -> list[str]:
     rows: Counter[str] = Counter()
-    tokens: Counter[str] = Counter()
+    total = 0
     for path in shard_records(store):
-        frame = read_parquet(path, ["doc_id", "bucket", "token_count"])
+        frame = read_parquet(path, ["doc_id", "token_count"])
         rows.update(frame["doc_id"])
-        for bucket, n in frame.group_by("bucket").agg(pl.col("token_count").sum()).iter_rows():
-            tokens[bucket] += n
+        total += int(frame["token_count"].sum())
     if dict(rows) != copies:
         wrong = next(i for i in {*rows, *copies} if rows.get(i, 0) != copies.get(i, 0))
         raise BooksError(
             f"document {wrong} is written {rows.get(wrong, 0)} times, its fate says {copies.get(wrong, 0)}"
         )
-    mixture = read_state(store.root / "mixture" / "weights.json", "buckets")
-    total = sum(tokens.values())
-    for row in mixture["buckets"]:
-        share = tokens[row["bucket"]] / total if total else 0.0
-        if abs(share - row["achieved_share"]) > 1e-6:
-            raise BooksError(f"bucket {row['bucket']} holds {share:.4f} of the tokens, weights.json says otherwise")
-        explained = row["capped"] or any(r["limited"] for r in mixture["buckets"])
-        if abs(share - row["weight"]) > TOLERANCE and not explained:
-            raise BooksError(
-                f"bucket {row['bucket']} holds {share:.4f} of the tokens, its weight is {row['weight']:.4f}"
-            )
+    run = FinishedRun(store, plan)
+    for step in plan.steps:
+        for complaint in step.stage.complaints(run):
+            raise BooksError(complaint)
     said = f"{sum(rows.values()):,} rows of {len(rows):,} documents, {total:,} tokens: as sampled, shares as weighted"
     return [said, *recounted(store, plan, sum(rows.values()), total)]
 

@@ -79,9 +79,17 @@ class Shape:
         Raises ConfigError or InputError with the key.
         """
 
+    def papers(self, run: Finished) -> Mapping[str, object]:
+        """JSON documents about the finished run that only this stage can write: path below the run folder -> value."""
+        return {}
+
     def tell(self, run: Finished) -> Told:
-        """Sections, warnings and figures of the report that only this stage can read out of a finished run."""
+        """Sections, warnings, lines of card and summary that only this stage can read out of a finished run."""
         return Told()
+
+    def complaints(self, run: Finished) -> list[str]:
+        """What does not hold of the finished run, recounted from its corpus (`gristmill verify`)."""
+        return []
 
 
 class Source(Shape):
@@ -174,6 +182,7 @@ class Sink(Shape):
     then each output shard gathers its slice of every part."""
 
     kind: ClassVar[Kind] = "sink"
+    loads: tuple[str, ...] = ()  # patterns below the corpus folder that `datasets` can load
 
     def shards(self, artifacts: Artifacts) -> int:
         """How many output files."""

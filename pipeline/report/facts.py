@@ -11,10 +11,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gristmill.pipeline.books.finished import FinishedRun, with_columns
 from gristmill.pipeline.books.ledger import read_books, read_fates
 from gristmill.pipeline.books.notes import notes
 from gristmill.pipeline.books.sources import Funnel, funnels
-from gristmill.pipeline.contract.drawing.told import MEAN_PARTS, Means, Told
+from gristmill.pipeline.contract.drawing.told import Told
 from gristmill.pipeline.contract.state import read_state
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.run.shards import records
@@ -70,32 +71,6 @@ class Facts:
     cuts: dict[str, tuple[int, int]]  # why a cleaning stage cut text out of documents -> lines, bytes
 
 
-@dataclass(frozen=True)
-class FinishedRun:
-    """A run folder as stages see it in `tell` (contract.drawing.told.Finished)."""
-
-    store: Store
-    plan: Plan
-
-    @property
-    def root(self) -> Path:
-        return self.store.root
-
-    def artifact(self, name: str) -> Path:
-        return self.store.artifact(name)
-
-    def columns(self, prefix: str) -> tuple[str, ...]:
-        return tuple(c for s in self.plan.steps if s.kind == "annotator" for c in s.writes if c.startswith(prefix))
-
-    def means(self, by: str, columns: Sequence[str]) -> dict[object, Means]:
-        means: dict[object, Means] = {}
-        for key, fates in read_fates(self.store, self.plan):
-            rows = with_columns(self.store, self.plan, key, fates.drop_nulls("doc_id").select("doc_id"), (by, *columns))
-            if rows is not None:
-                add_means(means, rows, by, columns)
-        return means
-
-
 def choosing(plan: Plan) -> str | None:
     """The label of the gate that leaves documents out by choice, not for what they are."""
     return next((s.label for s in plan.steps if s.kind == "gate" and s.gate.chooses), None)
@@ -131,16 +106,6 @@ def read_facts(store: Store, plan: Plan) -> Facts:
     )
 
 
-def with_columns(store: Store, plan: Plan, key: str, rows: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame | None:
-    """`rows` that have all the columns, with them; None where a column's dataset does not exist for this part."""
-    for dataset in dict.fromkeys(plan.writer(c) for c in columns):
-        if dataset is None or store.receipt(dataset, key) is None:
-            return None
-        wanted = [c for c in columns if plan.writer(c) == dataset]
-        rows = rows.join(store.read(dataset, key, wanted), on="doc_id", how="inner", maintain_order="left")
-    return rows
-
-
 def add_tallies(tallies: dict[str | None, Tally], rows: pl.DataFrame | None, column: str) -> None:
     if rows is None:
         return
@@ -170,19 +135,6 @@ def add_cuts(cuts: dict[str, tuple[int, int]], store: Store, plan: Plan, key: st
                 lines = f"cut_{why}_lines_n"
                 before = cuts.get(why, (0, 0))
                 cuts[why] = (before[0] + (sums[lines][0] if lines in columns else 0), before[1] + sums[column][0])
-
-
-def add_means(means: dict[object, Means], rows: pl.DataFrame, by: str, scores: Sequence[str]) -> None:
-    known = [(pl.col(c).cast(pl.Float64).fill_nan(None) * MEAN_PARTS).round().cast(pl.Int64) for c in scores]
-    sums = rows.group_by(by).agg(
-        *(c.sum().alias(f"{n}.sum") for n, c in zip(scores, known, strict=True)),
-        *(c.count().alias(f"{n}.n") for n, c in zip(scores, known, strict=True)),
-    )
-    for row in sums.iter_rows(named=True):
-        found = means.setdefault(row[by], Means()).sums
-        for name in scores:
-            total, n = found.get(name, (0, 0))
-            found[name] = (total + row[f"{name}.sum"], n + row[f"{name}.n"])
 
 
 def read_shards(store: Store) -> Iterator[Shard]:

@@ -72,6 +72,10 @@ class CorpusShards(Sink):
         return tuple(packed if name == "packed" else format_of(name) for name in self.format)
 
     @property
+    def loads(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return tuple(f"{f.folder}/train-*{f.suffix}" for f in self.formats if f.suffix in (".parquet", ".jsonl.zst"))
+
+    @property
     def needs(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
         return ("sample", TOKENIZER) if any(f.tokens for f in self.formats) else ("sample",)
 

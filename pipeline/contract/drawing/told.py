@@ -30,6 +30,8 @@ class Told:
     warnings: tuple[Content, ...] = ()  # what a person should look at before using the corpus
     sentences: tuple[str, ...] = ()  # of the summary at the top
     figures: tuple[tuple[str, str, str], ...] = ()  # (name, value, what it is of), in the row of key figures
+    card: tuple[str, ...] = ()  # lines of Markdown in the dataset card
+    summary: tuple[tuple[str, str], ...] = ()  # (word, text): lines at the end of a run
     # column -> value -> words that say what the value stands for (a cluster's terms)
     words: Mapping[str, Mapping[object, Sequence[str]]] = field(default_factory=dict)
 
@@ -61,4 +63,8 @@ class Finished(Protocol):
 
     def means(self, by: str, columns: Sequence[str]) -> Mapping[object, Means]:
         """Mean scores of the documents by the value of a column; {} where the run has not all of these columns."""
+        ...
+
+    def written(self, column: str) -> Mapping[object, int]:
+        """Tokens of the corpus by the value of one of its columns."""
         ...

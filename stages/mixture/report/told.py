@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from gristmill.pipeline.contract.drawing.tables import count, nothing, percent, short
 from gristmill.pipeline.contract.drawing.told import Finished, Section, Told
+from gristmill.stages.mixture.report.card import card, lines
 from gristmill.stages.mixture.report.mixture import mixture
 from gristmill.stages.mixture.report.search import search
 from gristmill.stages.mixture.report.seen import Seen, read
@@ -18,6 +19,8 @@ def told(run: Finished) -> Told:
         sections=(Section("mixture", "Mixture", mixture(seen)), Section("search", "Search", search(seen))),
         warnings=tuple(warnings(seen)),
         sentences=tuple(sentences(seen)),
+        card=tuple(card(seen)),
+        summary=tuple(lines(seen)),
         figures=(("budget", short(seen.weights["budget_tokens"]), "tokens were asked for"),),
     )
 

@@ -16,7 +16,6 @@ import pytest
 from maderun import HOSTILE, Look, make_run
 
 from gristmill.pipeline.books.ledger import read_books
-from gristmill.pipeline.books.summary import confirmed
 from gristmill.pipeline.contract.drawing import charts
 from gristmill.pipeline.contract.drawing.html import tag, tag_with, text, together
 from gristmill.pipeline.contract.drawing.tables import percent, short, size
@@ -28,6 +27,7 @@ from gristmill.pipeline.report.page import write_report
 from gristmill.pipeline.report.warnings import warnings
 from gristmill.pipeline.run.store import Store
 from gristmill.stages.cluster.report import plane
+from gristmill.stages.mixture.report.card import confirmed
 from gristmill.stages.mixture.report.charts import Mark, against, progress
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

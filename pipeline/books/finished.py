@@ -1,0 +1,70 @@
+"""A run folder as stages see it when a run ends: artifacts, columns, mean scores, tokens written."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from gristmill.pipeline.books.ledger import read_fates
+from gristmill.pipeline.contract.drawing.told import MEAN_PARTS, Means
+from gristmill.pipeline.plan.plan import Plan
+from gristmill.pipeline.run.shards import records
+from gristmill.pipeline.run.store import Store, read_parquet
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run folder as stages see it in `tell` (contract.drawing.told.Finished)."""
+
+    store: Store
+    plan: Plan
+
+    @property
+    def root(self) -> Path:
+        return self.store.root
+
+    def artifact(self, name: str) -> Path:
+        return self.store.artifact(name)
+
+    def columns(self, prefix: str) -> tuple[str, ...]:
+        return tuple(c for s in self.plan.steps if s.kind == "annotator" for c in s.writes if c.startswith(prefix))
+
+    def means(self, by: str, columns: Sequence[str]) -> dict[object, Means]:
+        means: dict[object, Means] = {}
+        for key, fates in read_fates(self.store, self.plan):
+            rows = with_columns(self.store, self.plan, key, fates.drop_nulls("doc_id").select("doc_id"), (by, *columns))
+            if rows is not None:
+                add_means(means, rows, by, columns)
+        return means
+
+    def written(self, column: str) -> dict[object, int]:
+        tokens: dict[object, int] = {}
+        for path in records(self.store):
+            frame = read_parquet(path, [column, "token_count"])
+            for value, n in frame.group_by(column).agg(pl.col("token_count").sum()).iter_rows():
+                tokens[value] = tokens.get(value, 0) + n
+        return tokens
+
+
+def with_columns(store: Store, plan: Plan, key: str, rows: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame | None:
+    """`rows` that have all the columns, with them; None where a column's dataset does not exist for this part."""
+    for dataset in dict.fromkeys(plan.writer(c) for c in columns):
+        if dataset is None or store.receipt(dataset, key) is None:
+            return None
+        wanted = [c for c in columns if plan.writer(c) == dataset]
+        rows = rows.join(store.read(dataset, key, wanted), on="doc_id", how="inner", maintain_order="left")
+    return rows
+
+
+def add_means(means: dict[object, Means], rows: pl.DataFrame, by: str, scores: Sequence[str]) -> None:
+    known = [(pl.col(c).cast(pl.Float64).fill_nan(None) * MEAN_PARTS).round().cast(pl.Int64) for c in scores]
+    sums = rows.group_by(by).agg(
+        *(c.sum().alias(f"{n}.sum") for n, c in zip(scores, known, strict=True)),
+        *(c.count().alias(f"{n}.n") for n, c in zip(scores, known, strict=True)),
+    )
+    for row in sums.iter_rows(named=True):
+        found = means.setdefault(row[by], Means()).sums
+        for name in scores:
+            total, n = found.get(name, (0, 0))
+            found[name] = (total + row[f"{name}.sum"], n + row[f"{name}.n"])
