@@ -1,11 +1,14 @@
-"""The folder that a benchmark reads: `--data FOLDER` on its command line, else ../shared/data beside the repository.
+"""What benchmarks read: a folder (`--data FOLDER`, else ../shared/data beside the repository), frames as a corpus.
 
 Our figures were measured on the latter, which is not part of the repository; each benchmark says which files it reads.
 """
 
 import os
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+import polars as pl
 
 OPTION = "--data"
 
@@ -21,3 +24,14 @@ def data_folder() -> Path:
     if not folder.is_dir():
         sys.exit(f"no folder {folder}; say {OPTION} FOLDER (the benchmark's first lines name its files)")
     return folder
+
+
+class FrameCorpus:
+    """Frames as the corpus that a reducer reads."""
+
+    def __init__(self, frames: Sequence[pl.DataFrame], artifacts: Mapping[str, Path]) -> None:
+        self.frames, self.artifacts = frames, artifacts
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+        for frame in self.frames:
+            yield frame if columns is None else frame.select("doc_id", *columns)

@@ -1,4 +1,4 @@
-"""Raw scores to probabilities, and how well scores separate two classes."""
+"""Calibrates raw scores to probabilities (Platt) and measures how well they separate two classes (AUC)."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Vectors to topic labels by the nearest prototype: a text of words that are typical of each label."""
+"""Classifies vectors by topic: the nearest prototype, which is the vector of a text of words typical of a label."""
 
 from dataclasses import dataclass
 

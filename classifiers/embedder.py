@@ -1,4 +1,4 @@
-"""Text to unit vectors: a TF-IDF + SVD model fitted to the corpus, or a published sentence-transformers model.
+"""Embeds texts as unit vectors, by TF-IDF and SVD fitted to the corpus or by a sentence-transformers model.
 
 The fitted model needs no download and embeds thousands of pages a second on a core; a transformer knows paraphrase
 and other languages but wants a GPU. Both give values that float16 holds exactly, so that sidecars compress.

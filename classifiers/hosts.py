@@ -1,4 +1,4 @@
-"""Hosts of URLs, and their split by the public suffix list that comes with tldextract: no network, no cache folder."""
+"""Extracts hosts from URLs and splits them by the public suffix list that tldextract carries; no network is used."""
 
 from functools import lru_cache
 

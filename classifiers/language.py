@@ -1,4 +1,4 @@
-"""Which language a text is written in: the model that py3langid carries, or any fastText model by path.
+"""Identifies the language of a text, by the naive Bayes model that py3langid carries or a fastText model by path.
 
 Why this one: docs/decisions/language.md. Its automaton runs in a kernel (py3langid itself: 1,900 documents/s).
 """

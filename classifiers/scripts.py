@@ -1,4 +1,4 @@
-"""Which script a text is written in, by counting code points (ISO 15924 names)."""
+"""Identifies the script of a text by counting its code points (ISO 15924 names)."""
 
 from collections.abc import Sequence
 from functools import cache

@@ -1,4 +1,4 @@
-"""Where words begin in scripts without spaces, by ICU's dictionaries (the package icu4py)."""
+"""Segments words in scripts without spaces by ICU's dictionaries (the package icu4py)."""
 
 from importlib.util import find_spec
 

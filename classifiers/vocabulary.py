@@ -1,4 +1,4 @@
-"""The terms an embedding knows: which of a sample's terms are worth a dimension, and how often texts hold them."""
+"""Selects the terms of an embedding from a sample by document frequency, and counts them in texts."""
 
 import json
 from dataclasses import dataclass

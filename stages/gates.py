@@ -307,23 +307,3 @@ class Gates(Gate):
 def codes_of(language: str) -> list[str]:
     """The ISO 639-1 code and the 639-3 codes that stand for it."""
     return [language, *(long for long, short in SHORT_CODES.items() if short == language)]
-
-
-def what_if(batch: pl.DataFrame, before: Gates, after: Gates) -> pl.DataFrame:
-    """How the fates of the rows would move: (before, after, docs), rule names or null for kept, unmoved rows too.
-
-    batch holds the columns of `Gates.reads`; frames of several batches add up by (before, after).
-    """
-    moves = pl.DataFrame({"before": before.decide(batch), "after": after.decide(batch)})
-    return moves.group_by("before", "after").agg(pl.len().cast(pl.Int64).alias("docs")).sort("before", "after")
-
-
-def changes_by_rule(moves: pl.DataFrame) -> pl.DataFrame:
-    """(rule, before, after, change) in documents, from `what_if`; the rule null stands for kept."""
-    sides = [
-        moves.group_by(pl.col(side).alias("rule")).agg(pl.col("docs").sum().alias(side)) for side in ("before", "after")
-    ]
-    both = sides[0].join(sides[1], on="rule", how="full", coalesce=True, nulls_equal=True)
-    order = pl.col("rule").replace_strict({name: i for i, name in enumerate(Gates.rules)}, default=-1)
-    filled = both.with_columns(pl.col("before", "after").fill_null(0)).sort(order)
-    return filled.with_columns((pl.col("after") - pl.col("before")).alias("change"))

@@ -1,4 +1,4 @@
-"""Licence and reservations of every document, and the gate that decides which are taken.
+"""Decides licence and reservations of every document, and gates by a policy over them.
 
 What a page, its response and its site's robots.txt reserve is evidence; which kinds of it count is a setting.
 """

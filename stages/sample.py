@@ -1,4 +1,4 @@
-"""Copies per document: each bucket's token quota, met with QuaDMix's relative rates S (docs/decisions.md).
+"""Solves the number of copies per document so that each bucket meets its token quota at QuaDMix's relative rates S.
 
 v = min(k_b * S, cap); copies = floor(v + 1 - u), u = uniform(doc_id): floor(v), and one more with probability frac(v).
 For given draws the tokens written grow with k_b, so k_b is solved for the *written* tokens, not for their expectation;

@@ -1,4 +1,4 @@
-"""Token counts: a byte-level BPE trained on the corpus itself, or any `tokenizers` file.
+"""Counts tokens under a byte-level BPE trained on the corpus itself, or under any `tokenizers` file.
 
 Counts cover all documents, also those that gates drop, because the ledger books tokens at every stage.
 """

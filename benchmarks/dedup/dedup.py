@@ -10,6 +10,7 @@ import io
 import json
 import re
 import resource
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,9 @@ import numpy as np
 import polars as pl
 import zstandard
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from data import FrameCorpus
+
 from gristmill.pipeline.kernels.numbers.minhash import similarity
 from gristmill.stages.dedup.exact import ExactGroups
 from gristmill.stages.dedup.minhash import MinhashGroups, NearDuplicates, Scheme, Signatures
@@ -28,15 +32,6 @@ from gristmill.stages.dedup.minhash import MinhashGroups, NearDuplicates, Scheme
 def records(path: Path) -> list[dict]:
     with zstandard.open(io.BytesIO(path.read_bytes()), "rt", encoding="utf-8", newline="\n") as lines:
         return [json.loads(line) for line in lines.read().split("\n") if line]
-
-
-class Corpus:
-    def __init__(self, frames: Sequence[pl.DataFrame], references: Path) -> None:
-        self.frames, self.artifacts = frames, {"dedup.references": references}
-
-    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
-        for frame in self.frames:
-            yield frame if columns is None else frame.select("doc_id", *columns)
 
 
 def no_given_texts(folder: Path) -> Path:
@@ -106,7 +101,8 @@ def chaining(kind: str, texts: dict[str, str], pairs: list[dict]) -> None:
     for limit in (None, 0.5, 0.6, 0.7, 0.8):
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder)
-            MinhashGroups(min_similarity=limit).run(Corpus([frame], no_given_texts(out)), out)
+            corpus = FrameCorpus([frame], {"dedup.references": no_given_texts(out)})
+            MinhashGroups(min_similarity=limit).run(corpus, out)
             done = NearDuplicates().open({"dedup.minhash": out})(frame)
         of = dict(zip(names, done["near_duplicate_of"].to_list(), strict=True))
         name_of = dict(zip(frame["doc_id"], names, strict=True))
@@ -167,7 +163,7 @@ def reducers(documents: int) -> None:
         source = np.where(rng.random(rows.size) < 0.1, rng.integers(0, documents, rows.size), rows)
         frames.append((rows, source))
 
-    class Made(Corpus):
+    class Made(FrameCorpus):
         def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
             for rows, source in self.frames:
                 ids = [blake2b(i.tobytes(), digest_size=16).hexdigest() for i in rows]
@@ -185,7 +181,7 @@ def reducers(documents: int) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
-        corpus = Made(frames, no_given_texts(out))
+        corpus = Made(frames, {"dedup.references": no_given_texts(out)})
         once = _cpu(lambda: [0 for _ in corpus.batches()])
         for stage, passes in ((ExactGroups(), 2), (MinhashGroups(min_similarity=None), 2), (MinhashGroups(), 2)):
             took = _cpu(lambda stage=stage: stage.run(corpus, out)) - passes * once

@@ -9,6 +9,7 @@ Two sets of references: the crawl's own (default rule over hosts of web/*.warc.g
 import argparse
 import io
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,9 @@ from fastwarc.warc import ArchiveIterator, WarcRecordType
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.encoding import detect_encoding
 from resiliparse.parse.html import HTMLTree
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from data import FrameCorpus
 
 from gristmill.classifiers.calibration import auc
 from gristmill.stages.dedup.references import ReferenceFlags, References
@@ -59,24 +63,15 @@ def crawl(shared: Path) -> pl.DataFrame:
     return frame_of(texts, url=urls, language=languages)
 
 
-class Corpus:
-    def __init__(self, frames: Sequence[pl.DataFrame], references: Path) -> None:
-        self.frames, self.artifacts = frames, {"dedup.references": references}
-
-    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
-        for frame in self.frames:
-            yield frame if columns is None else frame.select("doc_id", *columns)
-
-
 def evaluate(name: str, rule: References, web: pl.DataFrame, shared: Path, folder: Path) -> None:
     references, artifact = folder / "references", folder / "model"
     references.mkdir(parents=True)
     artifact.mkdir()
-    rule.run(Corpus([web], references), references)
+    rule.run(FrameCorpus([web], {"dedup.references": references}), references)
     flagged = web.hstack(ReferenceFlags().open({"dedup.references": references})(web).drop("doc_id"))
     flagged = flagged.filter(~pl.col("is_held_out"))
     start = time.process_time()
-    QualityModel().run(Corpus([flagged], references), artifact)
+    QualityModel().run(FrameCorpus([flagged], {"dedup.references": references}), artifact)
     took = time.process_time() - start
     report = json.loads((artifact / "report.json").read_text())
     size = sum(p.stat().st_size for p in artifact.iterdir()) / 1e6

@@ -1,4 +1,4 @@
-"""fastText text classifiers (arXiv:1607.01759): a small one trained in the run, or any published one by path."""
+"""Trains, loads and applies fastText text classifiers (arXiv:1607.01759): small ones of the run, or any by path."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The licence of a page's text, from what ingest found: which statement is about the text, and is it contradicted?
+"""Decides the licence of a page's text from the statements that ingest found: which are about it, which contradict it.
 
 Positive inclusion after MixtureVitae (arXiv:2509.25531): a licence is only known where the page, its metadata or a rule
 over its site says so. We keep what is restricted or reserved as such, so that a gate can choose; the paper drops it.

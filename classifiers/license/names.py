@@ -1,4 +1,4 @@
-"""Licence links, names and SPDX expressions to one spelling, and what family a licence belongs to.
+"""Normalises licence links, names and SPDX expressions to SPDX ids, and tells the family of a licence.
 
 Ported Creative Commons licences keep their port (CC-BY-SA-2.5-CH) although the SPDX list has only some of them; a
 licence whose version is not stated is LicenseRef-CC-BY-SA and the like.

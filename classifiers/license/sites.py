@@ -1,4 +1,4 @@
-"""Which sites are governments', which are known to publish openly, and which are never taken: rules over hosts.
+"""Rules over hosts: sites of governments, sites known to publish openly, sites that are never taken.
 
 MixtureVitae (arXiv:2509.25531, appendix data_filtering) lists them as substrings of the URL; here a rule names a
 public suffix or a registered domain, so that evil.com/?x=.gov/ and wikipedia.org.evil.com are neither.

@@ -1,4 +1,4 @@
-"""Personal data in texts: places from one kernel pass, each checked for what it is; secrets where a needle stands."""
+"""Finds personal data and secrets in texts: candidates from one kernel pass, each then checked for what it is."""
 
 import re
 from dataclasses import dataclass

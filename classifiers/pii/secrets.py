@@ -1,4 +1,4 @@
-"""Keys, tokens and passwords by the forms that their issuers gave them so that scanners can find them."""
+"""Finds keys, tokens and passwords by the prefixes and forms that their issuers publish for secret scanners."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Answers about documents: why was this one dropped, and which ones does a rule drop."""
+"""Traces a document through the stages to the rule that dropped it, and lists the documents that a rule drops."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence

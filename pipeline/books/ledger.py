@@ -1,4 +1,4 @@
-"""The ledger: every record's one fate, and the books that must balance at every stage.
+"""Writes the ledger (the stage and rule that ended each record) and sums it to books that must balance per stage.
 
 Per part, `fates` follows the gates and says where each record ended. `books` sums them by stage and checks them
 against what the receipts counted while the stages ran: in = out + dropped, and one stage's out is the next one's in.

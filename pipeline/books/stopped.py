@@ -1,4 +1,4 @@
-"""What a failed, stopped or killed run has done so far: where it stopped and why, and the books up to there.
+"""Reads a failed, stopped or killed run: where it stopped, why, and the books up to there.
 
 A run writes ledger.json at its end. Where there is none, `settle` writes the fates of the parts that are done, under
 the steps that are done, so that ledger, verify, report, inspect and explain work on what is there; a resume writes

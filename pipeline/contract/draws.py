@@ -1,4 +1,4 @@
-"""All randomness over documents: a number in [0, 1) that depends on the document and a salt, on nothing else."""
+"""Hashes doc_id and a salt to a uniform number in [0, 1): all randomness over documents."""
 
 from collections.abc import Iterable
 from hashlib import blake2b

@@ -1,4 +1,4 @@
-"""A random sample of documents that does not depend on the order of batches: the rows with the smallest draws."""
+"""Samples documents independently of the order of batches: the rows with the smallest draws."""
 
 from collections.abc import Iterable
 

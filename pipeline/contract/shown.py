@@ -1,4 +1,4 @@
-"""Text of unknown origin made visible: what a terminal, a card or a table would obey is written as an escape.
+"""Escapes text of unknown origin: what a terminal, Markdown or a table would obey is written visibly.
 
 Escape sequences set titles and clear screens, carriage returns overwrite lines, bidirectional overrides turn numbers
 around (Unicode Technical Report 36, 3.3).

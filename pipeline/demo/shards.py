@@ -1,4 +1,4 @@
-"""An embedded input: what this Python installation says about itself, as pages of a small web in WARC shards.
+"""Writes WARC shards whose pages are the texts of this Python installation: the input of the quickstart.
 
 READMEs, API docstrings, licence files, changelogs and source code of the installed distributions and of the standard
 library are real text that is already on the machine, with licence metadata. A share of deliberately bad pages, made

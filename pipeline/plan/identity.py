@@ -1,4 +1,4 @@
-"""What a computation is: digests of stages, rows, files and folders.
+"""Digests stages, rows, files and folders: the identity of a computation.
 
 A stage's fingerprint covers its class, version and fields (and the contents of files that its fields name, `files`);
 fields that say only *where* input lies (`outside_identity`) are left out, or an added shard would redo every other.

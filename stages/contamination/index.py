@@ -1,4 +1,4 @@
-"""An index of the word n-grams of given texts (items), and which of them a batch of documents holds.
+"""Indexes the word n-grams of given texts (items) and looks up which of them a batch of documents holds.
 
 Two kinds of n-grams prove nothing and are left out of every count: those that stand in many items of one set (the
 template of its questions), by inverse document frequency over the set's items; and those that stand in many documents

@@ -1,4 +1,4 @@
-"""Exact duplicates: documents whose texts are the same bytes; one of each group stays.
+"""Groups documents whose texts are the same bytes, and keeps one of each group.
 
 The survivor is a held-out document where the group has one (so that no copy of a held-out text stays in the corpus),
 else the document with the smallest draw: no crawl, file or worker is preferred, and order does not matter.

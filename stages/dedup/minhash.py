@@ -1,4 +1,4 @@
-"""Near-duplicates: MinHash signatures, locality-sensitive hashing, connected components; one document of each stays.
+"""Groups near-duplicates by MinHash, locality-sensitive hashing and connected components; one of each group stays.
 
 Defaults are FineWeb's (arXiv:2406.17557, sec. 3.4): word 5-grams, 14 bands of 8 values, so two documents with
 Jaccard similarity s meet with probability 1 - (1 - s^8)^14: 0.5 at s = 0.69, 0.92 at s = 0.8.

@@ -1,4 +1,4 @@
-"""The fate of an archive's record: a document, or the rule for which it is rejected."""
+"""Turns a record of an archive into a document, or into the rule for which it is rejected."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

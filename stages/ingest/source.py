@@ -1,4 +1,4 @@
-"""Input shards to documents: WARC, ARC, WET, Parquet and JSONL, each record with exactly one fate.
+"""Reads WARC, ARC, WET, Parquet and JSONL shards into documents; each record has exactly one fate.
 
 Text, title, charset and the evidence about licence and opt-out are harvested here, while the HTML tree is at hand.
 """

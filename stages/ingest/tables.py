@@ -1,4 +1,4 @@
-"""Documents out of Parquet row groups and JSON lines."""
+"""Reads documents out of Parquet row groups and JSON lines."""
 
 import json
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Language and script of every document, and the gate that keeps some languages."""
+"""Identifies language and script of every document, and gates by language."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

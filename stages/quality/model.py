@@ -1,4 +1,4 @@
-"""The quality models of a run: what sets the reference texts apart from the crawl.
+"""Trains the quality models of a run: classifiers that tell reference texts from the crawl.
 
 Two criteria: a fastText classifier (as DCLM, arXiv:2406.11794, sec. 4.4) and DSIR's n-gram importance. Both are
 cross-fitted: documents are drawn into folds, and a document is scored by the model that saw none of its fold. So a

@@ -1,4 +1,4 @@
-"""Quality criteria of every document. Larger is better in each column (QuaDMix counts the other way)."""
+"""Scores every document by the quality criteria. Larger is better in each column (QuaDMix counts the other way)."""
 
 import json
 from collections.abc import Callable

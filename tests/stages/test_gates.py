@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gristmill.pipeline.contract.columns import COLUMNS
 from gristmill.pipeline.contract.errors import ConfigError
-from gristmill.stages.gates import PRESETS, RULES, Gates, changes_by_rule, codes_of, what_if
+from gristmill.stages.gates import PRESETS, RULES, Gates, codes_of
 from gristmill.stages.language.identify import Language
 from gristmill.stages.language.thresholds import LanguageThresholds
 from gristmill.stages.signals import Signals
@@ -199,22 +199,6 @@ def test_gates_empty_batch_decides_nothing():
 def test_codes_of_a_language_are_short_and_long():
     assert codes_of("zh") == ["zh", "zho", "cmn"]
     assert codes_of("tlh") == ["tlh"]
-
-
-def test_what_if_moves_add_up():
-    batch = rows(words_n=[40, 55, 55, 100], c4_sentences_n=[9, 9, 2, 9])
-    moves = what_if(batch, Gates(), Gates(min_words=60))
-    assert moves.rows() == [
-        (None, None, 1),
-        (None, "too_few_words", 1),
-        ("too_few_sentences", "too_few_words", 1),
-        ("too_few_words", "too_few_words", 1),
-    ]
-    assert changes_by_rule(moves).rows() == [
-        (None, 2, 1, -1),
-        ("too_few_words", 1, 3, 2),
-        ("too_few_sentences", 1, 0, -1),
-    ]
 
 
 def test_gates_on_signals_of_real_prose():

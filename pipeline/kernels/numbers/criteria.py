@@ -1,4 +1,4 @@
-"""Quality criteria on one scale, and merged (QuaDMix, arXiv:2504.16511, eq. 1). Larger is better here."""
+"""Normalises quality criteria and merges them by weights (QuaDMix, arXiv:2504.16511, eq. 1). Larger is better here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What C4's code would do with a line (tensorflow_datasets, c4_utils.py; arXiv:1910.10683, sec. 2.2)."""
+"""Decides line by line what C4's code would drop (tensorflow_datasets, c4_utils.py; arXiv:1910.10683, sec. 2.2)."""
 
 import numpy as np
 from numba import njit

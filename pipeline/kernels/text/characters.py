@@ -1,4 +1,4 @@
-"""What a character is, as one table lookup: class bits and a case-folded code point for each code point.
+"""Classifies characters by table lookup: class bits and a case-folded code point for each code point.
 
 The bits come from the running Python's Unicode tables, so a kernel agrees with `str.isspace`, `str.isalpha`, ...
 """

@@ -1,4 +1,4 @@
-"""Texts without the lines (or sentences) that C4's line rules drop; what was cut is counted by rule, to the byte."""
+"""Removes the lines (or sentences) that C4's line rules drop, and counts what was cut by rule, to the byte."""
 
 import numpy as np
 from numba import njit

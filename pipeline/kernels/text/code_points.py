@@ -1,4 +1,4 @@
-"""UTF-8 to code points with their classes, and 64-bit hashes of code points."""
+"""Decodes UTF-8 to code points with their classes, and hashes code points to 64 bits."""
 
 import numpy as np
 from numba import njit

@@ -1,4 +1,4 @@
-"""Texts to token hashes: one pass over UTF-8 bytes, no Python string per word.
+"""Hashes the words of texts in one pass over UTF-8 bytes, without a Python string per word.
 
 A word is a maximal run of letters, digits, "_" and marks, lowercased, without accents; a character of a script that is
 written without spaces is a word of its own. `code_points()` says what each code point is; the kernels only look it up.

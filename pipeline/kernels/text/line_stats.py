@@ -1,4 +1,4 @@
-"""What the lines of a document look like: short, bulleted, unfinished, repeated, and what C4 would keep of them.
+"""Counts the lines of a document that are short, bulleted, unfinished or repeated, and those that C4 would keep.
 
 Each source has lines of its own. FineWeb: what stands between newlines and is not blank. Gopher's repetition: the same,
 and lines of spaces alone, and an empty one where the text begins or ends with a newline. Gopher's bullets and ellipses:

@@ -10,7 +10,6 @@ from numba import njit
 MAIL, NUMBER, COLONS, CODE = 0, 1, 2, 3
 LONGEST = 320  # bytes; RFC 3696 erratum 1690: an address has at most 254
 MIN_DIGITS = 6  # of a number worth a look: 1.1.1.1 has fewer, but a dotted quad is always looked at
-MIN_CODE = 4  # characters of a word of capitals and digits: "DE89" begins an IBAN
 
 DIGIT, UPPER, LOWER, NAME, HEX, JOIN, OTHER = 1, 2, 4, 8, 16, 32, 64
 

@@ -10,9 +10,6 @@ from numba import njit
 from gristmill.pipeline.kernels.text.characters import SPACE
 from gristmill.pipeline.kernels.text.code_points import MULTIPLIER, hash_span, mix
 
-TOP_ORDERS = (2, 3, 4)
-DUPLICATE_ORDERS = (5, 6, 7, 8, 9, 10)
-
 
 @njit(cache=True, nogil=True)
 def table_size(items):

@@ -1,4 +1,4 @@
-"""Terms of a text as 64-bit hashes, straight from UTF-8 buffers.
+"""Hashes the terms of a text to 64 bits, from UTF-8 buffers.
 
 A term is a lower-cased word (any digit reads as 0), or a pair of neighbouring characters where the script has no
 spaces. All loops run in the order of the text, so a row's result depends on that row alone.

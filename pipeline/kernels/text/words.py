@@ -1,4 +1,4 @@
-"""Runs of non-space to pieces: words and the marks that stand against them.
+"""Splits runs of non-space characters into words and the marks that stand against them.
 
 A whitespace run is split at its ends (quotes, brackets, stops, contractions) and inside (hyphens between letters, ...),
 close to what spaCy's English tokenizer does, which is what datatrove's filters count. Scripts written without

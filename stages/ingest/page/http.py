@@ -1,4 +1,4 @@
-"""An HTTP response out of a record's block: status, headers and the decoded body, however badly it was written."""
+"""Parses an HTTP response out of a record's block: status, headers and decoded body, also of malformed ones."""
 
 import re
 from collections.abc import Mapping
