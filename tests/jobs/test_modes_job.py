@@ -55,7 +55,9 @@ def test_corpus_holds_the_asked_shares_and_every_paper_tells_of_climb(finished: 
         assert row["epochs"] <= found["max_epochs"] + 1e-9
     assert found["search"]["mode"] == mode
     assert found["search"]["parameters"]["found"] is True
-    assert "better than climb: difference" in found["verdict"]
+    (climb,) = (c for c in found["confirm"]["comparisons"] if c["baseline"] == "climb")
+    assert "climb" in found["verdict"]
+    assert f"{climb['difference']:+.4f}" in found["verdict"]
     assert found["verdict"] in gristmill(*command(out.parent / "base", out, mode)).stdout
     assert "| climb | all |" in (out / "corpus" / "README.md").read_text()
     assert f"Parameters of the sampling value, mode {mode}." in (out / "report.html").read_text()

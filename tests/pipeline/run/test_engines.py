@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from test_machine import Quiet, corpus_digest, go
 
-import gristmill.pipeline.launch
 import toy
 from gristmill.pipeline.contract.errors import ConfigError, PlanError
 from gristmill.pipeline.launch import launch, refuse, survey
 from gristmill.pipeline.run.executors import RayEngine, SlurmEngine, make_engine
+from gristmill.pipeline.run.phases import sinking
 from gristmill.pipeline.run.store import Store
 from places import SOURCE
 
@@ -61,7 +61,7 @@ def test_slurm_queues_every_phase_behind_the_one_before_and_a_rerun_finishes(
     monkeypatch.setenv("PATH", f"{tools}:{Path(sys.executable).parent}:{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", f"{Path(toy.__file__).parent}:{SOURCE}")
     monkeypatch.setenv("SBATCH_LOG", str(tmp_path / "submitted"))
-    monkeypatch.setattr(gristmill.pipeline.launch, "GATHER_RANKS", 3)
+    monkeypatch.setattr(sinking, "GATHER_RANKS", 3)
     folder = toy.write_lines(tmp_path / "in", shards=2)
     go(folder, tmp_path / "local", gate={"min_words": 3})
     made, store = toy.recipe(folder, gate={"min_words": 3}), Store(tmp_path / "slurm")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gristmill.stages.mixture.predictors.cross_validation import spearman
-from gristmill.stages.mixture.predictors.fidelity_step import Difference, matern
+from gristmill.stages.mixture.predictors.fidelity_step import Difference, matern_of
 from gristmill.stages.mixture.predictors.gaussian_process import GaussianProcess
 from gristmill.stages.mixture.predictors.hedged_step import Doubted, FittedDoubted
 from gristmill.stages.mixture.predictors.protocol import Fitted
@@ -51,7 +51,7 @@ ONE_CELL = Difference(slopes=((1.0, 1.0),), none=1e-300, amplitudes=(0.4,), leng
 def covariances(fitted, w: np.ndarray, new: np.ndarray, j: int):
     def k(a, b):
         along = [(cheap(x)[:, j] - fitted.x_mean[j]) / fitted.scale[j] for x in (a, b)]
-        return 0.16 * matern(fitted.standard(a), fitted.standard(b), K**0.5) + 100.0 + 0.09 * np.outer(*along)
+        return 0.16 * matern_of(fitted.standard(a), fitted.standard(b), K**0.5) + 100.0 + 0.09 * np.outer(*along)
 
     return k(w, w) + 0.01 * np.eye(len(w)), k(new, w), np.diag(k(new, new))
 
