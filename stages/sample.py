@@ -6,7 +6,7 @@ documents too large for the last gap are passed over, so that a quota is met wit
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -17,6 +17,7 @@ import polars as pl
 from gristmill.pipeline.contract.drawing.told import Finished
 from gristmill.pipeline.contract.draws import uniform
 from gristmill.pipeline.contract.errors import DataError, InfeasibleError
+from gristmill.pipeline.contract.notes import write_notes
 from gristmill.pipeline.contract.ranges import Range
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer, first_broken
 from gristmill.pipeline.contract.state import read_state, write_parquet
@@ -25,6 +26,8 @@ QUOTAS = "quotas.json"
 ADJUSTED = "adjusted.parquet"
 WEIGHTS = "weights.json"
 PROMISE = 0.005  # of the budget: how far a bucket's tokens, and all together, may be off
+REPEATED = 2.0  # times that a document is written on average, from which a note says so
+SHOWN = 5  # buckets named in a note
 CLOSE_ENOUGH = 0.001  # of a bucket's quota: a fifth of that
 SUBSET_SUM_BITS = (
     4e9  # copies x tokens for which a subset sum is worth it: 0.5 GB at most; larger buckets are fine-grained
@@ -99,9 +102,11 @@ class SamplePlan(Reducer):
         asked = {r["bucket"]: r["weight"] * budget for r in rows}
         solved, limited = meet(buckets, asked, budget, self.max_copies)
         written = {b: int(solved[b].copies @ buckets[b]["token_count"].to_numpy()) for b in solved}
-        if abs(sum(written.values()) - budget) > PROMISE * budget:
+        total = sum(written.values())
+        room = self.max_copies * sum(int(frame["token_count"].sum()) for frame in buckets.values())
+        if total < (1 - PROMISE) * budget and room < budget:
             raise InfeasibleError(
-                f"the corpus would hold {sum(written.values()):,} of {budget:,} tokens with at most {self.max_copies} "
+                f"the corpus would hold {total:,} of {budget:,} tokens with at most {self.max_copies} "
                 "copies of each document; raise sample.max_copies, or lower mixture.max_epochs or the budget"
             )
         quotas = {
@@ -120,8 +125,36 @@ class SamplePlan(Reducer):
                 sort_keys=True,
             )
         )
+        if notes := [*missed(buckets, asked, written, budget), *repeated(buckets, solved, total)]:
+            write_notes(out, *notes)
         empty = pl.DataFrame(schema={"doc_id": pl.String, "copies_n": pl.Int64})
         write_parquet(out / ADJUSTED, pl.concat([empty, *adjusted]).sort("doc_id").to_arrow())
+
+
+def missed(
+    buckets: Mapping[str, pl.DataFrame], asked: Mapping[str, float], written: Mapping[str, int], budget: float
+) -> Iterator[str]:
+    """Says so where documents are too large for what is asked, and the corpus is smaller (or larger) for it."""
+    total = sum(written.values())
+    if abs(total - budget) <= PROMISE * budget:
+        return
+    small = [b for b, frame in buckets.items() if int(frame["token_count"].min() or 0) > asked[b]]  # pyright: ignore
+    few = f": {', '.join(small[:SHOWN])}{', ...' if len(small) > SHOWN else ''}" if small else ""
+    yield (
+        f"sample: the corpus holds {total:,} of {budget:,} tokens; {len(small)} of {len(buckets)} buckets are to give "
+        f"fewer tokens than their shortest document has{few}"
+    )
+
+
+def repeated(buckets: Mapping[str, pl.DataFrame], solved: Mapping[str, "Solved"], total: int) -> Iterator[str]:
+    """Says so where the budget is met by writing the same documents again and again."""
+    chosen = [(solved[b].copies > 0, frame["token_count"].to_numpy()) for b, frame in buckets.items()]
+    documents, distinct = sum(int(c.sum()) for c, _ in chosen), sum(int(t[c].sum()) for c, t in chosen)
+    if distinct and total / distinct >= REPEATED:
+        yield (
+            f"sample: the budget is met by repetition: {documents:,} documents of {distinct:,} tokens are written "
+            f"{total / distinct:.1f} times each on average; give more input, or lower mixture.budget_tokens"
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,8 @@ class Packed(Format):
     """<shard>.npy (sequences, length) and <shard>.pieces.npy (pieces, 5) int64.
 
     A piece is (sequence, place in it, row, first token in the row, tokens): where attention masks begin and positions
-    start again at 0. What a sequence has left is filled with the last token of its last document.
+    start again at 0; a row without tokens is a piece of 0 of sequence 0. What a sequence has left is filled with the
+    last token of its last document.
     """
 
     length: int = 4096
@@ -45,6 +46,7 @@ class Packed(Format):
                 table.append((number, place, row, first, tokens))
                 place += tokens
             sequences[number, place:] = fill_of(spans, pieces[-1][0])
+        table += [(0, 0, row, 0, 0) for row in np.flatnonzero(np.diff(spans.ends) == 0).tolist()]
         beside = path.with_suffix(".pieces.npy")
         for where, array in ((path, sequences), (beside, np.array(table, np.int64).reshape(-1, 5))):
             with replaced(where) as file:

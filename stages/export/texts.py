@@ -1,5 +1,6 @@
 """Formats of rows with text: Parquet, JSON lines in zstd, WebDataset."""
 
+import base64
 import io
 import tarfile
 from collections.abc import Iterator
@@ -15,6 +16,11 @@ import zstandard
 from gristmill.pipeline.contract.columns import arrow_schema
 from gristmill.pipeline.contract.state import replaced, write_parquet
 from gristmill.stages.export.format import Format, Shard
+
+
+def plain_value(value: object) -> str:
+    """What JSON has no form for: bytes in base64, decimals and durations as they are written."""
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ class JsonLines(Format):
     def write(self, shard: Shard, path: Path) -> list[Path]:
         with replaced(path) as file, zstandard.ZstdCompressor(self.level).stream_writer(file, closefd=False) as out:
             for row in shard.rows.iter_rows(named=True):
-                out.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+                out.write(orjson.dumps(row, plain_value, orjson.OPT_APPEND_NEWLINE))
         return [path]
 
     def recount(self, path: Path) -> tuple[int, int | None]:
@@ -72,7 +78,7 @@ class WebDataset(Format):
         for place, row in enumerate(rows.iter_rows(named=True)):
             name = f"{place:08d}-{row['doc_id']}"
             yield f"{name}.txt", row.pop("text").encode()
-            yield f"{name}.json", orjson.dumps(row)
+            yield f"{name}.json", orjson.dumps(row, plain_value)
 
     def recount(self, path: Path) -> tuple[int, int | None]:
         with tarfile.open(path) as tar:

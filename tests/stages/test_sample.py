@@ -10,6 +10,7 @@ import pytest
 
 from gristmill.pipeline.contract.draws import uniform
 from gristmill.pipeline.contract.errors import InfeasibleError
+from gristmill.pipeline.contract.notes import read_notes
 from gristmill.stages.export import CorpusShards
 from gristmill.stages.sample import Sample, SampleGate, SamplePlan, closest_subset, copies_for, meet, solve
 
@@ -136,6 +137,24 @@ def test_sample_of_a_quota_beyond_its_copies_is_infeasible(tmp_path: Path):
     (tmp_path / "out").mkdir()
     with pytest.raises(InfeasibleError, match="of 10,000,000 tokens with at most 4 copies"):
         SamplePlan().run(Batches([frame], artifacts), tmp_path / "out")
+
+
+def test_quotas_below_the_shortest_document_make_the_corpus_smaller_with_a_note(tmp_path: Path):
+    frame = documents().filter(pl.col("bucket") == "c00").with_columns(token_count=pl.lit(100, pl.Int64))
+    artifacts = mixture(tmp_path / "mixture", frame, {"c00": 1.0}, 150)
+    (tmp_path / "out").mkdir()
+    SamplePlan().run(Batches([frame], artifacts), tmp_path / "out")
+    (note,) = read_notes(tmp_path / "out")
+    assert note.startswith("sample: the corpus holds 100 of 150 tokens; 0 of 1 buckets")
+
+
+def test_a_budget_met_by_repetition_says_how_often(tmp_path: Path):
+    frame = documents().head(40).with_columns(bucket=pl.lit("c00"), token_count=pl.lit(100, pl.Int64))
+    artifacts = mixture(tmp_path / "mixture", frame, {"c00": 1.0}, 12_000)
+    (tmp_path / "out").mkdir()
+    SamplePlan().run(Batches([frame], artifacts), tmp_path / "out")
+    (note,) = read_notes(tmp_path / "out")
+    assert "39 documents of 3,900 tokens are written 3.1 times each" in note
 
 
 def test_corpus_copies_land_apart_and_every_row_once():

@@ -3,6 +3,7 @@
 import json
 import struct
 import tarfile
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
@@ -281,3 +282,16 @@ def test_copies_of_a_document_are_an_epoch_apart():
     assert (places[:, 0] < 0.36).all()
     assert (places[:, 2] > 0.64).all()
     assert np.diff(places).mean() == pytest.approx(1 / 3, abs=0.02)
+
+
+def test_decimals_and_bytes_have_a_form_in_json_and_empty_documents_are_counted(tmp_path):
+    sink = CorpusShards(format=("jsonl.zst", "webdataset", "packed"), published=(("x", ("price", "raw")),))
+    frame = rows(0, 2).with_columns(price=pl.Series([Decimal("1.50"), None]), raw=pl.Series([b"\xff", b""]))
+    made = Tokenizer(models.WordLevel({"one": 0, "small": 1}, unk_token="one"))
+    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    made.save(str(tmp_path / "tokenizer.json"))
+    sink.write(frame, tmp_path / "corpus", "00000-of-00001", {"ingest.tokenizer": tmp_path})
+    (line, *_) = zstandard.open(tmp_path / "corpus/jsonl/train-00000-of-00001.jsonl.zst").read().split(b"\n")
+    assert (json.loads(line)["price"], json.loads(line)["raw"]) == ("1.50", "/w==")
+    counts = sink.recount(tmp_path / "corpus", ["00000-of-00001"])
+    assert counts == {"jsonl.zst": (2, None), "webdataset": (2, None), "packed": (2, 3)}
