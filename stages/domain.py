@@ -1,6 +1,7 @@
 """domain names the topic of a document; domain.bucket names the unit of the mixture that it belongs to."""
 
 import ipaddress
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -126,20 +127,24 @@ _BUCKET_READS: dict[str, Reads] = {
 
 @dataclass(frozen=True)
 class Bucket(Annotator):
-    """The bucket of a document: c03, Science, de, CC-MAIN-2024-10, example.org; `unknown` where the column is null."""
+    """The bucket of a document: c03 (de-c03 where languages are clustered apart), Science, de, CC-MAIN-2024-10,
+    example.org; `unknown` where the column is null."""
 
     # source: the name in the list `sources`; where sources are not named, the URL's registered domain, else the file
     by: Literal["cluster", "domain", "language", "dump", "source"] = "cluster"
 
     name: ClassVar[str] = "domain.bucket"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     writes: ClassVar[tuple[str, ...]] = ("bucket",)
-    needs: ClassVar[tuple[str, ...]] = ()
     rows: ClassVar = "kept"
 
     def __post_init__(self) -> None:
         if self.by not in _BUCKET_READS:
             raise ConfigError(f"bucket.by={self.by!r} is not one of {', '.join(_BUCKET_READS)}")
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return ("cluster",) if self.by == "cluster" else ()
 
     @property
     def reads(self) -> Reads:
@@ -164,7 +169,11 @@ class Bucket(Annotator):
                 ),
             )
         if self.by == "cluster":
+            clusters = json.loads((artifacts["cluster"] / "clusters.json").read_text(encoding="utf-8"))["clusters"]
+            named = {c["id"]: c["name"] for c in clusters if "name" in c}
             value = pl.format("c{}", pl.col("cluster_id").cast(pl.String).str.zfill(2))
+            if named:
+                value = pl.col("cluster_id").replace_strict(named, default=None, return_dtype=pl.String)
         else:
             value = pl.col(_BUCKET_READS[self.by][self.by if self.by != "dump" else "ingest"][0])
         return lambda batch: batch.select("doc_id", value.fill_null(UNKNOWN).alias("bucket"))

@@ -27,7 +27,15 @@ from gristmill.pipeline.kernels.numbers.clustering import (
     relabel_by_weight,
     top_terms,
 )
-from gristmill.pipeline.kernels.numbers.embedding import nearest, vectors_of
+from gristmill.pipeline.kernels.numbers.embedding import vectors_of
+from gristmill.stages.cluster.languages import (
+    UNKNOWN,
+    Group,
+    group_numbers,
+    groups_of,
+    nearest_inside,
+    of_one_language,
+)
 from gristmill.stages.cluster.report import told
 
 
@@ -58,6 +66,9 @@ class Cluster(Reducer):
     prune: tuple[PruneRule, ...] = ()  # a cluster that breaks any of them is pruned
     prune_mean: Literal["docs", "tokens"] = "docs"  # Curator: mean over documents
     min_tokens_frac: Share | None = 0.005  # a merged cluster with a smaller share of the tokens joins its nearest
+    # Where two languages have so many documents, every language is clustered by itself, with its share of k_final by
+    # tokens: most are one cluster. Where one language has, or with null: all documents together
+    language_docs: Count | None = 8
     fit_docs: Size = 100_000  # k-means is fitted on so many documents, drawn by doc_id
     iterations: Count = 20  # of k-means
     restarts: Count = 1  # of k-means; the best of them stays
@@ -67,7 +78,7 @@ class Cluster(Reducer):
     seed: Seed = 42  # Curator's
 
     name: ClassVar[str] = "cluster"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ("embed.model",)
 
     def __post_init__(self) -> None:
@@ -76,12 +87,14 @@ class Cluster(Reducer):
 
     def values(self, known: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
         most = self.k_final or self.k_init
-        return {} if most is None else {"cluster_id": tuple(map(str, range(most)))}
+        several = self.language_docs is not None and len(known.get("language", "..")) > 1
+        return {} if most is None or several else {"cluster_id": tuple(map(str, range(most)))}
 
     @property
     def reads(self) -> Reads:
         scores = tuple(sorted({rule.column for rule in self.prune}))
-        return {"embed": ("embedding",), "ingest.tokens": ("token_count",)} | ({"quality": scores} if scores else {})
+        read: Reads = {"embed": ("embedding",), "ingest.tokens": ("token_count",), "language": ("language",)}
+        return {**read, "quality": scores} if scores else read
 
     def tell(self, run: Finished) -> Told:
         return told(run)
@@ -89,19 +102,25 @@ class Cluster(Reducer):
     def run(self, corpus: Corpus, out: Path) -> None:
         """Raises DataError for an empty corpus, or if every cluster would be pruned."""
         seen = _Count()
-        vectors = (seen.through(b).select("doc_id", "embedding") for b in corpus.batches())
+        vectors = (seen.through(b).select("doc_id", "embedding", "language") for b in corpus.batches())
         sample = drawn_sample(vectors, self.fit_docs, "cluster")
         if sample.is_empty():
             raise DataError("cluster: no document has come this far; look at the ledger for what dropped them")
-        k = self.k_init or fine_clusters(seen.rows, self.k_final)
-        sampled = vectors_of(sample["embedding"])
-        centroids = fit_centroids(sampled, k, self.iterations, self.restarts, self.seed, self.threads)
+        least = self.language_docs
+        groups = () if least is None else groups_of(seen.docs, seen.tokens, self.k_final, least)
+        apart = bool(groups)
+        groups = groups or (Group("", tuple(sorted(seen.docs)), seen.rows, self.k_final),)
+        number_of = {language: i for i, group in enumerate(groups) for language in group.languages}
+        sampled, owned = vectors_of(sample["embedding"]), group_numbers(sample["language"], number_of)
+        fitted = [self._fit(sampled[owned == i], group, seen.rows) for i, group in enumerate(groups)]
+        centroids, owner = np.concatenate(fitted), np.repeat(np.arange(len(groups)), [len(f) for f in fitted])
 
         term_rows = {doc_id: i for i, doc_id in enumerate(_read(corpus.artifacts["embed.model"] / "sample.json"))}
         term_fine = np.full(len(term_rows), -1, np.int64)
         sizes = _Sizes(len(centroids), self.prune, self.prune_mean)
         for batch in corpus.batches():
-            fine = nearest(vectors_of(batch["embedding"], centroids.shape[1]), centroids)
+            mine = group_numbers(batch["language"], number_of)
+            fine = nearest_inside(vectors_of(batch["embedding"], centroids.shape[1]), mine, centroids, owner)
             sizes.add(fine, batch)
             for doc_id, cluster in zip(batch["doc_id"], fine.tolist(), strict=True):
                 if doc_id in term_rows:
@@ -114,25 +133,56 @@ class Cluster(Reducer):
                 "cluster: every cluster breaks a prune rule; loosen "
                 + ", ".join(f"{r.column} >= {r.min} (best cluster: {sizes.best(r.column)})" for r in self.prune)
             )
-        merged = self._merge(centroids[kept], sizes.tokens[kept])
-        cluster_of = np.full(len(centroids), -1, np.int64)
-        cluster_of[kept] = merged
-
-        names = self._names(corpus.artifacts["embed.model"], term_fine, cluster_of, int(merged.max()) + 1)
+        cluster_of, labels, names = np.full(len(centroids), -1, np.int64), [], []
+        for i, group in enumerate(groups):
+            mine = kept[owner[kept] == i]
+            if not len(mine):
+                continue
+            merged = self._merge(centroids[mine], sizes.tokens[mine], group.k)
+            cluster_of[mine] = merged + len(names)
+            of = int(merged.max()) + 1
+            names += self._names(corpus.artifacts["embed.model"], term_fine, cluster_of, (len(names), of), apart)
+            labels += [{"language": group.name, "name": group.bucket(g, of)} for g in range(of)]
         np.save(out / "centroids.npy", centroids)
-        _write(out / "clusters.json", _tables(sizes, reasons, cluster_of, names, len(sampled)))
-        _write(out / "map.json", _map(sampled[: self.map_docs], centroids, cluster_of))
+        tables = _tables(sizes, reasons, cluster_of, names, len(sampled))
+        if apart:
+            for row, label in zip(tables["clusters"], labels, strict=True):
+                row |= label
+            tables |= {"languages": number_of, "owner": owner.tolist()}
+        _write(out / "clusters.json", tables)
+        shown = sampled[: self.map_docs]
+        fine = nearest_inside(shown, owned[: self.map_docs], centroids, owner)
+        _write(out / "map.json", _map(shown, cluster_of[fine]))
 
-    def _merge(self, centroids: np.ndarray, tokens: np.ndarray) -> np.ndarray:
-        groups = merge_centroids(centroids, self.linkage, self.distance, self.k_final)
+    def _fit(self, sampled: np.ndarray, group: Group, docs: int) -> np.ndarray:
+        """(k, dims) fine centroids of a group; docs: of all groups, among which k_init is shared."""
+        if group.k == 1 and group.name:
+            k = 1
+        elif self.k_init is not None:
+            k = max(1, round(self.k_init * group.docs / docs))
+        else:
+            k = fine_clusters(group.docs, group.k)
+        if not len(sampled):
+            return np.zeros((1, sampled.shape[1]), np.float32)
+        return fit_centroids(sampled, k, self.iterations, self.restarts, self.seed, self.threads)
+
+    def _merge(self, centroids: np.ndarray, tokens: np.ndarray, k: int | None) -> np.ndarray:
+        groups = merge_centroids(centroids, self.linkage, self.distance if k is None else None, k)
         if self.min_tokens_frac is not None:
             groups = fold_small(groups, centroids, tokens, self.min_tokens_frac * tokens.sum())
         return relabel_by_weight(groups, tokens)
 
-    def _names(self, model: Path, term_fine: np.ndarray, cluster_of: np.ndarray, clusters: int) -> list[list[str]]:
+    def _names(
+        self, model: Path, term_fine: np.ndarray, cluster_of: np.ndarray, span: tuple[int, int], apart: bool
+    ) -> list[list[str]]:
+        """Terms of `span`: the first cluster of a group, and how many. `apart`: beside documents of the group alone."""
+        first, clusters = span
         spellings = tuple(_read(model / "vocabulary.json")["terms"])
         sample = TermSample(np.load(model / "sample_rows.npy"), np.load(model / "sample_terms.npy"), spellings)
         labels = np.where(term_fine >= 0, cluster_of[term_fine], -1)
+        if apart:
+            chosen = (labels >= first) & (labels < first + clusters)
+            sample, labels = of_one_language(sample, chosen), labels[chosen] - first
         return top_terms(sample, labels, clusters, self.terms)
 
 
@@ -146,24 +196,30 @@ def fine_clusters(docs: int, k_final: int | None) -> int:
 
 @dataclass(frozen=True)
 class AssignCluster(Annotator):
-    """Nearest fine centroid (ties to the lowest id) and its merged cluster, null where that was pruned."""
+    """Nearest fine centroid of the language (ties to the lowest id) and its merged cluster, null if that was pruned."""
 
     name: ClassVar[str] = "cluster"
-    version: ClassVar[int] = 1
-    reads: ClassVar = {"embed": ("embedding",)}
+    version: ClassVar[int] = 2
+    reads: ClassVar = {"embed": ("embedding",), "language": ("language",)}
     writes: ClassVar[tuple[str, ...]] = ("cluster_fine_id", "cluster_id")
     needs: ClassVar[tuple[str, ...]] = ("cluster",)
     rows: ClassVar = "kept"
 
     def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
         centroids = np.load(artifacts["cluster"] / "centroids.npy")
-        fine_clusters = _read(artifacts["cluster"] / "clusters.json")["fine"]
-        cluster_of = pl.Series([f["cluster_id"] for f in fine_clusters], dtype=pl.Int64)
+        facts = _read(artifacts["cluster"] / "clusters.json")
+        cluster_of = pl.Series([f["cluster_id"] for f in facts["fine"]], dtype=pl.Int64)
+        number_of, owner = facts.get("languages", {}), np.array(facts.get("owner", [0] * len(centroids)))
 
         def annotate(batch: pl.DataFrame) -> pl.DataFrame:
             fine = pl.Series(
                 "cluster_fine_id",
-                nearest(vectors_of(batch["embedding"], centroids.shape[1]), centroids),
+                nearest_inside(
+                    vectors_of(batch["embedding"], centroids.shape[1]),
+                    group_numbers(batch["language"], number_of),
+                    centroids,
+                    owner,
+                ),
                 dtype=pl.Int64,
             )
             return batch.select("doc_id", fine, cluster_of.gather(fine).alias("cluster_id"))
@@ -185,13 +241,19 @@ class ClusterGate(Gate):
 
 
 class _Count:
-    """Counts the rows of batches that pass through."""
+    """Counts the rows of batches that pass through, and documents and tokens per language."""
 
     def __init__(self) -> None:
         self.rows = 0
+        self.docs: dict[str, int] = {}
+        self.tokens: dict[str, int] = {}
 
     def through(self, batch: pl.DataFrame) -> pl.DataFrame:
         self.rows += batch.height
+        counts = batch.group_by(pl.col("language").fill_null(UNKNOWN)).agg(pl.len(), pl.col("token_count").sum())
+        for language, docs, tokens in counts.iter_rows():
+            self.docs[language] = self.docs.get(language, 0) + docs
+            self.tokens[language] = self.tokens.get(language, 0) + (tokens or 0)
         return batch
 
 
@@ -261,8 +323,8 @@ def _tables(sizes: _Sizes, reasons: list, cluster_of: np.ndarray, names: list[li
     return {"fitted_docs": fitted, "fine": fine, "clusters": merged}
 
 
-def _map(vectors: np.ndarray, centroids: np.ndarray, cluster_of: np.ndarray) -> dict:
-    points, ids = plane(vectors), cluster_of[nearest(vectors, centroids)]
+def _map(vectors: np.ndarray, ids: np.ndarray) -> dict:
+    points = plane(vectors)
     return {
         "x": points[:, 0].tolist(),
         "y": points[:, 1].tolist(),

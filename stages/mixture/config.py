@@ -35,6 +35,16 @@ NGRAM, GPT, COMMAND, CONFIRM = NgramSection(), GptSection(), CommandSection(), C
 
 
 @dataclass(frozen=True)
+class Bucketing:
+    """What domain.bucket says."""
+
+    by: str = "cluster"
+
+
+BUCKETING = Bucketing()
+
+
+@dataclass(frozen=True)
 class Bound:
     """Limits on one bucket's share of the tokens."""
 

@@ -9,6 +9,7 @@ import polars as pl
 
 from gristmill.pipeline.contract.shapes import Corpus
 from gristmill.stages.mixture.constraints import Constraints, project, rounded
+from gristmill.stages.mixture.languages import Languages
 from gristmill.stages.mixture.material.readings import (
     Material,
     Piece,
@@ -26,7 +27,7 @@ from gristmill.stages.mixture.material.readings import (
 from gristmill.stages.mixture.objective import Objective
 from gristmill.stages.mixture.proxies.ngram import NgramProxy
 from gristmill.stages.mixture.proxies.protocol import Chance, ProxySection
-from gristmill.stages.mixture.result import Found, found_by, kept_verdict
+from gristmill.stages.mixture.result import Found, found_by, kept_verdict, unsearched
 from gristmill.stages.mixture.runs.runs import Proxy, write_runs
 from gristmill.stages.mixture.search.confirm import Confirmation, baselines, confirm
 from gristmill.stages.mixture.search.method import Method
@@ -67,6 +68,7 @@ class InRun:
     method: Method
     pull: float | None  # nats per nat of KL divergence; None: chosen by cross-validation
     present: np.ndarray | None  # (k,) the user's own mixture
+    languages: Languages | None  # whose shares are pinned in `limits`; None: there is one, or they are free
     seed: int
     threads: int
 
@@ -76,6 +78,30 @@ class InRun:
 
     def found(self, out: Path) -> Found:
         """Writes every proxy run to runs.parquet."""
+        if self.languages is None:
+            return self.search(out)
+        searched = self.with_targets(self.languages)
+        limits = self.languages.only(self.limits, self.natural, searched)
+        told = self.languages.summary(searched)
+        if not searched:
+            alone = rounded(project(self.natural[None], limits)[0], limits)
+            found = unsearched(
+                alone, "no language that has several buckets has target text; languages keep their shares"
+            )
+            return replace(found, search={**found.search, **told})
+        found = replace(self, limits=limits).search(out)
+        inside = f"; searched inside {', '.join(searched)}, every language keeps its share"
+        return replace(found, verdict=found.verdict + inside, search={**found.search, **told})
+
+    def with_targets(self, languages: Languages) -> list[str]:
+        """Languages in which there is something to search, by the tokens of the documents that the proxy reads."""
+        read = self.read(self.sections[-1], "proxy")
+        shelf = fetch(self.corpus, read.ids, self.tokens.encode)
+        m = self.material(self.sections[-1], read, self.targets, shelf)
+        texts = [p.tokens for pieces in self.targets.values() for p in whole_texts(pieces, 1)]
+        return languages.searched(m.streams, texts, self.tokens.vocab)
+
+    def search(self, out: Path) -> Found:
         read = [self.read(s, "proxy") for s in self.sections]
         seen = frozenset[str]().union(*(r.ids for r in read))
         section = self.sections[-1]

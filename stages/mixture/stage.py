@@ -14,11 +14,13 @@ from gristmill.pipeline.contract.loading import Options, load_kind, named
 from gristmill.pipeline.contract.ranges import Amount, Count, FilePath, Seed, Share, SomeAmount, Threads
 from gristmill.pipeline.contract.shapes import Corpus, Reads, Reducer
 from gristmill.stages.mixture.config import (
+    BUCKETING,
     COMMAND,
     CONFIRM,
     GPT,
     NGRAM,
     Bound,
+    Bucketing,
     ConfirmSection,
     GroupBound,
     TargetWeight,
@@ -27,6 +29,7 @@ from gristmill.stages.mixture.config import (
     rules,
 )
 from gristmill.stages.mixture.constraints import Constraints, floored, only_mixture, rounded
+from gristmill.stages.mixture.languages import FREE, UNKNOWN, Languages, check_rule, languages_of
 from gristmill.stages.mixture.material.readings import (
     Tokens,
     divide,
@@ -84,6 +87,10 @@ class Mixture(Reducer):
     # how hard the weights are pulled towards the natural mixture (or `present`): nats per token that a nat of KL
     # divergence must gain; 0: not at all. null: as hard as left-out pieces of the targets ask (ngram proxy), else 0
     pull: Amount | None = None
+    # the languages' shares of the tokens, where buckets are of one language each (domain.bucket.by: cluster): natural,
+    # unimax (as even as max_epochs allows), {temperature: 3} (natural to the power of 1/3), {en: 0.5, ...} (the others
+    # share the rest), or free: the search decides. The mixture is searched inside languages that targets are written in
+    languages: dict[str, Amount] | str = "natural"
     floor: Share = 0.0  # least part of its natural share that every bucket keeps
     bounds: tuple[Bound, ...] = ()  # {bucket, minimum, maximum, fixed}: limits on a bucket's share
     groups: tuple[GroupBound, ...] = ()  # {buckets, minimum, maximum}: limits on the total of several
@@ -97,16 +104,18 @@ class Mixture(Reducer):
     command: CommandSection = COMMAND
     confirm: ConfirmSection | None = CONFIRM  # the check after the search; null: none
     parameters: ParameterSection = PARAMETERS
+    bucketing: Bucketing = BUCKETING  # not a key of this section: what domain.bucket says
     copying: Copying = COPYING  # not a key of this section: what quadmix and sample say (modes quadmix and both)
     seed: Seed = 0  # of the search
     threads: Threads = 2  # fixed, so that results do not depend on the machine's size
     name: ClassVar = "mixture"
     version: ClassVar = 7
-    borrowed: ClassVar = {"copying": ("quadmix", "sample")}
+    borrowed: ClassVar = {"bucketing": ("domain.bucket",), "copying": ("quadmix", "sample")}
     files: ClassVar = ("validation", "weights", "present")
 
     def __post_init__(self) -> None:
         method = self.chosen_method
+        check_rule(self.languages)
         self._check_given()
         if self.mode == "climb":  # uses the greatest number of copies only, so another change there redoes nothing here
             object.__setattr__(self, "copying", replace(COPYING, max_copies=self.copying.max_copies))
@@ -169,8 +178,15 @@ class Mixture(Reducer):
             **text,
             "ingest.tokens": ("token_count",),
             "domain.bucket": ("bucket",),
+            **({"language": ("language",)} if self.keeps_languages else {}),
             **criteria,
         }
+
+    @property
+    def keeps_languages(self) -> bool:
+        """Whether languages' totals are set by a rule. Buckets that are no clusters may hold several languages, or are
+        of one by chance (sources): there the rule must be asked for."""
+        return self.languages != FREE and (self.bucketing.by in ("cluster", "language") or self.languages != "natural")
 
     @property
     def guard(self) -> tuple[str, ...]:
@@ -223,11 +239,13 @@ class Mixture(Reducer):
         return told(run)
 
     def run(self, corpus: Corpus, out: Path) -> None:
-        columns = ("bucket", "token_count", *self.reads.get("quality", ()))
+        columns = ("bucket", "token_count", *self.reads.get("language", ()), *self.reads.get("quality", ()))
         batches = [batch for batch in corpus.batches(columns) if batch.height]
         if not batches:
             raise DataError("no documents reached the mixture: every one was dropped (gristmill ledger tells where)")
         docs = pl.concat(batches).sort("doc_id")
+        if self.keeps_languages:
+            docs = docs.with_columns(pl.col("language").fill_null(UNKNOWN))
         table = docs.group_by("bucket").agg(pl.col("token_count").sum(), pl.len().alias("docs")).sort("bucket")
         table = table.filter(pl.col("token_count") > 0)
         docs = docs.filter(pl.col("bucket").is_in(table["bucket"].implode()))
@@ -237,6 +255,8 @@ class Mixture(Reducer):
         known = dict(zip(buckets, sizes.tolist(), strict=True))
         limits = rules(buckets, known, budget, self.epochs, self.bounds, self.groups, self.guard)
         limits = floored(limits, sizes / available, self.floor)
+        languages = None if self.weights is not None else self._languages(docs, buckets, budget)
+        limits = limits if languages is None else languages.pinned(limits)
         only, tokens, parts = only_mixture(limits), None, []
         search = self.weights is None and self.chosen_method != NATURAL and only is None
         if search or self.mode != "climb":
@@ -262,7 +282,7 @@ class Mixture(Reducer):
                 corpus, docs, sizes, sizes / available, limits, budget, self.epochs, tokens, targets,
                 held_back if self.mode == "climb" else [],  # the other modes confirm what they make of it
                 self._objective(targets), self.proxy, (*cheaper, section), self.judge or section, self.searcher,
-                self.pull, self._present(buckets), self.seed, self.threads,
+                self.pull, self._present(buckets), languages, self.seed, self.threads,
             ).found(out)  # fmt: skip
         if self.mode != "climb" and not aimless:
             assert tokens is not None
@@ -282,6 +302,14 @@ class Mixture(Reducer):
         left = [b for b, w in zip(buckets, weights.tolist(), strict=True) if w == 0]
         nothing = f"; nothing is taken of {', '.join(left[:5])}{', ...' if len(left) > 5 else ''}" if left else ""
         return unsearched(rounded(weights, limits), f"the shares are those of mixture.weights{nothing}", method="given")
+
+    def _languages(self, docs: pl.DataFrame, buckets: list[str], budget: int) -> Languages | None:
+        if not self.keeps_languages:
+            return None
+        languages = languages_of(docs, buckets, self.languages, budget, self.epochs)
+        if languages is not None and self.groups:
+            raise ConfigError("mixture.groups and mixture.languages both set totals; set mixture.languages: free")
+        return languages
 
     def _present(self, buckets: list[str]) -> np.ndarray | None:
         if self.present is None:

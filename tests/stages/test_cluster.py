@@ -70,7 +70,7 @@ def fit(out: Path, embed_model: Path, docs: pl.DataFrame, batch: int = 500, **fi
 
 
 def assign(folder: Path, docs: pl.DataFrame) -> pl.DataFrame:
-    return AssignCluster().open({"cluster": folder})(docs.select("doc_id", "embedding"))
+    return AssignCluster().open({"cluster": folder})(docs.select("doc_id", "embedding", "language"))
 
 
 JUNK = (PruneRule("q_reference", 2.0),)
@@ -185,7 +185,9 @@ def test_cluster_assign_any_split_of_a_batch_changes_nothing(tmp_path, embed_mod
 
 def test_cluster_assign_of_vectors_of_another_model_is_an_error(tmp_path, embed_model):
     folder = fit(tmp_path / "c", embed_model, planted(per_blob=5))
-    other = pl.DataFrame({"doc_id": ["a"], "embedding": vectors_to_series(np.ones((1, 5), np.float32))})
+    other = pl.DataFrame(
+        {"doc_id": ["a"], "embedding": vectors_to_series(np.ones((1, 5), np.float32)), "language": ["en"]}
+    )
     with pytest.raises(DataError, match="32 are expected"):
         assign(folder, other)
 

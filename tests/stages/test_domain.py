@@ -111,10 +111,11 @@ def test_domain_fasttext_without_its_file_is_an_input_error(tmp_path):
         Domain(model=str(tmp_path / "none.bin")).open({})
 
 
-def test_bucket_by_cluster_numbers_with_two_digits():
+def test_bucket_by_cluster_numbers_with_two_digits(tmp_path):
+    (tmp_path / "clusters.json").write_text('{"clusters": [{"id": 3}]}')
     batch = pl.DataFrame({"doc_id": list("abc"), "cluster_id": [3, 112, None]})
     assert Bucket().reads == {"cluster": ("cluster_id",)}
-    assert Bucket().open({})(batch).rows() == [("a", "c03"), ("b", "c112"), ("c", "unknown")]
+    assert Bucket().open({"cluster": tmp_path})(batch).rows() == [("a", "c03"), ("b", "c112"), ("c", "unknown")]
 
 
 @pytest.mark.parametrize(

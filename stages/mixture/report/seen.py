@@ -49,7 +49,8 @@ def terms_of_buckets(run: Finished, buckets: set[str]) -> dict[str, list[str]]:
     path = run.artifact("cluster") / "clusters.json"
     if not path.is_file():
         return {}
-    found = {f"c{c['id']:02d}": c["terms"] for c in json.loads(path.read_text(encoding="utf-8"))["clusters"]}
+    clusters = json.loads(path.read_text(encoding="utf-8"))["clusters"]
+    found = {c.get("name", f"c{c['id']:02d}"): c["terms"] for c in clusters}
     return found if buckets and buckets <= {*found, "unknown"} else {}
 
 

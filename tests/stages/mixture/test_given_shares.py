@@ -21,7 +21,14 @@ SHARES = {"web": 0.6, "code": 0.4}
 def bare(size: int = 10, **tokens: int) -> FakeCorpus:
     """Buckets of so many tokens, in documents of `size`; no text, tokenizer or held-out texts."""
     rows = [(f"{b}-{i:05d}", b, size) for b, n in tokens.items() for i in range(n // size)]
-    return FakeCorpus([pl.DataFrame(rows, schema=["doc_id", "bucket", "token_count"], orient="row")], {})
+    return FakeCorpus(
+        [
+            pl.DataFrame(rows, schema=["doc_id", "bucket", "token_count"], orient="row").with_columns(
+                language=pl.lit("en")
+            )
+        ],
+        {},
+    )
 
 
 def test_given_shares_need_no_search_no_text_and_no_references(tmp_path):

@@ -205,7 +205,9 @@ def planted(folder: Path, docs: int = 60, truth: str = "q_reference", parts: int
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(made.artifacts["ingest.tokenizer"] / "tokenizer.json"))
-    frame = frame.with_columns(pl.Series("token_count", [len(tokenizer.encode(t).ids) for t in frame["text"]]))
+    frame = frame.with_columns(
+        pl.Series("token_count", [len(tokenizer.encode(t).ids) for t in frame["text"]]), language=pl.lit("en")
+    )
     return FakeCorpus([frame[i::parts] for i in range(parts)], made.artifacts, made.scratch)
 
 
@@ -445,7 +447,14 @@ def test_tables_refuse_parameters_of_other_criteria(tmp_path):
     stored = {"criteria": ["q_other"], "buckets": {}}
     (tmp_path / "parameters.json").write_text(json.dumps(stored))
     rows = pl.DataFrame(
-        {"doc_id": ["a"], "bucket": ["b"], "token_count": [1], "q_reference": [1.0], "q_importance": [1.0]}
+        {
+            "doc_id": ["a"],
+            "bucket": ["b"],
+            "token_count": [1],
+            "language": ["en"],
+            "q_reference": [1.0],
+            "q_importance": [1.0],
+        }
     )
     with pytest.raises(ConfigError, match="searched the parameters of"):
         QuadmixTables().run(FakeCorpus([rows], {"mixture": tmp_path}), tmp_path)

@@ -75,7 +75,7 @@ def corpus(folder: Path, target: str = "code", docs: int = 24, held: int = 30, p
         }
     ).write_parquet(artifacts["dedup.held_out"] / "texts.parquet")
     frame = pl.DataFrame(rows, schema=["doc_id", "bucket", "text"], orient="row").with_columns(
-        pl.Series("token_count", [len(tokenizer.encode(t).ids) for _, _, t in rows])
+        pl.Series("token_count", [len(tokenizer.encode(t).ids) for _, _, t in rows]), language=pl.lit("en")
     )
     return FakeCorpus([frame[i::parts] for i in range(parts)], artifacts, folder / "scratch")
 
