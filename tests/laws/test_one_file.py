@@ -84,7 +84,8 @@ def given(folder: Path) -> FakeCorpus:
     held = {"doc_id": [f"h{i}" for i in range(20)], "text": [text("law", 100 + i) for i in range(20)]}
     pl.DataFrame({**held, "target": "references"}).write_parquet(artifacts["dedup.held_out"] / "texts.parquet")
     frame = pl.DataFrame(rows, schema=["doc_id", "bucket", "text"], orient="row")
-    frame = frame.with_columns(pl.Series("token_count", [len(tokenizer.encode(t).ids) for _, _, t in rows]))
+    counts = pl.Series("token_count", [len(tokenizer.encode(t).ids) for _, _, t in rows])
+    frame = frame.with_columns(counts, language=pl.lit("en"))
     return FakeCorpus([frame], artifacts, folder / "scratch")
 
 
