@@ -47,7 +47,7 @@ class Share:
 
 @dataclass
 class Moved:
-    """Documents that are in one corpus and not in the other, by what ended them there; `rule` UNREAD: not read there."""
+    """Documents of one corpus that the other has not, by what ended them there (`rule` UNREAD: not read there)."""
 
     stage: str
     rule: str
