@@ -9,7 +9,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gristmill.pipeline.arguments import add_diff_arguments
+from gristmill.pipeline.arguments import add_diff_arguments, add_push_arguments, late
 from gristmill.pipeline.contract.errors import ConfigError, GristmillError
 from gristmill.pipeline.contract.secrets import scrubbed
 from gristmill.pipeline.contract.shown import say
@@ -65,9 +65,9 @@ def parser(whole: bool = True) -> argparse.ArgumentParser:
     c = command("explain", "the whole way of one document")
     c.add_argument("run", type=Path)
     c.add_argument("document", help="doc_id or URL")
-    add_diff_arguments(
-        command("diff", "what changed from one run to another, and by which rule documents left or came")
-    )
+    c = command("diff", "what changed from one run to another, and by which rule documents left or came")
+    add_diff_arguments(c)
+    add_push_arguments(command("push", "send a finished run's corpus to the Hugging Face hub"))
     c = command("thresholds", "limits and stop words per language, estimated from a run's documents")
     c.add_argument("run", type=Path)
     c.add_argument("--out", type=Path, required=True, help="the YAML file to write, for gates.languages_file")
@@ -321,12 +321,6 @@ def train(a: argparse.Namespace) -> int:
     return train_command("train_command")(a)
 
 
-def diff(a: argparse.Namespace) -> int:
-    from gristmill.pipeline.compare.command import diff_command
-
-    return diff_command(a)
-
-
 COMMANDS = {
     "run": run,
     "plan": run,
@@ -335,7 +329,8 @@ COMMANDS = {
     "inspect": inspect,
     "explain": explain,
     "verify": verify,
-    "diff": diff,
+    "diff": late("compare.command:diff_command"),
+    "push": late("push:push_command"),
     "report": report,
     "contamination": contamination_command,
     "search": search,
