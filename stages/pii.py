@@ -17,7 +17,8 @@ import pyarrow as pa
 from gristmill.classifiers.pii.find import KINDS, find_personal
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Gate, Reads, first_broken
-from gristmill.pipeline.kernels.text.personal import put_together
+from gristmill.pipeline.kernels.text.hashing import utf8
+from gristmill.pipeline.kernels.text.personal import put_together, unsafe_or_line_ends
 
 Action = Literal["replace", "keep", "drop"]
 # Taken out: C0 and C1 controls but tab and line ends, NUL among them, DEL, the embeddings, overrides and isolates of
@@ -49,7 +50,7 @@ class Pii(Annotator):
 
     name: ClassVar[str] = "pii"
     version: ClassVar[int] = 1
-    reads: ClassVar[Reads] = {"ingest": ("text", "url"), "language": ("language",)}
+    reads: ClassVar[Reads] = {"ingest": ("text", "text_hash", "url"), "language": ("language",)}
     replaces: ClassVar[Reads] = {"ingest": ("text", "text_bytes", "text_hash")}
     writes: ClassVar[tuple[str, ...]] = (
         "text", "text_bytes", "text_hash", *(f"pii_{kind}_n" for kind in KINDS), "unsafe_chars_n", "pii_spans",
@@ -70,7 +71,7 @@ class Pii(Annotator):
         mark_offsets = np.concatenate([[0], np.cumsum([len(m) for m in marks])]).astype(np.int64)
 
         def annotate(batch: pl.DataFrame) -> pl.DataFrame:
-            texts, unsafe = batch["text"].fill_null(""), pl.repeat(0, batch.height, dtype=pl.Int64, eager=True)
+            texts, unsafe = batch["text"].fill_null(""), pl.Series("unsafe_chars_n", np.zeros(batch.height, np.int64))
             if self.unsafe_characters == "remove":
                 texts, unsafe = without_unsafe(texts)
             found = find_personal(texts, batch["language"], batch["url"])
@@ -85,7 +86,7 @@ class Pii(Annotator):
             return batch.select("doc_id").with_columns(
                 text.alias("text"),
                 text.str.len_bytes().cast(pl.Int64).alias("text_bytes"),
-                pl.Series("text_hash", [blake2b(t.encode(), digest_size=16).hexdigest() for t in text], pl.String),
+                _hashes(batch, text),
                 *(pl.Series(f"pii_{kind}_n", counts[:, i]) for i, kind in enumerate(KINDS)),
                 unsafe.alias("unsafe_chars_n"),
                 self._spans(found.spans, found.offsets, batch.height),
@@ -103,16 +104,28 @@ class Pii(Annotator):
         return pl.Series("pii_spans", places, dtype=SPANS)
 
 
+def _hashes(batch: pl.DataFrame, text: pl.Series) -> pl.Series:
+    """text_hash of the new texts; where a text is as it was, so is its hash."""
+    rows = ((text != batch["text"]).fill_null(True) | batch["text_hash"].is_null()).arg_true()
+    if not rows.len():
+        return batch["text_hash"]
+    made = [blake2b(t.encode(), digest_size=16).hexdigest() for t in text.gather(rows)]
+    return batch["text_hash"].clone().scatter(rows, made)
+
+
 SPANS = pl.List(pl.Struct({"kind": pl.String, "start": pl.Int64, "end": pl.Int64}))
 
 
 def without_unsafe(texts: pl.Series) -> tuple[pl.Series, pl.Series]:
     """The texts without UNSAFE and with one kind of line end, and how many characters that took or changed."""
-    touched = texts.str.contains(f"{UNSAFE}|{LINE_ENDS}")
-    if not touched.any():
-        return texts, pl.repeat(0, texts.len(), dtype=pl.Int64, eager=True)
-    counts = texts.str.count_matches(UNSAFE).cast(pl.Int64) + texts.str.count_matches(r"[\x0B\x0C\x85]").cast(pl.Int64)
-    return texts.str.replace_all(UNSAFE, "").str.replace_all(LINE_ENDS, "\n"), counts
+    rows = np.flatnonzero(unsafe_or_line_ends(*utf8(texts)))
+    counts = np.zeros(texts.len(), np.int64)
+    if not rows.size:
+        return texts, pl.Series("unsafe_chars_n", counts)
+    some = texts.gather(rows)
+    counts[rows] = some.str.count_matches(UNSAFE).to_numpy() + some.str.count_matches(r"[\x0B\x0C\x85]").to_numpy()
+    safe = some.str.replace_all(UNSAFE, "").str.replace_all(LINE_ENDS, "\n")
+    return texts.clone().scatter(rows, safe), pl.Series("unsafe_chars_n", counts)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
 """WARC to gated Parquet (languages, licences, signals, gates) against the bare physical work and against datatrove.
 
-    python benchmarks/ingest/gated.py SHARD.warc.gz [--rounds 5] [--datatrove] [--workers 2]
+    python benchmarks/ingest/gated.py SHARD.warc.gz [--rounds 5] [--set pii.enabled=false] [--datatrove] [--workers 2]
 
 Ours is the run's own first wave, engine, receipts and files included, as a worker runs it from its second part on
 (kernels compiled, models loaded). Bare is inflate, decode, parse and extract with resiliparse, and nothing written.
 The two run in turns in one process; CPU seconds (all threads), the least of the rounds, and the ratio of each round.
 datatrove (needs spacy): WarcReader, Trafilatura, its four filters and a Parquet writer, once, CPU of its children too.
+--set: settings over configs/commoncrawl.yaml, whose steps are what is timed.
 --workers: the same shard under several names, by one worker and by N, wall time, with the whole engine.
 --megabytes: one archive that repeats the shard's records; time per document against the shard's, and memory.
 """
@@ -49,8 +50,9 @@ def timed(call: Callable[[], object], clock: Callable[[], float] = cpu) -> float
     return clock() - start
 
 
-def planned(paths: list[Path], root: Path) -> tuple[Store, Plan]:
-    recipe = make_recipe(override(read_config(CONFIG), [f"input.paths=[{','.join(map(str, paths))}]"]), "gated")
+def planned(paths: list[Path], root: Path, given: list[str]) -> tuple[Store, Plan]:
+    settings = [f"input.paths=[{','.join(map(str, paths))}]", *given]
+    recipe = make_recipe(override(read_config(CONFIG), settings), "gated")
     store = Store(root)
     situation = survey(recipe, store, LAST)
     root.mkdir(parents=True, exist_ok=True)
@@ -66,17 +68,17 @@ def wave(store: Store, plan: Plan, opened: dict[str, Callable]) -> None:
         raise SystemExit(f"failed: {failed}")
 
 
-def against_bare(path: Path, rounds: int, folder: Path) -> float:
+def against_bare(path: Path, rounds: int, folder: Path, given: list[str]) -> float:
     """Documents per CPU second of ours."""
     opened: dict[str, Callable] = {}
-    store, plan = planned([path], folder / "warm")
+    store, plan = planned([path], folder / "warm", given)
     wave(store, plan, opened)
     receipts = [store.receipt(step.name, plan.parts[0].key) for step in plan.phases[0].steps]
     pages = bare(str(path))
     physical, ours = [], []
     for turn in range(rounds):
         physical.append(timed(lambda: bare(str(path)), time.process_time))
-        store, plan = planned([path], folder / str(turn))
+        store, plan = planned([path], folder / str(turn), given)
         ours.append(timed(lambda store=store, plan=plan: wave(store, plan, opened), time.process_time))
     ratios = sorted(o / b for o, b in zip(ours, physical, strict=True))
     print(f"{path.name}: {pages} pages with text")
@@ -138,7 +140,7 @@ def scaling(path: Path, workers: int, copies: int, folder: Path) -> None:
     print(f"{workers} workers are {walls[0] / walls[1]:.2f} times one")
 
 
-def one_file(path: Path, megabytes: int, folder: Path) -> None:
+def one_file(path: Path, megabytes: int, folder: Path, given: list[str]) -> None:
     """One archive of that size from the shard's records: seconds per document and resident memory of a worker."""
     big = folder / "big.warc.gz"
     data = path.read_bytes()
@@ -146,7 +148,7 @@ def one_file(path: Path, megabytes: int, folder: Path) -> None:
         for _ in range(max(1, megabytes * 1_000_000 // len(data))):
             file.write(data)
     for archive in (path, big):
-        store, plan = planned([archive], folder / archive.stem)
+        store, plan = planned([archive], folder / archive.stem, given)
         opened: dict[str, Callable] = {}
         seconds = timed(lambda store=store, plan=plan, opened=opened: wave(store, plan, opened), time.process_time)
         receipts = [store.receipt("ingest", part.key) for part in plan.parts]
@@ -165,6 +167,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shard", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting over the config's")
     parser.add_argument("--datatrove", action="store_true", help="also run datatrove's chain once (half a minute)")
     parser.add_argument("--workers", type=int, help="compare this many workers with one")
     parser.add_argument("--copies", type=int, default=32, help="of the shard, for the workers")
@@ -173,13 +176,13 @@ def main() -> None:
     limit_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         if a.megabytes:
-            against_bare(a.shard, 1, Path(folder))
-            one_file(a.shard, a.megabytes, Path(folder))
+            against_bare(a.shard, 1, Path(folder), a.set)
+            one_file(a.shard, a.megabytes, Path(folder), a.set)
             return
         if a.workers:
             scaling(a.shard, a.workers, a.copies, Path(folder))
             return
-        rate = against_bare(a.shard, a.rounds, Path(folder))
+        rate = against_bare(a.shard, a.rounds, Path(folder), a.set)
         if a.datatrove:
             pages = bare(str(a.shard))
             theirs = pages / timed(lambda: datatrove(a.shard, Path(folder)))

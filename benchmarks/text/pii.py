@@ -55,7 +55,9 @@ def main() -> None:
     code = [p for p in code if "site-packages" not in p.parts and "test" not in p.parts]
     rows += [(p.name, p.read_text("utf-8", "ignore"), "", "en") for p in rng.sample(code, min(len(code), 600))]
     frame = pl.DataFrame(rows, schema=["name", "text", "url", "language"], orient="row")
-    frame = frame.with_row_index("n").with_columns(doc_id=pl.col("n").cast(pl.String))
+    frame = frame.with_row_index("n").with_columns(
+        doc_id=pl.col("n").cast(pl.String), text_hash=pl.lit(None, pl.String)
+    )
     annotate = Pii(enabled=True).open({})
     annotate(frame[:20])
     size = frame["text"].str.len_bytes().sum() / 1e6

@@ -61,7 +61,7 @@ def find_personal(texts: pl.Series, languages: pl.Series, urls: pl.Series) -> Fo
         if span is not None:
             found.append((text, *span))
             last_end = span[1]
-    for text in texts.str.contains_any(list(NEEDLES)).fill_null(False).arg_true().to_list() + _with_password(texts):
+    for text in _with_needles(texts):
         content, at = texts[text], int(offsets[text])
         for a, b in find_secrets(content):
             begin = at + len(content[:a].encode())
@@ -69,9 +69,10 @@ def find_personal(texts: pl.Series, languages: pl.Series, urls: pl.Series) -> Fo
     return Found(data, offsets, _apart(found))
 
 
-def _with_password(texts: pl.Series) -> list[int]:
-    needles = texts.str.contains_any(list(NEEDLES)).fill_null(False)
-    return (texts.str.contains(r"://[^\s:/@]{1,64}:[^\s:/@]{3,64}@").fill_null(False) & ~needles).arg_true().to_list()
+def _with_needles(texts: pl.Series) -> list[int]:
+    """Texts that may hold a secret: those with a needle, or with a password in an address."""
+    needles = texts.str.contains_any(list(NEEDLES))
+    return (needles | texts.str.contains(r"://[^\s:/@]{1,64}:[^\s:/@]{3,64}@")).fill_null(False).arg_true().to_list()
 
 
 def _apart(found: list[tuple[int, int, int, int]]) -> np.ndarray:

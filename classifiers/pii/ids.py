@@ -40,10 +40,13 @@ IDS: tuple[Rule, ...] = (
     _rule(r"\d{4}[ -]?\d{4}[ -]?\d{4}", numbers.aadhaar, r"aadha?ar|\buid(?:ai)?\b"),
     _rule(r"\d{3}[- ]\d{2}[- ]\d{4}|\d{9}", numbers.ssn, r"\bssn\b|social security"),
 )
+_ANY = re.compile("|".join(form.pattern for form, _, _ in IDS))
 
 
 def is_national_id(text: str, before: str) -> bool:
     """text: the whole number as it stands in the document; before: the 40 characters in front of it."""
+    if not _ANY.fullmatch(text):
+        return False
     for form, check, word in IDS:
         if (
             form.fullmatch(text)

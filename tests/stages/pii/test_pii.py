@@ -3,6 +3,7 @@
 import json
 import random
 import re
+from hashlib import blake2b
 from pathlib import Path
 
 import polars as pl
@@ -11,12 +12,15 @@ from planted import planted
 
 from frames import HOSTILE
 from gristmill.classifiers.pii.find import KINDS, find_personal
+from gristmill.classifiers.pii.phones import _MAYBE, _WORD
 from gristmill.classifiers.pii.secrets import SECRETS
 from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.kernels.text.hashing import utf8
+from gristmill.pipeline.kernels.text.personal import byte_classes, find_places, unsafe_or_line_ends
 from gristmill.pipeline.launch import launch, survey
 from gristmill.pipeline.recipe import make_recipe
 from gristmill.pipeline.run.store import Store
-from gristmill.stages.pii import Pii, PiiGate
+from gristmill.stages.pii import LINE_ENDS, UNSAFE, Pii, PiiGate
 from lawrun import InProcess, Silent
 
 ON = Pii(enabled=True)
@@ -24,10 +28,15 @@ ON = Pii(enabled=True)
 
 def frame(*texts: str, language: str | None = "en", url: str | None = "http://a.com/") -> pl.DataFrame:
     n = len(texts)
-    return pl.DataFrame(
-        {"doc_id": [str(i) for i in range(n)], "text": texts, "url": [url] * n, "language": [language] * n},
-        schema=dict.fromkeys(("doc_id", "text", "url", "language"), pl.String),
-    )
+    columns = {
+        "doc_id": [str(i) for i in range(n)], "text": texts, "text_hash": [hash_of(t) for t in texts],
+        "url": [url] * n, "language": [language] * n,
+    }  # fmt: skip
+    return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
+
+
+def hash_of(text: str) -> str:
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def replaced(text: str, stage: Pii = ON, **where: str | None) -> str:
@@ -220,7 +229,7 @@ def test_cleaning_and_personal_data_form_a_chain_and_the_books_balance(tmp_path:
     books = {str(e["stage"]): e for e in entries}
     plan = situation.plan
     assert [s.name for s in plan.replacers] == ["clean", "pii"]
-    assert plan.step("pii", "annotator").reads["clean"] == ("text",)
+    assert plan.step("pii", "annotator").reads["clean"] == ("text", "text_hash")
     assert plan.step("signals").reads["pii"] == ("text",)
     (part,) = plan.parts
     final = store.read("pii", part.key, ("text", "text_bytes"))
@@ -228,3 +237,47 @@ def test_cleaning_and_personal_data_form_a_chain_and_the_books_balance(tmp_path:
     assert books["pii"]["dropped"]["cut_text"]["bytes"] == 6 * (len("miller.0@muehle.de") - len("<EMAIL>"))  # pyright: ignore
     assert books["clean"]["dropped"]["cut_text"]["bytes"] == 6 * len("Home\n")  # pyright: ignore
     assert books["pii"]["bytes_out"] == final["text_bytes"].sum() == books["signals"]["bytes_in"]
+
+
+def test_hash_of_a_text_is_that_of_the_new_text():
+    batch = frame("nothing here", "Write to jane.doe@uni-bonn.de", "bell \x07", "")
+    made = ON.open({})(batch)
+    assert made["text"].to_list() == ["nothing here", "Write to <EMAIL>", "bell ", ""]
+    assert made["text_hash"].to_list() == [hash_of(t) for t in made["text"]]
+
+
+# Each alternative of the expressions for words that announce a telephone number, written out.
+PHONE_WORDS = (
+    "tel", "tél", "ph", "phone", "phones", "fone", "telefónica", "Telefono", "telephone", "téléphone",
+    "Faxrufnummer", "Mobiltelefonnummer", "fax", "faks", "mob", "mobil", "mobile", "cell", "cellphone",
+    "Handy", "tlf", "hotline", "WhatsApp", "SMS", "gsm", "тел", "телефон", "моб", "факс", "τηλ", "電話", "电话",
+    "手机", "전화", "โทร", "טל", "هاتف", "☎", "📞", "✆", "call", "contact", "kontakt", "dial", "ring", "text",
+    "at", "numero", "number", "nummer", "reach", "appelez", "llame",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("between", [": ", " us on ", "\n"])
+def test_short_numbers_behind_each_word_for_telephones_are_looked_at(between: str):
+    texts = pl.Series([f"{word}{between}696 29-01." for word in PHONE_WORDS])
+    assert all(_WORD.search(t[: t.index("696")]) or _MAYBE.search(t[: t.index("696")]) for t in texts)
+    places = find_places(*utf8(texts), byte_classes())
+    assert places[:, 0].tolist() == list(range(len(PHONE_WORDS)))
+
+
+def test_short_numbers_that_nothing_announces_cost_no_check():
+    texts = pl.Series(["2016/17, 191360-U\n12.05.2019\tDocket 20240243 of 17-0313", "sold 1316548 and v5.00.3300"])
+    assert find_places(*utf8(texts), byte_classes()).size == 0
+
+
+def test_more_places_than_fit_at_first_are_all_found():
+    assert find_places(*utf8(pl.Series(["a@b.com " * 9000, "c@d.org"])), byte_classes())[:, 0].tolist() == [
+        0
+    ] * 9000 + [1]
+
+
+@pytest.mark.parametrize("point", [*range(32), 0x7F, *range(0x80, 0xA0), 0x202A, 0x202E, 0x2066, 0x2069, 0xFFF9, 0xFFFB,
+                                   0xFFFE, 0xFFFF, 0xFDD0, 0xFDEF, 0xE0000, 0xE0001])  # fmt: skip
+def test_each_unsafe_character_is_seen_by_the_kernel(point: str):
+    text = f"\u00e9 a{chr(point)}b"
+    asked = re.search(f"{UNSAFE}|{LINE_ENDS}", text) is not None
+    assert unsafe_or_line_ends(*utf8(pl.Series(["clean \u4e2d\U0001f4de", text]))).tolist() == [False, asked]
