@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from gristmill.pipeline.arguments import add_diff_arguments, add_push_arguments, late
 from gristmill.pipeline.contract.errors import ConfigError, GristmillError
+from gristmill.pipeline.contract.loading import make_importable
 from gristmill.pipeline.contract.secrets import scrubbed
 from gristmill.pipeline.contract.shown import say
 
@@ -169,6 +170,8 @@ def run(a: argparse.Namespace) -> int:
     if a.command == "run" and a.workers is not None and a.workers < 1:
         raise ConfigError(f"--workers {a.workers}: at least 1")
     dry = a.command == "plan" or a.dry_run
+    if not dry:
+        make_importable(a.config.parent)
     recipe = make_recipe(override(read_config(a.config), a.overrides), a.config.stem, code=not dry)
     if a.out.exists() and not a.out.is_dir():
         raise ConfigError(f"--out {a.out} is a file; name a folder")

@@ -178,6 +178,8 @@ def launch(
     Raises RunFailed when parts were quarantined, the reducer's own error when one failed, BooksError when they do
     not balance. The folder resumes from wherever this stops.
     """
+    for stage in recipe.stages:
+        stage.check_code()
     with locked(store.root):
         plan = situation.plan
         prepare(recipe, situation, store)

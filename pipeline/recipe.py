@@ -79,6 +79,7 @@ STANDARD: tuple[tuple[str, str], ...] = (
     ("sample", "sample:SamplePlan"),
     ("sample", "sample:Sample"),
     ("sample", "sample:SampleGate"),
+    ("input", "ingest:CarriedColumns"),
     ("corpus", "export:CorpusShards"),
 )
 
@@ -337,7 +338,8 @@ def insert(stages: list[Stage], item: object) -> None:
     values = item.get("with") or {}
     unknown = set(values) - {f.name for f in fields(cls)}  # pyright: ignore[reportArgumentType] - load_class takes dataclasses only
     if unknown:
-        raise ConfigError(f"extra: {item['stage']} has no {', '.join(sorted(unknown))}")
+        known = ", ".join(f.name for f in fields(cls))  # pyright: ignore[reportArgumentType]
+        raise ConfigError(f"extra: {item['stage']} has no {', '.join(sorted(unknown))}; it has {known}")
     places = [i for i, s in enumerate(stages) if s.name == item["after"]]
     if not places:
         raise ConfigError(

@@ -5,12 +5,13 @@ names the first limit that a document breaks, and the gate drops it by that name
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
+import orjson
 import polars as pl
 
 from gristmill.pipeline.contract.draws import key64
@@ -18,6 +19,7 @@ from gristmill.pipeline.contract.errors import ConfigError, DataError
 from gristmill.pipeline.contract.ranges import Number, SomeShare
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer
 
+OWN = "input."  # before the name of a column that the documents carry from the input
 GROUPS = {"language": "language", "source": "ingest", "dump": "ingest"}
 TABLES = "limits.json"
 # Where the columns lie that can be limited; q_ columns are the quality stage's.
@@ -51,26 +53,53 @@ class Limit:
         dataset_of(self.column)
 
     @property
+    def stored(self) -> str:
+        """The column of the run that holds the values."""
+        return "carried" if self.column.startswith(OWN) else self.column
+
+    @property
+    def value(self) -> pl.Expr:
+        """The values; null where they are no numbers."""
+        if not self.column.startswith(OWN):
+            return pl.col(self.column)
+        return pl.col("carried").map_elements(
+            lambda row: _number(orjson.loads(row).get(self.column.removeprefix(OWN))), return_dtype=pl.Float64
+        )
+
+    @property
     def rule(self) -> str:
         if self.top_share is not None:
-            return f"{self.column}_not_in_top_share"
-        return f"{self.column}_too_{'low' if self.min is not None else 'high'}"
+            return f"{self.column.removeprefix(OWN)}_not_in_top_share"
+        return f"{self.column.removeprefix(OWN)}_too_{'low' if self.min is not None else 'high'}"
 
 
 def dataset_of(column: str) -> str:
     """Raises ConfigError for a column that no earlier stage writes."""
     if column.startswith("q_"):
         return "quality"
+    if column.startswith(OWN):
+        return "ingest"
     found = next((dataset for dataset, columns in DATASETS.items() if column in columns), None)
     if found is None:
         known = ", ".join(name for columns in DATASETS.values() for name in columns)
-        raise ConfigError(f"gates.limits: no column {column!r}; there are q_reference, q_importance, q_NAME, {known}")
+        raise ConfigError(
+            f"gates.limits: no column {column!r}; there are q_reference, q_importance, q_NAME, {known}, and input.NAME "
+            "for one of input.keep_columns"
+        )
     return found
+
+
+def _number(value: object) -> float | None:
+    """A carried value as a number: decimals stand as text."""
+    try:
+        return None if value is None else float(value)  # pyright: ignore[reportArgumentType]
+    except (TypeError, ValueError):
+        return None
 
 
 def reads_of(limits: Sequence[Limit]) -> Reads:
     """What the limits look at."""
-    wanted = dict.fromkeys((dataset_of(limit.column), limit.column) for limit in limits)
+    wanted = dict.fromkeys((dataset_of(limit.column), limit.stored) for limit in limits)
     wanted |= dict.fromkeys((GROUPS[limit.by], limit.by) for limit in limits if limit.by is not None)
     reads: dict[str, tuple[str, ...]] = {}
     for dataset, column in wanted:
@@ -95,6 +124,10 @@ class LimitTables(Reducer):
     def enabled(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         return bool(self.limits)
 
+    def mentions(self) -> Mapping[str, tuple[str, Sequence[str]]]:
+        own = [limit.column.removeprefix(OWN) for limit in self.limits if limit.column.startswith(OWN)]
+        return {"gates.limits": ("column of input.keep_columns", own)}
+
     @property
     def reads(self) -> Reads:  # pyright: ignore[reportIncompatibleVariableOverride]
         return reads_of(self.limits)
@@ -103,7 +136,7 @@ class LimitTables(Reducer):
         """Raises DataError for a limit on a column that is null in every document."""
         tables = []
         for limit in self.limits:
-            columns = [limit.column, *([limit.by] if limit.by else [])]
+            columns = [limit.stored, *([limit.by] if limit.by else [])]
             found = pl.concat([_valued(batch, limit) for batch in corpus.batches(columns)])
             if found.is_empty():
                 raise DataError(
@@ -118,7 +151,7 @@ def _valued(batch: pl.DataFrame, limit: Limit) -> pl.DataFrame:
     """group, value, draw of the rows that have a value."""
     group = pl.col(limit.by).fill_null("") if limit.by else pl.lit("")
     drawn = batch.with_columns(pl.Series("draw", _draws(batch["doc_id"], limit), dtype=pl.Float64))
-    value = pl.col(limit.column).cast(pl.Float64).fill_nan(None)
+    value = limit.value.cast(pl.Float64).fill_nan(None)
     return drawn.select(group.alias("group"), value.alias("value"), "draw").drop_nulls("value")
 
 
@@ -165,11 +198,12 @@ class LimitBroken(Annotator):
 
 def _breaks(batch: pl.DataFrame, limit: Limit, edges: dict[str, list[float]]) -> pl.Series:
     """(n,) bool: false where the value is null."""
-    value = batch[limit.column].cast(pl.Float64).fill_nan(None)
+    stored = batch.select(limit.value.alias("value"))["value"]
+    value = stored.cast(pl.Float64).fill_nan(None)
     if limit.top_share is None:
         # Scores are stored as float32, so limits are rounded alike: a document exactly at the limit stays.
         given = limit.min if limit.min is not None else limit.max
-        bound = float(np.float32(given)) if batch[limit.column].dtype == pl.Float32 else given
+        bound = float(np.float32(given)) if stored.dtype == pl.Float32 else given
         broken = value < bound if limit.min is not None else value > bound
         return broken.fill_null(False)
     group = batch[limit.by].fill_null("") if limit.by else pl.repeat("", batch.height, dtype=pl.String, eager=True)

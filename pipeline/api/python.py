@@ -18,6 +18,7 @@ from gristmill.pipeline.books.stopped import headline, settled
 from gristmill.pipeline.books.summary import summary, write_papers
 from gristmill.pipeline.books.verify import verify as recount
 from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.contract.loading import make_importable
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Gate, Stage
 from gristmill.pipeline.contract.state import read_state
 from gristmill.pipeline.launch import Situation, describe, launch, refuse, survey
@@ -211,6 +212,7 @@ def _recipe(config: Config, settings: Mapping[str, object]) -> Recipe:
     else:
         path = Path(config)
         tree, name = read_config(path), path.stem
+        make_importable(path.parent)
     given = [f"{key.replace('__', '.')}={json.dumps(value, default=str)}" for key, value in settings.items()]
     return make_recipe(override(tree, given), name)
 

@@ -30,6 +30,8 @@ _DOCUMENT = [
     Column("dump", pa.string(), "", "crawl the record belongs to, from the config or the file name", "FineWeb"),
     Column("id", pa.string(), "", "the input's own id: WARC-Record-ID, or what input.id_column names", "FineWeb"),
     Column("source", pa.string(), "", "name of the source; null where the config does not name sources"),
+    Column("carried", pa.string(), "JSON", "the input's columns that input.keep_columns names; null: none are kept"),
+    Column("carried_types", pa.string(), "JSON", "the types that they had there (pipeline/contract/carried/)"),
     Column("file_path", pa.string(), "", "input file, as the config names it", "FineWeb"),
     Column("record_bytes", pa.int64(), "bytes", "size of the record's body before extraction (at least the text's)"),
     Column("text_bytes", pa.int64(), "bytes", "size of text in UTF-8"),

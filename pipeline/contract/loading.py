@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated, TypeAlias, TypeVar
 
 from pydantic import BeforeValidator
@@ -19,7 +20,17 @@ def load_object(reference: str) -> Callable[..., object]:
     try:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"cannot load {reference!r} ({error}); write module:Class, importable from here") from error
+        raise ConfigError(
+            f"cannot load {reference!r} ({error}); write module:Class, beside the config or on the Python path"
+        ) from error
+
+
+def make_importable(folder: Path) -> None:
+    """Lets this process and those that it starts import modules of the folder, behind all others of their names."""
+    path = str(folder.resolve())
+    if path not in sys.path:
+        sys.path.append(path)
+        os.environ["PYTHONPATH"] = os.pathsep.join(p for p in (os.environ.get("PYTHONPATH"), path) if p)
 
 
 def load_kind(reference: str, base: type[T]) -> type[T]:

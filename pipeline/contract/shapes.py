@@ -79,6 +79,9 @@ class Shape:
         Raises ConfigError or InputError with the key.
         """
 
+    def check_code(self) -> None:
+        """Like `preflight`, for what has to call code that the config names: only a run does, before its first part."""
+
     def papers(self, run: Finished) -> Mapping[str, object]:
         """JSON documents about the finished run that only this stage can write: path below the run folder -> value."""
         return {}

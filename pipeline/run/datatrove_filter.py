@@ -1,24 +1,40 @@
 """datatrove's documents and our batches, both ways, so that a recipe can use any datatrove filter."""
 
+import inspect
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from functools import cache
+from typing import Annotated, ClassVar
 
+import orjson
 import polars as pl
 from datatrove.data import Document
 from datatrove.pipeline.filters.base_filter import BaseFilter
+from pydantic import BeforeValidator
 
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.loading import load_object
 from gristmill.pipeline.contract.shapes import Gate
 
+SAMPLE = "The mill stands by the river. It grinds the grain of the whole valley.\n"
+FILTERED = "filtered"
+
+
+def _as_json(given: object) -> object:
+    """A mapping, or [[name, value], ...], as JSON text: stages must be hashable."""
+    if isinstance(given, list | tuple):
+        given = dict(given)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    return json.dumps(given, sort_keys=True) if isinstance(given, dict) else given
+
 
 def documents_of(batch: pl.DataFrame) -> Iterator[Document]:
-    """One datatrove Document per row: id = doc_id, text, everything else as metadata."""
+    """One datatrove Document per row: id = doc_id, text; as metadata all else, with the input's kept columns."""
     for row in batch.iter_rows(named=True):
+        own = row.pop("carried", None)
         metadata = {k: v for k, v in row.items() if k not in ("doc_id", "text")}
-        yield Document(text=row.get("text") or "", id=row["doc_id"], metadata=metadata)
+        yield Document(row.get("text") or "", row["doc_id"], metadata=metadata | (orjson.loads(own) if own else {}))
 
 
 def filter_class(reference: str) -> type[BaseFilter]:
@@ -29,20 +45,45 @@ def filter_class(reference: str) -> type[BaseFilter]:
     return found
 
 
+@cache
+def made_filter(reference: str, arguments: str) -> BaseFilter:
+    """The filter with its arguments; "module:function" becomes the function where the parameter is a callable.
+
+    Raises ConfigError for arguments that it has not or does not take, and for a package that it needs.
+    """
+    found, given = filter_class(reference), json.loads(arguments)
+    parameters = inspect.signature(found.__init__).parameters
+    names = [name for name in parameters if name not in ("self", "exclusion_writer")]
+    for name, value in given.items():
+        if name not in names and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            raise ConfigError(f"{reference} has no argument {name!r}; it has {', '.join(names) or 'none'}")
+        if isinstance(value, str) and "Callable" in str(parameters[name].annotation):
+            given[name] = load_object(value)
+    try:
+        return found(**given)
+    except (ImportError, TypeError, ValueError) as error:
+        raise ConfigError(f"{reference} cannot be made: {_cause(error)}") from error
+
+
+def _cause(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 @dataclass(frozen=True)
 class DatatroveFilter(Gate):
     """A datatrove filter as a gate. It reads text, which our own gates never do: prefer a signal and a limit.
 
-    The rule is the filter's own reason; `rules` must name every reason that it can give.
+    The filter sees `text`, and as metadata `url`, `date`, `dump`, `id`, `language` and what input.keep_columns names.
     """
 
     filter: str  # module:Class, e.g. datatrove.pipeline.filters:GopherQualityFilter
-    arguments: tuple[tuple[str, int | float | str | bool | None], ...] = ()  # (name, value) of its constructor
-    reasons: tuple[str, ...] = ()  # what it may answer; a filter that gives no reason breaks "filtered"
+    # {name: value} of its constructor; where it takes a callable (LambdaFilter's filter_function), module:function
+    arguments: Annotated[str, BeforeValidator(_as_json)] = "{}"
+    reasons: tuple[str, ...] = ()  # of its answers, those that are rules of their own; all others are "filtered"
     step: str = "datatrove.gate"  # name of the step: the ledger books drops under it
 
-    version: ClassVar[int] = 1
-    reads: ClassVar = {"ingest": ("text",), "language": ("language",)}
+    version: ClassVar[int] = 2
+    reads: ClassVar = {"ingest": ("text", "url", "date", "dump", "id", "carried"), "language": ("language",)}
 
     def __post_init__(self) -> None:
         if self.filter.startswith("datatrove."):  # to look at a config imports nothing else
@@ -56,13 +97,30 @@ class DatatroveFilter(Gate):
 
     @property
     def rules(self) -> tuple[str, ...]:
-        return (*self.reasons, "filtered")
+        return (*(reason for reason in self.reasons if reason != FILTERED), FILTERED)
+
+    def check_code(self) -> None:
+        """Makes the filter and gives it one text: packages that it needs are often imported only then.
+
+        Raises ConfigError.
+        """
+        made = made_filter(self.filter, self.arguments)
+        try:
+            made.filter(Document(SAMPLE, "sample", metadata={"url": "https://example.org/", "language": "en"}))
+        except ImportError as error:
+            raise ConfigError(f"{self.filter}: {_cause(error)}") from error
+        except Exception:  # a filter of the user's may want other text or metadata than the sample's
+            return
+
+    def preflight(self) -> None:
+        if self.filter.startswith("datatrove.") and "Callable" not in str(inspect.signature(filter_class(self.filter))):
+            self.check_code()
 
     def decide(self, batch: pl.DataFrame) -> pl.Series:
-        made = filter_class(self.filter)(**dict(self.arguments))  # pyright: ignore[reportArgumentType] - its own checks
+        made = made_filter(self.filter, self.arguments)
         rules: list[str | None] = []
         for document in documents_of(batch):
             answer = made.filter(document)
             kept, reason = answer if isinstance(answer, tuple) else (answer, None)
-            rules.append(None if kept else (reason or "filtered"))
+            rules.append(None if kept else (reason if reason in self.reasons else FILTERED))
         return pl.Series("rule", rules, dtype=pl.String)

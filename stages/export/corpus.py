@@ -1,7 +1,7 @@
 """The corpus as shuffled shards: each copy of a document lies at a random place in its own stretch of the shuffle."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,8 +9,11 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from gristmill.classifiers.tokenizer import open_encoder, open_tokenizer
+from gristmill.pipeline.contract.carried.types import Notation
+from gristmill.pipeline.contract.carried.values import restored
 from gristmill.pipeline.contract.draws import key64
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.ranges import Count
@@ -20,12 +23,13 @@ from gristmill.stages.export.named import format_of
 from gristmill.stages.export.packed import Packed
 
 COLUMNS = (
-    "text", "url", "date", "dump", "file_path", "language", "language_score", "token_count", "license", "license_tier",
-    "license_confidence", "quality", "quality_rank", "cluster_id", "domain", "domain_prob", "bucket", "copies_n",
+    "text", "id", "url", "date", "dump", "source", "title", "file_path", "language", "language_score", "token_count",
+    "license", "license_tier", "license_confidence", "quality", "quality_rank", "cluster_id", "domain", "domain_prob",
+    "bucket", "copies_n",
 )  # fmt: skip
 
 READS: Reads = {
-    "ingest": ("text", "url", "date", "dump", "file_path"),
+    "ingest": ("text", "id", "url", "date", "dump", "source", "title", "file_path"),
     "language": ("language", "language_score"),
     "ingest.tokens": ("token_count",),
     "license": ("license", "license_tier", "license_confidence"),
@@ -37,6 +41,8 @@ READS: Reads = {
 }
 ENDS = ("<|endoftext|>", "</s>", "<eos>", "<|end_of_text|>", "[SEP]")  # GPT-2, Llama 2, Gemma, Llama 3, BERT
 TOKENIZER = "ingest.tokenizer"
+CARRIED, TYPES = "ingest.carried", "types.json"
+OWN, OWN_TYPES = "carried", "carried_types"  # the columns that hold them
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ class CorpusShards(Sink):
     # Not a key of this section: (dataset, columns) that the run's stages publish beside the standard columns
     published: tuple[tuple[str, tuple[str, ...]], ...] = ()
     name: ClassVar = "corpus"
-    version: ClassVar = 2
+    version: ClassVar = 3
     borrowed: ClassVar = {"published": ()}
 
     def __post_init__(self) -> None:
@@ -77,7 +83,13 @@ class CorpusShards(Sink):
 
     @property
     def needs(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return ("sample", TOKENIZER) if any(f.tokens for f in self.formats) else ("sample",)
+        tokens = (TOKENIZER,) if any(f.tokens for f in self.formats) else ()
+        return ("sample", *tokens, *((CARRIED,) if self.carries else ()))
+
+    @property
+    def carries(self) -> bool:
+        """Whether the documents carry columns of the input."""
+        return any(OWN in columns for _, columns in self.published)
 
     @property
     def reads(self) -> Reads:
@@ -113,7 +125,12 @@ class CorpusShards(Sink):
 
     def write(self, rows: pl.DataFrame, corpus: Path, unit: str, artifacts: Artifacts) -> list[Path]:
         wanted = any(f.tokens for f in self.formats)
-        shard = Shard(rows, self.spans_of(rows, artifacts[TOKENIZER] / "tokenizer.json") if wanted else None)
+        spans = self.spans_of(rows, artifacts[TOKENIZER] / "tokenizer.json") if wanted else None
+        carried = None
+        if self.carries:
+            types = json.loads((artifacts[CARRIED] / TYPES).read_text(encoding="utf-8"))
+            rows, carried = with_carried(rows, types)
+        shard = Shard(rows, spans, carried)
         written: list[Path] = []
         for one in self.formats:
             path = self.path_of(one, corpus, unit)
@@ -163,3 +180,13 @@ class CorpusShards(Sink):
             own[all_ends[1:] - 1] = False
         whole[own] = ids
         return TokenSpans(whole, all_ends)
+
+
+def with_carried(rows: pl.DataFrame, types: Mapping[str, Notation]) -> tuple[pl.DataFrame, pa.Table]:
+    """The rows with the columns that they carry, and these alone; input_NAME where the corpus has a NAME of its own."""
+    table = restored(rows[OWN].to_list(), rows[OWN_TYPES].to_list(), types)
+    rows = rows.drop(OWN, OWN_TYPES)
+    table = table.rename_columns([f"input_{name}" if name in rows.columns else name for name in table.column_names])
+    shown = pl.from_arrow(table) if table.num_columns else pl.DataFrame()
+    assert isinstance(shown, pl.DataFrame)
+    return rows.hstack(shown), table

@@ -7,6 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+
+from gristmill.pipeline.contract.columns import arrow_schema
 
 MAX_UINT16 = 65_500  # megatron-core takes uint16 below this size of vocabulary, else int32
 
@@ -28,6 +31,17 @@ class Shard:
 
     rows: pl.DataFrame
     tokens: TokenSpans | None
+    carried: pa.Table | None = None  # columns of the input, which `rows` has too, with their own Arrow types
+
+    @property
+    def table(self) -> pa.Table:
+        """The rows with the types of the column dictionary, and those of the input."""
+        own = self.carried.column_names if self.carried is not None else []
+        rows = self.rows.drop(own)
+        table = rows.to_arrow().cast(arrow_schema(rows.columns))
+        for name in own:
+            table = table.append_column(name, self.carried[name])  # pyright: ignore[reportOptionalSubscript]
+        return table
 
     @property
     def spans(self) -> TokenSpans:

@@ -13,7 +13,6 @@ import polars as pl
 import pyarrow.parquet as pq
 import zstandard
 
-from gristmill.pipeline.contract.columns import arrow_schema
 from gristmill.pipeline.contract.state import replaced, write_parquet
 from gristmill.stages.export.format import Format, Shard
 
@@ -31,7 +30,7 @@ class Parquet(Format):
     suffix: ClassVar = ".parquet"
 
     def write(self, shard: Shard, path: Path) -> list[Path]:
-        write_parquet(path, shard.rows.to_arrow().cast(arrow_schema(shard.rows.columns)))
+        write_parquet(path, shard.table)
         return [path]
 
     def recount(self, path: Path) -> tuple[int, int | None]:

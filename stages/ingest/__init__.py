@@ -1,3 +1,4 @@
+from gristmill.stages.ingest.carried import CarriedColumns
 from gristmill.stages.ingest.source import Ingest
 
-__all__ = ["Ingest"]
+__all__ = ["CarriedColumns", "Ingest"]

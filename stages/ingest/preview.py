@@ -39,6 +39,14 @@ def fault_of(file: File, path: str, format: str, text: str, line_bytes: int) -> 
     return None
 
 
+def columns_of(file: File, path: str, format: str) -> list[str] | None:
+    """The columns of a Parquet file; None where a file has none that are certain, or cannot be read."""
+    try:
+        return pq.read_schema(Stream(file)).names if kind_of(file, path, format)[0] == "parquet" else None  # type: ignore[arg-type]
+    except (pa.ArrowException, OSError, ValueError):
+        return None
+
+
 def _guess(file: File, path: str) -> str:
     head = file.read_at(0, 4096)
     name = path.lower()

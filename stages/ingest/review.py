@@ -10,7 +10,7 @@ from gristmill.pipeline.contract.shapes import Counted, Part
 from gristmill.stages.ingest.files.open import open_file
 from gristmill.stages.ingest.files.remote import is_url
 from gristmill.stages.ingest.files.retry import Retry
-from gristmill.stages.ingest.preview import Fault, fault_of
+from gristmill.stages.ingest.preview import Fault, columns_of, fault_of
 from gristmill.stages.ingest.rows import FULL
 
 LOCAL_FILES, REMOTE_FILES = 500, 8  # looked at, evenly spread; a local file costs 1 ms, a remote one requests
@@ -38,9 +38,7 @@ class Settings(Protocol):
 
 def preview(settings: Settings, parts: Sequence[Part], label: str = "input") -> None:
     """Raises InputError for a file without the text column, and where none of the files can give a document."""
-    files = list(dict.fromkeys((part.path, part.name) for part in parts))
-    most = REMOTE_FILES if any(is_url(path) for path, _ in files) else LOCAL_FILES
-    chosen = files if len(files) <= most else [files[i * (len(files) - 1) // (most - 1)] for i in range(most)]
+    chosen = _some(parts)
     faults = [_fault(settings, path, name) for path, name in chosen]
     found = [fault for fault in faults if fault is not None]
     first = next((fault for fault in found if fault.schema), found[0] if len(found) == len(chosen) else None)
@@ -48,6 +46,33 @@ def preview(settings: Settings, parts: Sequence[Part], label: str = "input") -> 
         others = len(found) - 1
         rest = f" ({others:,} more of {len(chosen):,} files are like that)" if others else ""
         raise InputError(f"{label}: {first.text}{rest}")
+
+
+def check_kept(keep: Sequence[str], format: str, parts: Sequence[Part]) -> None:
+    """Raises InputError for a column to keep that no file has; where rows are JSON any of them may still have it."""
+    found = [_columns(format, path, name) for path, name in _some(parts)]
+    there = sorted({name for names in found for name in names or ()})
+    missing = [name for name in keep if name not in there]
+    if missing and found and None not in found:
+        raise InputError(f"input.keep_columns: no file has a column {missing[0]!r}; there are {', '.join(there)}")
+
+
+def _columns(format: str, path: str, name: str) -> list[str] | None:
+    try:
+        file = open_file(real(path), Retry(1, 0.0))
+        try:
+            return columns_of(file, name, format)
+        finally:
+            file.close()
+    except (InputError, OSError):
+        return None
+
+
+def _some(parts: Sequence[Part]) -> list[tuple[str, str]]:
+    """(path, name) of the files that are looked at."""
+    files = list(dict.fromkeys((part.path, part.name) for part in parts))
+    most = REMOTE_FILES if any(is_url(path) for path, _ in files) else LOCAL_FILES
+    return files if len(files) <= most else [files[i * (len(files) - 1) // (most - 1)] for i in range(most)]
 
 
 def _fault(settings: Settings, path: str, name: str) -> Fault | None:

@@ -19,7 +19,8 @@ DOCUMENT: dict[str, pl.DataType | type[pl.DataType]] = {
     "file_path": pl.String, "record_bytes": pl.Int64, "text_bytes": pl.Int64, "text_hash": pl.String,
     "title": pl.String, "html_lang": pl.String, "charset": pl.String, "charset_source": pl.String, "mime": pl.String,
     "http_status": pl.Int64, "license_declared": pl.String, "license_links": _LINKS, "rights_text": pl.String,
-    "opt_out_signals": pl.List(pl.String), "source": pl.String, "id": pl.String,
+    "opt_out_signals": pl.List(pl.String), "source": pl.String, "id": pl.String, "carried": pl.String,
+    "carried_types": pl.String,
 }  # fmt: skip
 UNDECODABLE_FRAC = 0.1  # replaced characters and NULs beyond which there is no text
 FULL = "part_full"
@@ -47,6 +48,8 @@ class Document:
     status: int | None = None
     evidence: Evidence = field(default_factory=Evidence)
     dump: str | None = None
+    carried: str | None = None
+    carried_types: str | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ class Rows:
             blake2b(text, digest_size=16).hexdigest(), clean(document.title), clean(document.lang), document.charset,
             document.charset_source, clean(document.mime), document.status, license, links,
             clean(evidence.rights_text), [clean(signal) for signal in evidence.opt_outs],
-            self._common.source, clean(record_id),
+            self._common.source, clean(record_id), document.carried, document.carried_types,
         )  # fmt: skip
         self._documents.append(row)
         size = sum(len(value) for value in row if type(value) is str)

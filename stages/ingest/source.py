@@ -15,7 +15,7 @@ from gristmill.pipeline.contract import watch
 from gristmill.pipeline.contract.errors import ConfigError, DataError, GristmillError
 from gristmill.pipeline.contract.ranges import Amount, Count, Share, SomeAmount
 from gristmill.pipeline.contract.secrets import real
-from gristmill.pipeline.contract.shapes import Counted, Part, Source
+from gristmill.pipeline.contract.shapes import Counted, Part, Reads, Source
 from gristmill.stages.ingest.archive.grammar import Grammar
 from gristmill.stages.ingest.archive.members import Codec
 from gristmill.stages.ingest.archive.reader import Record
@@ -28,10 +28,10 @@ from gristmill.stages.ingest.files.retry import Retry
 from gristmill.stages.ingest.page.http import HEAD_BYTES
 from gristmill.stages.ingest.page.parse import EXTRACTORS
 from gristmill.stages.ingest.page.read import PLAIN
-from gristmill.stages.ingest.review import preview, remarks, review
+from gristmill.stages.ingest.review import check_kept, preview, remarks, review
 from gristmill.stages.ingest.rows import FULL, WRITES, Common, PartFull, Rows
 from gristmill.stages.ingest.sources import SourceInput, check_names, inputs_by_source
-from gristmill.stages.ingest.tables import Fields, read_jsonl, read_parquet
+from gristmill.stages.ingest.tables import ALL, Fields, read_jsonl, read_parquet
 
 FORMATS = ("auto", "warc", "parquet", "jsonl")
 RECORD_DEATHS = 2  # of workers at one record: in the worker itself, and with its page read beside it
@@ -90,10 +90,13 @@ class Ingest(Source):
     title_column: str = "title"
     language_column: str = "language"
     dump_column: str = "dump"
+    # Further columns that the documents carry into the corpus, with their types (structs, lists, times, decimals), or
+    # all. One that is named like a column of the corpus is there as input_NAME.
+    keep_columns: tuple[str, ...] = ()
     sources: tuple[SourceInput, ...] = ()  # of the list `sources`, in place of `paths`
 
     name: ClassVar[str] = "ingest"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     borrowed: ClassVar = {"sources": ("sources",)}
     writes: ClassVar[tuple[str, ...]] = WRITES
     # Where the input lies and how it is fetched and cut; what matters of them is in each part's own identity.
@@ -133,7 +136,12 @@ class Ingest(Source):
             raise ConfigError("input.extractor: trafilatura needs the extra: pip install 'gristmill[trafilatura]'")
 
     def values(self, known: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
-        return {"source": tuple(source.name for source in self.sources)} if self.sources else {}
+        kept = {} if self.keep_columns == ALL else {"column of input.keep_columns": self.keep_columns}
+        return kept | ({"source": tuple(source.name for source in self.sources)} if self.sources else {})
+
+    @property
+    def publish(self) -> Reads:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return {"ingest": ("carried", "carried_types")} if self.keep_columns else {}
 
     def parts(self) -> list[Part]:
         retry = Retry(self.retries, self.retry_s)
@@ -152,6 +160,8 @@ class Ingest(Source):
             preview(self.of(source.name), [p for p in parts if p.source == source.name], f"source {source.name}")
         if not self.sources:
             preview(self, parts)
+        if self.keep_columns and self.keep_columns != ALL:
+            check_kept(self.keep_columns, self.format, parts)
 
     def review(self, counted: Sequence[Counted]) -> None:
         for source in self.sources:
@@ -214,7 +224,7 @@ class Ingest(Source):
     def _fields(self) -> Fields:
         return Fields(
             self.text_column, self.id_column, self.url_column, self.date_column, self.license_column, self.title_column,
-            self.language_column, self.dump_column,
+            self.language_column, self.dump_column, self.keep_columns,
         )  # fmt: skip
 
     def _read_archive(self, file: File, codec: Codec | None, grammar: Grammar, part: Part, rows: Rows) -> None:

@@ -1,8 +1,9 @@
 """Reads documents out of Parquet row groups and JSON lines."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import orjson
@@ -10,12 +11,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from gristmill.pipeline.contract.carried.types import notation_of, notation_of_value
+from gristmill.pipeline.contract.carried.values import carried_json, plain_column
 from gristmill.stages.ingest.archive.members import Codec, Fault, pieces
 from gristmill.stages.ingest.arrow_values import values_of
 from gristmill.stages.ingest.files.open import File, Stream
 from gristmill.stages.ingest.page.evidence import Evidence, declared_of
 from gristmill.stages.ingest.rows import FULL, UNDECODABLE_FRAC, Document, PartFull, Rows, clean
 
+ALL = ("all",)
+Carried: TypeAlias = tuple[str, str] | None  # values and types, as JSON
 BATCH_ROWS = 4096
 BATCH_BYTES = 16 << 20  # of values that are made into Python's at once
 SPLIT_BYTES = 1 << 20
@@ -34,6 +39,21 @@ class Fields:
     title: str
     language: str
     dump: str = ""
+    keep: tuple[str, ...] = ()  # carried along; ALL: all but those of which the corpus has columns of its own
+
+    @property
+    def roles(self) -> list[str]:
+        return [
+            name
+            for name in (self.text, self.id, self.url, self.date, self.license, self.title, self.language, self.dump)
+            if name
+        ]
+
+    def kept(self, names: Iterable[str]) -> list[str]:
+        """Those of a table's columns that its documents carry along."""
+        if self.keep == ALL:
+            return [name for name in names if name not in (self.text, self.id, self.url, self.date, self.dump)]
+        return [name for name in names if name in self.keep and name != self.text]
 
 
 def read_parquet(file: File, start: int, end: int, fields: Fields, text_bytes: int, rows: Rows) -> None:
@@ -53,7 +73,7 @@ def read_parquet(file: File, start: int, end: int, fields: Fields, text_bytes: i
         if start == 0:
             rows.reject("no_text_column", 0, None, None, file.size)
         return
-    wanted = [name for name in dict.fromkeys(vars(fields).values()) if name and name in names]
+    wanted = [name for name in dict.fromkeys([*fields.roles, *fields.kept(names)]) if name in names]
     # As dictionaries: a value that stands once in the file is held once, however many rows have it.
     texts = [name for name in wanted if _is_text(table.schema_arrow.field(name).type)]
     table = pq.ParquetFile(
@@ -88,9 +108,11 @@ def _read_group(
                         rows.reject(FULL, row, None, None, 0)
                     at += piece.num_rows
                     continue
-                columns = [values_of(column) for column in piece.columns]
-                for values in zip(*columns, strict=True):
-                    _add(dict(zip(batch.schema.names, values, strict=True)), at, 0, fields, text_bytes, 0, rows)
+                roles = [name for name in batch.schema.names if name in fields.roles]
+                columns = [values_of(piece.column(name)) for name in roles]
+                carried = _carried(piece, fields.kept(batch.schema.names))
+                for *values, own in zip(*columns, carried, strict=True):
+                    _add(dict(zip(roles, values, strict=True)), at, fields, text_bytes, 0, rows, own)
                     at += 1
     except (pa.ArrowException, OSError, ValueError):  # the pages that cannot be read are these rows
         readable = [name for name in wanted if _is_readable(table, i, name)] if at == first_row else wanted
@@ -99,6 +121,15 @@ def _read_group(
         stop = first_row + total
         for row in range(at, stop if stop - at <= BROKEN_ROWS else at + 1):
             rows.reject("broken_record", row, None, None, 0)
+
+
+def _carried(piece: pa.RecordBatch, kept: list[str]) -> Iterable[Carried]:
+    """Per row the carried values and their types."""
+    if not kept:
+        return [None] * piece.num_rows
+    types = json.dumps({name: notation_of(piece.column(name).type) for name in kept}, ensure_ascii=False)
+    columns = [plain_column(piece.column(name)) for name in kept]
+    return ((carried_json(dict(zip(kept, values, strict=True))), types) for values in zip(*columns, strict=True))
 
 
 def _is_readable(table: pq.ParquetFile, i: int, column: str) -> bool:
@@ -163,7 +194,7 @@ def read_jsonl(
             if row is None:
                 rows.reject("broken_line", line.at, None, None, line.size)
             else:
-                _add(row, line.at, 0, fields, line_bytes, line.size, rows)
+                _add(row, line.at, fields, line_bytes, line.size, rows)
 
 
 def first_rows(file: File, codec: Codec | None, n: int, line_bytes: int) -> tuple[list[dict[str, object]], int]:
@@ -248,10 +279,16 @@ def _written(value: object) -> str | None:
 
 
 def _add(
-    row: Mapping[str, object], at: int, inner: int, fields: Fields, text_bytes: int, size: int, rows: Rows
+    row: Mapping[str, object],
+    at: int,
+    fields: Fields,
+    text_bytes: int,
+    size: int,
+    rows: Rows,
+    carried: Carried = None,
 ) -> None:
     try:
-        _add_row(row, at, inner, fields, text_bytes, size, rows)
+        _add_row(row, at, fields, text_bytes, size, rows, carried)
     except PartFull:
         raise
     except Exception as error:  # the record's boundary: no record costs its neighbours
@@ -259,7 +296,13 @@ def _add(
 
 
 def _add_row(
-    row: Mapping[str, object], at: int, inner: int, fields: Fields, text_bytes: int, size: int, rows: Rows
+    row: Mapping[str, object],
+    at: int,
+    fields: Fields,
+    text_bytes: int,
+    size: int,
+    rows: Rows,
+    carried: Carried,
 ) -> None:
     def string(name: str) -> str | None:
         value = row.get(name) if name else None
@@ -280,9 +323,14 @@ def _add_row(
     if len(text) > text_bytes:
         rows.reject("too_large", at, record_id, url, max(size, len(text)))
         return
+    if carried is None and fields.keep:
+        own = {name: row[name] for name in fields.kept(row)}
+        types = {name: notation_of_value(value) for name, value in own.items()}
+        carried = carried_json(own), carried_json(types)
     evidence = Evidence(declared=declared_of(row.get(fields.license)))
     document = Document(
         text, len(text.encode()), url, string(fields.date), string(fields.title), string(fields.language),
         "utf-8", "declared", evidence=evidence, dump=string(fields.dump),
+        carried=carried and carried[0], carried_types=carried and carried[1],
     )  # fmt: skip
-    rows.add(document, at, inner, record_id)
+    rows.add(document, at, 0, record_id)

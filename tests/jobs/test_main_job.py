@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gristmill.pipeline.demo.shards import write_sample_data
-from places import ROOT, SOURCE
+from places import ROOT, SOURCE, receipts_below
 
 SETTINGS = ["tokenizer.vocab_size=4096", "mixture.method=regmix"]
 
@@ -343,7 +343,7 @@ def test_interrupted_run_says_how_to_go_on(data: Path, tmp_path: Path):
     process = subprocess.Popen(
         command, env={**os.environ, "PYTHONPATH": str(SOURCE)}, stderr=subprocess.PIPE, text=True
     )
-    while process.poll() is None and not list(out.rglob("*.receipt.json")):
+    while process.poll() is None and not receipts_below(out):
         try:
             process.wait(0.01)
         except subprocess.TimeoutExpired:
