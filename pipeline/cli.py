@@ -241,8 +241,8 @@ def ledger(a: argparse.Namespace) -> int:
 
 
 def inspect(a: argparse.Namespace) -> int:
-    from gristmill.pipeline.books.explain import inspect as look
-    from gristmill.pipeline.books.explain import what_if
+    from gristmill.pipeline.books.document.dropped import inspect as look
+    from gristmill.pipeline.books.document.what_if import what_if
 
     if a.n < 1:
         raise ConfigError(f"-n {a.n}: at least 1")
@@ -254,7 +254,7 @@ def inspect(a: argparse.Namespace) -> int:
 
 
 def explain(a: argparse.Namespace) -> int:
-    from gristmill.pipeline.books.explain import explain as way
+    from gristmill.pipeline.books.document.explain import explain as way
 
     say(way(*opened(a.run, settle=True), a.document))
     return 0

@@ -4,6 +4,7 @@ Word-level rules hold for English, and with their own limits for the languages o
 paragraphs and repetition hold for every language.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Annotated, ClassVar
@@ -288,6 +289,13 @@ class Gates(Gate):
                 limits, default=None, return_dtype=pl.Int64 if rule.column.endswith("_n") else pl.Float32
             )
         return column < bound if rule.is_minimum else column > bound
+
+    def table_for(self, document: Mapping[str, object]) -> dict[str, pl.Expr]:
+        for source in self.sources:
+            if document.get("source") == source.name:
+                own = self.of(source)
+                return own.table() if own else {}
+        return self.table()
 
     def preflight(self) -> None:
         if self.languages_file is not None:

@@ -16,7 +16,7 @@ from gristmill.classifiers.license.reservations import COUNTED, KINDS, Reservati
 from gristmill.classifiers.license.sites import BUILT_IN, SiteTable, parse_rules
 from gristmill.pipeline.contract.errors import ConfigError, InputError
 from gristmill.pipeline.contract.ranges import FilePath, Share
-from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Gate, Reads, first_broken
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Gate, Reads
 from gristmill.stages.reservations.lookup import RobotsTable
 from gristmill.stages.reservations.url_lists import listed_by, read_url_lists
 
@@ -183,7 +183,7 @@ class LicenseGate(Gate):
         if self.min_confidence is not None and not 0 <= self.min_confidence <= 1:
             raise ConfigError(f"license.min_confidence must be between 0 and 1, not {self.min_confidence}")
 
-    def decide(self, batch: pl.DataFrame) -> pl.Series:
+    def table(self) -> dict[str, pl.Expr]:
         tier, license = pl.col("license_tier"), pl.col("license")
         noncommercial = license.str.contains(r"CC-[A-Z\-]*\bNC\b")
         no_derivatives = license.str.contains(r"CC-[A-Z\-]*\bND\b")
@@ -206,4 +206,4 @@ class LicenseGate(Gate):
         rules = {name: broken for name, (policy, broken) in table.items() if policy == "drop"}
         if self.min_confidence is not None:
             rules["license_unsure"] = (tier != "unknown") & (pl.col("license_confidence") < self.min_confidence)
-        return first_broken(batch, rules)
+        return rules

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from gristmill.classifiers.pii.find import KINDS, find_personal
 from gristmill.pipeline.contract.errors import ConfigError
-from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Gate, Reads, first_broken
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Gate, Reads
 from gristmill.pipeline.kernels.text.hashing import utf8
 from gristmill.pipeline.kernels.text.personal import put_together, unsafe_or_line_ends
 
@@ -147,6 +147,6 @@ class PiiGate(Gate):
     reads: ClassVar[Reads] = {"pii": tuple(f"pii_{kind}_n" for kind in KINDS)}
     rules: ClassVar[tuple[str, ...]] = tuple(f"has_{kind}" for kind in KINDS)
 
-    def decide(self, batch: pl.DataFrame) -> pl.Series:
+    def table(self) -> dict[str, pl.Expr]:
         dropping = [kind for kind in KINDS if getattr(self, kind) == "drop"]
-        return first_broken(batch, {f"has_{kind}": pl.col(f"pii_{kind}_n") > 0 for kind in dropping})
+        return {f"has_{kind}": pl.col(f"pii_{kind}_n") > 0 for kind in dropping}

@@ -16,7 +16,7 @@ import polars as pl
 from gristmill.classifiers import fasttext
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.ranges import Count, FilePath, FolderPath, Share
-from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Gate, Reads, first_broken
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Gate, Reads
 from gristmill.stages.language.stop_words import SHORT_CODES
 from gristmill.stages.reservations.url_lists import listed_by, read_url_lists
 from gristmill.stages.signals import UNSPACED, count_bad_words
@@ -139,7 +139,7 @@ class SafetyGate(Gate):
     def enabled(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         return bool(self.words or self.url_lists or self.toxicity or self.adult)
 
-    def decide(self, batch: pl.DataFrame) -> pl.Series:
+    def table(self) -> dict[str, pl.Expr]:
         broken = {"listed_url": pl.col("url_list").is_not_null()} if self.listed_urls else {}
         for rule, column in (
             ("too_many_unsafe_words", "unsafe_words_frac"), ("toxic", "toxicity_prob"), ("adult", "adult_prob"),
@@ -147,4 +147,4 @@ class SafetyGate(Gate):
             limit = getattr(self, self.limits[rule])
             if limit is not None:
                 broken[rule] = pl.col(column) > pl.lit(limit, pl.Float32)
-        return first_broken(batch, broken)
+        return broken

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
-from gristmill.pipeline.books.explain import explain as way_of
+from gristmill.pipeline.books.document.explain import explain as way_of
 from gristmill.pipeline.books.ledger import read_books, read_fates
 from gristmill.pipeline.books.stopped import headline, settled
 from gristmill.pipeline.books.summary import summary, write_papers

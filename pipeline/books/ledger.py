@@ -92,6 +92,10 @@ def fates(
     return pl.concat([fate.with_columns(pl.lit(None, pl.Int64).alias("record")).select(names), lost.select(names)])
 
 
+# Rules of records that are no pages: an archive's requests and metadata. No document is lost by them.
+NO_DOCUMENT = frozenset({"not_a_response"})
+
+
 @dataclass(frozen=True)
 class Total:
     """Documents, bytes and tokens."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from gristmill.pipeline.books.attribution import ATTRIBUTION, write_attribution
 from gristmill.pipeline.books.finished import FinishedRun
 from gristmill.pipeline.books.held_out import card_lines, read_sought
-from gristmill.pipeline.books.ledger import read_books
+from gristmill.pipeline.books.ledger import NO_DOCUMENT, read_books
 from gristmill.pipeline.books.notes import notes
 from gristmill.pipeline.books.sources import Funnel, funnels
 from gristmill.pipeline.books.stopped import headline
@@ -179,7 +179,7 @@ def summary(store: Store, plan: Plan, entries: list[dict], until: str | None) ->
             (t["docs"], e["stage"], rule)
             for e in entries[:-1]
             for rule, t in e["dropped"].items()
-            if t["docs"] and rule != "not_a_response"  # an archive's requests and metadata: no page is lost
+            if t["docs"] and rule not in NO_DOCUMENT
         ),
         reverse=True,
     )

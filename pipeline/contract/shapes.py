@@ -90,6 +90,13 @@ class Shape:
         """Sections, warnings, lines of card and summary that only this stage can read out of a finished run."""
         return Told()
 
+    def choice(self, document: Mapping[str, object], run: Finished) -> str | None:
+        """Why a document was chosen, or left out by choice, in a clause; None: this stage has nothing to say of it.
+
+        document: its columns as far as it came; values may be null.
+        """
+        return None
+
     def complaints(self, run: Finished) -> list[str]:
         """What does not hold of the finished run, recounted from its corpus (`gristmill verify`)."""
         return []
@@ -145,13 +152,20 @@ class Gate(Shape):
     limits: ClassVar[Mapping[str, str]] = {}  # rule -> the field that limits it
     chooses: ClassVar[bool] = False  # it leaves documents out by choice (no copy is wanted), not for what they are
 
+    def table(self) -> Mapping[str, pl.Expr]:
+        """Rules in force -> the condition under which a row breaks them, in the order in which they are judged.
+
+        `explain` and the report read out of a condition which value broke it. {}: the gate has a `decide` of its own.
+        """
+        return {}
+
+    def table_for(self, document: Mapping[str, object]) -> Mapping[str, pl.Expr]:
+        """The table that holds for a document with these values of the columns read."""
+        return self.table()
+
     def decide(self, batch: pl.DataFrame) -> pl.Series:
         """String series, one per row: null keeps."""
-        raise NotImplementedError
-
-    def table(self) -> Mapping[str, pl.Expr]:
-        """Rules in force -> the condition under which a row breaks them, for reports; {}: the gate has no table."""
-        return {}
+        return first_broken(batch, self.table())
 
     def judged_languages(self) -> set[str]:
         """Languages for which limits of their own are known; empty where the rules do not depend on the language."""

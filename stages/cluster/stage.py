@@ -17,7 +17,7 @@ from gristmill.pipeline.contract.drawing.told import MEAN_PARTS, Finished, Told
 from gristmill.pipeline.contract.errors import ConfigError, DataError
 from gristmill.pipeline.contract.ranges import Amount, Count, Few, Number, Seed, Share, Size, Threads, Whole
 from gristmill.pipeline.contract.samples import drawn_sample
-from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer, first_broken
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer
 from gristmill.pipeline.kernels.numbers.clustering import (
     TermSample,
     fit_centroids,
@@ -236,8 +236,8 @@ class ClusterGate(Gate):
     reads: ClassVar = {"cluster": ("cluster_id",)}
     rules: ClassVar[tuple[str, ...]] = ("pruned_cluster",)
 
-    def decide(self, batch: pl.DataFrame) -> pl.Series:
-        return first_broken(batch, {"pruned_cluster": pl.col("cluster_id").is_null()})
+    def table(self) -> dict[str, pl.Expr]:
+        return {"pruned_cluster": pl.col("cluster_id").is_null()}
 
 
 class _Count:

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from gristmill.pipeline.contract.ranges import Count, Range, Share, Whole
-from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer, first_broken
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer
 from gristmill.stages.contamination.index import Item, build_index, load_index
 from gristmill.stages.contamination.sampled import counted
 from gristmill.stages.contamination.stage import holds_item
@@ -103,6 +103,6 @@ class ObjectiveGate(Gate):
     reads: ClassVar[Reads] = {"dedup.objective": ("objective_hits_n", "objective_item_frac", "objective_doc_frac")}
     rules: ClassVar[tuple[str, ...]] = ("objective_text",)
 
-    def decide(self, batch: pl.DataFrame) -> pl.Series:
+    def table(self) -> dict[str, pl.Expr]:
         # No share of the document is asked for: three n-grams in a long document are as much a leak as in a short one.
-        return first_broken(batch, {"objective_text": holds_item("objective", self.max_hits, 0.0, None)})
+        return {"objective_text": holds_item("objective", self.max_hits, 0.0, None)}

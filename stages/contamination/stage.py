@@ -16,7 +16,7 @@ import polars as pl
 
 from gristmill.pipeline.contract.errors import ConfigError, DataError
 from gristmill.pipeline.contract.ranges import Count, Range, Share, Whole
-from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer, first_broken
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer
 from gristmill.stages.contamination.benchmarks import BenchmarkSet, files_of, items_of, training_texts
 from gristmill.stages.contamination.index import Index, Matches, build_index, load_index, memory
 from gristmill.stages.contamination.sampled import counted
@@ -184,8 +184,8 @@ class ContaminationGate(Gate):
     def enabled(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         return bool(self.benchmarks)
 
-    def decide(self, batch: pl.DataFrame) -> pl.Series:
+    def table(self) -> dict[str, pl.Expr]:
         if not self.drop:
-            return first_broken(batch, {})
+            return {}
         found = holds_item("benchmark", self.max_hits, self.max_doc_frac, self.max_item_frac)
-        return first_broken(batch, {"benchmark_text": found & pl.col("benchmark_field").is_in(list(self.counted))})
+        return {"benchmark_text": found & pl.col("benchmark_field").is_in(list(self.counted))}

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from gristmill.pipeline.contract.draws import key64
-from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer, first_broken
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer
 from gristmill.pipeline.contract.state import write_parquet
 from gristmill.stages.dedup.sources import SourceDedup, judged
 
@@ -132,7 +132,5 @@ class ExactGate(Gate):
     def reads(self) -> Reads:
         return {"dedup.exact": ("exact_duplicate_of",), **({"ingest": ("source",)} if self.sources else {})}
 
-    def decide(self, batch: pl.DataFrame) -> pl.Series:
-        return first_broken(
-            batch, {"exact_duplicate": pl.col("exact_duplicate_of").is_not_null() & judged(self.sources)}
-        )
+    def table(self) -> dict[str, pl.Expr]:
+        return {"exact_duplicate": pl.col("exact_duplicate_of").is_not_null() & judged(self.sources)}

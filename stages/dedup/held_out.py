@@ -12,7 +12,7 @@ import polars as pl
 from gristmill.pipeline.contract.draws import key64
 from gristmill.pipeline.contract.notes import write_notes
 from gristmill.pipeline.contract.ranges import Count
-from gristmill.pipeline.contract.shapes import Corpus, Gate, Reducer, first_broken
+from gristmill.pipeline.contract.shapes import Corpus, Gate, Reducer
 from gristmill.pipeline.contract.state import write_parquet
 
 
@@ -70,5 +70,5 @@ class HeldOutGate(Gate):
     reads: ClassVar = {"dedup.references": ("is_held_out",)}
     rules: ClassVar = ("held_out",)
 
-    def decide(self, batch: pl.DataFrame) -> pl.Series:
-        return first_broken(batch, {"held_out": pl.col("is_held_out")})
+    def table(self) -> dict[str, pl.Expr]:
+        return {"held_out": pl.col("is_held_out")}

@@ -18,7 +18,7 @@ import polars as pl
 from gristmill.pipeline.contract.draws import key64
 from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.contract.ranges import Hundreds, Seed, Share
-from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer, first_broken
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer
 from gristmill.pipeline.contract.state import write_parquet
 from gristmill.pipeline.kernels.numbers.minhash import (
     elect,
@@ -244,5 +244,5 @@ class NearGate(Gate):
     def reads(self) -> Reads:
         return {"dedup.minhash": ("near_duplicate_of",), **({"ingest": ("source",)} if self.sources else {})}
 
-    def decide(self, batch: pl.DataFrame) -> pl.Series:
-        return first_broken(batch, {"near_duplicate": pl.col("near_duplicate_of").is_not_null() & judged(self.sources)})
+    def table(self) -> dict[str, pl.Expr]:
+        return {"near_duplicate": pl.col("near_duplicate_of").is_not_null() & judged(self.sources)}

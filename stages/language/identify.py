@@ -12,7 +12,7 @@ from gristmill.classifiers.language import NO_LANGUAGE, check_code, open_embedde
 from gristmill.classifiers.scripts import scripts
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.ranges import Count, FilePath, Share
-from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Gate, Reads, first_broken
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Gate, Reads
 
 _TOP = 3
 
@@ -111,6 +111,7 @@ class LanguageGate(Gate):
     version: ClassVar[int] = 1
     reads: ClassVar[Reads] = {"language": ("language", "language_score")}
     rules: ClassVar[tuple[str, ...]] = ("language_unsure", "language_not_kept")
+    limits: ClassVar[Mapping[str, str]] = {"language_unsure": "min_score", "language_not_kept": "keep"}
 
     def __post_init__(self) -> None:
         if self.keep is not None:
@@ -122,7 +123,7 @@ class LanguageGate(Gate):
     def values(self, known: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
         return {} if self.keep is None else {"language": self.keep}
 
-    def decide(self, batch: pl.DataFrame) -> pl.Series:
+    def table(self) -> dict[str, pl.Expr]:
         rules: dict[str, pl.Expr] = {}
         unsure = [pl.col("language").is_null()] if self.keep is not None or self.min_score is not None else []
         if self.min_score is not None:
@@ -131,4 +132,4 @@ class LanguageGate(Gate):
             rules["language_unsure"] = pl.any_horizontal(unsure)
         if self.keep is not None:
             rules["language_not_kept"] = ~pl.col("language").is_in(self.keep)
-        return first_broken(batch, rules)
+        return rules

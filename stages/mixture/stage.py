@@ -46,6 +46,7 @@ from gristmill.stages.mixture.proxies.sections import PROXIES, CommandSection, G
 from gristmill.stages.mixture.rates.rule import COPYING, PARAMETERS, Copying, ParameterSection
 from gristmill.stages.mixture.rates.search import Mode, search_copies
 from gristmill.stages.mixture.rates.views import Targets, Task
+from gristmill.stages.mixture.report.choice import choice
 from gristmill.stages.mixture.report.told import told
 from gristmill.stages.mixture.result import Found, unsearched, write_weights
 from gristmill.stages.mixture.search.method import Method, check_pair
@@ -237,6 +238,9 @@ class Mixture(Reducer):
 
     def tell(self, run: Finished) -> Told:
         return told(run)
+
+    def choice(self, document: Mapping[str, object], run: Finished) -> str | None:
+        return choice(document, run)
 
     def run(self, corpus: Corpus, out: Path) -> None:
         columns = ("bucket", "token_count", *self.reads.get("language", ()), *self.reads.get("quality", ()))

@@ -135,6 +135,7 @@ class QualityGate(Gate):
     name: ClassVar = "quality.gate"
     version: ClassVar = 2
     rules: ClassVar = ("unlike_references", "unimportant")
+    limits: ClassVar = {"unlike_references": "min_reference", "unimportant": "min_importance"}
 
     @property
     def reads(self) -> Reads:
@@ -145,15 +146,19 @@ class QualityGate(Gate):
         """Raises DataError for a limit on a criterion that no document has."""
         if not self.enabled:
             return first_broken(batch, {})
-        limits = (
-            ("unlike_references", "q_reference", self.min_reference),
-            ("unimportant", "q_importance", self.min_importance),
-        )
         scored = batch.filter(judged(self.sources))
-        for _, name, limit in limits:
-            if limit is not None and scored.height and scored[name].null_count() == scored.height:
+        for rule in self.table():
+            name = self.limits[rule].replace("min_", "q_")
+            if scored.height and scored[name].null_count() == scored.height:
                 raise DataError(
                     f"quality.min_{name.removeprefix('q_')} is set, but no document has {name}: too few references for "
                     "a quality model; give some as dedup.references.paths, or leave the limit out"
                 )
-        return first_broken(batch, {rule: pl.col(name) < limit for rule, name, limit in limits if limit is not None})
+        return first_broken(batch, self.table())
+
+    def table(self) -> dict[str, pl.Expr]:
+        limits = {
+            "unlike_references": ("q_reference", self.min_reference),
+            "unimportant": ("q_importance", self.min_importance),
+        }
+        return {rule: pl.col(name) < limit for rule, (name, limit) in limits.items() if limit is not None}

@@ -202,12 +202,19 @@ def test_verify_explain_inspect_status(finished: Path):
     assert gristmill("status", finished).returncode == 0
     shown = gristmill("inspect", finished, "gates", "--rule", "too_few_words", "-n", 2)
     assert shown.returncode == 0
-    assert "words_n=" in shown.stdout
-    doc_id = shown.stdout.split()[0]
-    way = gristmill("explain", finished, doc_id).stdout
-    assert "gates: dropped, too_few_words" in way
+    found = re.search(r"^  (\w{32})  .*\n    (words_n = \d+ < 50.* \(gates.min_words\))$", shown.stdout, re.M)
+    assert found, shown.stdout
+    way = gristmill("explain", finished, found[1]).stdout
+    assert way.startswith(f"Dropped at gates: too_few_words; {found[2]}.\n")
+    assert "\n  gates: dropped, too_few_words" in way
     chosen = pl.read_parquet(finished / "corpus" / "data" / "*.parquet").row(0, named=True)
-    assert f"corpus: written {chosen['copies_n']} times" in gristmill("explain", finished, chosen["url"]).stdout
+    said = gristmill("explain", finished, chosen["url"]).stdout
+    assert re.match(r"Kept: written (once|\d times), in corpus/data/train-0.*; bucket ", said), said
+    left = pl.read_parquet(finished / "ledger" / "*.parquet").filter(pl.col("rule") == "not_sampled").row(0, named=True)
+    said = gristmill("explain", finished, left["url"]).stdout
+    assert re.match(r"Left out by sample: not_sampled; bucket \w+ is to give [\d,]+ tokens and has [\d,]+; ", said), (
+        said
+    )
     rejected = gristmill("inspect", finished, "ingest", "--rule", "bad_status", "-n", 1).stdout
     assert "bad_status" in rejected
 
@@ -293,7 +300,7 @@ def test_usage_and_config_errors_are_status_2_and_name_the_thing(
 def test_explain_of_an_unknown_document_says_so(finished: Path):
     done = gristmill("explain", finished, "http://no.such/page")
     assert done.returncode == 2
-    assert "neither a doc_id nor a URL" in done.stderr
+    assert "No record has the URL http://no.such/page" in done.stderr
 
 
 def test_another_config_in_the_same_folder_is_refused(data: Path, finished: Path):

@@ -26,7 +26,6 @@ from gristmill.pipeline.contract.shapes import (
     Reducer,
     Sink,
     Source,
-    first_broken,
 )
 from gristmill.pipeline.contract.state import write_parquet
 from gristmill.pipeline.plan.config import Recipe
@@ -131,9 +130,8 @@ class WordsGate(Gate):
     reads: ClassVar = {"words": ("words_toy_n",)}
     rules: ClassVar = ("too_few_words",)
 
-    def decide(self, batch: pl.DataFrame) -> pl.Series:
-        rules = {} if self.min_words is None else {"too_few_words": pl.col("words_toy_n") < self.min_words}
-        return first_broken(batch, rules)
+    def table(self) -> dict[str, pl.Expr]:
+        return {} if self.min_words is None else {"too_few_words": pl.col("words_toy_n") < self.min_words}
 
 
 @dataclass(frozen=True)

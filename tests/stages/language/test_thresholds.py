@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gristmill.pipeline.books.explain import what_if
+from gristmill.pipeline.books.document.what_if import what_if
 from gristmill.pipeline.cli import main
 from gristmill.pipeline.contract.errors import ConfigError, DataError
 from gristmill.pipeline.contract.shapes import Stage

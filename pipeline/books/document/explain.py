@@ -1,0 +1,161 @@
+"""Traces a document through the stages: in one sentence what became of it and why, then its whole way."""
+
+import textwrap
+from collections.abc import Iterator
+
+import polars as pl
+
+from gristmill.pipeline.books.document.nearest import nearest
+from gristmill.pipeline.books.document.verdict import broken_by, show
+from gristmill.pipeline.books.finished import FinishedRun
+from gristmill.pipeline.books.ledger import NO_DOCUMENT, read_fates
+from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.plan.plan import Plan, Step
+from gristmill.pipeline.run.shards import records
+from gristmill.pipeline.run.store import Store, read_parquet
+
+WIDTH = 118
+
+
+def explain(store: Store, plan: Plan, wanted: str) -> list[str]:
+    """What became of a document (or rejected record), by doc_id or URL: the answer, then the whole way.
+
+    An archive's requests and metadata of that URL are named only where there is nothing else. Raises ConfigError, with
+    the nearest URLs, when the run has none.
+    """
+    found: list[tuple[str, dict[str, object]]] = []
+    for key, fates in read_fates(store, plan):
+        mine = fates.filter((pl.col("doc_id") == wanted) | (pl.col("url") == wanted))
+        found += [(key, fate) for fate in mine.iter_rows(named=True)]
+    if not found:
+        raise ConfigError(unknown(store, plan, wanted))
+    pages = [(key, fate) for key, fate in found if fate["rule"] not in NO_DOCUMENT]
+    lines: list[str] = []
+    for key, fate in pages or found:
+        lines += [*told(store, plan, key, fate), ""]
+    return lines[:-1]
+
+
+def unknown(store: Store, plan: Plan, wanted: str) -> str:
+    """What to say of a doc_id or URL that the run does not have."""
+    if "." not in wanted and "/" not in wanted:
+        return f"{wanted!r} is no doc_id of this run, and no URL; gristmill inspect {store.root} STAGE shows some"
+    urls = (
+        url for _, fates in read_fates(store, plan) for url in fates["url"].drop_nulls().unique(maintain_order=True)
+    )
+    near = nearest(wanted, urls)
+    if not near:
+        return f"No record has the URL {wanted}, and none of its host is like it"
+    return "\n  ".join([f"No record has the URL {wanted}. Nearest:", *near])
+
+
+def told(store: Store, plan: Plan, key: str, fate: dict[str, object]) -> Iterator[str]:
+    yield f"{answer(store, plan, key, fate)}."
+    yield ""
+    yield from way(store, plan, key, fate)
+
+
+def answer(store: Store, plan: Plan, key: str, fate: dict[str, object]) -> str:
+    """In one sentence: rejected, dropped by which value against which limit, left out by choice, or where it stands."""
+    stage, rule, doc_id = fate["stage"], fate["rule"], str(fate["doc_id"])
+    if fate["doc_id"] is None:
+        return f"Rejected at {stage}: {rule}; no document was made of these {fate['record_bytes']:,} bytes"
+    if stage is None:
+        return kept(store, plan, key, fate)
+    step = next(s for s in plan.steps if s.kind == "gate" and s.label == stage and rule in s.rules)
+    if step.gate.chooses:
+        said = choice(store, plan, key, doc_id)
+        return f"Left out by {stage}: {rule}{f'; {said}' if said else ''}"
+    return f"Dropped at {stage}: {rule}; {why(store, plan, step, str(rule), key, doc_id)}"
+
+
+def kept(store: Store, plan: Plan, key: str, fate: dict[str, object]) -> str:
+    copies = fate["copies_n"]
+    if copies is None:
+        last = [s.label for s in plan.steps if s.kind == "gate"][-1:]
+        return f"Kept so far: it passed {f'every gate up to {last[0]}' if last else 'no gate yet'}"
+    doc_id = str(fate["doc_id"])
+    said = choice(store, plan, key, doc_id)
+    shards = [
+        p.relative_to(store.root).as_posix() for p in records(store) if doc_id in read_parquet(p, ["doc_id"])["doc_id"]
+    ]
+    where = f", in {', '.join(shards)}" if shards else ""
+    return f"Kept: written {times(copies)}{where}{f'; {said}' if said else ''}"
+
+
+def times(copies: object) -> str:
+    return "once" if copies == 1 else f"{copies} times"
+
+
+def why(store: Store, plan: Plan, step: Step, rule: str, key: str, doc_id: str) -> str:
+    """The value that broke the rule; of a duplicate, the URL of the document that stays."""
+    row = columns_of(store, step, key, doc_id)
+    if row is None:
+        return "its columns are gone"
+    said = broken_by(step, rule, row)
+    for name, value in row.row(0, named=True).items():
+        if name.endswith("_duplicate_of") and value is not None:
+            url = url_of(store, plan, str(value))
+            said += f", {url}" if url else ""
+    return said
+
+
+def url_of(store: Store, plan: Plan, doc_id: str) -> str | None:
+    for _, fates in read_fates(store, plan):
+        found = fates.filter(pl.col("doc_id") == doc_id)
+        if found.height:
+            return found["url"][0]
+    return None
+
+
+def choice(store: Store, plan: Plan, key: str, doc_id: str) -> str | None:
+    """What the stages say on how often the document is written."""
+    document: dict[str, object] = {}
+    for step in plan.steps:
+        if step.kind in ("source", "annotator") and store.receipt(step.name, key) is not None:
+            document |= row_of(store, step, key, doc_id) or {}
+    run = FinishedRun(store, plan)
+    said = (step.stage.choice(document, run) for step in plan.steps)
+    return "; ".join(clause for clause in said if clause) or None
+
+
+def way(store: Store, plan: Plan, key: str, fate: dict[str, object]) -> Iterator[str]:
+    part = plan.part[key]
+    yield f"{fate['doc_id'] or 'record ' + str(fate['record'])}  {fate['url'] or ''}"
+    yield f"  from {part.path}"
+    if fate["doc_id"] is None:
+        return
+    for step in plan.steps:
+        if step.kind not in ("source", "annotator", "gate") or store.receipt(step.name, key) is None:
+            continue
+        row = row_of(store, step, key, str(fate["doc_id"]))
+        if row is None:
+            break
+        if step.kind == "gate":
+            verdict = f"dropped, {row['rule']}" if row["rule"] else "kept"
+            yield f"  {step.label}: {verdict}"
+        else:
+            values = ", ".join(f"{k}={show(v)}" for k, v in row.items() if k != "doc_id")
+            yield from textwrap.wrap(
+                f"{step.name}: {values}", WIDTH, initial_indent="  ", subsequent_indent="    ",
+                break_long_words=False, break_on_hyphens=False,
+            )  # fmt: skip
+    if fate["stage"] is None:
+        copies = fate["copies_n"]
+        yield "  corpus: " + ("kept so far" if copies is None else f"written {times(copies)}")
+
+
+def row_of(store: Store, step: Step, key: str, doc_id: str) -> dict[str, object] | None:
+    frame = store.read(step.name, key, step.writes).filter(pl.col("doc_id") == doc_id)
+    return frame.row(0, named=True) if frame.height else None
+
+
+def columns_of(store: Store, step: Step, key: str, doc_id: str) -> pl.DataFrame | None:
+    """One row with the columns that a gate read of the document."""
+    row: pl.DataFrame | None = None
+    for dataset, columns in step.reads.items():
+        read = store.read(dataset, key, columns).filter(pl.col("doc_id") == doc_id)
+        if read.is_empty():
+            return None
+        row = read if row is None else row.join(read, on="doc_id", how="left")
+    return row
