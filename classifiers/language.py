@@ -8,7 +8,7 @@ import lzma
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
 from importlib.util import find_spec
@@ -19,7 +19,7 @@ import numpy as np
 
 from gristmill.classifiers.fasttext import load
 from gristmill.pipeline.contract.errors import ConfigError, InputError
-from gristmill.pipeline.kernels.text.language import language_probs
+from gristmill.pipeline.kernels.text.language import best_classes, language_probs
 
 NO_LANGUAGE = "zxx"  # ISO 639-2: no linguistic content (code, numbers, markup)
 
@@ -75,18 +75,24 @@ class Identifier(Protocol):
 STEP = 1 / 512
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Embedded:
-    """py3langid's model. `twin` folds a label that has two classes (one per script) into one."""
+    """py3langid's model. `twin` folds a label that has two classes (one per script) into one.
+
+    States of the automaton are numbered anew: those that end an n-gram first, so that a state is its line of `table`.
+    """
 
     labels: tuple[str, ...]
     digest: str
-    table: np.ndarray  # (features, classes) int16, in units of STEP
+    table: np.ndarray  # (states that end an n-gram, classes) int16, in units of STEP
+    shared: np.ndarray  # (the last of them,) uint32: the state that counts for an n-gram that several end
     prior: np.ndarray  # (classes,) float64
-    moves: np.ndarray  # (256, rows)
+    moves: np.ndarray  # (256, rows) uint32
     rows: np.ndarray  # (states,)
-    features: np.ndarray  # (states,) int32
+    start: np.uint32
+    depth: int  # bytes of the longest n-gram
     twin: np.ndarray  # (classes,) int64
+    counters: list[np.ndarray] = field(default_factory=list)  # (states,) zeros that no call uses now
 
     def score(self, texts: Sequence[str]) -> np.ndarray:
         """(n, classes) float64."""
@@ -94,14 +100,23 @@ class Embedded:
         offsets = np.zeros(len(texts) + 1, dtype=np.int64)
         np.cumsum([len(data) for data in encoded], out=offsets[1:])
         data = np.frombuffer(b"".join(encoded), dtype=np.uint8)
-        return language_probs(
-            data, offsets, self.moves, self.rows, self.features, self.table, STEP, self.prior, self.twin
-        )
+        try:
+            counts = self.counters.pop()
+        except IndexError:
+            counts = np.zeros(len(self.rows), dtype=np.uint32)
+        probs = language_probs(
+            data, offsets, self.moves, self.rows, self.start, self.depth, self.table, self.shared, STEP,
+            self.prior, self.twin, counts,
+        )  # fmt: skip
+        self.counters.append(counts)
+        return probs
 
     def rank(self, texts: Sequence[str], k: int) -> list[list[tuple[str, float]]]:
-        probs = np.round(self.score(texts), 4)  # ties at the stored precision go to the earlier label, on every CPU
-        order = np.argsort(-probs, axis=1, kind="stable")[:, :k]
-        return [[(self.labels[i], float(p[i])) for i in best if p[i] > 0] for p, best in zip(probs, order, strict=True)]
+        best, probs = best_classes(self.score(texts), min(k, len(self.labels)))
+        return [
+            [(self.labels[c], p) for c, p in zip(row, own, strict=True) if p > 0]
+            for row, own in zip(best.tolist(), probs.tolist(), strict=True)
+        ]
 
 
 def _as_trained(text: str) -> bytes:
@@ -131,16 +146,41 @@ def open_embedded(digest: str) -> Embedded:
         )
     with np.load(io.BytesIO(lzma.decompress(packed)), allow_pickle=False) as model:
         labels = [code_of(label) for label in model["classes"].tolist()]
+        features = model["out_feat"].astype(np.int64)  # of each state; -1: it ends no n-gram
+        table = np.round(model["ptc"].astype(np.float32) / STEP).astype(np.int16)
+        times = np.bincount(features[features >= 0], minlength=len(table))
+        kinds = np.where(features < 0, 2, times[features] > 1)
+        order = np.argsort(kinds, kind="stable")  # the state of each new number
+        number = np.empty(len(order), dtype=np.uint32)
+        number[order] = np.arange(len(order), dtype=np.uint32)
+        first = np.zeros(len(table), dtype=np.uint32)  # of the states that end an n-gram the first
+        ending = order[: int((kinds < 2).sum())]
+        first[features[ending[::-1]]] = number[ending[::-1]]
         return Embedded(
             labels=tuple(labels),
             digest=digest,
-            table=np.round(model["ptc"].astype(np.float32) / STEP).astype(np.int16),
+            table=table[features[ending]],
+            shared=first[features[ending[int((kinds == 0).sum()) :]]],
             prior=model["pc"].astype(np.float64),
-            moves=np.ascontiguousarray(model["nextmove"].reshape(-1, 256).T),
-            rows=model["nextmove_row"],
-            features=model["out_feat"].astype(np.int32),
+            moves=number[np.ascontiguousarray(model["nextmove"].reshape(-1, 256).T)],
+            rows=model["nextmove_row"][order],
+            start=number[0],
+            depth=_depth(model["nextmove"].reshape(-1, 256), model["nextmove_row"]),
             twin=np.array([labels.index(label) for label in labels], dtype=np.int64),
         )
+
+
+def _depth(moves: np.ndarray, rows: np.ndarray) -> int:
+    """Most moves that a state is away from the first."""
+    seen = np.zeros(len(rows), dtype=bool)
+    new, depth = np.zeros(1, dtype=np.int64), -1
+    while new.size:
+        seen[new] = True
+        depth += 1
+        reached = np.zeros(len(rows), dtype=bool)
+        reached[moves[np.unique(rows[new])].ravel()] = True
+        new = np.flatnonzero(reached & ~seen)
+    return depth
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,24 @@
 """The language stage: codes, scripts, unsure texts, and the gate."""
 
 import io
+import itertools
 import json
+import lzma
+from pathlib import Path
 
 import numpy as np
 import polars as pl
+import py3langid
 import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gristmill.classifiers.language import STEP, TWO_LETTERS, code_of, open_embedded
+from gristmill.classifiers.language import TWO_LETTERS, _as_trained, code_of, open_embedded
 from gristmill.classifiers.scripts import NAMES, scripts
 from gristmill.pipeline.contract.columns import COLUMNS
 from gristmill.pipeline.contract.errors import ConfigError, InputError
-from gristmill.pipeline.kernels.text.language import language_probs
+from gristmill.pipeline.kernels.text.language import best_classes, walk
 from gristmill.stages.language.identify import Language, LanguageGate
 from places import SHARED, needs_shared
 
@@ -121,32 +125,89 @@ def test_only_the_first_characters_count():
     assert Language(chars=2000).open({})(docs(texts))["language"].to_list() == ["ru"]
 
 
-def plain_probs(model, text: bytes) -> np.ndarray:
+@pytest.fixture(scope="module")
+def raw() -> dict[str, np.ndarray]:
+    """The model as its file has it: nextmove (rows, 256), nextmove_row and out_feat (states,), ptc, pc."""
+    path = Path(py3langid.__file__).parent / "data/model.npz.xz"
+    with np.load(io.BytesIO(lzma.decompress(path.read_bytes())), allow_pickle=False) as file:
+        held = {name: file[name] for name in file.files}
+    return held | {"nextmove": held["nextmove"].reshape(-1, 256)}
+
+
+def plain_probs(raw, twin, text: bytes) -> np.ndarray:
     """The kernel's twin: the automaton and the formula, one byte at a time."""
     state, counts = 0, {}
     for byte in text:
-        state = int(model.moves[byte, model.rows[state]])
-        if (feature := int(model.features[state])) >= 0:
+        state = int(raw["nextmove"][raw["nextmove_row"][state], byte])
+        if (feature := int(raw["out_feat"][state])) >= 0:
             counts[feature] = counts.get(feature, 0) + 1
     if not counts:
-        return np.zeros(len(model.labels))
-    score = sum(np.log1p(n) * STEP * model.table[f].astype(np.float64) for f, n in counts.items()) + model.prior
+        return np.zeros(len(raw["pc"]))
+    score = sum(np.log1p(n) * raw["ptc"][f].astype(np.float64) for f, n in counts.items()) + raw["pc"]
     score = np.exp((score - score.max()) / np.sqrt(len(text)))
     score /= score.sum()
-    for i, j in enumerate(model.twin):
+    for i, j in enumerate(twin):
         if i != j:
             score[j] += score[i]
             score[i] = 0
     return score
 
 
-@pytest.mark.parametrize("text", [*SENTENCES.values(), "", "q", "ß" * 40, "\0\0"])
-def test_kernel_is_its_plain_twin(model, text):
-    data = text.encode()
-    offsets = np.array([0, len(data)])
-    args = (model.moves, model.rows, model.features, model.table, STEP, model.prior, model.twin)
-    got = language_probs(np.frombuffer(data, np.uint8), offsets, *args)[0]
-    np.testing.assert_allclose(got, plain_probs(model, data), rtol=1e-9, atol=1e-12)
+def shared_ngrams(raw) -> list[bytes]:
+    """The bytes of the states that end an n-gram which another state ends, too."""
+    moves, rows, features = raw["nextmove"], raw["nextmove_row"], raw["out_feat"].astype(np.int64)
+    reached, new = {0: b""}, [0]
+    while new:
+        found: list[int] = []
+        for state in new:
+            if len(reached[state]) < 4:
+                line = moves[rows[state]]
+                for byte in np.unique(line, return_index=True)[1]:
+                    if (to := int(line[byte])) not in reached:
+                        reached[to] = reached[state] + bytes([byte])
+                        found.append(to)
+        new = found
+    times = np.bincount(features[features >= 0])
+    shared = [text for state, text in reached.items() if features[state] >= 0 and times[features[state]] > 1]
+    assert len(shared) > 100
+    return shared
+
+
+@pytest.mark.parametrize("text", [*SENTENCES.values(), "", "q", "ß" * 40, "\0\0", "".join(SENTENCES.values()) * 9])
+def test_kernel_is_its_plain_twin(model, raw, text):
+    np.testing.assert_allclose(
+        model.score([text])[0], plain_probs(raw, model.twin, text.encode()), rtol=1e-9, atol=1e-12
+    )
+
+
+def test_ngrams_that_several_states_end_are_one(model, raw):
+    found = shared_ngrams(raw)[:400]
+    texts = [(a + b" " + b + a).decode(errors="ignore") for a, b in itertools.pairwise(found)]
+    plain = [plain_probs(raw, model.twin, _as_trained(text)) for text in texts]
+    for _ in range(2):  # a second time: nothing of the first stays in the counters
+        np.testing.assert_allclose(model.score(texts), plain, rtol=1e-9, atol=1e-12)
+    assert not any(counts.any() for counts in model.counters)
+
+
+@settings(max_examples=50, deadline=None)
+@given(text=st.binary(max_size=400), times=st.integers(1, 5))
+def test_a_text_walked_in_pieces_has_the_states_of_one_walked_whole(model, text, times):
+    data = np.frombuffer(text * times, np.uint8)
+    states = walk(data, np.array([0, len(data)]), model.moves, model.rows, model.start, model.depth)
+    state = model.start
+    for byte, got in zip(data, states, strict=True):
+        state = model.moves[byte, model.rows[state]]
+        assert got == state
+
+
+@pytest.mark.parametrize(
+    ("probs", "right"),
+    [([0.2, 0.5, 0.3], [1, 2]), ([0.33333, 0.33334, 0.33333], [0, 1]), ([0.0, 0.0, 1.0], [2, 0])],
+)
+def test_best_classes_of_equal_probabilities_are_the_earlier_ones(probs, right):
+    best, rounded = best_classes(np.array([probs]), 2)
+    assert best[0].tolist() == right
+    assert rounded[0].tolist() == [round(probs[c], 4) for c in right]
 
 
 def test_labels_are_those_of_py3langid(model):
