@@ -10,11 +10,18 @@ import textwrap
 import tokenize
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
+from typing import get_args
 
 from gristmill.pipeline.cli import parser
 from gristmill.pipeline.contract.columns import DICTIONARY
-from gristmill.pipeline.recipe import OPTIONAL, make_recipe, settings_of, standard
+from gristmill.pipeline.plan.schedule import PHASES
+from gristmill.pipeline.plan.sources import SOURCES
+from gristmill.pipeline.recipe import OPTIONAL, borrowing, make_recipe, settings_of, standard
 
+LISTS = {
+    SOURCES: "A list: inputs, with what differs from the common settings; also `share` or `weight`, and `trusted`.",
+    PHASES: "A list: stretches of training, each with shares and a folder of its own below corpus/.",
+}
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
@@ -84,6 +91,14 @@ def config_page() -> str:
         "README), `engine.slurm` and `engine.ray` (options of datatrove's executors).",
         "",
     ]
+    for key, about in LISTS.items():
+        lines += [f"## {key}", "", about, "", "| key | default | meaning |", "|---|---|---|"]
+        rows: dict[str, str] = {}
+        for hint in borrowing(key):
+            item = get_args(hint)[0]
+            notes = field_notes(item)
+            rows |= {f.name: rows_of(f, notes.get(f.name, ""))[0] for f in fields(item) if not rows.get(f.name)}
+        lines += [*rows.values(), ""]
     for path in dict.fromkeys(p for p, _ in standard()):
         lines += [f"## {path}", ""]
         classes = [c for p, c in standard() if p == path]

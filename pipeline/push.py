@@ -112,7 +112,8 @@ def told_in_one_line(to: str) -> Iterator[None]:
     from huggingface_hub.errors import HfHubHTTPError
 
     # Its bases are the HTTP client's error, which huggingface_hub has changed twice, and OSError.
+    expected: tuple[type[Exception], ...] = (*HfHubHTTPError.__bases__, OSError)
     try:
         yield
-    except (*HfHubHTTPError.__bases__, OSError) as error:
+    except expected as error:  # pyright: ignore[reportGeneralTypeIssues]
         raise PushFailed(f"{to}: {' '.join(str(error).split())}; the same command goes on from here") from error

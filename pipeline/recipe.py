@@ -1,10 +1,9 @@
 """The standard recipe: builds the stages, in order, from a config's sections. The only module that knows the stages."""
 
 from argparse import ArgumentParser, Namespace
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
-from dataclasses import Field, fields, replace
+from dataclasses import Field, fields
 from functools import cache
 from typing import get_type_hints
 
@@ -18,6 +17,8 @@ from gristmill.pipeline.off import Off
 from gristmill.pipeline.plan.config import Recipe, Tree, build, check_keys, plain, section
 from gristmill.pipeline.plan.identity import is_ours, load_class
 from gristmill.pipeline.plan.plan import Plan
+from gristmill.pipeline.plan.published import publish
+from gristmill.pipeline.plan.schedule import PHASES, taken_phases, with_phases
 from gristmill.pipeline.plan.sources import SOURCES, check_sources, expanded, keys_of, taken
 from gristmill.pipeline.run.shards import records
 from gristmill.pipeline.run.store import Store, read_parquet
@@ -116,7 +117,7 @@ def settings_of(cls: type[Shape]) -> list[Field]:
 
 def known_keys() -> dict[str, list[str]]:
     """Dotted section -> its keys, in the order of the dataclasses."""
-    known: dict[str, list[str]] = {"": ["name", "extra", "engine", SOURCES], "engine": list(ENGINE_KEYS)}
+    known: dict[str, list[str]] = {"": ["name", "extra", "engine", SOURCES, PHASES], "engine": list(ENGINE_KEYS)}
     for path, cls in standard():
         keys = known.setdefault(path, [])
         keys += [ENABLED] if path in OPTIONAL and not keys else []
@@ -176,11 +177,8 @@ def make_recipe(tree: Tree, default_name: str, code: bool = True) -> Recipe:
     Without `code` the modules of its `extra` that are not ours are not imported, and the recipe is without them:
     what only looks at a config runs nothing of it.
     """
-    hints = [
-        get_type_hints(cls)[f] for _, cls in standard() for f, paths in cls.borrowed.items() if paths == (SOURCES,)
-    ]
-    check_sources(tree, {key for hint in hints for key in keys_of(hint)})
-    tree = expanded(with_nulls_off(tree))
+    check_sources(tree, {key for hint in borrowing(SOURCES) for key in keys_of(hint)})
+    tree = with_phases(expanded(with_nulls_off(tree)), borrowing(PHASES))
     known = known_keys()
     shallow = {s: k for s, k in known.items() if s not in ("engine",)}
     check_keys({k: v for k, v in tree.items() if k != "engine"}, shallow)
@@ -189,7 +187,7 @@ def make_recipe(tree: Tree, default_name: str, code: bool = True) -> Recipe:
         raise ConfigError(f"name: a string; got {name!r}")
     stages: list[Stage] = []
     sections: dict[type, str] = {cls: path for path, cls in standard()}
-    resolved: Tree = {"name": name, **({SOURCES: tree[SOURCES]} if SOURCES in tree else {})}
+    resolved: Tree = {"name": name, **{key: tree[key] for key in (SOURCES, PHASES) if key in tree}}
     off = switched_off(tree)
     for path, cls in standard():
         stage = build(cls, {**section(tree, path), **borrowed(cls, tree)}, path)
@@ -224,16 +222,9 @@ def make_recipe(tree: Tree, default_name: str, code: bool = True) -> Recipe:
     return Recipe(name, tuple(stages), resolved, engine, where, tuple(unseen))  # pyright: ignore[reportArgumentType]
 
 
-def publish(sink: Sink, stages: Sequence[Stage]) -> Sink:
-    """The sink with the columns that the stages publish. Raises ConfigError where two publish one name."""
-    columns = [(dataset, name) for stage in stages for dataset, names in stage.publish.items() for name in names]
-    twice = [name for name, n in Counter(name for _, name in columns).items() if n > 1]
-    if twice:
-        raise ConfigError(f"two stages publish a column {twice[0]!r} in the corpus; give one another name")
-    if not columns:
-        return sink
-    by_dataset = {d: tuple(name for dataset, name in columns if dataset == d) for d, _ in columns}
-    return replace(sink, published=tuple(by_dataset.items()))  # pyright: ignore[reportArgumentType]
+def borrowing(key: str) -> list[object]:
+    """The types of all stages' fields that a list at the top of the config fills."""
+    return [get_type_hints(cls)[f] for _, cls in standard() for f, paths in cls.borrowed.items() if paths == (key,)]
 
 
 def borrowed(cls: type[Shape], tree: Tree) -> Tree:
@@ -243,8 +234,8 @@ def borrowed(cls: type[Shape], tree: Tree) -> Tree:
         if not paths:  # the recipe fills it
             continue
         inner = get_type_hints(cls)[name]
-        if paths == (SOURCES,):
-            values[name] = taken(inner, tree)
+        if paths in ((SOURCES,), (PHASES,)):
+            values[name] = (taken if paths == (SOURCES,) else taken_phases)(inner, tree)
             continue
         given: Tree = {}
         for path in paths:

@@ -4,7 +4,7 @@ The names are those of the command line; errors are GristmillError with the same
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +27,7 @@ from gristmill.pipeline.plan.plan import Plan, load_plan
 from gristmill.pipeline.recipe import ENABLED, known_keys, make_recipe
 from gristmill.pipeline.run.executors import make_engine
 from gristmill.pipeline.run.progress import Progress, make_progress
-from gristmill.pipeline.run.shards import records
+from gristmill.pipeline.run.shards import records, training_records
 from gristmill.pipeline.run.store import Store
 
 Config = str | Path | Mapping[str, object]
@@ -109,10 +109,19 @@ class Run:
 
     @property
     def corpus(self) -> pl.LazyFrame:
-        """The rows of the corpus; without the texts where the run wrote no Parquet."""
-        paths = [str(p) for p in records(self._store)]
+        """The rows that are trained on, of all phases; without the texts where the run wrote no Parquet."""
+        return self._rows(training_records(self._store))
+
+    def split(self, name: str) -> pl.LazyFrame:
+        """The rows of a split of the corpus: a phase, or validation."""
+        return self._rows(records(self._store, name))
+
+    def _rows(self, shards: Iterable[Path]) -> pl.LazyFrame:
+        paths = [str(p) for p in shards]
         if not paths:
-            raise ConfigError(f"{self.root} holds no corpus: its run has not come so far")
+            raise ConfigError(
+                f"{self.root} holds no such rows: its run has not come so far, or its corpus no such split"
+            )
         return pl.scan_parquet(paths, glob=False)
 
     def documents(self, *columns: str) -> pl.DataFrame:

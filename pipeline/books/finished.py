@@ -9,7 +9,7 @@ import polars as pl
 from gristmill.pipeline.books.ledger import read_fates
 from gristmill.pipeline.contract.drawing.told import MEAN_PARTS, Means
 from gristmill.pipeline.plan.plan import Plan
-from gristmill.pipeline.run.shards import records
+from gristmill.pipeline.run.shards import records, training_records
 from gristmill.pipeline.run.store import Store, read_parquet
 
 
@@ -38,9 +38,9 @@ class FinishedRun:
                 add_means(means, rows, by, columns)
         return means
 
-    def written(self, column: str) -> dict[object, int]:
+    def written(self, column: str, split: str = "") -> dict[object, int]:
         tokens: dict[object, int] = {}
-        for path in records(self.store):
+        for path in records(self.store, split) if split else training_records(self.store):
             frame = read_parquet(path, [column, "token_count"])
             for value, n in frame.group_by(column).agg(pl.col("token_count").sum()).iter_rows():
                 tokens[value] = tokens.get(value, 0) + n

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 import pyarrow as pa
 
+from gristmill.pipeline.books.splits import SplitSums
 from gristmill.pipeline.contract.errors import BooksError
 from gristmill.pipeline.contract.shapes import Part
 from gristmill.pipeline.contract.state import DamagedFile, parse_json
@@ -131,7 +132,8 @@ def books(store: Store, plan: Plan) -> list[dict[str, object]]:
     ended: dict[str, dict[str, Total]] = {}
     records, documents, markup, written = Total(), Total(), 0, Total()
     cut = dict.fromkeys((s.label for s in plan.replacers), 0)
-    for _, frame in read_fates(store, plan):
+    splits = SplitSums(store, plan)
+    for key, frame in read_fates(store, plan):
         sums = frame.group_by("stage", "rule").agg(
             pl.len().alias("docs"),
             pl.col("record_bytes").sum(),
@@ -152,6 +154,7 @@ def books(store: Store, plan: Plan) -> list[dict[str, object]]:
                 rules = ended.setdefault(stage, {})
                 rules[rule] = rules.get(rule, Total()) + total
         rows = frame.filter(pl.col("copies_n") > 0)
+        splits.add(key, rows)
         n = rows["copies_n"]
         written += Total(int(n.sum()), int((n * rows["text_bytes"]).sum()), int((n * rows["token_count"]).sum()))
     if markup:
@@ -173,7 +176,7 @@ def books(store: Store, plan: Plan) -> list[dict[str, object]]:
             "dropped": {rule: vars(t) for rule, t in sorted(rules.items())},
         }  # fmt: skip
         if label == "corpus":
-            entry |= {"rows": written.docs, "bytes": written.bytes, "tokens": written.tokens}
+            entry |= {"rows": written.docs, "bytes": written.bytes, "tokens": written.tokens, **splits.entry()}
         check_receipts(store, plan, label, going.docs, out.docs)
         entries.append(entry)
         going = out

@@ -11,9 +11,11 @@ from gristmill.pipeline.books.ledger import NO_DOCUMENT, read_books
 from gristmill.pipeline.books.notes import notes
 from gristmill.pipeline.books.sources import Funnel, funnels
 from gristmill.pipeline.books.stopped import headline
+from gristmill.pipeline.contract.corpus.splits import TRAIN, VALIDATION, pattern
 from gristmill.pipeline.contract.drawing.tables import plural
 from gristmill.pipeline.contract.drawing.told import Told
 from gristmill.pipeline.contract.errors import PlanError
+from gristmill.pipeline.contract.shapes import Sink
 from gristmill.pipeline.contract.shown import markdown
 from gristmill.pipeline.contract.state import write_json, write_text
 from gristmill.pipeline.plan.identity import digest
@@ -65,11 +67,7 @@ def write_card(store: Store, plan: Plan, told: Sequence[Told]) -> None:
         pretty_name=f"Gristmill corpus ({plan.name})",
         # A config called "default" over relative paths makes datasets (3.6, 5.2) cache by the folder's name alone, and
         # every run's is "corpus": another run's rows come back. The digest of what lies here keeps runs apart.
-        configs=[
-            {"config_name": config_name(store), "data_files": [{"split": "train", "path": pattern}]}
-            for pattern in sink.loads[:1]
-        ]
-        or None,
+        configs=card_configs(config_name(store), sink) or None,
         tags=["gristmill", "pretraining"],
     )
     text = [
@@ -111,6 +109,18 @@ def write_card(store: Store, plan: Plan, told: Sequence[Told]) -> None:
         "",
     ]
     write_text(store.root / "corpus" / "README.md", "\n".join(text))
+
+
+def card_configs(name: str, sink: Sink) -> list[dict[str, object]]:
+    """What `datasets` loads: the first format that it reads, a configuration per phase, each with validation."""
+    configs: list[dict[str, object]] = []
+    for loaded in sink.loads[:1]:
+        folder, rest = loaded.split("/train-")
+        held = [{"split": VALIDATION, "path": pattern(s, folder, rest)} for s in sink.splits if s == VALIDATION]
+        for split in (s for s in sink.splits if s != VALIDATION):
+            files = [{"split": TRAIN, "path": pattern(split, folder, rest)}, *held]
+            configs.append({"config_name": name if split == TRAIN else f"{split}-{name}", "data_files": files})
+    return configs
 
 
 def ranked(tokens: Mapping) -> list[tuple[str | None, int]]:

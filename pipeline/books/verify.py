@@ -8,11 +8,12 @@ import polars as pl
 from gristmill.pipeline.books.finished import FinishedRun
 from gristmill.pipeline.books.ledger import books, finished_parts, labels, read_books, read_fates
 from gristmill.pipeline.books.seal import SEAL, check_seal
+from gristmill.pipeline.books.splits import check_splits
 from gristmill.pipeline.books.stopped import STOPPED
 from gristmill.pipeline.contract.errors import BooksError
 from gristmill.pipeline.plan.identity import digest_file, digest_folder
 from gristmill.pipeline.plan.plan import Plan
-from gristmill.pipeline.run.shards import corpus_folder
+from gristmill.pipeline.run.shards import corpus_folder, written_units
 from gristmill.pipeline.run.shards import records as shard_records
 from gristmill.pipeline.run.store import Store, read_parquet
 from gristmill.pipeline.run.view import RunView
@@ -102,15 +103,14 @@ def corpus(store: Store, plan: Plan, copies: dict[str, int]) -> list[str]:
         for complaint in step.stage.complaints(run):
             raise BooksError(complaint)
     said = f"{sum(rows.values()):,} rows of {len(rows):,} documents, {total:,} tokens: as sampled, shares as weighted"
-    return [said, *recounted(store, plan, sum(rows.values()), total)]
+    return [said, *check_splits(store, plan, read_books(store)[-1]), *recounted(store, plan, sum(rows.values()), total)]
 
 
 def recounted(store: Store, plan: Plan, rows: int, tokens: int) -> list[str]:
     """A line per export format, counted from its files. A format of token ids has up to two marks more per document."""
     sink = next(s for s in plan.steps if s.kind == "sink").sink
-    units = [p.name.removeprefix("train-").removesuffix(".parquet") for p in shard_records(store)]
     lines = []
-    for name, (found, ids) in sink.recount(corpus_folder(store), units).items():
+    for name, (found, ids) in sink.recount(corpus_folder(store), written_units(store)).items():
         if found != rows or (ids is not None and ids - tokens not in (0, rows, 2 * rows)):
             raise BooksError(
                 f"format {name} holds {found:,} documents{'' if ids is None else f' and {ids:,} ids'}; the corpus has "

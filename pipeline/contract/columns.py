@@ -39,6 +39,7 @@ _DOCUMENT = [
     Column("token_count", pa.int64(), "tokens", "length under the run's tokenizer", "FineWeb"),
     Column("rule", pa.string(), "", "the first rule that a gate found broken; null keeps"),
     Column("copies_n", pa.int64(), "copies", "how often the corpus holds the document"),
+    Column("splits_n", pa.list_(pa.int64()), "copies", "copies_n by split: training or its phases, then validation"),
     Column("epoch", pa.int64(), "", "which copy of the document a row of the corpus is, from 0"),
 ]
 

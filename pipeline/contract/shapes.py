@@ -195,18 +195,19 @@ class Reducer(Shape):
 
 
 class Sink(Shape):
-    """Documents x copies to training shards, in two passes: each part is scattered into `shards` slices,
-    then each output shard gathers its slice of every part."""
+    """Documents x copies to training shards, in two passes: each part is scattered into a slice per output shard, then
+    each output shard gathers its slice of every part. A unit names an output shard (`contract.corpus.splits`)."""
 
     kind: ClassVar[Kind] = "sink"
     loads: tuple[str, ...] = ()  # patterns below the corpus folder that `datasets` can load
+    splits: tuple[str, ...] = ("train",)  # training (or its phases) first, validation last
 
-    def shards(self, artifacts: Artifacts) -> int:
-        """How many output files."""
+    def units(self, artifacts: Artifacts) -> list[str]:
+        """The output shards of all splits."""
         raise NotImplementedError
 
-    def scatter(self, batch: pl.DataFrame, shards: int) -> pl.DataFrame:
-        """Rows to write, with `shard` (int) and the columns of the output, copies expanded."""
+    def scatter(self, batch: pl.DataFrame, units: Sequence[str]) -> pl.DataFrame:
+        """Rows to write, with `shard` (which of the units, int) and the columns of the output, copies expanded."""
         raise NotImplementedError
 
     def gather(self, slices: Iterator[pl.DataFrame]) -> pl.DataFrame:
@@ -214,7 +215,7 @@ class Sink(Shape):
         raise NotImplementedError
 
     def write(self, rows: pl.DataFrame, corpus: Path, unit: str, artifacts: Artifacts) -> list[Path]:
-        """Writes the output shard `unit` ("00002-of-00042") below the folder `corpus`; every file that it wrote."""
+        """Writes the output shard `unit` below the folder `corpus`; every file that it wrote."""
         raise NotImplementedError
 
     def finish(self, corpus: Path, units: Sequence[str]) -> list[Path]:

@@ -229,7 +229,7 @@ def _checked(hint: object, value: object, where: str) -> object:
         return {key: _checked(hints[key], inner, f"{where}.{key}") for key, inner in value.items()}
     if get_origin(hint) is Annotated:
         kind, *marks = get_args(hint)
-        value = _whole(value) if kind is int else value
+        value = whole(value) if kind is int else value
         for mark in marks:
             if not isinstance(value, int | float) or isinstance(value, bool) or not isinstance(mark, Range):
                 continue
@@ -250,7 +250,7 @@ _SUFFIXED = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kKMGBT])\Z")
 _SUFFIX = {"k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
 
 
-def _whole(value: object) -> object:
+def whole(value: object) -> object:
     """1e9, 1000000000.0, "10B", "500M" and "1.5k" as whole numbers; anything else as it is."""
     if isinstance(value, str) and (match := _SUFFIXED.match(value)):
         value = float(Fraction(match[1]) * _SUFFIX[match[2]])

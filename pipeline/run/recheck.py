@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from gristmill.pipeline.contract.corpus.splits import unit_of_mark
 from gristmill.pipeline.plan.identity import digest_file, digest_folder
 from gristmill.pipeline.run.shards import record_path, size_of
 from gristmill.pipeline.run.store import REJECTED_DATASET, Store, locked, read_receipt
@@ -24,7 +25,7 @@ def proved_by(store: Store, receipt_path: Path) -> Path:
     if receipt_path.parent == store.root / "artifacts":
         return store.artifact(name)
     if receipt_path.parent == store.root / "corpus.receipts":
-        return record_path(store, name.removeprefix("train-"))
+        return record_path(store, unit_of_mark(name))
     return receipt_path.with_name(f"{name}.parquet")
 
 

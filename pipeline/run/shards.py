@@ -4,13 +4,21 @@ A shard's record is a Parquet file that the books and the report read: its own, 
 index of its rows without their text. The sink's other files stand in the receipt, each with its digest and size.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from gristmill.pipeline.contract.columns import arrow_schema
+from gristmill.pipeline.contract.corpus.splits import (
+    VALIDATION,
+    in_order,
+    mark,
+    place,
+    split_of,
+    unit_of,
+    unit_of_mark,
+)
 from gristmill.pipeline.contract.errors import PlanError
 from gristmill.pipeline.contract.state import write_json, write_parquet
 from gristmill.pipeline.plan.identity import digest_file
@@ -26,16 +34,16 @@ def corpus_folder(store: Store) -> Path:
 
 
 def gather_receipt_path(store: Store, unit: str) -> Path:
-    return store.root / RECEIPTS / f"train-{unit}.receipt.json"
+    return store.root / RECEIPTS / f"{mark(unit)}.receipt.json"
 
 
 def shard_path(store: Store, unit: str) -> Path:
     """Where a sink that writes Parquet puts a shard."""
-    return corpus_folder(store) / "data" / f"train-{unit}.parquet"
+    return corpus_folder(store) / place(unit, "data", ".parquet")
 
 
 def index_path(store: Store, unit: str) -> Path:
-    return store.root / INDEX / f"train-{unit}.parquet"
+    return store.root / INDEX / f"{mark(unit)}.parquet"
 
 
 def record_path(store: Store, unit: str) -> Path:
@@ -43,13 +51,25 @@ def record_path(store: Store, unit: str) -> Path:
     return path if path.exists() else index_path(store, unit)
 
 
-def records(store: Store) -> Iterator[Path]:
-    """The record of every shard, in order."""
-    names = {
-        p.name for folder in (corpus_folder(store) / "data", store.root / INDEX) for p in folder.glob("train-*.parquet")
-    }
-    for name in sorted(names):
-        yield record_path(store, name.removeprefix("train-").removesuffix(".parquet"))
+def written_units(store: Store) -> list[str]:
+    """The units of all shards, in order: training, phases by name, validation."""
+    corpus = corpus_folder(store)
+    paths = [*corpus.glob("data/*-of-*.parquet"), *corpus.glob("*/data/*-of-*.parquet")]
+    found = {unit_of(path.relative_to(corpus).parts) for path in paths} - {None}
+    found |= {unit_of_mark(path.stem) for path in (store.root / INDEX).glob("*-of-*.parquet")}
+    return in_order([unit for unit in found if unit is not None])
+
+
+def records(store: Store, *splits: str) -> Iterator[Path]:
+    """The record of every shard (of these splits), in order."""
+    for unit in written_units(store):
+        if not splits or split_of(unit) in splits:
+            yield record_path(store, unit)
+
+
+def training_records(store: Store) -> Iterator[Path]:
+    """The record of every shard that is trained on."""
+    yield from (record_path(store, unit) for unit in written_units(store) if split_of(unit) != VALIDATION)
 
 
 def shard_receipt(store: Store, unit: str) -> Receipt | None:
@@ -101,15 +121,29 @@ def remove_left_over(store: Store, units: Sequence[str], about: Sequence[Path]) 
     for unit in units:
         receipt = read_receipt(gather_receipt_path(store, unit))
         keep |= {store.root / name for name in (receipt.files if receipt else {})}
-    known = {p.name.removesuffix(".receipt.json") for p in (store.root / RECEIPTS).glob("*.json")}
-    for path in [*corpus_folder(store).rglob("train-*"), *(store.root / INDEX).glob("train-*")]:
+    known = {unit_of_mark(p.name.removesuffix(".receipt.json")) for p in (store.root / RECEIPTS).glob("*.json")}
+    corpus = corpus_folder(store)
+    paths = [*corpus.rglob("train-*"), *corpus.rglob("validation-*")]
+    among = {p: unit_of(p.relative_to(corpus).parts) for p in paths}
+    among |= {p: unit_of_mark(p.stem) for p in (store.root / INDEX).glob("*-of-*")}
+    for path, unit in among.items():
         if path in keep or not path.is_file():
             continue
-        found = re.match(r"train-\d+-of-\d+", path.name)
-        if found is None or found[0] not in known:
+        if unit not in known:
             raise PlanError(f"{path} is none of this run's shards; move it out of the corpus and run again")
         path.unlink()
+    for path in corpus.rglob("index.json"):  # of a format or split that the corpus has no more
+        if path not in about:
+            path.unlink()
+    remove_empty(corpus)
     wanted = {gather_receipt_path(store, u) for u in units}
     for path in (store.root / RECEIPTS).glob("*.json"):
         if path not in wanted:
             path.unlink()
+
+
+def remove_empty(folder: Path) -> None:
+    """Removes empty folders below `folder`, the deepest first: of a split or format that the corpus has no more."""
+    for path in sorted((p for p in folder.rglob("*") if p.is_dir()), reverse=True):
+        if not any(path.iterdir()):
+            path.rmdir()

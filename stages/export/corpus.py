@@ -14,9 +14,18 @@ import pyarrow as pa
 from gristmill.classifiers.tokenizer import open_encoder, open_tokenizer
 from gristmill.pipeline.contract.carried.types import Notation
 from gristmill.pipeline.contract.carried.values import restored
+from gristmill.pipeline.contract.corpus.splits import (
+    TRAIN,
+    VALIDATION,
+    numbered,
+    pattern,
+    place,
+    split_names,
+    split_of,
+)
 from gristmill.pipeline.contract.draws import key64
 from gristmill.pipeline.contract.errors import ConfigError
-from gristmill.pipeline.contract.ranges import Count
+from gristmill.pipeline.contract.ranges import Count, Inner
 from gristmill.pipeline.contract.shapes import Artifacts, Reads, Sink
 from gristmill.stages.export.format import MAX_UINT16, Format, Shard, TokenSpans
 from gristmill.stages.export.named import format_of
@@ -46,6 +55,13 @@ OWN, OWN_TYPES = "carried", "carried_types"  # the columns that hold them
 
 
 @dataclass(frozen=True)
+class PhaseName:
+    """What the shards need to know of a phase."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class CorpusShards(Sink):
     """corpus/<format>/train-*, Parquet in corpus/data."""
 
@@ -59,11 +75,15 @@ class CorpusShards(Sink):
     sequence_length: Count = 4096  # tokens of a sequence of `packed`
     # best_fit: documents stay whole where they are no longer than a sequence; concatenate: they are cut at its end
     packing: Literal["best_fit", "concatenate"] = "best_fit"
+    # share of the documents that training never sees, chosen by doc_id, e.g. 0.005: corpus/validation holds one copy
+    # of those of them that training would have had
+    validation: Inner | None = None
+    phases: tuple[PhaseName, ...] = ()  # not a key of this section: names in the list `phases`
     # Not a key of this section: (dataset, columns) that the run's stages publish beside the standard columns
     published: tuple[tuple[str, tuple[str, ...]], ...] = ()
     name: ClassVar = "corpus"
-    version: ClassVar = 3
-    borrowed: ClassVar = {"published": ()}
+    version: ClassVar = 4
+    borrowed: ClassVar = {"published": (), "phases": ("phases",)}
 
     def __post_init__(self) -> None:
         if not self.format or len(set(self.format)) < len(self.format):
@@ -79,7 +99,13 @@ class CorpusShards(Sink):
 
     @property
     def loads(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return tuple(f"{f.folder}/train-*{f.suffix}" for f in self.formats if f.suffix in (".parquet", ".jsonl.zst"))
+        return tuple(
+            pattern(TRAIN, f.folder, f"*{f.suffix}") for f in self.formats if f.suffix in (".parquet", ".jsonl.zst")
+        )
+
+    @property
+    def splits(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return split_names([p.name for p in self.phases], self.validation)
 
     @property
     def needs(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -94,30 +120,24 @@ class CorpusShards(Sink):
     @property
     def reads(self) -> Reads:
         own = dict(self.published)
-        return {d: (*READS.get(d, ()), *own.get(d, ())) for d in dict.fromkeys([*READS, *own])}
+        reads = READS if self.splits == (TRAIN,) else {**READS, "sample": ("copies_n", "splits_n")}
+        return {d: (*reads.get(d, ()), *own.get(d, ())) for d in dict.fromkeys([*reads, *own])}
 
-    def shards(self, artifacts: Artifacts) -> int:
-        quotas = json.loads((artifacts["sample"] / "quotas.json").read_text(encoding="utf-8"))
-        if self.shard_tokens is not None:
-            return max(1, -(-sum(b["written_tokens"] for b in quotas["buckets"].values()) // self.shard_tokens))
-        return max(1, -(-quotas["corpus_bytes"] // self.shard_bytes))
+    def units(self, artifacts: Artifacts) -> list[str]:
+        quotas = json.loads((artifacts["sample"] / "quotas.json").read_text(encoding="utf-8"))["splits"]
+        size, limit = ("tokens", self.shard_tokens) if self.shard_tokens is not None else ("bytes", self.shard_bytes)
+        return [u for split in self.splits for u in numbered(max(1, -(-quotas[split][size] // limit)), split)]
 
-    def scatter(self, batch: pl.DataFrame, shards: int) -> pl.DataFrame:
-        copies = batch["copies_n"].to_numpy()
-        rows = np.repeat(np.arange(batch.height), copies)
-        copy = np.arange(len(rows)) - np.repeat(np.cumsum(copies) - copies, copies)
-        out = batch[rows] if len(rows) else batch.clear()
-        draw = key64((f"{i}/{c}" for i, c in zip(out["doc_id"], copy, strict=True)), "shuffle")
-        # Copy c of n lies in the c-th of n stretches of the shuffle: copies are far apart, all places equally likely.
-        stretches = copies[rows].astype(np.uint64) if len(rows) else np.ones(0, np.uint64)
-        key = copy.astype(np.uint64) * (np.uint64(2**64 - 1) // stretches) + draw // stretches
-        # High bits choose the shard, the whole key the place in it: one permutation of all rows.
-        shard = (key >> np.uint64(32)) * np.uint64(shards) >> np.uint64(32)
-        return out.with_columns(
-            pl.Series("epoch", copy.astype(np.int64)),
-            pl.Series("shard", shard.astype(np.int64)),
-            pl.Series("_key", key),
-        )
+    def scatter(self, batch: pl.DataFrame, units: Sequence[str]) -> pl.DataFrame:
+        if self.splits == (TRAIN,):
+            return scattered(batch, TRAIN, len(units), 0)
+        frames, first = [], 0
+        for number, split in enumerate(self.splits):
+            n = sum(split_of(unit) == split for unit in units)
+            copies = batch.with_columns(pl.col("splits_n").list.get(number).alias("copies_n"))
+            frames.append(scattered(copies.drop("splits_n"), split, n, first))
+            first += n
+        return pl.concat(frames)
 
     def gather(self, slices: Iterator[pl.DataFrame]) -> pl.DataFrame:
         rows = pl.concat(list(slices)).sort("_key", "doc_id")
@@ -139,7 +159,13 @@ class CorpusShards(Sink):
         return written
 
     def finish(self, corpus: Path, units: Sequence[str]) -> list[Path]:
-        return [p for one in self.formats for p in one.finish([self.path_of(one, corpus, u) for u in units])]
+        splits = {split: [u for u in units if split_of(u) == split] for split in map(split_of, units)}
+        return [
+            path
+            for one in self.formats
+            for mine in splits.values()
+            for path in one.finish([self.path_of(one, corpus, unit) for unit in mine])
+        ]
 
     def recount(self, corpus: Path, units: Sequence[str]) -> dict[str, tuple[int, int | None]]:
         counts: dict[str, tuple[int, int | None]] = {}
@@ -150,7 +176,7 @@ class CorpusShards(Sink):
         return counts
 
     def path_of(self, one: Format, corpus: Path, unit: str) -> Path:
-        return corpus / one.folder / f"train-{unit}{one.suffix}"
+        return corpus / place(unit, one.folder, one.suffix)
 
     def marks(self, path: Path) -> tuple[list[int], list[int], int]:
         """Ids put before and behind each document, and how many ids there are. Raises ConfigError for no such token."""
@@ -190,3 +216,23 @@ def with_carried(rows: pl.DataFrame, types: Mapping[str, Notation]) -> tuple[pl.
     shown = pl.from_arrow(table) if table.num_columns else pl.DataFrame()
     assert isinstance(shown, pl.DataFrame)
     return rows.hstack(shown), table
+
+
+def scattered(batch: pl.DataFrame, split: str, shards: int, first: int) -> pl.DataFrame:
+    """The copies of a split's documents, each with its shard (from `first`) and its place in the split's shuffle."""
+    copies = batch["copies_n"].to_numpy()
+    rows = np.repeat(np.arange(batch.height), copies)
+    copy = np.arange(len(rows)) - np.repeat(np.cumsum(copies) - copies, copies)
+    out = batch[rows] if len(rows) else batch.clear()
+    salt = "shuffle" if split in (TRAIN, VALIDATION) else f"shuffle/{split}"
+    draw = key64((f"{i}/{c}" for i, c in zip(out["doc_id"], copy, strict=True)), salt)
+    # Copy c of n lies in the c-th of n stretches of the shuffle: copies are far apart, all places equally likely.
+    stretches = copies[rows].astype(np.uint64) if len(rows) else np.ones(0, np.uint64)
+    key = copy.astype(np.uint64) * (np.uint64(2**64 - 1) // stretches) + draw // stretches
+    # High bits choose the shard, the whole key the place in it: one permutation of all rows.
+    shard = (key >> np.uint64(32)) * np.uint64(shards) >> np.uint64(32)
+    return out.with_columns(
+        pl.Series("epoch", copy.astype(np.int64)),
+        pl.Series("shard", shard.astype(np.int64) + first),
+        pl.Series("_key", key),
+    )

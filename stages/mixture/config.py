@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
+from gristmill.pipeline.contract.corpus.shares import Shares, read_shares
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.ranges import Inner, Range, Share
 from gristmill.stages.mixture.constraints import Constraints, constraints_from
 from gristmill.stages.mixture.proxies.sections import CommandSection, GptSection, NgramSection
-from gristmill.stages.mixture.shares import Shares, read_shares
 
 
 @dataclass(frozen=True)

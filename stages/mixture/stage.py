@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 import polars as pl
 
+from gristmill.pipeline.contract.corpus.shares import read_shares
 from gristmill.pipeline.contract.drawing.told import Finished, Told
 from gristmill.pipeline.contract.errors import ConfigError, DataError
 from gristmill.pipeline.contract.loading import Options, load_kind, named
@@ -52,7 +53,7 @@ from gristmill.stages.mixture.result import Found, unsearched, write_weights
 from gristmill.stages.mixture.search.method import Method, check_pair
 from gristmill.stages.mixture.search.search import method_of
 from gristmill.stages.mixture.searched import InRun
-from gristmill.stages.mixture.shares import budget_of, check_budget, in_order, read_shares
+from gristmill.stages.mixture.shares import budget_of, check_budget, in_order
 
 NATURAL = "natural"  # the method that searches nothing
 FEWEST_RUNS = 6  # that a predictor can be cross-validated on

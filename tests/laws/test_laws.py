@@ -25,6 +25,7 @@ import pytest
 from frames import HOSTILE
 from gristmill.pipeline.books.ledger import books
 from gristmill.pipeline.contract.columns import COLUMNS, REJECTED, arrow_schema
+from gristmill.pipeline.contract.corpus.splits import numbered
 from gristmill.pipeline.contract.errors import ConfigError, GristmillError
 from gristmill.pipeline.contract.shapes import Annotator, Gate, Reducer, Sink, Source, Stage
 from gristmill.pipeline.demo.shards import write_sample_data
@@ -500,7 +501,7 @@ def sink() -> Sink:
 @pytest.mark.parametrize("shards", [1, 3])
 def test_sink_same_shards_for_any_splitting(run: LawRun, sink: Sink, shards: int):
     batch = run.batch(sink)
-    assert sink.shards(run.artifacts(sink)) == 1
+    assert sink.units(run.artifacts(sink)) == numbered(1)
     ways = {
         "parts": run.parts(sink),
         "one batch": [batch],
@@ -508,7 +509,7 @@ def test_sink_same_shards_for_any_splitting(run: LawRun, sink: Sink, shards: int
     }
     made: dict[str, list] = {}
     for way, frames in ways.items():
-        rows = [sink.scatter(frame, shards) for frame in frames]
+        rows = [sink.scatter(frame, numbered(shards)) for frame in frames]
         assert sum(r.height for r in rows) == batch["copies_n"].sum()
         assert all(r["shard"].is_between(0, shards - 1).all() for r in rows)
         made[way] = [
@@ -522,7 +523,7 @@ def test_sink_same_shards_for_any_splitting(run: LawRun, sink: Sink, shards: int
 
 
 def test_sink_writes_what_the_run_wrote(run: LawRun, sink: Sink):
-    rows = [sink.scatter(frame, 1).drop("shard") for frame in run.parts(sink)]
+    rows = [sink.scatter(frame, numbered(1)).drop("shard") for frame in run.parts(sink)]
     (path,) = (run.store.root / "corpus" / "data").glob("*.parquet")
     frame = sink.gather(iter(rows))
     schema = arrow_schema(frame.columns)
@@ -530,8 +531,8 @@ def test_sink_writes_what_the_run_wrote(run: LawRun, sink: Sink):
 
 
 def test_sink_shard_without_rows_keeps_the_schema(run: LawRun, sink: Sink):
-    full = sink.gather(iter([sink.scatter(frame, 1).drop("shard") for frame in run.parts(sink)]))
-    empty = sink.gather(iter([sink.scatter(frame.clear(), 1).drop("shard") for frame in run.parts(sink)]))
+    full = sink.gather(iter([sink.scatter(frame, numbered(1)).drop("shard") for frame in run.parts(sink)]))
+    empty = sink.gather(iter([sink.scatter(frame.clear(), numbered(1)).drop("shard") for frame in run.parts(sink)]))
     assert empty.height == 0
     assert empty.schema == full.schema
 

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -15,6 +15,7 @@ import polars as pl
 import pyarrow as pa
 
 from gristmill.pipeline.contract.columns import REJECTED, Column, arrow_schema
+from gristmill.pipeline.contract.corpus.splits import numbered
 from gristmill.pipeline.contract.draws import key64
 from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.contract.shapes import (
@@ -194,13 +195,13 @@ class TwoShards(Sink):
     reads: ClassVar = {"ingest": ("text",), "rank": ("rank_toy",)}
     needs: ClassVar = ("ranking",)
 
-    def shards(self, artifacts: Artifacts) -> int:
-        return 2
+    def units(self, artifacts: Artifacts) -> list[str]:
+        return numbered(2)
 
-    def scatter(self, batch: pl.DataFrame, shards: int) -> pl.DataFrame:
+    def scatter(self, batch: pl.DataFrame, units: Sequence[str]) -> pl.DataFrame:
         key = key64(batch["doc_id"], "shuffle")
         return batch.with_columns(
-            pl.Series("shard", (key % np.uint64(shards)).astype(np.int64)), pl.Series("_key", key)
+            pl.Series("shard", (key % np.uint64(len(units))).astype(np.int64)), pl.Series("_key", key)
         )
 
     def gather(self, slices: Iterator[pl.DataFrame]) -> pl.DataFrame:

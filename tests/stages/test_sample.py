@@ -8,11 +8,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from gristmill.pipeline.contract.corpus.splits import numbered
 from gristmill.pipeline.contract.draws import uniform
 from gristmill.pipeline.contract.errors import InfeasibleError
 from gristmill.pipeline.contract.notes import read_notes
 from gristmill.stages.export import CorpusShards
-from gristmill.stages.sample import Sample, SampleGate, SamplePlan, closest_subset, copies_for, meet, solve
+from gristmill.stages.sample import Sample, SampleGate, SamplePlan
+from gristmill.stages.sample.solving import closest_subset, copies_for, meet, solve
 
 
 def test_copies_mean_equals_the_sampling_value():
@@ -99,6 +101,7 @@ def documents(n: int = 600) -> pl.DataFrame:
             "token_count": rng.integers(10, 900, n),
             "bucket": [("c00", "c01", "c02")[i % 3] for i in range(n)],
             "sampling_value": rng.uniform(0.001, 2, n),
+            "source": pl.Series([None] * n, dtype=pl.String),
         }
     )
 
@@ -160,9 +163,9 @@ def test_a_budget_met_by_repetition_says_how_often(tmp_path: Path):
 def test_corpus_copies_land_apart_and_every_row_once():
     sink = CorpusShards()
     batch = documents(400).with_columns(copies_n=pl.Series([i % 4 for i in range(400)], dtype=pl.Int64))
-    rows = pl.concat([sink.scatter(batch[:100], 8), sink.scatter(batch[100:], 8)])
+    rows = pl.concat([sink.scatter(batch[:100], numbered(8)), sink.scatter(batch[100:], numbered(8))])
     assert rows.height == batch["copies_n"].sum()
-    assert sink.scatter(batch, 8).sort("_key").equals(rows.sort("_key"))
+    assert sink.scatter(batch, numbered(8)).sort("_key").equals(rows.sort("_key"))
     assert rows["shard"].is_between(0, 7).all()
     # The shards cut one permutation: all keys of a shard lie below those of the next.
     bounds = rows.group_by("shard").agg(low=pl.col("_key").min(), high=pl.col("_key").max()).sort("shard")

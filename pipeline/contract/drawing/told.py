@@ -65,6 +65,6 @@ class Finished(Protocol):
         """Mean scores of the documents by the value of a column; {} where the run has not all of these columns."""
         ...
 
-    def written(self, column: str) -> Mapping[object, int]:
-        """Tokens of the corpus by the value of one of its columns."""
+    def written(self, column: str, split: str = "") -> Mapping[object, int]:
+        """Tokens of a split, or of all that is trained on, by the value of one of the corpus's columns."""
         ...

@@ -33,9 +33,9 @@ class Scatter(PartWork):
             return
         run, sink, view = self.of(unit), self.phase.steps[0], self.view
         want = run.want(sink)
-        n = sink.sink.shards({a: view.artifact(a) for a in sink.needs})
+        units = sink.sink.units({a: view.artifact(a) for a in sink.needs})
         ids = run.ids(sink)
-        rows = sink.sink.scatter(run.batch(sink, ids), n)
+        rows = sink.sink.scatter(run.batch(sink, ids), units)
         receipt = Receipt(want.identity, want.rows, want.rows, ids.len(), ids.len())
         path = view.data(SCATTER, unit)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,8 +52,7 @@ class Gather(Work):
 
     def units(self) -> list[str]:
         sink = self.phase.steps[0]
-        n = sink.sink.shards({a: self.view.artifact(a) for a in sink.needs})
-        return [f"{i:05d}-of-{n:05d}" for i in range(n)]
+        return sink.sink.units({a: self.view.artifact(a) for a in sink.needs})
 
     def most(self) -> int:
         return GATHER_RANKS
@@ -67,7 +66,7 @@ class Gather(Work):
             return
         view, sink = self.view, self.phase.steps[0]
         identity = corpus_identity(view, sink, unit)
-        number = int(unit.split("-")[0])
+        number = self.units().index(unit)
 
         def slices() -> Iterator[pl.DataFrame]:
             for part in view.usable:

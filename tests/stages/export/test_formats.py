@@ -14,6 +14,7 @@ import pytest
 import zstandard
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from gristmill.pipeline.contract.corpus.splits import numbered
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.stages.export import CorpusShards
 from gristmill.stages.export.corpus import COLUMNS
@@ -265,7 +266,7 @@ def test_every_shard_is_a_random_sample_of_the_buckets():
     n = 12_000
     batch = pl.DataFrame({"doc_id": [f"d{i}" for i in range(n)], "copies_n": rng.integers(1, 4, n),
                           "bucket": rng.choice(["a", "b", "c", "d"], n, p=[0.5, 0.3, 0.15, 0.05])})  # fmt: skip
-    out = CorpusShards().scatter(batch, 8)
+    out = CorpusShards().scatter(batch, numbered(8))
     counts = (
         out.group_by("shard", "bucket").len().pivot(on="bucket", index="shard", values="len").drop("shard").to_numpy()
     )
@@ -275,7 +276,7 @@ def test_every_shard_is_a_random_sample_of_the_buckets():
 
 def test_copies_of_a_document_are_an_epoch_apart():
     batch = pl.DataFrame({"doc_id": [f"d{i}" for i in range(3000)], "copies_n": [1 + i % 3 for i in range(3000)]})
-    out = CorpusShards().scatter(batch, 1).sort("_key").with_row_index("at")
+    out = CorpusShards().scatter(batch, numbered(1)).sort("_key").with_row_index("at")
     thrice = out.filter(pl.col("copies_n") == 3).sort("doc_id", "epoch")
     places = thrice["at"].to_numpy().reshape(-1, 3) / out.height
     assert (np.diff(places) > 0).all()

@@ -10,9 +10,9 @@ import pytest
 from test_mixture_stage import QUICK, corpus, run, weights
 
 from frames import FakeCorpus
+from gristmill.pipeline.contract.corpus.shares import read_shares
 from gristmill.pipeline.contract.errors import ConfigError, InfeasibleError
 from gristmill.stages.mixture.rates.rule import COPYING
-from gristmill.stages.mixture.shares import read_shares
 from gristmill.stages.mixture.stage import Mixture
 
 SHARES = {"web": 0.6, "code": 0.4}

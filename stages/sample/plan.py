@@ -1,0 +1,281 @@
+"""Solves, for training or each of its phases, how often every document is written so that the shares are met.
+
+Documents that validation holds count for nothing here: training has its whole budget without them.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+import numpy as np
+import polars as pl
+
+from gristmill.pipeline.contract.corpus.splits import TRAIN, VALIDATION, split_names
+from gristmill.pipeline.contract.drawing.tables import plural
+from gristmill.pipeline.contract.drawing.told import Finished, Told
+from gristmill.pipeline.contract.errors import DataError, InfeasibleError
+from gristmill.pipeline.contract.notes import write_notes
+from gristmill.pipeline.contract.ranges import Inner, Range
+from gristmill.pipeline.contract.shapes import Corpus, Reads, Reducer
+from gristmill.pipeline.contract.state import read_state, write_parquet
+from gristmill.stages.sample.schedule import Division, PhaseSection, check_names, divided, given_buckets, weights_of
+from gristmill.stages.sample.solving import PROMISE, Solved, copies_for, meet
+
+QUOTAS = "quotas.json"
+ADJUSTED = "adjusted.parquet"
+WEIGHTS = "weights.json"
+REPEATED = 2.0  # times that a document is written on average, from which a note says so
+SHOWN = 5  # buckets named in a note
+
+
+@dataclass(frozen=True)
+class HeldBack:
+    """What the section `corpus` says of validation."""
+
+    validation: Inner | None = None
+
+
+NONE_HELD = HeldBack()
+
+
+@dataclass(frozen=True)
+class SamplePlan(Reducer):
+    """Solves k_b per split and bucket for the token quotas of the mixture."""
+
+    max_copies: Annotated[int, Range(1, 1_000_000)] = (
+        4  # of one document; "To Repeat or Not To Repeat": up to about 4 epochs cost nothing
+    )
+    phases: tuple[PhaseSection, ...] = ()  # not a key of this section: the list `phases`
+    held_back: HeldBack = NONE_HELD  # not a key of this section: corpus.validation
+    name: ClassVar = "sample"
+    version: ClassVar = 2
+    reads: ClassVar[Reads] = {
+        "ingest": ("text_bytes", "source"),
+        "ingest.tokens": ("token_count",),
+        "domain.bucket": ("bucket",),
+        "quadmix": ("sampling_value",),
+    }
+    needs: ClassVar = ("mixture",)
+    borrowed: ClassVar = {"phases": ("phases",), "held_back": ("corpus",)}
+
+    def __post_init__(self) -> None:
+        check_names(self.phases)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        return split_names([p.name for p in self.phases], self.held_back.validation)
+
+    def mentions(self) -> dict[str, tuple[str, Sequence[str]]]:
+        weights: dict[str, tuple[str, Sequence[str]]] = {
+            f"phase {p.name}: weights": ("bucket", given_buckets(p)) for p in self.phases if p.weights
+        }
+        return weights | {f"phase {p.name}: sources": ("source", p.sources) for p in self.phases if p.sources}
+
+    def run(self, corpus: Corpus, out: Path) -> None:
+        mixture = json.loads((corpus.artifacts["mixture"] / WEIGHTS).read_text(encoding="utf-8"))
+        batches = [batch for batch in corpus.batches() if batch.height]
+        if not batches:
+            raise DataError("sample: no document has come this far; look at the ledger for what dropped them")
+        docs = pl.concat(batches).sort("doc_id")
+        rows = {row["bucket"]: row for row in mixture["buckets"]}
+        weights = {p.name: weights_of(p, rows) for p in self.phases} or {
+            TRAIN: {b: r["weight"] for b, r in rows.items()}
+        }
+        budgets = {p.name: p.budget_tokens for p in self.phases} or {TRAIN: mixture["budget_tokens"]}
+        division = divided(docs, self.phases, weights, self.held_back.validation or 0.0)
+        held = division.held_out(docs["doc_id"])
+        notes, adjusted, splits = [], [], {}
+        taken = np.zeros(docs.height, bool)  # by validation
+        for split, budget in budgets.items():
+            mine = division.members(docs, split)
+            solved = self.solved(docs.filter(pl.Series(mine & ~held)), split, weights[split], budget, division)
+            splits[split] = solved.quotas
+            notes += solved.notes
+            adjusted.append(solved.adjusted)
+            taken |= held & mine & wanted(docs, solved.buckets, division.draws(docs["doc_id"], split))
+        if self.held_back.validation:
+            of = docs.filter(pl.Series(taken)).select(pl.col("token_count", "text_bytes").sum()).row(0)
+            splits[VALIDATION] = {"rows": int(taken.sum()), "tokens": of[0], "bytes": of[1]}
+        document = {"splits": splits, "max_copies": self.max_copies, "division": division.as_json()}
+        (out / QUOTAS).write_text(json.dumps(document, indent=1, sort_keys=True))
+        if notes:
+            write_notes(out, *notes)
+        empty = pl.DataFrame(schema={"doc_id": pl.String, "split": pl.String, "copies_n": pl.Int64})
+        write_parquet(out / ADJUSTED, pl.concat([empty, *adjusted]).sort("split", "doc_id").to_arrow())
+
+    def solved(
+        self, docs: pl.DataFrame, split: str, weights: Mapping[str, float], budget: int, division: Division
+    ) -> "SplitPlan":
+        """Raises InfeasibleError where the documents with all their copies are fewer tokens than the budget."""
+        docs = docs.with_columns(pl.Series("u", division.draws(docs["doc_id"], split)))
+        buckets = {b: docs.filter(pl.col("bucket") == b) for b, weight in weights.items() if weight > 0}
+        asked = {b: weights[b] * budget for b in buckets}
+        solved, limited = meet(buckets, asked, budget, self.max_copies)
+        written = {b: int(s.copies @ buckets[b]["token_count"].to_numpy()) for b, s in solved.items()}
+        total = sum(written.values())
+        room = self.max_copies * sum(int(frame["token_count"].sum()) for frame in buckets.values())
+        name = "the corpus" if split == TRAIN else f"phase {split}"
+        if total < (1 - PROMISE) * budget and room < budget:
+            raise InfeasibleError(
+                f"{name} would hold {total:,} of {budget:,} tokens with at most {self.max_copies} "
+                "copies of each document; raise sample.max_copies, or lower mixture.max_epochs or the budget"
+            )
+        quotas = {
+            b: {"k": s.k, "asked_tokens": asked[b], "written_tokens": written[b], "limited": b in limited}
+            for b, s in solved.items()
+        }
+        frames = []
+        for b, s in solved.items():
+            off = s.copies != s.plain
+            exact = buckets[b].filter(off).select("doc_id", pl.Series("copies_n", s.copies[off], pl.Int64))
+            frames.append(exact.select("doc_id", pl.lit(split).alias("split"), "copies_n"))
+        empty = pl.DataFrame(schema={"doc_id": pl.String, "split": pl.String, "copies_n": pl.Int64})
+        size = {
+            "rows": sum(int(s.copies.sum()) for s in solved.values()),
+            "tokens": total,
+            "bytes": sum(int(s.copies @ buckets[b]["text_bytes"].to_numpy()) for b, s in solved.items()),
+        }
+        notes = [*missed(name, buckets, asked, written, budget), *repeated(name, buckets, solved, total)]
+        return SplitPlan(
+            {"buckets": quotas, "budget_tokens": budget, **size}, quotas, pl.concat([empty, *frames]), notes
+        )
+
+    def papers(self, run: Finished) -> dict[str, object]:
+        """mixture/weights.json: what the mixture wrote, with what the corpus holds of every bucket; and, with phases,
+        mixture/phases.json, the same of each."""
+        mixture = json.loads((run.artifact("mixture") / WEIGHTS).read_text(encoding="utf-8"))
+        splits = json.loads((run.artifact("sample") / QUOTAS).read_text(encoding="utf-8"))["splits"]
+        quotas = {} if self.phases else splits[TRAIN]["buckets"]
+        tokens = run.written("bucket")
+        total = sum(tokens.values())
+        rows = []
+        for row in mixture["buckets"]:
+            written = tokens.get(row["bucket"], 0)
+            rows.append(
+                {
+                    **row,
+                    # Too few or too large documents for the quota: the others share what it could not hold.
+                    "limited": quotas.get(row["bucket"], {}).get("limited", False),
+                    "achieved_tokens": written,
+                    "achieved_share": round(written / total, 6) if total else 0.0,
+                    "epochs": round(written / row["available_tokens"], 4) if row["available_tokens"] else 0.0,
+                }
+            )
+        papers: dict[str, object] = {f"mixture/{WEIGHTS}": {**mixture, "buckets": rows, "achieved_tokens": total}}
+        if self.phases:
+            papers["mixture/phases.json"] = {"phases": [self.phase_paper(p, splits[p.name], run) for p in self.phases]}
+        return papers
+
+    def phase_paper(self, phase: PhaseSection, quotas: Mapping, run: Finished) -> dict[str, object]:
+        tokens = run.written("bucket", phase.name)
+        total = sum(tokens.values())
+        buckets = [
+            {
+                "bucket": bucket,
+                "weight": round(row["asked_tokens"] / phase.budget_tokens, 6),
+                "limited": row["limited"],
+                "achieved_tokens": tokens.get(bucket, 0),
+                "achieved_share": round(tokens.get(bucket, 0) / total, 6) if total else 0.0,
+            }
+            for bucket, row in sorted(quotas["buckets"].items())
+        ]
+        about = {"name": phase.name, "budget_tokens": phase.budget_tokens, "reuse": phase.reuse}
+        return {**about, "achieved_tokens": total, "buckets": buckets}
+
+    def tell(self, run: Finished) -> Told:
+        path = run.artifact("sample") / QUOTAS
+        if not path.is_file() or self.splits == (TRAIN,):
+            return Told()
+        splits = json.loads(path.read_text(encoding="utf-8"))["splits"]
+        card = ["## Splits", "", "| split | rows | tokens | budget | files |", "|---|--:|--:|--:|---|"]
+        summary = []
+        for name in self.splits:
+            row = splits[name]
+            budget = f"{row['budget_tokens']:,}" if "budget_tokens" in row else ""
+            where = "" if name == TRAIN else f"{name}/"
+            card.append(f"| {name} | {row['rows']:,} | {row['tokens']:,} | {budget} | `{where}` |")
+            if name != TRAIN:
+                summary.append((name, f"{plural(row['rows'], 'row')}, {row['tokens']:,} tokens in corpus/{name}"))
+        if self.held_back.validation:
+            share = f"{self.held_back.validation:.3%}"
+            card += ["", f"`{VALIDATION}` holds {share} of the documents, once each; training has none of them."]
+        shared = [p.name for p in self.phases if p.reuse]
+        if self.phases:
+            but = f", except in {', '.join(shared)}, which may hold documents of the others" if shared else ""
+            card += ["", f"No document is in two phases{but}."]
+        return Told(card=(*card, ""), summary=tuple(summary))
+
+    def complaints(self, run: Finished) -> list[str]:
+        """Buckets whose share of the corpus is not the one in weights.json, or not the weight for no stated reason."""
+        rows = read_state(run.root / "mixture" / WEIGHTS, "buckets")["buckets"]
+        found = unlike(rows, run.written("bucket"), "", judge=not self.phases)
+        if self.phases:
+            for phase in read_state(run.root / "mixture" / "phases.json", "phases")["phases"]:
+                tokens = run.written("bucket", phase["name"])
+                found += unlike(phase["buckets"], tokens, f"phase {phase['name']}: ", judge=True)
+        return found
+
+
+def unlike(rows: Sequence[Mapping], tokens: Mapping[object, int], where: str, judge: bool) -> list[str]:
+    """Buckets that do not hold what `rows` say they do or, to `judge`, what their weights ask for."""
+    total = sum(tokens.values())
+    found = []
+    for row in rows:
+        share = tokens.get(row["bucket"], 0) / total if total else 0.0
+        if abs(share - row["achieved_share"]) > 1e-6:
+            found.append(f"{where}bucket {row['bucket']} holds {share:.4f} of the tokens, weights.json says otherwise")
+        explained = row.get("capped") or any(r["limited"] for r in rows)
+        if judge and abs(share - row["weight"]) > PROMISE and not explained:
+            found.append(
+                f"{where}bucket {row['bucket']} holds {share:.4f} of the tokens, its weight is {row['weight']:.4f}"
+            )
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class SplitPlan:
+    """Quotas of a split as they are stored; documents whose copies differ from what their scale says; notes."""
+
+    quotas: dict[str, object]
+    buckets: dict[str, dict]  # of the quotas
+    adjusted: pl.DataFrame
+    notes: list[str]
+
+
+def wanted(docs: pl.DataFrame, buckets: Mapping[str, Mapping[str, float]], draws: np.ndarray) -> np.ndarray:
+    """(n,) bool: documents that their bucket's scale gives a copy."""
+    scale = np.array([buckets[b]["k"] if b in buckets else 0.0 for b in docs["bucket"]])
+    return copies_for(scale, docs["sampling_value"].to_numpy(), draws, 1) > 0
+
+
+def missed(
+    name: str,
+    buckets: Mapping[str, pl.DataFrame],
+    asked: Mapping[str, float],
+    written: Mapping[str, int],
+    budget: float,
+) -> Iterator[str]:
+    """Says so where documents are too large for what is asked, and the corpus is smaller (or larger) for it."""
+    total = sum(written.values())
+    if abs(total - budget) <= PROMISE * budget:
+        return
+    small = [b for b, frame in buckets.items() if int(frame["token_count"].min() or 0) > asked[b]]  # pyright: ignore
+    few = f": {', '.join(small[:SHOWN])}{', ...' if len(small) > SHOWN else ''}" if small else ""
+    yield (
+        f"sample: {name} holds {total:,} of {budget:,} tokens; {len(small)} of {len(buckets)} buckets are to give "
+        f"fewer tokens than their shortest document has{few}"
+    )
+
+
+def repeated(name: str, buckets: Mapping[str, pl.DataFrame], solved: Mapping[str, Solved], total: int) -> Iterator[str]:
+    """Says so where the budget is met by writing the same documents again and again."""
+    of = "" if name == "the corpus" else f" of {name}"
+    chosen = [(solved[b].copies > 0, frame["token_count"].to_numpy()) for b, frame in buckets.items()]
+    documents, distinct = sum(int(c.sum()) for c, _ in chosen), sum(int(t[c].sum()) for c, t in chosen)
+    if distinct and total / distinct >= REPEATED:
+        yield (
+            f"sample: the budget{of} is met by repetition: {documents:,} documents of {distinct:,} tokens are written "
+            f"{total / distinct:.1f} times each on average; give more input, or lower mixture.budget_tokens"
+        )
