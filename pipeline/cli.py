@@ -48,11 +48,10 @@ def parser(whole: bool = True) -> argparse.ArgumentParser:
                 help="first digest every file of the run folder; make changed ones again",
             )
             c.add_argument("--yes", action="store_true", help="go on where a run would lose earlier work or inputs")
-    for name, text in (
-        ("status", "what is done, what failed"),
-        ("verify", "recount everything from the files"),
-        ("report", "write report.html again"),
-    ):
+    c = command("status", "whether a run goes on, stopped, failed or is finished, since when, and how long still")
+    c.add_argument("run", type=Path, help="a run folder")
+    c.add_argument("--steps", action="store_true", help="a line for every step")
+    for name, text in (("verify", "recount everything from the files"), ("report", "write report.html again")):
         command(name, text).add_argument("run", type=Path, help="a run folder")
     c = command("ledger", "documents, bytes and tokens in, out and dropped, by stage and rule")
     c.add_argument("run", type=Path)
@@ -220,10 +219,10 @@ def opened(folder: Path, settle: bool = False) -> tuple[Store, Plan]:
 
 
 def status(a: argparse.Namespace) -> int:
-    from gristmill.pipeline.books.summary import status_lines
+    from gristmill.pipeline.books.status import status_lines
 
     store, plan = opened(a.run)
-    lines, complete = status_lines(store, plan)
+    lines, complete = status_lines(store, plan, a.steps)
     say(lines)
     return 0 if complete else 1
 

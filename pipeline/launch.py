@@ -206,7 +206,7 @@ def launch(
                     refuse_nothing(view, cut, phase)
             except (GristmillError, OSError, KeyboardInterrupt) as error:
                 with suppress(OSError):  # a full disk, say: the error itself is what matters
-                    record_stop(store, phase, str(error) or "it was interrupted")
+                    record_stop(store, phase, error)
                 raise
         entries = books(view, cut)
         write_json(store.root / "ledger.json", entries)

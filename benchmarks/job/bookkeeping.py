@@ -20,7 +20,7 @@ import polars as pl
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "laws"))
 
 import toy
-from gristmill.pipeline.books.summary import status_lines
+from gristmill.pipeline.books.status import status_lines
 from gristmill.pipeline.books.verify import verify
 from gristmill.pipeline.contract.errors import BooksError
 from gristmill.pipeline.contract.shapes import Artifacts

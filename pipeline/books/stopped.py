@@ -22,8 +22,11 @@ from gristmill.pipeline.run.view import NotReady, RunView, view_of
 STOPPED = "stopped.json"
 
 
-def record_stop(store: Store, phase: Phase | None, why: str) -> None:
-    write_json(store.root / STOPPED, {"phase": phase.name.split("+")[0] if phase else "", "why": why})
+def record_stop(store: Store, phase: Phase | None, error: BaseException) -> None:
+    interrupted = isinstance(error, KeyboardInterrupt)
+    why = "it was interrupted; the same gristmill run command goes on" if interrupted else str(error)
+    at = phase.name.split("+")[0] if phase else ""
+    write_json(store.root / STOPPED, {"phase": at, "why": why, "failed": not interrupted})
 
 
 def forget_stop(store: Store) -> None:
@@ -75,6 +78,7 @@ def settle(store: Store, plan: Plan) -> None:
     known: dict[str, object] = {
         "phase": at.name.split("+")[0] if at else "",
         "why": reason(store, len(parts), len(plan.parts)),
+        "failed": bool(failures(store)),
     }
     with suppress(DamagedFile):
         known |= read_state(store.root / STOPPED)

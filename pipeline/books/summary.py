@@ -10,7 +10,6 @@ from gristmill.pipeline.books.held_out import card_lines, read_sought
 from gristmill.pipeline.books.ledger import NO_DOCUMENT, read_books
 from gristmill.pipeline.books.notes import notes
 from gristmill.pipeline.books.sources import Funnel, funnels
-from gristmill.pipeline.books.stopped import headline
 from gristmill.pipeline.contract.corpus.splits import TRAIN, VALIDATION, pattern
 from gristmill.pipeline.contract.drawing.tables import plural
 from gristmill.pipeline.contract.drawing.told import Told
@@ -20,7 +19,6 @@ from gristmill.pipeline.contract.shown import markdown
 from gristmill.pipeline.contract.state import write_json, write_text
 from gristmill.pipeline.plan.identity import digest
 from gristmill.pipeline.plan.plan import Plan
-from gristmill.pipeline.run.failures import failures
 from gristmill.pipeline.run.shards import records
 from gristmill.pipeline.run.store import Store
 
@@ -184,12 +182,15 @@ def summary(store: Store, plan: Plan, entries: list[dict], until: str | None) ->
     first, last = entries[0], entries[-1]
     if until is not None or last["stage"] != "corpus":
         return [f"{first['docs_in']:,} records in, {last['docs_out']:,} documents kept after {last['stage']}"]
+    choosing = {s.label for s in plan.steps if s.kind == "gate" and s.gate.chooses}
+    passed = next((e["docs_in"] for e in entries if e["stage"] in choosing), last["docs_in"])
+    times = f", each written {last['rows'] / last['docs_out']:.1f} times on average" if last["docs_out"] else ""
     worst = sorted(
         (
             (t["docs"], e["stage"], rule)
             for e in entries[:-1]
             for rule, t in e["dropped"].items()
-            if t["docs"] and rule not in NO_DOCUMENT
+            if t["docs"] and rule not in NO_DOCUMENT and e["stage"] not in choosing
         ),
         reverse=True,
     )
@@ -197,41 +198,13 @@ def summary(store: Store, plan: Plan, entries: list[dict], until: str | None) ->
     told = [line for step in plan.steps for line in step.stage.tell(run).summary]
     return [
         f"records    {first['docs_in']:,} read, {first['docs_out']:,} of them documents",
-        f"documents  {last['docs_out']:,} chosen, {last['rows']:,} rows with copies, "
-        f"{plural(len(list(records(store))), 'shard')}",
+        f"documents  {passed:,} passed every rule, {last['docs_out']:,} of them chosen{times}: "
+        f"{plural(last['rows'], 'row')} in {plural(len(list(records(store))), 'shard')}",
         f"tokens     {last['tokens']:,}",
-        f"dropped    {'; '.join(f'{stage} {rule} {n:,}' for n, stage, rule in worst[:3])}",
+        f"dropped    {'; '.join(f'{stage} {rule} {n:,}' for n, stage, rule in worst[:3]) or 'none'}",
         *(f"{word:10} {text}" for word, text in told),
         f"books      balanced over {len(entries)} stages",
         f"ledger     gristmill ledger {store.root}",
         f"report     {store.root / 'report.html'}",
         f"corpus     {store.root / 'corpus'}",
     ]
-
-
-def status_lines(store: Store, plan: Plan) -> tuple[list[str], bool]:
-    """(lines, whether all is done and nothing failed)."""
-    from gristmill.pipeline.run.forecast import intents
-    from gristmill.pipeline.run.view import RunView
-
-    store = RunView(store, plan)
-    lines = [f"{plan.name}: {len(plan.parts)} parts"]
-    stop = headline(store)
-    lines += stop
-    complete = (store.root / "ledger.json").is_file() and not stop
-    for intent in intents(plan, store, plan):
-        step = intent.step
-        if step.kind == "sink":
-            done = len(list((store.root / "corpus.receipts").glob("*.json")))
-            lines.append(f"{step.name:22} {done} shards")
-        elif step.kind == "reducer":
-            made = store.artifact_receipt(step.name) is not None
-            complete &= made
-            lines.append(f"{step.name:22} {'made' if made else 'not made'}")
-        else:
-            done = sum(store.receipt(step.name, p.key) is not None for p in plan.parts)
-            complete &= done == len(plan.parts)
-            lines.append(f"{step.name:22} {done} of {len(plan.parts)} parts")
-    failed = failures(store)
-    lines += [f"FAILED {f['unit']}: {f['message']}" for f in failed]
-    return lines, complete and not failed

@@ -2,23 +2,26 @@
 
 A native parser holds the interpreter until it is done, so neither a thread nor a Python signal handler can stop it. A
 timer whose signal has no handler ends the process wherever it is; the worker's marker, a small file in shared memory,
-tells the parent what it was at, and the next worker is told which records have killed one.
+tells the parent what it was at, and the next worker is told which records have killed one. A long unit notes there how
+far it is, for whoever shows the run's progress.
 """
 
 import json
 import mmap
 import os
 import signal
+from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
 
-MARKER_BYTES = 1024
+MARKER_BYTES = 1536
 UNIT_S = 4 * 3600.0  # CPU seconds of one part in one phase; parts of 64 MB take minutes
 _FOLDER = ".watch"
 
 _watched = False
 _marker: mmap.mmap | None = None
-_half = MARKER_BYTES // 2  # the unit, then the record
+_half = MARKER_BYTES // 3  # the unit, then the record, then the note
+_listener: Callable[[str], None] | None = None
 _deaths: dict[str, int] = {}  # of workers, by the record of this unit that they were at
 
 
@@ -48,6 +51,7 @@ def begin_unit(root: Path, unit: str, seconds: float | None) -> None:
     _deaths = _read_deaths(root, unit)
     _put(0, unit)
     _put(_half, "")
+    _put(2 * _half, "")
     signal.setitimer(signal.ITIMER_PROF, seconds or 0)
 
 
@@ -73,6 +77,34 @@ def end_record() -> None:
     _marker[_half] = 0
 
 
+def note(text: str) -> None:
+    """How far the work is, in a few words for a person. A worker's parent shows it, and so does what listens here."""
+    if _listener is not None:
+        _listener(text)
+    if _marker is not None:
+        _put(2 * _half, text)
+
+
+def listen(heard: Callable[[str], None] | None) -> None:
+    """Calls `heard` with the notes of this process."""
+    global _listener
+    _listener = heard
+
+
+def notes(root: Path) -> dict[str, str]:
+    """Unit -> what its worker last noted, of the units that workers are at."""
+    found: dict[str, str] = {}
+    for path in sorted(folder(root).glob("*.at")):
+        try:
+            data = path.read_bytes()
+        except OSError:  # its worker has ended
+            continue
+        unit, said = (data[a : a + _half].split(b"\0", 1)[0].decode("utf-8", "replace") for a in (0, 2 * _half))
+        if unit and said:
+            found[unit] = said
+    return found
+
+
 def deaths(key: str) -> int:
     """How many workers died at a record of the unit that is being done."""
     return _deaths.get(key, 0)
@@ -86,7 +118,9 @@ def last_words(root: Path, pid: int) -> tuple[str, str] | None:
         path.unlink()
     except OSError:
         return None
-    unit, record = (part.split(b"\0", 1)[0].decode("utf-8", "replace") for part in (data[:_half], data[_half:]))
+    unit, record = (
+        part.split(b"\0", 1)[0].decode("utf-8", "replace") for part in (data[:_half], data[_half : 2 * _half])
+    )
     return (unit, record) if unit else None
 
 

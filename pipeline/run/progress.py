@@ -1,37 +1,74 @@
-"""What a run shows while it works: live bars on a terminal, plain lines elsewhere. Reads receipts, asks no worker."""
+"""What a run shows while it works: live bars on a terminal, plain lines elsewhere. Reads receipts, asks no worker.
+
+A step's speed is documents over the seconds that its receipts say it took, so it is the step's own, per worker. What
+the run is at stands in logs/progress.json as well, for `gristmill status`.
+"""
 
 import json
 import sys
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 
+from gristmill.pipeline.contract import watch
+from gristmill.pipeline.contract.drawing.tables import duration
 from gristmill.pipeline.contract.shown import say, shown
+from gristmill.pipeline.contract.state import write_json
 from gristmill.pipeline.plan.plan import Phase, Step
-from gristmill.pipeline.run.store import Store
+from gristmill.pipeline.run.view import RunView
 
 POLL_S = 0.5
 LOOK_S = 0.1  # a look at the receipts of many units ends after so long, and the next one goes on from there
+SAY_S = 10.0  # between two lines on a phase that lasts
+LONG_S = 3.0  # a wave of that length says which of its steps took the time
+SLOW_STEPS = 3
+NAMES_CHARS = 56
+NOW = "logs/progress.json"
 
 
 class Progress:
-    """Plain lines: one when a phase ends, and one per 10 s while it lasts."""
+    """Plain lines: one when a phase ends, and one per SAY_S while it lasts."""
 
     def __init__(self) -> None:
-        self.began = time.monotonic()
+        self.began = time.time()
         self.phase: Phase | None = None
         self.looked = 0.0
         self.said = 0.0
 
-    def start(self, phase: Phase, total: int, done: int, store: Store, units: Sequence[str]) -> None:
+    def start(self, phase: Phase, total: int, done: int, store: RunView, units: Sequence[str]) -> None:
         """`units`: those that are not done."""
         self.phase, self.total, self.already, self.store = phase, total, done, store
         self.waiting = deque(units)  # units of which not every receipt has been seen
         self.started = self.said = time.monotonic()
         self.wall = time.time()
         self.todo = total - done
-        self.counted: dict[tuple[str, str], tuple[int, int]] = {}
+        self.counted: dict[tuple[str, str], tuple[int, int, float]] = {}
+        phases = store.plan.phases
+        self.place = f"{phases.index(phase) + 1:{len(str(len(phases)))}}/{len(phases)}"
+        if self.todo:
+            with suppress(OSError):  # a full disk: the run will say so itself
+                self.write_down()
         self.opened()
+
+    def write_down(self) -> None:
+        """What the run is at, with the times since when, in seconds since 1970."""
+        assert self.phase is not None
+        now = {
+            "began": self.began, "phase_began": self.wall, "phase": self.names(), "place": self.place.strip(),
+            "total": self.total, "already": self.already,
+        }  # fmt: skip
+        path = self.store.root / NOW
+        path.parent.mkdir(exist_ok=True)
+        write_json(path, now)
+
+    def names(self) -> str:
+        """The steps of the phase, without saying a step and its gate twice."""
+        assert self.phase is not None
+        if not self.steps():
+            return self.phase.name if self.phase.kind in ("reducer", "ledger") else f"corpus ({self.phase.kind})"
+        names = ", ".join(dict.fromkeys(s.name.removesuffix(".gate") for s in self.steps()))
+        return names if len(names) <= NAMES_CHARS else names[: NAMES_CHARS - 4].rpartition(",")[0] + ", ..."
 
     def tick(self) -> None:
         now = time.monotonic()
@@ -48,7 +85,7 @@ class Progress:
         self.phase = None
 
     def look(self, seconds: float = LOOK_S) -> None:
-        """Counts receipts written since the phase began: (documents in, documents out) per step and unit."""
+        """Counts receipts written since the phase began: documents in and out, and seconds, per step and unit."""
         until = time.monotonic() + seconds
         for _ in range(len(self.waiting) if self.steps() else 0):
             unit = self.waiting.popleft()
@@ -68,44 +105,68 @@ class Progress:
             receipt = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return False
-        self.counted[step.name, unit] = (receipt["docs_in"], receipt["docs_out"])
+        self.counted[step.name, unit] = (receipt["docs_in"], receipt["docs_out"], receipt.get("seconds", 0.0))
         return True
 
     def steps(self) -> Sequence[Step]:
         return self.phase.steps if self.phase is not None and self.phase.kind == "wave" else ()
 
-    def counts(self, step: Step) -> tuple[int, int, int]:
-        """(parts, documents in, documents out) of a step so far in this phase."""
+    def counts(self, step: Step) -> tuple[int, int, int, float]:
+        """(parts, documents in, documents out, seconds of workers) of a step so far in this phase."""
         rows = [v for (name, _), v in self.counted.items() if name == step.name]
-        return len(rows), sum(r[0] for r in rows), sum(r[1] for r in rows)
+        return len(rows), sum(r[0] for r in rows), sum(r[1] for r in rows), sum(r[2] for r in rows)
 
     def opened(self) -> None:
         return
 
     def show(self) -> None:
-        if time.monotonic() - self.said > 10 and self.phase is not None:
+        if time.monotonic() - self.said > SAY_S:
             self.said = time.monotonic()
-            parts = min((self.counts(s)[0] for s in self.steps()), default=0)
-            self.say(f"  ... {self.phase.name.split('+')[0]}: {parts} of {self.todo} parts")
+            self.say(f"  ... {self.so_far()}")
+
+    def so_far(self) -> str:
+        """What the phase has done, and in how much time the rest will be done if it goes on so."""
+        assert self.phase is not None
+        seconds = time.monotonic() - self.started
+        words = [f"{self.phase.name.split('+')[0]}: {duration(seconds)}"]
+        if self.steps():
+            done = min(self.counts(s)[0] for s in self.steps())
+            words.append(f"{done} of {self.todo} parts")
+            first = self.counts(self.steps()[0])
+            if first[1]:
+                words.append(f"{first[1]:,} documents, {first[1] / seconds:,.0f} a second")
+            if done:
+                words.append(f"about {duration(seconds / done * (self.todo - done))} left")
+        words += list(watch.notes(self.store.root).values())[:1]
+        return ", ".join(words)
 
     def closed(self) -> None:
         assert self.phase is not None
         seconds = time.monotonic() - self.started
+        said = f"{self.place}  {self.names():{NAMES_CHARS}}"
         if not self.steps():
-            self.say(f"{self.phase.name:18} {self.phase.kind:8} {seconds:6.1f} s")
-        for step in self.steps():
-            parts, docs_in, docs_out = self.counts(step)
-            if parts:
-                kept = f"{100 * docs_out / docs_in:5.1f}% kept" if docs_in else ""
-                rate = f"{docs_in / max(seconds, 1e-3):8.0f} docs/s"
-                self.say(f"{step.name:18} {parts:4} parts {docs_in:8} docs {kept:11} {rate}")
+            self.say(f"{said} {duration(seconds):>9}")
+            return
+        counted = [(step, *self.counts(step)) for step in self.steps()]
+        first, gates = counted[0], [c for c in counted if c[0].kind in ("gate", "source")]
+        docs = f"  {first[2]:,} documents"
+        if first[0].kind == "source":
+            docs = f"  {first[2]:,} records, {first[3]:,} documents"
+        if gates and gates[-1][3] != first[3 if first[0].kind == "source" else 2]:
+            docs += f", {gates[-1][3]:,} kept"
+        self.say(f"{said} {duration(seconds):>9}{docs}")
+        if seconds >= LONG_S:
+            whole = sum(c[4] for c in counted)
+            slow = [c for c in sorted(counted, key=lambda c: -c[4])[:SLOW_STEPS] if c[4] > 0.05 * whole]
+            each = (f"{s.name} {took:.1f} s ({n / took:,.0f} documents/s)" for s, _, n, _, took in slow)
+            self.say(f"{'':{len(self.place)}}    of a worker's time: {', '.join(each)}")
 
     def say(self, line: str) -> None:
         say([line], sys.stderr)
 
 
 class LiveProgress(Progress):
-    """A bar per stage: parts, documents/s, kept %, time left."""
+    """A bar per stage: parts, documents/s of a worker, kept %, time left."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -117,7 +178,7 @@ class LiveProgress(Progress):
     def opened(self) -> None:
         if not self.todo:
             return
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bars
 
         assert self.phase is not None
@@ -125,7 +186,8 @@ class LiveProgress(Progress):
             TextColumn("{task.description:20}"),
             BarColumn(bar_width=30),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]:>10} {task.fields[kept]:>8}"),
+            TextColumn("{task.fields[rate]:>10} {task.fields[kept]:>8}", markup=False),
+            TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=self.console,
             transient=True,
@@ -137,11 +199,14 @@ class LiveProgress(Progress):
     def show(self) -> None:
         if self.live is None:
             return
-        seconds = time.monotonic() - self.started
         for step in self.steps():
-            parts, docs_in, docs_out = self.counts(step)
-            kept = f"{100 * docs_out / docs_in:.0f}% kept" if docs_in else ""
-            self.live.update(self.bars[step.name], completed=parts, rate=f"{docs_in / seconds:.0f}/s", kept=kept)
+            parts, docs_in, docs_out, took = self.counts(step)
+            kept = f"{100 * docs_out / docs_in:.0f}% kept" if docs_in and step.kind != "annotator" else ""
+            rate = f"{docs_in / took:,.0f}/s" if took > 0 else ""
+            self.live.update(self.bars[step.name], completed=parts, rate=rate, kept=kept)
+        if not self.steps():
+            said = shown("; ".join(list(watch.notes(self.store.root).values())[:1]))
+            self.live.update(next(iter(self.bars.values())), rate=said)
 
     def closed(self) -> None:
         if self.live is not None:
@@ -150,7 +215,7 @@ class LiveProgress(Progress):
         super().closed()
 
     def say(self, line: str) -> None:
-        self.console.print(shown(line), highlight=False, markup=False)
+        self.console.print(shown(line), highlight=False, markup=False, soft_wrap=True)
 
 
 def make_progress() -> Progress:

@@ -27,6 +27,19 @@ def size(n: float) -> str:
     return f"{short(n)}B" if n >= 1000 else f"{n:.0f} B"
 
 
+def duration(seconds: float) -> str:
+    """0.3 s, 42 s, 3 min 20 s, 2 h 05 min."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60:,} h {minutes % 60:02} min"
+
+
 def percent(share: float | None) -> str:
     if share is None:
         return "–"

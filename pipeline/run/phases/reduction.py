@@ -7,6 +7,7 @@ from typing import ClassVar
 import polars as pl
 from loguru import logger
 
+from gristmill.pipeline.contract import watch
 from gristmill.pipeline.contract.shapes import Artifacts
 from gristmill.pipeline.plan.plan import Plan, Step
 from gristmill.pipeline.run.part import PartRun
@@ -25,7 +26,8 @@ class StoredCorpus:
         self.scratch = store.scratch(step.name)
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
-        for part in self.view.usable:
+        for i, part in enumerate(self.view.usable, 1):
+            watch.note(f"part {i:,} of {len(self.view.usable):,}")
             run = PartRun(self.view, self.plan, part, {})
             yield run.batch(self.step, run.ids(self.step), columns)
 

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from gristmill.classifiers.calibration import mid_ranks
+from gristmill.pipeline.contract import watch
 from gristmill.pipeline.contract.errors import DataError
 from gristmill.stages.mixture.objective import Objective, fit_table
 from gristmill.stages.mixture.predictors.protocol import (
@@ -115,7 +116,8 @@ def cross_validate(predictor: Predictor, runs: Runs, objective: Objective, folds
     score_mean, score_sd = np.empty(len(runs)), np.empty(len(runs))
     weights = normalised(runs.realised)
     folds = min(folds, len(np.unique(groups)))
-    for test in group_folds(groups, folds, np.random.default_rng(seed)):
+    for i, test in enumerate(group_folds(groups, folds, np.random.default_rng(seed)), 1):
+        watch.note(f"predictor {predictor.name}: cross-validation, fold {i} of {folds}")
         fitted = fit_runs(predictor, runs.take(~test), columns[~test], seed)
         mean[test] = fitted.mean(weights[test])
         sd[test] = np.hypot(fitted.sd(weights[test]), fitted.noise)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from gristmill.pipeline.contract import watch
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.loading import named
 from gristmill.stages.mixture.constraints import Constraints, project, rounded
@@ -135,8 +136,10 @@ def search_runs(
             cheaper = tuple((r, fit_table(objective, r.losses, r.targets)[0]) for r in below)
             predictor = Rungs(predictor, cheaper, top)
         columns, _ = fit_table(objective, top.losses, top.targets)
+        watch.note(f"predictor {predictor.name}: fitting {len(top):,} runs, {columns.shape[1]} targets")
         fitted = fit_runs(predictor, top, columns, seed)
         seen = view(fitted, objective, top.targets, constraints, natural)
+        watch.note("choosing the mixture")
         weights = choose(seen, natural, constraints, rule, rng)
         return replace(conclude(weights, top, trials, "runs", predictor, seed, seen), runs=runs)
 

@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from gristmill.pipeline.contract import watch
 from gristmill.pipeline.contract.errors import GristmillError
 from gristmill.stages.mixture.constraints import Constraints, rounded
 from gristmill.stages.mixture.objective import Objective
@@ -57,6 +58,7 @@ class Trials:
             weights = np.stack([rounded(w, self.constraints) for w in weights])
         fidelity = fidelity_of(proxy)
         measured = isinstance(proxy, Measured)
+        watch.note(f"{len(self.rows):,} proxy runs done, {len(weights):,} under way ({fidelity.kind})")
         losses = np.asarray(proxy.losses(weights), dtype=float)
         realised = proxy.realised(weights) if isinstance(proxy, Measured) else weights
         names = self.constraints.buckets

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import toy
-from gristmill.pipeline.books.summary import status_lines
+from gristmill.pipeline.books.status import status_lines
 from gristmill.pipeline.launch import launch, survey
 from gristmill.pipeline.plan.identity import digest, digest_from
 from gristmill.pipeline.plan.plan import load_plan

@@ -1,0 +1,139 @@
+"""Says whether a run goes on, waits, stopped, failed or is finished; since when, how fast, and how long still."""
+
+import fcntl
+import time
+from collections.abc import Iterator
+
+from gristmill.pipeline.books.stopped import STOPPED
+from gristmill.pipeline.contract import watch
+from gristmill.pipeline.contract.drawing.tables import duration, plural
+from gristmill.pipeline.contract.state import DamagedFile, read_state
+from gristmill.pipeline.plan.plan import Phase, Plan
+from gristmill.pipeline.run.executors import waiting_jobs
+from gristmill.pipeline.run.failures import failures
+from gristmill.pipeline.run.forecast import Intent, intents
+from gristmill.pipeline.run.progress import NOW
+from gristmill.pipeline.run.shards import RECEIPTS
+from gristmill.pipeline.run.store import Store
+from gristmill.pipeline.run.view import RunView
+
+JOBS = "jobs.json"
+SHOWN_STEPS = 8
+
+
+def status_lines(store: Store, plan: Plan, every: bool = False) -> tuple[list[str], bool]:
+    """(lines, whether all is done and nothing failed). `every`: a line for each step, done or not."""
+    view = RunView(store, plan)
+    steps = [(intent, how_far(view, intent)) for intent in intents(plan, view, plan)]
+    todo = [(intent, said) for intent, said in steps if said is not None]
+    failed = failures(store)
+    state, complete = standing(view, bool(todo), bool(failed))
+    lines = [f"{plan.name}: {state}", *current(view, state)]
+    done = len(steps) - len(todo)
+    shards = plural(len(list((store.root / RECEIPTS).glob("*.json"))), "shard")
+    lines.append(f"done: {done} of {plural(len(steps), 'step')} over {plural(len(plan.parts), 'part')}, {shards}")
+    if every:
+        lines += [f"  {intent.step.label:22} {intent.step.kind:9} {said or 'done'}" for intent, said in steps]
+    elif todo:
+        begun = {i.step.label: f" ({said})" for i, said in todo if said and said[0] != "0" and "of" in said}
+        left = list(dict.fromkeys(intent.step.label for intent, _ in todo))
+        more = f", and {len(left) - SHOWN_STEPS} more" if len(left) > SHOWN_STEPS else ""
+        lines.append(f"to do: {', '.join(x + begun.get(x, '') for x in left[:SHOWN_STEPS])}{more}")
+    lines += [f"FAILED {f['unit']}: {f['message']}" for f in failed]
+    return lines, complete
+
+
+def how_far(view: RunView, intent: Intent) -> str | None:
+    """What is left of a step; None where it is done."""
+    step, plan = intent.step, view.plan
+    if step.kind == "sink":
+        return None if (view.root / "ledger.json").is_file() or intent.verdict == "skip" else "not written"
+    if step.kind == "reducer":
+        return None if view.artifact_receipt(step.name) is not None else "not made"
+    done = sum(view.receipt(step.name, p.key) is not None for p in plan.parts)
+    return None if done == len(plan.parts) else f"{done} of {len(plan.parts)} parts"
+
+
+def standing(view: RunView, left: bool, failed: bool) -> tuple[str, bool]:
+    """(the run's state in a sentence, whether it is finished with everything that its plan asks for)."""
+    root, now = view.root, at(view)
+    began = now.get("began")
+    if held(view):
+        return f"running since {clock(began)}" if began else "running", False
+    if waiting := queued(view):
+        return f"queued: {plural(len(waiting), 'Slurm job')} waiting or running ({', '.join(waiting[:5])})", False
+    ended = root / "ledger.json"
+    stop = state_of(view, STOPPED)
+    if stop:
+        word = "failed" if stop.get("failed") or failed else "stopped"
+        where = f" at {stop['phase']}" if stop.get("phase") else ""
+        when = clock((root / STOPPED).stat().st_mtime)
+        return f"{word}{where}, {when}: {' '.join(str(stop.get('why')).split())}", False
+    if not ended.is_file():
+        return "stopped: it was interrupted or killed; the same gristmill run command goes on", False
+    finished = ended.stat().st_mtime
+    took = f", after {duration(max(0.0, finished - began))}" if isinstance(began, float) else ""
+    if failed:
+        return f"finished without the parts that failed, {clock(finished)}{took}", False
+    return f"finished{' as far as it was asked' if left else ''}, {clock(finished)}{took}", not left
+
+
+def current(view: RunView, state: str) -> Iterator[str]:
+    """Of a run that goes on: the phase that it is at, its speed, and the time that is left of it."""
+    now = at(view)
+    if not state.startswith("running") or not now:
+        return
+    began, total, already = now["phase_began"], now["total"], now["already"]
+    seconds = max(0.0, time.time() - began)
+    line = f"at: {now['phase']} (phase {now['place']}), for {duration(seconds)}"
+    phase = next((p for i, p in enumerate(view.plan.phases, 1) if now["place"].startswith(f"{i}/")), None)
+    if phase is not None and phase.kind == "wave":
+        done, docs = wave(view, phase)
+        line += f"; {done} of {total} parts"
+        if done > already and seconds:
+            line += f", {docs / seconds:,.0f} documents a second"
+            line += f", about {duration(seconds / (done - already) * (total - done))} left of it"
+    yield line
+    yield from (f"  {unit}: {said}" for unit, said in watch.notes(view.root).items())
+
+
+def wave(view: RunView, phase: Phase) -> tuple[int, int]:
+    """Parts that have every step of a wave behind them, and documents that this run has read for it."""
+    began = float(at(view).get("phase_began", 0.0))
+    first, last = phase.steps[0], phase.steps[-1]
+    done = [p.key for p in view.plan.parts if view.receipt(last.name, p.key) is not None]
+    new = [k for k in done if view.receipt_path(last.name, k).stat().st_mtime >= began - 0.01]
+    return len(done), sum(r.docs_in for k in new if (r := view.receipt(first.name, k)) is not None)
+
+
+def at(view: RunView) -> dict:
+    return state_of(view, NOW)
+
+
+def state_of(view: RunView, name: str) -> dict:
+    try:
+        return read_state(view.root / name)
+    except DamagedFile:
+        return {}
+
+
+def held(view: RunView) -> bool:
+    """Whether a process works on the folder."""
+    try:
+        with (view.root / ".lock").open("r") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no lock: no run has begun here
+        return False
+    return False
+
+
+def queued(view: RunView) -> list[str]:
+    jobs = state_of(view, JOBS).get("jobs")
+    return waiting_jobs([str(job) for job in jobs]) if isinstance(jobs, list) else []
+
+
+def clock(seconds: object) -> str:
+    """A point in time on this machine's clock."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(str(seconds))))
