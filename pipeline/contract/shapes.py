@@ -199,6 +199,8 @@ class Sink(Shape):
     each output shard gathers its slice of every part. A unit names an output shard (`contract.corpus.splits`)."""
 
     kind: ClassVar[Kind] = "sink"
+    # names of columns that the corpus has beside the standard and the published ones; a sink defines none of its own
+    columns: tuple[str, ...] = ()  # pyright: ignore[reportIncompatibleVariableOverride]
     loads: tuple[str, ...] = ()  # patterns below the corpus folder that `datasets` can load
     splits: tuple[str, ...] = ("train",)  # training (or its phases) first, validation last
 

@@ -206,7 +206,7 @@ class Plan:
 def make_plan(name: str, config_digest: str, stages: Sequence[Stage], parts: Iterable[Part]) -> Plan:
     """Fingerprints and checks the stages. Raises PlanError for steps that do not fit together."""
     for stage in stages:
-        schema.register(stage.columns)
+        schema.register(() if isinstance(stage, Sink) else stage.columns)
     steps = chain(stages, [fingerprint(stage) for stage in stages])
     check(steps)
     plan = Plan(name, config_digest, steps, tuple(sorted(parts, key=lambda p: p.key)))
@@ -277,7 +277,7 @@ def _plan_of(saved: Mapping[str, object], path: Path, past: bool) -> "Plan":
             ) from error
         marks.append(frozen["fingerprint"])
     for stage in stages:
-        schema.register(stage.columns)
+        schema.register(() if isinstance(stage, Sink) else stage.columns)
     steps = chain(stages, marks)
     parts = tuple(Part(**p) for p in saved["parts"])  # pyright: ignore[reportGeneralTypeIssues]
     if not (past or steps) or not all(isinstance(p.key, str) and isinstance(p.path, str) for p in parts):

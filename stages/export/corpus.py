@@ -75,6 +75,8 @@ class CorpusShards(Sink):
     sequence_length: Count = 4096  # tokens of a sequence of `packed`
     # best_fit: documents stay whole where they are no longer than a sequence; concatenate: they are cut at its end
     packing: Literal["best_fit", "concatenate"] = "best_fit"
+    # columns of the run's stages beside the standard ones, by name or pattern: [q_*, title]; docs/columns.md has all
+    columns: tuple[str, ...] = ()
     # share of the documents that training never sees, chosen by doc_id, e.g. 0.005: corpus/validation holds one copy
     # of those of them that training would have had
     validation: Inner | None = None

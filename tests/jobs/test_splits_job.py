@@ -64,8 +64,9 @@ def run(folder: Path, out: Path, more: str) -> Store:
 
 @pytest.fixture(scope="module")
 def validated(folder: Path) -> Store:
-    more = VALIDATED.replace("{more}", "format: [parquet, jsonl.zst, megatron, mds, ds, npy, packed, webdataset]")
-    return run(folder, folder / "validated", more)
+    formats = "format: [parquet, jsonl.zst, megatron, mds, ds, npy, packed, webdataset]"
+    more = f"columns: [tier, title, '*_words_n', language_score], {formats}"
+    return run(folder, folder / "validated", VALIDATED.replace("{more}", more))
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +99,16 @@ def test_validation_is_apart_counted_and_in_every_format(validated: Store):
     said = verify(validated, load_plan(validated.root / "plan.json"))
     assert any(line.startswith(f"validation: {held.height} rows") for line in said)
     assert f"| validation | {held.height} |" in (validated.root / "corpus" / "README.md").read_text()
+
+
+def test_named_columns_are_in_the_corpus_beside_the_standard_ones(validated: Store, folder: Path):
+    names = rows_of(validated, "data/train-*").columns
+    there = {"title", "stop_words_n", "bad_words_n"}
+    assert there <= set(names)
+    assert names.count("language_score") == names.count("license_tier") == 1
+    for wrong, said in (("q_mine", "no stage of this run writes 'q_mine'"), ("titel", "did you mean title")):
+        with pytest.raises(ConfigError, match=said):
+            recipe(folder, VALIDATED.replace("{more}", f"columns: [{wrong}]"))
 
 
 def test_datasets_loads_both_splits_of_the_folder(validated: Store, tmp_path):
