@@ -77,9 +77,7 @@ def document_of(record: Record, limits: Limits) -> Document:
     if kind not in (b"response", b"resource"):
         raise Rejected("not_a_response", record.size)
     if record.fields.get(b"warc-segment-number") or record.fields.get(b"warc-segment-origin-id"):
-        raise Rejected(
-            "truncated", record.size
-        )  # the rest is in continuation records (WARC 1.1, 7), which nobody writes
+        raise Rejected("truncated", record.size)  # a segment whose others do not stand behind it (archive/segments.py)
     url = url_of(record) or ""
     if kind == b"resource" or not url.lower().startswith("http"):
         return _resource(record, limits, http=kind == b"response" and begins_response(record.block))
@@ -95,6 +93,8 @@ def _response(record: Record, limits: Limits) -> Document:
         raise Rejected("head_too_large", record.size) from error
     except TooManyCodings as error:
         raise Rejected("undecodable", record.size) from error
+    if response.status == 0 and essence_of("", record.block) in HTML:  # HTTP/0.9: a page without a head
+        return _from_body(record, record.block, media_type(""), {}, None, limits)
     if response.status != 200:
         raise Rejected("bad_status", len(response.body))
     said = media_type(response.headers.get("content-type", ""))

@@ -1,8 +1,8 @@
 """One pass over a page's UTF-8 bytes: where words of interest stand, and how much work its tags could make a parser do.
 
 A tag scanner, not a parser: it knows quotes, comments and raw text elements, nothing else. Words are sought in text,
-comments, ld+json and the tags a, area, link, meta and script. It overestimates depth and formatting: its answers
-decide what is too risky to hand to a native parser.
+comments, ld+json, the tags a, area, link, meta and script, and others with rel, property or itemprop. It overestimates
+depth and formatting: its answers decide what is too risky to hand to a native parser.
 """
 
 from dataclasses import dataclass
@@ -210,6 +210,15 @@ def _add_span(spans, n, start, stop, region, word):
 
 
 @njit(cache=True, nogil=True)
+def _names_property(page, lower, at):
+    """Whether an attribute begins as rel, property and itemprop do."""
+    key = 0
+    for i in range(at, min(at + 3, page.size)):
+        key = key << 8 | lower[page[i]]
+    return key == 0x72656C or key == 0x70726F or key == 0x697465
+
+
+@njit(cache=True, nogil=True)
 def _scan(page, lower, keys, factor, first, words, chain, hits, spans):
     size = page.size
     spans_n = 0
@@ -261,6 +270,7 @@ def _scan(page, lower, keys, factor, first, words, chain, hits, spans):
             i += 1
         # attributes up to the closing >
         count = 0
+        names_property = False
         between, after_equals = True, False
         while i < size:
             c = page[i]
@@ -278,6 +288,7 @@ def _scan(page, lower, keys, factor, first, words, chain, hits, spans):
             else:
                 if between and not after_equals:
                     count += 1
+                    names_property |= _names_property(page, lower, i)
                 between, after_equals = False, False
             i += 1
         stop = min(i, size)
@@ -296,33 +307,25 @@ def _scan(page, lower, keys, factor, first, words, chain, hits, spans):
                 depth -= 1
             continue
         region = META if kind & _IS_META else TAG
-        word = np.int64(-1)
-        if kind & _IS_SEARCHED:
+        if kind & _IS_SEARCHED or names_property:
             word = _first_word(page, lower, keys, factor, first, words, chain, start, stop)
             if word >= 0:
                 spans_n = _add_span(spans, spans_n, start, stop, region, word)
         formatting += open_formatting
         if kind & _IS_RAW:
             # to the matching end tag; the content of ld+json is searched, any other is not
-            body = i
-            j = i
-            found = False
-            length = 0
+            body = j = i
+            found, length = False, 0
             while start + length < size and 97 <= lower[page[start + length]] <= 122:
                 length += 1
-            while j + 2 + length <= size:
+            while not found and j + 2 + length <= size:
                 if page[j] == 60 and page[j + 1] == 47:
-                    same = True
-                    for k in range(length):
-                        if lower[page[j + 2 + k]] != lower[page[start + k]]:
-                            same = False
-                            break
-                    if same:
-                        found = True
-                        break
+                    k = 0
+                    while k < length and lower[page[j + 2 + k]] == lower[page[start + k]]:
+                        k += 1
+                    found = k == length
                 j += 1
-            if not found:
-                j = size
+            j = j - 1 if found else size
             if kind & _IS_SCRIPT and _has_marker(page, lower, words, chain, start, stop):
                 word = _first_word(page, lower, keys, factor, first, words, chain, body, j)
                 if word >= 0:

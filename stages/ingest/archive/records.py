@@ -1,11 +1,13 @@
 """Records of an archive, each exactly once: where a stretch of the file begins, and on again behind every fault."""
 
 from collections.abc import Iterator
-from itertools import islice, takewhile
+from itertools import islice
+from math import inf
 
 from gristmill.stages.ingest.archive.grammar import BLANKS, Grammar, declared_length, header_at
 from gristmill.stages.ingest.archive.members import ERRORS, Codec, RandomAccess, pieces
 from gristmill.stages.ingest.archive.reader import HEAD_BYTES, Reader, Record, rule_of
+from gristmill.stages.ingest.archive.segments import joined
 from gristmill.stages.ingest.archive.window import Window
 
 SEARCH_BYTES = 1 << 18
@@ -111,7 +113,7 @@ def records(
     """
     if (start > 0 or end < file.size) and _is_solid(file, codec, grammar, block_bytes):
         place = 0
-        for record in _records_from(file, codec, grammar, 0, block_bytes):
+        for record in joined(_records_from(file, codec, grammar, 0, block_bytes), inf, block_bytes):
             place = max(place, record.fed)
             if place >= end:
                 return
@@ -121,7 +123,7 @@ def records(
     end = _next_start(file, codec, grammar, end, block_bytes)
     start = _next_start(file, codec, grammar, start, block_bytes)
     if start < end:
-        yield from takewhile(lambda r: r.offset < end, _records_from(file, codec, grammar, start, block_bytes))
+        yield from joined(_records_from(file, codec, grammar, start, block_bytes), end, block_bytes)
 
 
 def _records_from(

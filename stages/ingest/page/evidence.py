@@ -19,14 +19,21 @@ from gristmill.stages.ingest.page.licence_links import (
     json_licences,
     tree_links,
 )
-from gristmill.stages.ingest.page.opt_outs import DIRECTIVES, SIGNAL_CHARS, distinct, header_signals, meta_signals
+from gristmill.stages.ingest.page.opt_outs import (
+    DIRECTIVES,
+    SIGNAL_CHARS,
+    distinct,
+    embedded_rsl,
+    header_signals,
+    meta_signals,
+)
 from gristmill.stages.ingest.page.plain import unescaped
 
 LINKS = 50
 RIGHTS_CHARS = 1000
 LINE_BYTES = 600  # how far around a hit its line may reach
 TAG_BYTES = 4096  # of a tag that are looked at
-COMMENT_BYTES = 20_000
+COMMENT_BYTES = RSL_BYTES = 20_000
 
 # ld+json first: it marks the scripts whose content is searched
 _MARKUP = [
@@ -52,8 +59,9 @@ _WEAK = [
     "licen", "lizen", "licenz", "лиценз", "Лиценз", "ліценз", "Ліценз", "gnu free", "gfdl", "all rights", "许可协议",
     "許可證", "ライセンス", "라이선스", "转载", "轉載", "転載",
 ]  # fmt: skip
-_META_ONLY = ["rights", *_HOSTS, *_AGENTS]  # behind the others, of which some have the same beginning
+_META_ONLY = ["rights", "robots", *_HOSTS, *_AGENTS]  # behind the others, of which some have the same beginning
 _WORDS = [w.encode() for w in (*_MARKUP, *_STRONG, *_WEAK, *_META_ONLY)]
+_ROBOTS = _WORDS.index(b"robots")
 NEEDLES = needles_of([w if len(w) >= 4 else w + b" " for w in _WORDS])
 _MARKUP_N, _STRONG_N = len(_MARKUP), len(_MARKUP) + len(_STRONG)
 _WEAK_N = _STRONG_N + len(_WEAK)
@@ -77,7 +85,9 @@ _NAMES_LICENCE = re.compile(
     rb"\b(?:rel|itemprop|property)\s{0,9}=\s{0,9}(?:\"[^\"]{0,200}|'[^']{0,200}|[^\s\"'>]{0,200})licen[sc]e", re.I
 )
 _IS_CONTENT_LICENCE = re.compile(b"|".join(re.escape(word.encode()) for word in CONTENT_HOSTS), re.I)
-_BODY = re.compile(rb"<body", re.I)
+_BODY, _SCRIPT_END = re.compile(rb"<body", re.I), re.compile(rb"</script", re.I)
+# What a robots meta may say of AI, plainly or in character references; most say neither.
+_SAYS_MORE = re.compile(b"|".join([b"[&:]", *(word.encode() for word in DIRECTIVES)]), re.I)
 _LINK_HEADER = re.compile(r"<([^<>]*)>((?:\s*;\s*[\w*!]+\s*=\s*(?:\"[^\"]*\"|[^,;\"]+))*)")
 _PARAMETER = re.compile(r";\s*([\w*!]+)\s*=\s*(?:\"([^\"]*)\"|([^,;\"]+))")
 _SPDX = re.compile(
@@ -161,16 +171,16 @@ def _from_link_header(link: str, found: Evidence) -> None:
 def _from_spans(page: bytes, spans: list[list[int]], found: Evidence) -> bool:
     """Meta tags, ld+json scripts and RDF comments; whether the tree must be asked for links."""
     ask_tree, body, seen = False, -1, set()
-    for start, stop, region, _ in spans:
+    for start, stop, region, word in spans:
         if region in (META, TAG):
             tag = page[start : min(stop, start + TAG_BYTES)]
-            if tag in seen:
+            if tag in seen or (word == _ROBOTS and not _SAYS_MORE.search(tag)):
                 continue
             seen.add(tag)
             if region == META:
                 ask_tree = _from_meta(tag.decode("utf-8", "replace"), found) or ask_tree
             elif b"rsl+xml" in tag.lower():
-                _from_rsl_tag(tag.decode("utf-8", "replace"), found)
+                _from_rsl_tag(tag.decode("utf-8", "replace"), page[stop + 1 : stop + RSL_BYTES], found)
             elif not ask_tree:
                 ask_tree = bool(_NAMES_LICENCE.search(tag) or _IS_CONTENT_LICENCE.search(tag))
         elif region == SCRIPT:
@@ -194,11 +204,11 @@ def _attributes(tag: str) -> dict[str, str]:
     return {k.lower(): unescaped(a or b or c).strip() for k, a, b, c in reversed(pairs)}  # the first of a name counts
 
 
-def _from_rsl_tag(tag: str, found: Evidence) -> None:
-    """<link rel=license type=application/rsl+xml href=...>, or a script of that type (RSL 1.0)."""
+def _from_rsl_tag(tag: str, behind: bytes, found: Evidence) -> None:
+    """<link rel=license type=application/rsl+xml href=...>, or a script of that type with the terms (RSL 1.0)."""
     attributes = _attributes(tag)
     if tag[:6].lower().startswith("script"):
-        found.opt_outs.append("rsl:embedded")
+        found.opt_outs.append(embedded_rsl(_SCRIPT_END.split(behind, 1)[0].decode("utf-8", "replace")))
     elif "license" in attributes.get("rel", "").lower().split():
         found.opt_outs.append(f"rsl:link={attributes.get('href', '')[:500]}")
 

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from gristmill.stages.ingest.page.codings import BodyTooLarge, undone
 
-_STATUS = re.compile(rb"[\r\n]*HTTP/?\d?(?:\.\d)?[ \t]+(\d{3})(?!\d)", re.I)
+# HTTP/1.1, HTTP/2 and h2 as crawlers that speak HTTP/2 write it, its pseudo-header, SHOUTcast's ICY, and misspellings.
+_STATUS = re.compile(
+    rb"\s{0,64}(?:(?:(?:HTTPS?|SPDY)[ ]?/?\d?(?:[.,]\d)?:?|h[23]|ICY)[ \t]+|:status:[ \t]*)(\d{3})(?!\d)", re.I
+)
 _CHUNK = re.compile(rb"\s*([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
 HEAD_BYTES = 1 << 20  # browsers end at 256 KiB (Chromium, net/http: kMaxHeaderBufSize); a larger head is none
 VALUE_CHARS = 1 << 16  # of a header's values together that are read
@@ -67,7 +70,7 @@ _OF_CONTENT = frozenset(("content-type", "transfer-encoding", "content-encoding"
 def _split(block: bytes) -> tuple[int, dict[str, str], bytes]:
     """(status, headers, body) of the head with which the block begins."""
     status = _STATUS.match(block)
-    start = len(block) - len(block.lstrip(b"\r\n")) if status else 0
+    start = len(block) - len(block.lstrip()) if status else 0
     stop = block.find(b"\n\r\n", start, HEAD_BYTES)
     bare = block.find(b"\n\n", start, stop if stop >= 0 else HEAD_BYTES)
     if bare >= 0:

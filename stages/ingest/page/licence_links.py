@@ -87,6 +87,7 @@ NODES = 20_000  # links of one page that are looked at
 LINE_CHARS = 600
 MARK_CHARS = 1000  # of an id or class
 _SPACE = re.compile(r"\s+")
+_ADDRESS = re.compile(r"(?:https?:)?//\S+", re.I)
 # Addresses of licences for content; those of programs' licences count only with rel or in words.
 CONTENT_HOSTS = {
     "creativecommons": re.compile(r"creativecommons\.(?:org|net)/(?:licen[sc]es|publicdomain|licens)", re.I),
@@ -101,8 +102,7 @@ CONTENT_HOSTS = {
 }
 _QUERY = ", ".join(
     [
-        "a[rel*=license i]", "link[rel*=license i]", "area[rel*=license i]", "[itemprop~=license i]",
-        "[property$=license i]",
+        "[rel*=license i]", "[itemprop~=license i]", "[property*=license i]",
         *(f"{tag}[href*='{word}' i]" for word in CONTENT_HOSTS for tag in ("a", "area")),
     ]
 )  # fmt: skip
@@ -139,7 +139,10 @@ def tree_links(tree: HTMLTree) -> Iterator[tuple[str, str, str, str]]:
 def _href(node) -> str:
     for name in ("href", "resource", "content", "src"):
         if value := (node.getattr(name) or "").strip():
-            return value[:HREF_CHARS] if name != "content" or re.match(r"https?:|//", value) else ""
+            return value[:HREF_CHARS] if name != "content" or _ADDRESS.match(value) else ""
+    if node.getattr("property") or node.getattr("itemprop"):  # the value is the element's text
+        text = (node.text or "")[: HREF_CHARS + LINE_CHARS].strip()
+        return text if len(text) <= HREF_CHARS and _ADDRESS.fullmatch(text) else ""
     return ""
 
 

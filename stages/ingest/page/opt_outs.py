@@ -19,6 +19,12 @@ _BETWEEN = re.compile(r"[\s,;]+")
 # AIPREF's vocabulary (draft-ietf-aipref-vocab; earlier drafts had tdm, ai and genai) and Cloudflare's content signals.
 _PREFERENCES = ("ai-train", "train-ai", "ai-input", "tdm", "ai", "genai", "train-genai", "bots", "ai-index")
 _PREFERENCE = re.compile(r"([a-z][a-z\-]{0,30})\s{0,9}=\s{0,9}\"?([a-z]+|\?[01])")
+# RSL 1.0, 3.5: a licence's uses, users and payment; these uses hold training.
+_RSL_LICENCE = re.compile(r"<(?:\w{1,20}:)?license\b", re.I)
+_RSL_USE = re.compile(r"<(?:\w{1,20}:)?(permits|prohibits)\b([^<>]{0,200})>([^<>]{0,500})<", re.I)
+_RSL_USAGE = re.compile(r"type\s{0,9}=\s{0,9}[\"']usage", re.I)
+_RSL_PAYMENT = re.compile(r"<(?:\w{1,20}:)?payment\b[^<>]{0,200}?\btype\s{0,9}=\s{0,9}[\"'](\w{1,20})", re.I)
+_RSL_TRAINING = frozenset(("all", "ai-all", "ai-train", "train-ai", "ai"))
 _NO = ("no", "n", "?0", "disallow", "false")
 
 
@@ -49,6 +55,23 @@ def meta_signals(name: str, content: str) -> list[str]:
         said = [word for word in words if word in DIRECTIVES]
         return [f"meta-robots:{w}" for w in said] + [f"meta-agent:{name}={w}" for w in words if w in _EXCLUDING]
     return []
+
+
+def embedded_rsl(terms: str) -> str:
+    """The signal of RSL 1.0 terms in a page: a reservation but where a licence lets anybody train, and for nothing."""
+    for licence in _RSL_LICENCE.split(terms)[1:]:
+        said = {True: set[str](), False: set[str]()}
+        limited = False
+        for verb, attributes, words in _RSL_USE.findall(licence):
+            if _RSL_USAGE.search(attributes):
+                said[verb.lower() == "permits"] |= set(_BETWEEN.split(words.lower().strip()))
+            else:  # some users or places only
+                limited = True
+        paid = any(kind.lower() != "free" for kind in _RSL_PAYMENT.findall(licence))
+        permitted = not said[True] or bool(said[True] & _RSL_TRAINING)
+        if permitted and not said[False] & _RSL_TRAINING and not limited and not paid:
+            return "rsl-permits:embedded"
+    return "rsl:embedded"
 
 
 def refused(preferences: str) -> list[str]:

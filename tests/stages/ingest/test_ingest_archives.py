@@ -204,6 +204,51 @@ def test_segments_of_a_record_are_no_whole_page(tmp_path):
     assert fates(path) == (1, {"not_a_response": 1, "truncated": 1})
 
 
+def segments(*blocks: bytes, total: int | None = None) -> list[bytes]:
+    """A response cut into a first record and continuations, the last of which says how long the whole is."""
+    size = sum(map(len, blocks)) if total is None else total
+    made = []
+    for i, block in enumerate(blocks, 1):
+        last = {"WARC_Segment_Total_Length": str(size)} if i == len(blocks) else {}
+        if i == 1:
+            names = {"WARC_Record_ID": "<urn:uuid:7>", "WARC_Target_URI": "http://a.example/7"}
+            made.append(record("response", block, WARC_Segment_Number="1", **names, **last))
+        else:
+            origin = {"WARC_Segment_Origin_ID": "<urn:uuid:7>", "WARC_Segment_Number": str(i)}
+            made.append(record("continuation", block, **origin, **last))
+    return made
+
+
+CUT = (b"HTTP/1.1 200 OK\r\nContent-Type: text/ht", b"ml\r\n\r\n<p>first half of it", b" and the other half</p>")
+
+
+@pytest.mark.parametrize("name", ["a.warc", "one.warc.gz", "a.warc.gz"])
+def test_segments_that_follow_each_other_are_one_record(tmp_path, name):
+    path = write(tmp_path / name, WRITERS[name]([response(1), *segments(*CUT), response(2)]))
+    documents, rejected = read(path)
+    assert documents["url"].to_list() == ["http://a.example/1", "http://a.example/7", "http://a.example/2"]
+    assert documents["text"][1] == "first half of it and the other half"
+    assert rejected["rule"].to_list() == ["not_a_response"] * 2
+    for cut in range(0, path.stat().st_size, 97):  # a part that ends inside holds the whole record, the next one none
+        both = [read(path, 0, cut), read(path, cut)]
+        assert pl.concat([d for d, _ in both]).equals(documents), cut
+        assert pl.concat([r for _, r in both]).equals(rejected), cut
+
+
+def test_segments_that_are_not_all_there_are_truncated(tmp_path):
+    first, second, third = segments(*CUT)
+    short = segments(*CUT, total=7)
+    for data in ([first, third], [first, second], [first, response(2), second, third], short):
+        documents, rejected = read(write(tmp_path / "a.warc", b"".join(data)))
+        assert "http://a.example/7" not in documents["url"].to_list()
+        assert "truncated" in rejected["rule"].to_list()
+
+
+def test_segments_beyond_the_cap_are_too_large_together(tmp_path):
+    big = segments(CUT[0], CUT[1] + b"x" * 6000, b"y" * 6000)
+    assert fates(write(tmp_path / "a.warc", b"".join(big)), body_bytes=5000)[1]["too_large"] == 1
+
+
 def test_garbage_between_records_is_one_broken_record(tmp_path):
     path = write(tmp_path / "a.warc", response(1) + b"rubbish rubbish\r\n" * 9 + response(2))
     assert fates(path) == (2, {"broken_record": 1})

@@ -52,6 +52,26 @@ HTML = "Content-Type: text/html"
         response("X: y", "content-type  : text/html"),
         response("Content-Type:", "\ttext/html;", " charset=utf-8"),
         response(HTML).replace(b"\r\n", b"\n"),
+        *(
+            response(HTML, status=status)
+            for status in (
+                "h2 200",
+                "H3 200 OK",
+                "HTTP/3 200",
+                "ICY 200 OK",
+                "HTTPS/1.1 200 OK",
+                "SPDY/3 200 OK",
+                "HTTP/1,1 200 OK",
+                "HTTP/1.1: 200 OK",
+                "HTTP /1.1 200 OK",
+                "  HTTP/1.1 200 OK",
+                ":status: 200",
+                ":status:200",
+            )
+        ),
+        response(status="HTTP/2 103", body=response(HTML, status="h2 200")),
+        PAGE,  # HTTP/0.9: no head
+        b"\n\n<!-- a --><!DOCTYPE html>" + PAGE,
     ],
 )
 def test_head_is_read_however_it_was_written(block):
@@ -65,6 +85,8 @@ def test_head_is_read_however_it_was_written(block):
         (response(status="HTTP/1.1 100 Continue", body=response(HTML, status="HTTP/1.1 404 x")), "bad_status"),
         (response(status="HTTP/1.1 100 Continue", body=b""), "bad_status"),
         (response(HTML, status="HTTP/1.1 2000 OK"), "bad_status"),
+        (response(HTML, status="h2 404"), "bad_status"),
+        (b"Plain words, which begin no page. " + PAGE, "bad_status"),
         (response(HTML, "X: " + "y" * HEAD_BYTES), "head_too_large"),
     ],
 )

@@ -167,6 +167,69 @@ def test_opt_outs_are_read_from_headers_and_meta():
     assert evidence(f"<head><meta name=robots content='noindex,noarchive'></head>{BODY}").opt_outs == []
 
 
+@pytest.mark.parametrize(
+    "meta",
+    [
+        'name="robots" content="no&#97;i"', 'content="no&#x61;i, nofollow" name=robots',
+        'name="rob&#111;ts" content=noai',
+        'name="ROBOTS" content="&#110;&#111;&#97;&#105;"', 'name="robots" content="index&#44;noai"',
+    ],
+)  # fmt: skip
+def test_opt_out_in_character_references_is_one(meta):
+    assert evidence(f"<head><meta {meta}></head>{BODY}").opt_outs == ["meta-robots:noai"]
+
+
+RSL = '<rsl xmlns="https://rslstandard.org/rsl"><content url="/"><license>{}</license></content></rsl>'
+
+
+@pytest.mark.parametrize(
+    ("terms", "signal"),
+    [
+        ('<prohibits type="usage">ai-train</prohibits>', "rsl:embedded"),
+        ("<prohibits type='usage'>search ai-all</prohibits>", "rsl:embedded"),
+        ('<permits type="usage">search</permits>', "rsl:embedded"),
+        ('<permits type="usage">ai-train</permits><payment type="purchase"/>', "rsl:embedded"),
+        ('<permits type="usage">all</permits><permits type="user">education</permits>', "rsl:embedded"),
+        ('<permits type="usage">all</permits><prohibits type="usage">ai-train</prohibits>', "rsl:embedded"),
+        ('<permits type="usage">ai-train</permits><payment type="free"/>', "rsl-permits:embedded"),
+        ('<permits type="usage">search, ai-all</permits>', "rsl-permits:embedded"),
+        ('<prohibits type="usage">ai-input</prohibits>', "rsl-permits:embedded"),
+        ('<permits type="usage">search</permits></license><license><permits type="usage">all</permits>',
+         "rsl-permits:embedded"),
+    ],
+)  # fmt: skip
+def test_rsl_terms_in_the_page_reserve_what_they_do_not_give(terms, signal):
+    for tag in ('<script type="application/rsl+xml">', "<SCRIPT id=a TYPE=application/rsl+xml>"):
+        assert evidence(f"<head>{tag}{RSL.format(terms)}</script></head>{BODY}").opt_outs == [signal]
+    assert evidence(f"<head><script type='application/rsl+xml'></script></head>{BODY}").opt_outs == ["rsl:embedded"]
+    assert evidence(f"<head><!--<script type='application/rsl+xml'></script>--></head>{BODY}").opt_outs == []
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        f'<span rel="license" href="{CC}">terms</span>', f"<div rel=dcterms:license resource='{CC}'>terms</div>",
+        f'<span property="dct:license" content="{CC}">terms</span>', f'<span property="dc:license">{CC}</span>',
+        f'<p rel="http://creativecommons.org/ns#license" resource="{CC}">terms</p>', f'<b itemprop="license">{CC}</b>',
+        f'<span class="x" PROPERTY = "schema:license" resource="{CC}">terms</span>',
+        f'<section property="license" resource="{CC}"><h2>terms</h2></section>',
+    ],
+)  # fmt: skip
+def test_licence_in_rdfa_on_any_element_is_a_link(element):
+    links = evidence(f"<html><body>{BODY}<footer>{element}</footer></body></html>").links
+    assert [(href, kind, place) for href, kind, place, _ in links] == [(CC, "rel", "footer")]
+
+
+def test_licence_in_rdfa_may_be_words():
+    links = evidence(f"<html><body>{BODY}<footer><p property=license>CC BY-NC 4.0</p></footer></body></html>").links
+    assert links == [("", "rel", "footer", "CC BY-NC 4.0")]
+
+
+def test_licence_in_rdfa_of_another_resource_is_none():
+    figure = f'<figure about="a.png"><span rel="license" resource="{CC}">x</span></figure>'
+    assert evidence(f"<html><body>{BODY}{figure}</body></html>").links == []
+
+
 # the scanner, against a plain twin
 
 
