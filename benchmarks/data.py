@@ -10,6 +10,12 @@ from pathlib import Path
 
 import polars as pl
 
+from gristmill.pipeline.contract.shapes import Grouping
+from gristmill.pipeline.run.exchange import passes
+from gristmill.pipeline.run.exchange.slices import KEYS, Slices
+from gristmill.pipeline.run.exchange.sorter import Sorter
+from gristmill.pipeline.run.view import MEMORY
+
 OPTION = "--data"
 
 
@@ -35,3 +41,21 @@ class FrameCorpus:
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
         for frame in self.frames:
             yield frame if columns is None else frame.select("doc_id", *columns)
+
+
+def exchanged(stage: Grouping, batch: pl.DataFrame, folder: Path) -> pl.DataFrame:
+    """What a grouping writes for a corpus of one batch."""
+
+    def sorter(*by: str) -> Sorter:
+        return Sorter(folder / "spill", by, MEMORY)
+
+    passes.sorted_by_key(stage, [(0, batch)], sorter("key", *stage.order, "node"), folder / "sorted")
+    out = sorter("node")
+    passes.gathered(stage, [Slices(folder / "sorted", "key")], 0, KEYS, MEMORY, out)
+    out.write(folder / "gathered")
+    if stage.merges:
+        out = sorter("node")
+        passes.merged(stage, [Slices(folder / "gathered", "node")], MEMORY, out)
+        out.write(folder / "gathered")
+    back = passes.come_back(stage, [Slices(folder / "gathered", "node")], *passes.nodes_of(0))
+    return passes.settled(stage, batch, back, 0)

@@ -88,7 +88,8 @@ def config_page() -> str:
     ]
     lines += [
         "Besides the sections: `name` (of the run; default: the file's name), `extra` (stages of your own, see the",
-        "README), `engine.slurm` and `engine.ray` (options of datatrove's executors).",
+        "README), `engine.slurm` and `engine.ray` (options of datatrove's executors), `engine.memory` (bytes that the",
+        "workers of a machine may take for sorting, e.g. 4GB; default: half of the machine's).",
         "",
     ]
     for key, about in LISTS.items():

@@ -20,6 +20,7 @@ from gristmill.pipeline.plan.identity import is_ours, reference_of
 from gristmill.pipeline.plan.plan import Plan, load_plan, make_plan
 from gristmill.pipeline.run.deaths import Deaths
 from gristmill.pipeline.run.emptied import refuse_nothing
+from gristmill.pipeline.run.exchange.memory import worker_memory
 from gristmill.pipeline.run.executors import Engine, Job, job_for, limit_threads, no_word, waiting_jobs
 from gristmill.pipeline.run.failures import failures, record_failure
 from gristmill.pipeline.run.forecast import Intent, intents
@@ -187,6 +188,7 @@ def launch(
         limit_threads(1)
         aside = 0
         view = RunView(store, cut)
+        view.memory = worker_memory(recipe.engine, getattr(engine, "workers", 1))
         if engine.queues and submit(view, engine):
             return []
         for number, phase in enumerate(cut.phases):
@@ -252,7 +254,7 @@ def prepare(recipe: Recipe, situation: Situation, store: Store) -> None:
 
 def run_phase(work: Work, number: int, engine: Engine, progress: Progress) -> None:
     view, phase = work.view, work.phase
-    if phase.kind == "scatter" and settled(work):
+    if work.passing and settled(work):
         return
     todo = work.pending()
     all_units = work.units()
@@ -261,7 +263,7 @@ def run_phase(work: Work, number: int, engine: Engine, progress: Progress) -> No
         places = {u: i for i, u in enumerate(all_units)}
         job = job_of(work, number, len(all_units), [places[u] for u in todo], Deaths(view, phase))
         given_up = engine.run(job, progress.tick)
-        view.forget(phase, todo)
+        view.forget(phase, work.touched(todo))
         left = left_by(work, given_up, all_units, job.tasks)
         if len(left) > 1:
             # Which unit of a rank killed its worker is not known: each that is left gets a rank of its own.
@@ -270,12 +272,13 @@ def run_phase(work: Work, number: int, engine: Engine, progress: Progress) -> No
                 [step], len(left), range(len(left)), job.logs.with_name(f"{job.logs.name}-one-by-one"), job.died
             )
             given_up = engine.run(alone, progress.tick)
-            view.forget(phase, left)
+            view.forget(phase, work.touched(left))
             left = left_by(work, given_up, left, alone.tasks)
         for unit in left:
             died = GristmillError("its worker was killed three times (out of memory?)")
             record_failure(view, phase, unit, died)
-        view.forget(phase, left)
+        view.forget(phase, work.touched(left))
+    work.tidy()
     progress.end()
 
 
@@ -297,7 +300,7 @@ def step_of(view: RunView, number: int, only: Sequence[str] | None = None) -> Ru
     steps = view.plan.steps
     classes = {reference_of(type(s.stage)) for s in steps}
     code = tuple(sorted(c for c in classes if not is_ours(c)))
-    return RunStep(str(view.root.absolute()), number, len(steps), only, code)
+    return RunStep(str(view.root.absolute()), number, len(steps), only, code, view.memory)
 
 
 def submit(view: RunView, engine: Engine) -> bool:

@@ -20,6 +20,7 @@ from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.plan.published import publish
 from gristmill.pipeline.plan.schedule import PHASES, taken_phases, with_phases
 from gristmill.pipeline.plan.sources import SOURCES, check_sources, expanded, keys_of, taken
+from gristmill.pipeline.run.exchange.memory import bytes_of
 from gristmill.pipeline.run.shards import records
 from gristmill.pipeline.run.store import Store, read_parquet
 
@@ -46,11 +47,10 @@ STANDARD: tuple[tuple[str, str], ...] = (
     ("tokenizer", "tokens:Tokens"),
     ("dedup.references", "dedup:References"),
     ("dedup.references", "dedup:ReferenceFlags"),
-    ("dedup.exact", "dedup:ExactGroups"),
     ("dedup.exact", "dedup:ExactDuplicates"),
     ("dedup.exact", "dedup:ExactGate"),
     ("dedup.minhash", "dedup:Signatures"),
-    ("dedup.minhash", "dedup:MinhashGroups"),
+    ("dedup.minhash", "dedup:Components"),
     ("dedup.minhash", "dedup:NearDuplicates"),
     ("dedup.minhash", "dedup:NearGate"),
     ("dedup.held_out", "dedup:HeldOutTexts"),
@@ -107,7 +107,7 @@ def standard() -> tuple[tuple[str, type[Shape]], ...]:
     return tuple((section, load_class(f"{STAGES}.{name}")) for section, name in STANDARD)
 
 
-ENGINE_KEYS = ("slurm", "ray")
+ENGINE_KEYS = ("slurm", "ray", "memory")
 
 
 def settings_of(cls: type[Shape]) -> list[Field]:
@@ -192,7 +192,7 @@ def make_recipe(tree: Tree, default_name: str, code: bool = True) -> Recipe:
     for path, cls in standard():
         stage = build(cls, {**section(tree, path), **borrowed(cls, tree)}, path)
         if path in off:
-            if cls.kind == "annotator" and stage.enabled:  # pyright: ignore[reportAttributeAccessIssue]
+            if cls.kind in ("annotator", "grouping") and stage.enabled:  # pyright: ignore[reportAttributeAccessIssue]
                 stages.append(Off(stage.name, tuple(stage.writes)))  # pyright: ignore
         elif stage.enabled or cls.off_is_empty:  # pyright: ignore[reportAttributeAccessIssue]
             stages.append(stage)  # pyright: ignore[reportArgumentType]
@@ -214,8 +214,10 @@ def make_recipe(tree: Tree, default_name: str, code: bool = True) -> Recipe:
     stages = [publish(stage, stages) if isinstance(stage, Sink) else stage for stage in stages]
     engine = section(tree, "engine")
     for key, value in engine.items():
-        if key not in ENGINE_KEYS or not isinstance(value, dict):
-            raise ConfigError(f"engine.{key}: sections {', '.join(ENGINE_KEYS)} with that executor's options")
+        if key == "memory":
+            bytes_of(value)
+        elif key not in ENGINE_KEYS or not isinstance(value, dict):
+            raise ConfigError(f"engine.{key}: sections slurm and ray with that executor's options, or memory")
     if engine:
         resolved["engine"] = without_secrets(engine)
     where = tuple(sections.get(type(stage), f"extra.{stage.name}") for stage in stages)

@@ -1,6 +1,6 @@
-"""Deduplication: speed per core, recall and precision against exact Jaccard, what chaining does, reducer's memory.
+"""Deduplication: speed per core, recall and precision against exact Jaccard, what chaining does.
 
-    python benchmarks/dedup/dedup.py [--shared ../shared] [--documents 1000000]
+    python benchmarks/dedup/dedup.py [--shared ../shared]
 
 Times are CPU seconds of one thread. Pairs and texts are those of data/dedup.
 """
@@ -9,11 +9,10 @@ import argparse
 import io
 import json
 import re
-import resource
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
 
@@ -22,22 +21,15 @@ import polars as pl
 import zstandard
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from data import FrameCorpus
+from data import exchanged
 
 from gristmill.pipeline.kernels.numbers.minhash import similarity
-from gristmill.stages.dedup.exact import ExactGroups
-from gristmill.stages.dedup.minhash import MinhashGroups, NearDuplicates, Scheme, Signatures
+from gristmill.stages.dedup.minhash import Components, NearDuplicates, Scheme, Signatures
 
 
 def records(path: Path) -> list[dict]:
     with zstandard.open(io.BytesIO(path.read_bytes()), "rt", encoding="utf-8", newline="\n") as lines:
         return [json.loads(line) for line in lines.read().split("\n") if line]
-
-
-def no_given_texts(folder: Path) -> Path:
-    schema = {"doc_id": pl.String, "text": pl.String, "language": pl.String, "is_held_out": pl.Boolean}
-    pl.DataFrame(schema=schema).write_parquet(folder / "texts.parquet")
-    return folder
 
 
 def frame_of(texts: Sequence[str]) -> pl.DataFrame:
@@ -100,10 +92,8 @@ def chaining(kind: str, texts: dict[str, str], pairs: list[dict]) -> None:
     print("  min_similarity    <0.5  0.5-0.7  0.7-0.8  0.8-0.9    >=0.9  dropped   <0.5  median  largest")
     for limit in (None, 0.5, 0.6, 0.7, 0.8):
         with tempfile.TemporaryDirectory() as folder:
-            out = Path(folder)
-            corpus = FrameCorpus([frame], {"dedup.references": no_given_texts(out)})
-            MinhashGroups(min_similarity=limit).run(corpus, out)
-            done = NearDuplicates().open({"dedup.minhash": out})(frame)
+            joined = exchanged(Components(), frame, Path(folder))
+            done = exchanged(NearDuplicates(min_similarity=limit), frame.hstack(joined.drop("doc_id")), Path(folder))
         of = dict(zip(names, done["near_duplicate_of"].to_list(), strict=True))
         name_of = dict(zip(frame["doc_id"], names, strict=True))
         survivor = {n: name_of[d] if d else n for n, d in of.items()}
@@ -153,51 +143,11 @@ def spaceless(shared: Path) -> None:
             print(f"  {language} n={n:2d}: {len(texts)} texts, {alike} (at most {apart.max():.3f})")
 
 
-def reducers(documents: int) -> None:
-    """CPU time and peak memory of both reducers on random signatures, one in ten repeated."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    rng = np.random.default_rng(0)
-    size, frames = 20_000, []
-    for start in range(0, documents, size):
-        rows = np.arange(start, min(documents, start + size))
-        source = np.where(rng.random(rows.size) < 0.1, rng.integers(0, documents, rows.size), rows)
-        frames.append((rows, source))
-
-    class Made(FrameCorpus):
-        def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
-            for rows, source in self.frames:
-                ids = [blake2b(i.tobytes(), digest_size=16).hexdigest() for i in rows]
-                sign = [np.random.default_rng(int(s)).bytes(224) for s in source]
-                hashes = [blake2b(s.tobytes(), digest_size=16).hexdigest() for s in source]
-                yield pl.DataFrame(
-                    {
-                        "doc_id": ids,
-                        "minhash": sign,
-                        "text_hash": hashes,
-                        "is_held_out": False,
-                        "exact_copies_n": pl.Series([1] * len(ids), dtype=pl.Int64),
-                    }
-                )
-
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder)
-        corpus = Made(frames, {"dedup.references": no_given_texts(out)})
-        once = _cpu(lambda: [0 for _ in corpus.batches()])
-        for stage, passes in ((ExactGroups(), 2), (MinhashGroups(min_similarity=None), 2), (MinhashGroups(), 2)):
-            took = _cpu(lambda stage=stage: stage.run(corpus, out)) - passes * once
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            grown = (peak - before) * 1024
-            each = f"{grown / 1e6:,.0f} MB above the start ({grown / documents:.0f} bytes a document so far)"
-            print(f"{stage.name} of {documents:,} documents: {took:.1f} s, peak {each}")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, default=Path(__file__).parents[3] / "shared")
-    parser.add_argument("--documents", type=int, default=1_000_000)
     options = parser.parse_args()
     folder = options.shared / "data/dedup"
-    reducers(options.documents)
     web = {r["sha1"]: r["text"] for r in records(folder / "web_pair_texts.jsonl.zst")}
     licences = {r["id"]: r["text"] for r in records(folder / "license_variant_texts.jsonl.zst")}
     speed(list(web.values()), "whole web pages")

@@ -24,6 +24,7 @@ from gristmill.pipeline.contract.state import read_state
 from gristmill.pipeline.launch import Situation, describe, launch, refuse, survey
 from gristmill.pipeline.plan.config import Recipe, Tree, override, read_config
 from gristmill.pipeline.plan.plan import Plan, load_plan
+from gristmill.pipeline.plan.steps import MEASURING
 from gristmill.pipeline.recipe import ENABLED, known_keys, make_recipe
 from gristmill.pipeline.run.executors import make_engine
 from gristmill.pipeline.run.progress import Progress, make_progress
@@ -130,7 +131,7 @@ class Run:
         for column in columns:
             dataset = self._plan.writer(column)
             if dataset is None:
-                known = sorted({c for s in self._plan.steps if s.kind in ("source", "annotator") for c in s.writes})
+                known = sorted({c for s in self._plan.steps if s.kind in MEASURING for c in s.writes})
                 raise ConfigError(f"no stage of this run writes a column {column!r}; there are {', '.join(known)}")
             datasets.setdefault(dataset, []).append(column)
         frames = []

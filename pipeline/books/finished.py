@@ -28,7 +28,9 @@ class FinishedRun:
         return self.store.artifact(name)
 
     def columns(self, prefix: str) -> tuple[str, ...]:
-        return tuple(c for s in self.plan.steps if s.kind == "annotator" for c in s.writes if c.startswith(prefix))
+        return tuple(
+            c for s in self.plan.steps if s.kind in ("annotator", "grouping") for c in s.writes if c.startswith(prefix)
+        )
 
     def means(self, by: str, columns: Sequence[str]) -> dict[object, Means]:
         means: dict[object, Means] = {}

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from gristmill.pipeline.contract.draws import key64
-from gristmill.pipeline.plan.plan import Plan, Step
+from gristmill.pipeline.plan.plan import Plan
+from gristmill.pipeline.plan.steps import Step
 from gristmill.pipeline.run.store import Store
 
 SAMPLED = 10  # documents per target or benchmark

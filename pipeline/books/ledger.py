@@ -204,7 +204,7 @@ def check_receipts(store: Store, plan: Plan, label: str, docs_in: int, docs_out:
         expected_in = docs_in
         expected_out = docs_out if step.kind in ("gate", "source") else docs_in
         has_gate = any(s.kind == "gate" and s.label == label for s in plan.steps)
-        if step.kind == "annotator" and not has_gate:
+        if step.kind in ("annotator", "grouping") and not has_gate:
             expected_out = docs_out
         if (counted_in, counted_out) != (expected_in, expected_out):
             raise BooksError(

@@ -11,7 +11,8 @@ from dataclasses import replace
 from gristmill.pipeline.books.ledger import books
 from gristmill.pipeline.contract.errors import DataError, GristmillError
 from gristmill.pipeline.contract.state import DamagedFile, read_state, write_json
-from gristmill.pipeline.plan.plan import Phase, Plan, Step
+from gristmill.pipeline.plan.plan import Phase, Plan
+from gristmill.pipeline.plan.steps import Step
 from gristmill.pipeline.run.failures import failures
 from gristmill.pipeline.run.part import PartRun
 from gristmill.pipeline.run.phases.fates import write_fates
@@ -97,10 +98,10 @@ def done_so_far(store: Store, plan: Plan) -> tuple[Plan, Phase | None]:
             reached = [sum(is_done(store, plan, step, p.key) for p in plan.parts) for step in phase.steps]
             n += sum(1 for count in reached if count and 2 * count >= reached[0])
             whole = reached[-1] >= len(view_of(store, plan).usable)
-        elif phase.kind == "reducer":
+        elif phase.kind in ("reducer", "return"):
             whole = finished(store, plan, phase)
             n += whole
-        else:  # the sink's passes leave nothing to count until the last one is done
+        else:  # passes leave nothing to count until the last one is done
             whole = phase.kind == "ledger" or finished(store, plan, phase)
             n += whole and phase.kind == "gather"
         if not whole:
@@ -117,7 +118,8 @@ def is_done(store: Store, plan: Plan, step: Step, key: str) -> bool:
 
 def finished(store: Store, plan: Plan, phase: Phase) -> bool:
     try:
-        return not work_of(view_of(store, plan), phase).pending()
+        work = work_of(view_of(store, plan), phase)
+        return work.settled() if work.passing else not work.pending()
     except (GristmillError, OSError):  # what it is made from is not done
         return False
 

@@ -325,6 +325,9 @@ _DEDUP: list[Column] = [
     Column(
         "minhash", pa.binary(), "", "MinHash: a 64-bit key per band, a byte per value; null without words", "FineWeb"
     ),
+    Column(
+        "minhash_component", pa.uint64(), "", "equal for documents that chains of shared bands join; null: no chain"
+    ),
     Column("near_duplicate_of", pa.string(), "", "doc_id of the document that stays for this cluster; null: this one"),
     Column(
         "minhash_cluster_size",

@@ -1,4 +1,4 @@
-"""The five stage shapes: Source, Annotator, Gate, Reducer, Sink. A stage derives from one of them."""
+"""The six stage shapes: Source, Annotator, Gate, Reducer, Grouping, Sink. A stage derives from one of them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +10,10 @@ import polars as pl
 from gristmill.pipeline.contract.columns import Column
 from gristmill.pipeline.contract.drawing.told import Finished, Told
 
-Kind = Literal["source", "annotator", "gate", "reducer", "sink"]
+Kind = Literal["source", "annotator", "gate", "reducer", "grouping", "sink"]
 Reads: TypeAlias = Mapping[str, tuple[str, ...]]
 Artifacts: TypeAlias = Mapping[str, Path]
+PolarsType: TypeAlias = pl.DataType | type[pl.DataType]
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Counted:
 
 
 class Shape:
-    """What every stage says of itself. A stage is a frozen dataclass that derives from one of the five shapes below.
+    """What every stage says of itself. A stage is a frozen dataclass that derives from one of the six shapes below.
 
     Its fields are its identity and its config section; all that stands here is declared once per class (or, where it
     depends on the fields, as a property of the same name).
@@ -194,6 +195,48 @@ class Reducer(Shape):
         raise NotImplementedError
 
 
+class Grouping(Shape):
+    """Rows that share a key, brought together over the whole corpus, to columns of the documents that they come from.
+
+    A part's documents are scattered into rows with a 64-bit `key`; all rows of a key meet in one `gather`; the rows
+    that it returns go back to the parts of their documents, where `settle` makes the columns of the dataset. No method
+    sees more than a part, or whole keys that fit into memory. Every document has a `node` (UInt64), its place in the
+    corpus, which travels with its rows; results must not depend on the nodes' values.
+    """
+
+    kind: ClassVar[Kind] = "grouping"
+    scatters: ClassVar[Mapping[str, PolarsType]] = {}  # columns of a scattered row beside `key` and `node`
+    order: ClassVar[tuple[str, ...]] = ()  # those that order the rows of a key
+    gathers: ClassVar[Mapping[str, PolarsType]] = {}  # columns that `gather` gives `merge` beside `node`
+    returns: ClassVar[Mapping[str, PolarsType]] = {}  # columns that come back to a document beside `node`
+    settles: ClassVar[tuple[str, ...]] = ()  # columns of `reads` that `settle` sees
+    merges: ClassVar[bool] = False  # what is gathered goes through `merge`, as a whole, before it goes back
+
+    def extra(self, artifacts: Artifacts) -> pl.DataFrame | None:
+        """Documents that no part holds, which take part: doc_id and columns of `reads`. What comes back to them goes
+        to a later grouping that reads it, in place of the columns that are missing here."""
+        return None
+
+    def scatter(self, batch: pl.DataFrame) -> pl.DataFrame:
+        """doc_id, `node` and `reads` of some documents to any number of rows: `key` (UInt64), `node` and `scatters`."""
+        raise NotImplementedError
+
+    def gather(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """All rows of one or more keys, sorted by key and `order`, to `node` and `returns`, a node once at most; where
+        the stage `merges`, to `node` and `gathers`, any number of times. A key's result does not depend on the keys
+        that came with it."""
+        raise NotImplementedError
+
+    def merge(self, gathered: Callable[[], Iterator[pl.DataFrame]]) -> Iterator[pl.DataFrame]:
+        """What `gather` gave for all keys, sorted by node in every frame, to `node` and `returns`, a node once at most.
+        `gathered` may be called several times."""
+        raise NotImplementedError
+
+    def settle(self, batch: pl.DataFrame) -> pl.DataFrame:
+        """doc_id, `settles` and the columns that came back (null where none did) to doc_id and `writes`."""
+        raise NotImplementedError
+
+
 class Sink(Shape):
     """Documents x copies to training shards, in two passes: each part is scattered into a slice per output shard, then
     each output shard gathers its slice of every part. A unit names an output shard (`contract.corpus.splits`)."""
@@ -229,7 +272,7 @@ class Sink(Shape):
         raise NotImplementedError
 
 
-Stage: TypeAlias = Source | Annotator | Gate | Reducer | Sink
+Stage: TypeAlias = Source | Annotator | Gate | Reducer | Grouping | Sink
 
 
 def first_broken(batch: pl.DataFrame, rules: Mapping[str, pl.Expr]) -> pl.Series:

@@ -97,7 +97,7 @@ def load_class(reference: str) -> type[Stage]:
 def _stage_class(cls: object, reference: str) -> type[Stage]:
     if not (isinstance(cls, type) and is_dataclass(cls) and issubclass(cls, Shape)):
         raise ConfigError(
-            f"stage {reference!r} is not a dataclass that derives from one of the five shapes; "
+            f"stage {reference!r} is not a dataclass that derives from one of the six shapes; "
             "see pipeline/contract/shapes.py"
         )
     return cls  # pyright: ignore[reportReturnType]

@@ -5,105 +5,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 from gristmill.pipeline.contract import columns as schema
 from gristmill.pipeline.contract.errors import ConfigError, PlanError
-from gristmill.pipeline.contract.shapes import Annotator, Gate, Kind, Part, Reducer, Shape, Sink, Source, Stage
+from gristmill.pipeline.contract.shapes import Kind, Part, Sink, Stage
 from gristmill.pipeline.contract.state import DamagedFile, read_state
-from gristmill.pipeline.plan.identity import digest, fingerprint, freeze, thaw
-
-
-@dataclass(frozen=True)
-class Step:
-    """A stage at its place in the recipe. `moved`: (dataset, column, the earlier stage that replaced it)."""
-
-    stage: Stage
-    kind: Kind
-    fingerprint: str
-    moved: tuple[tuple[str, str, str], ...] = ()
-
-    @property
-    def source(self) -> Source:
-        return cast(Source, self.stage)
-
-    @property
-    def annotator(self) -> Annotator:
-        return cast(Annotator, self.stage)
-
-    @property
-    def gate(self) -> Gate:
-        return cast(Gate, self.stage)
-
-    @property
-    def reducer(self) -> Reducer:
-        return cast(Reducer, self.stage)
-
-    @property
-    def sink(self) -> Sink:
-        return cast(Sink, self.stage)
-
-    @property
-    def name(self) -> str:
-        return self.stage.name
-
-    @property
-    def rules(self) -> tuple[str, ...]:
-        return tuple(self.stage.rules)
-
-    @cached_property
-    def reads(self) -> dict[str, tuple[str, ...]]:
-        """What the stage reads, each column from where it lies now."""
-        now = {(dataset, column): place for dataset, column, place in self.moved}
-        reads: dict[str, tuple[str, ...]] = {}
-        for dataset, columns in self.stage.reads.items():
-            if not columns:
-                reads.setdefault(dataset, ())
-            for column in columns:
-                place = now.get((dataset, column), dataset)
-                reads[place] = (*reads.get(place, ()), column)
-        return reads
-
-    @property
-    def replaces(self) -> dict[str, tuple[str, ...]]:
-        return dict(self.stage.replaces) if isinstance(self.stage, Annotator) else {}
-
-    @property
-    def writes(self) -> tuple[str, ...]:
-        return ("rule",) if self.kind == "gate" else tuple(self.stage.writes)
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        return tuple(self.stage.needs)
-
-    @property
-    def all_rows(self) -> bool:
-        return self.stage.rows == "all"
-
-    @property
-    def label(self) -> str:
-        """The stage that the ledger books this step under."""
-        return self.name.removesuffix(".gate")
+from gristmill.pipeline.plan.identity import fingerprint, freeze, thaw
+from gristmill.pipeline.plan.steps import MEASURING, Step, chain, check
 
 
 @dataclass(frozen=True)
 class Phase:
-    """Steps that run together: a wave (part by part), a reducer, or the two passes of the sink."""
+    """Steps that run together: a wave (part by part), a reducer, the passes of a grouping or the two of the sink."""
 
-    kind: Literal["wave", "reducer", "scatter", "gather", "ledger"]
+    kind: Literal["wave", "reducer", "sort", "group", "merge", "return", "scatter", "gather", "ledger"]
     steps: tuple[Step, ...]
 
     @property
     def name(self) -> str:
-        names = [s.name for s in self.steps]
-        return self.kind if self.kind == "ledger" else (f"{names[0]}" if self.kind == "reducer" else "+".join(names))
-
-
-def kind_of(stage: Stage) -> Kind:
-    """Raises PlanError for an object that derives from none of the five shapes."""
-    if isinstance(stage, Shape):
-        return stage.kind
-    raise PlanError(f"{type(stage).__name__} derives from none of the five shapes (pipeline/contract/shapes.py)")
+        return self.kind if self.kind == "ledger" else "+".join(s.name for s in self.steps)
 
 
 @dataclass(frozen=True)
@@ -130,7 +51,7 @@ class Plan:
     @cached_property
     def writing(self) -> dict[str, Step]:
         """The steps that write a dataset, by its name."""
-        return {s.name: s for s in self.steps if s.kind in ("source", "annotator", "gate")}
+        return {s.name: s for s in self.steps if s.kind in (*MEASURING, "gate")}
 
     def step(self, name: str, kind: Kind | None = None) -> Step:
         for s in self.steps:
@@ -149,14 +70,13 @@ class Plan:
 
     def writer(self, column: str) -> str | None:
         """The dataset that holds a column; stages meet in column names."""
-        return next((s.name for s in self.steps if s.kind in ("source", "annotator") and column in s.writes), None)
+        return next((s.name for s in self.steps if s.kind in MEASURING and column in s.writes), None)
 
     def rows_source(self, step: Step) -> Step:
         """The step whose receipt says which rows `step` covers (its `kept`)."""
-        if (step.name, step.kind) not in self._rows_sources:
-            rows = self.source if step.all_rows else (self.gate_before(step) or self.source)
-            self._rows_sources[step.name, step.kind] = rows
-        return self._rows_sources[step.name, step.kind]
+        if (key := (step.name, step.kind)) not in self._rows_sources:
+            self._rows_sources[key] = self.source if step.all_rows else (self.gate_before(step) or self.source)
+        return self._rows_sources[key]
 
     @cached_property
     def _rows_sources(self) -> dict[tuple[str, Kind], Step]:
@@ -170,15 +90,15 @@ class Plan:
             if step.kind in ("source", "annotator", "gate"):
                 wave.append(step)
                 continue
-            if wave:
-                phases.append(Phase("wave", tuple(wave)))
-                wave = []
+            phases, wave = [*phases, *([Phase("wave", tuple(wave))] if wave else [])], []
             if step.kind == "reducer":
                 phases.append(Phase("reducer", (step,)))
+            elif step.kind == "grouping":
+                merge: list[Literal["merge"]] = ["merge"] if step.grouping.merges else []
+                phases += [Phase(kind, (step,)) for kind in ("sort", "group", *merge, "return")]
             else:
                 phases += [Phase("scatter", (step,)), Phase("gather", (step,))]
-        if wave:
-            phases.append(Phase("wave", tuple(wave)))
+        phases += [Phase("wave", tuple(wave))] if wave else []
         return (*phases, Phase("ledger", ()))
 
     def until(self, stage: str | None) -> "Plan":
@@ -212,20 +132,6 @@ def make_plan(name: str, config_digest: str, stages: Sequence[Stage], parts: Ite
     plan = Plan(name, config_digest, steps, tuple(sorted(parts, key=lambda p: p.key)))
     check_names(plan)
     return plan
-
-
-def chain(stages: Sequence[Stage], fingerprints: Sequence[str]) -> tuple[Step, ...]:
-    """The stages as steps: after a stage that `replaces` columns, the others read those columns from it.
-
-    Several may replace one column: each reads what the one before it wrote.
-    """
-    steps: list[Step] = []
-    moved: dict[tuple[str, str], str] = {}
-    for stage, mark in zip(stages, fingerprints, strict=True):
-        steps.append(Step(stage, kind_of(stage), mark, tuple((*old, new) for old, new in moved.items())))
-        for dataset, columns in steps[-1].replaces.items():
-            moved |= {(dataset, column): stage.name for column in columns}
-    return tuple(steps)
 
 
 # What key_of of an input makes, and names of steps: both name files of the run folder.
@@ -285,60 +191,3 @@ def _plan_of(saved: Mapping[str, object], path: Path, past: bool) -> "Plan":
     plan = Plan(str(saved["name"]), str(saved["config_digest"]), steps, parts)
     check_names(plan)
     return plan
-
-
-def check(steps: Sequence[Step]) -> None:
-    """Every column a stage reads is written earlier, every artifact is made earlier, names are unique."""
-    if not steps or steps[0].kind != "source":
-        raise PlanError("the first step must be a source")
-    written: dict[str, set[str]] = {}
-    made: set[str] = set()
-    for step in steps:
-        for dataset, columns in step.reads.items():
-            if dataset not in written:
-                raise PlanError(
-                    f"{step.name} reads dataset {dataset!r}, which no earlier step writes; "
-                    f"there are {', '.join(sorted(written))}"
-                )
-            for name in columns:
-                if name not in written[dataset]:
-                    owners = [d for d, cols in written.items() if name in cols]
-                    hint = (
-                        f"{owners[0]} writes it"
-                        if owners
-                        else f"{dataset} writes {', '.join(sorted(written[dataset]))}"
-                    )
-                    raise PlanError(f"{step.name} reads {dataset}.{name}, which no earlier step writes; {hint}")
-        for artifact in step.needs:
-            if artifact not in made:
-                raise PlanError(f"{step.name} needs artifact {artifact!r}, which no earlier step makes; add it before")
-        for name in step.writes:
-            schema.column(name)
-        for dataset, columns in step.replaces.items():
-            check_replacement(step, dataset, columns, written)
-        if step.kind == "reducer":
-            if step.name in made:
-                raise PlanError(f"two steps make the artifact {step.name!r}; give one another name")
-            made.add(step.name)
-        elif step.kind != "sink":
-            if step.name in written:
-                raise PlanError(f"two steps write the dataset {step.name!r}; give one another name")
-            written[step.name] = set(step.writes)
-
-
-def check_replacement(step: Step, dataset: str, columns: Sequence[str], written: dict[str, set[str]]) -> None:
-    """Raises PlanError unless every later reader finds each column, for each row, in the step's own dataset."""
-    missing = [c for c in columns if c not in step.writes or c not in written.get(dataset, ())]
-    if missing:
-        raise PlanError(f"{step.name} replaces {dataset}.{missing[0]}, which it, or {dataset}, does not write")
-    if not step.all_rows:
-        raise PlanError(f'{step.name} replaces columns of {dataset} for some rows only; its rows must be "all"')
-
-
-def part_identity(step: Step, inputs: dict[str, str], artifacts: dict[str, str]) -> str:
-    """Identity of the values that `step` computes, from those of the datasets and artifacts it uses."""
-    return digest({"step": step.fingerprint, "inputs": inputs, "artifacts": artifacts})
-
-
-def source_identity(step: Step, part: Part) -> str:
-    return digest({"step": step.fingerprint, "part": asdict(part)})

@@ -7,7 +7,8 @@ import numpy as np
 import polars as pl
 
 from gristmill.pipeline.contract.draws import key64
-from gristmill.pipeline.plan.plan import Plan, Step
+from gristmill.pipeline.plan.plan import Plan
+from gristmill.pipeline.plan.steps import Step
 from gristmill.pipeline.run.store import Store
 
 BINS = 36

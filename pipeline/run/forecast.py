@@ -5,7 +5,9 @@ from typing import Literal
 
 from gristmill.pipeline.contract.shapes import Part
 from gristmill.pipeline.plan.identity import stage_fields
-from gristmill.pipeline.plan.plan import Plan, Step, part_identity, source_identity
+from gristmill.pipeline.plan.plan import Phase, Plan
+from gristmill.pipeline.plan.steps import Step, part_identity, source_identity
+from gristmill.pipeline.run.phases.exchange import Return
 from gristmill.pipeline.run.store import Store
 from gristmill.pipeline.run.view import RunView, view_of
 
@@ -68,8 +70,7 @@ def intents(plan: Plan, store: Store, old: Plan | None) -> list[Intent]:
             if step.kind == "gate" and intent.verdict != "skip":
                 rows_unsure = True
         else:
-            receipt = view.artifact_receipt(step.name) if step.kind == "reducer" else None
-            known = step.kind == "sink" or (receipt is not None)
+            known = step.kind == "sink" or made(view, step)
             stale = bool(because) or not known
             follows = bool(causes) or rows_unsure
             verdict = "run" if stale else "maybe" if follows else "skip"
@@ -78,9 +79,17 @@ def intents(plan: Plan, store: Store, old: Plan | None) -> list[Intent]:
             )
             intent = Intent(step, verdict, {}, why)
             if verdict != "skip":
-                unsure.add(f"artifact:{step.name}")
+                unsure.add(step.name if step.kind == "grouping" else f"artifact:{step.name}")
         result.append(intent)
     return result
+
+
+def made(view: RunView, step: Step) -> bool:
+    """Whether there is an artifact of a reducer; whether what a grouping returned is what this plan would return, so
+    far as its inputs are there."""
+    if step.kind == "reducer":
+        return view.artifact_receipt(step.name) is not None
+    return Return(view, Phase("return", (step,))).settled()
 
 
 def _row_local_intent(view: RunView, step: Step, because: str, unsure: set[str]) -> Intent:
@@ -123,6 +132,8 @@ def _as_planned(view: RunView, dataset: str, part: Part) -> bool:
         return False
     if step.kind == "source":
         return found.identity == source_identity(step, part)
+    if step.kind == "grouping":
+        return view.once(("made", step.name), lambda: made(view, step))
     inputs = {}
     for d in step.reads:
         receipt = view.receipt(d, part.key)

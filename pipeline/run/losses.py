@@ -1,7 +1,8 @@
 """Hands the source what became of every part's records, once all are read."""
 
 from gristmill.pipeline.contract.shapes import Counted, Part
-from gristmill.pipeline.plan.plan import Phase, Plan, Step
+from gristmill.pipeline.plan.plan import Phase, Plan
+from gristmill.pipeline.plan.steps import Step
 from gristmill.pipeline.run.store import Receipt, Store
 from gristmill.pipeline.run.view import view_of
 

@@ -12,7 +12,8 @@ from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.contract.shapes import Part
 from gristmill.pipeline.contract.state import write_parquet
 from gristmill.pipeline.plan.identity import digest, digest_file, digest_rows
-from gristmill.pipeline.plan.plan import Plan, Step, part_identity, source_identity
+from gristmill.pipeline.plan.plan import Plan
+from gristmill.pipeline.plan.steps import Step, part_identity, source_identity
 from gristmill.pipeline.run.store import REJECTED_DATASET, Receipt, Store
 from gristmill.pipeline.run.view import Want, artifact_contents, part_receipt
 

@@ -15,7 +15,8 @@ from gristmill.pipeline.contract import watch
 from gristmill.pipeline.contract.drawing.tables import duration
 from gristmill.pipeline.contract.shown import say, shown
 from gristmill.pipeline.contract.state import write_json
-from gristmill.pipeline.plan.plan import Phase, Step
+from gristmill.pipeline.plan.plan import Phase
+from gristmill.pipeline.plan.steps import Step
 from gristmill.pipeline.run.view import RunView
 
 POLL_S = 0.5
@@ -66,7 +67,11 @@ class Progress:
         """The steps of the phase, without saying a step and its gate twice."""
         assert self.phase is not None
         if not self.steps():
-            return self.phase.name if self.phase.kind in ("reducer", "ledger") else f"corpus ({self.phase.kind})"
+            return (
+                self.phase.name
+                if self.phase.kind in ("reducer", "ledger")
+                else f"{self.phase.name} ({self.phase.kind})"
+            )
         names = ", ".join(dict.fromkeys(s.name.removesuffix(".gate") for s in self.steps()))
         return names if len(names) <= NAMES_CHARS else names[: NAMES_CHARS - 4].rpartition(",")[0] + ", ..."
 

@@ -19,17 +19,19 @@ from gristmill.pipeline.contract.secrets import scrubbed
 from gristmill.pipeline.plan.identity import load_class
 from gristmill.pipeline.plan.plan import Phase, Plan, load_plan
 from gristmill.pipeline.run.failures import failure_path, quarantined, record_failure
+from gristmill.pipeline.run.phases.exchange import Group, Merge, Return, Sort
 from gristmill.pipeline.run.phases.fates import Fates
 from gristmill.pipeline.run.phases.reduction import Reduction
 from gristmill.pipeline.run.phases.sinking import Gather, Scatter
 from gristmill.pipeline.run.phases.wave import Wave
-from gristmill.pipeline.run.phases.work import Opened, PartWork, Work
+from gristmill.pipeline.run.phases.work import Opened, Work
 from gristmill.pipeline.run.store import Store, hold_worker_lock
-from gristmill.pipeline.run.view import RunView
+from gristmill.pipeline.run.view import MEMORY, RunView
 
 ATTEMPTS = 2  # a part that fails is retried once in place; a killed worker's part is retried by the executor
 KINDS: Mapping[str, type[Work]] = {
-    "wave": Wave, "reducer": Reduction, "scatter": Scatter, "gather": Gather, "ledger": Fates,
+    "wave": Wave, "reducer": Reduction, "sort": Sort, "group": Group, "merge": Merge, "return": Return,
+    "scatter": Scatter, "gather": Gather, "ledger": Fates,
 }  # fmt: skip
 
 
@@ -44,12 +46,19 @@ class RunStep(PipelineStep):
     type = "phase"
 
     def __init__(
-        self, root: str, phase: int, steps: int, only: Sequence[str] | None = None, code: tuple[str, ...] = ()
+        self,
+        root: str,
+        phase: int,
+        steps: int,
+        only: Sequence[str] | None = None,
+        code: tuple[str, ...] = (),
+        memory: int = MEMORY,
     ):
         """`only`: these units, in the place of all that the phase has. `code`: classes outside this package that the
-        config names; plan.json alone lets nothing be imported."""
+        config names; plan.json alone lets nothing be imported. `memory`: bytes that a rank may take for sorting."""
         super().__init__()
         self.root, self.phase, self.steps, self.only, self.code = root, phase, steps, only, code
+        self.memory = memory
 
     def run(self, data: object = None, rank: int = 0, world_size: int = 1) -> Iterator[object]:  # pyright: ignore
         yield from data or ()  # pyright: ignore
@@ -59,6 +68,7 @@ class RunStep(PipelineStep):
             load_class(reference)
         held = held_for(store, self.phase, self.steps)
         work = held.work
+        work.view.memory = self.memory
         aside = quarantined(store)
         for unit in (work.units() if self.only is None else self.only)[rank::world_size]:
             if unit in aside:
@@ -69,8 +79,7 @@ class RunStep(PipelineStep):
                     guarded(work, unit, held.opened)
             finally:
                 watch.end_unit()
-                if isinstance(work, PartWork):
-                    work.view.drop([unit])
+                work.view.drop(work.touched([unit]))
         del lock
 
 

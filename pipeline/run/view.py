@@ -17,11 +17,13 @@ import pyarrow as pa
 from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.contract.shapes import Part
 from gristmill.pipeline.plan.identity import digest_from
-from gristmill.pipeline.plan.plan import Phase, Plan, Step
+from gristmill.pipeline.plan.plan import Phase, Plan
+from gristmill.pipeline.plan.steps import Step
 from gristmill.pipeline.run.failures import quarantined
 from gristmill.pipeline.run.store import Receipt, Store
 
 T = TypeVar("T")
+MEMORY = 1 << 30  # bytes that a worker may take for sorting, where nobody said
 
 
 class NotReady(DataError):
@@ -49,6 +51,8 @@ class RunView(Store):
         self.plan = plan
         self._parts: dict[str, dict[str, Receipt]] = shared._parts if shared else {}  # part key -> dataset -> receipt
         self._artifacts: dict[str, Receipt] = shared._artifacts if shared else {}
+        self._passes: dict[tuple[str, ...], Receipt] = shared._passes if shared else {}  # of bundles and partitions
+        self.memory = shared.memory if shared else MEMORY
         self._known: dict[object, object] = {}
 
     @cached_property
@@ -97,6 +101,13 @@ class RunView(Store):
             yield out
         self._known.clear()
 
+    def pass_receipt(self, key: tuple[str, ...], read: Callable[[], Receipt | None]) -> Receipt | None:
+        """What `read` returned for this key, once it was no longer None."""
+        receipt = self._passes.get(key) or read()
+        if receipt is not None:
+            self._passes[key] = receipt
+        return receipt
+
     def once(self, key: object, make: Callable[[], T]) -> T:
         """What `make` returned for this key the first time; forgotten with the receipts that it was made from."""
         if key not in self._known:
@@ -108,11 +119,12 @@ class RunView(Store):
         for key in keys:
             self._parts.pop(key, None)
 
-    def forget(self, phase: Phase, units: Iterable[str]) -> None:
-        """After workers ran these units of a phase: what they may have written, and which units failed."""
-        self.drop(units)
+    def forget(self, phase: Phase, keys: Iterable[str]) -> None:
+        """After workers ran a phase: the receipts of these parts, which they may have written, and failed units."""
+        self.drop(keys)
         for step in phase.steps:
             self._artifacts.pop(step.name, None)
+        self._passes.clear()
         self._known.clear()
         for name in ("aside", "usable"):
             self.__dict__.pop(name, None)

@@ -4,22 +4,17 @@ Defaults are FineWeb's (arXiv:2406.17557, sec. 3.4): word 5-grams, 14 bands of 8
 Jaccard similarity s meet with probability 1 - (1 - s^8)^14: 0.5 at s = 0.69, 0.92 at s = 0.8.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 from math import ceil
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 import numpy as np
 import polars as pl
 
-from gristmill.pipeline.contract.draws import key64
 from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.contract.ranges import Hundreds, Seed, Share
-from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer
-from gristmill.pipeline.contract.state import write_parquet
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Gate, Grouping, Reads
 from gristmill.pipeline.kernels.numbers.minhash import (
     elect,
     flatten,
@@ -28,11 +23,14 @@ from gristmill.pipeline.kernels.numbers.minhash import (
     pack,
     signatures,
     to_binary,
-    unite_band,
+    unite,
 )
 from gristmill.pipeline.kernels.text.hashing import code_points, utf8
-from gristmill.stages.dedup.exact import SALT
 from gristmill.stages.dedup.sources import SourceDedup, judged
+from gristmill.stages.dedup.survival import ranks
+
+MERGED_ROWS = 1 << 20  # of a frame that `merge` yields
+SPREAD = np.uint64(0x9E3779B97F4A7C15)  # odd: times it, ranks stay different and fill the range of keys
 
 
 @dataclass(frozen=True)
@@ -79,13 +77,95 @@ class Signatures(Annotator):
 
 
 @dataclass(frozen=True)
-class MinhashGroups(Reducer):
-    """Groups near-duplicates into duplicates.parquet: doc_id, duplicate_of, minhash_cluster_size, sorted by doc_id.
+class Components(Grouping):
+    """Joins documents that share a band, and those they share one with: connected components of the whole corpus.
 
-    Only members of groups of two and more are listed; duplicate_of is null for the survivor: a held-out document
-    where there is one, else the smallest draw. Held-out texts given as files take part as survivors, so that their
-    near-duplicates leave the corpus too. Bands are spilled to disk and joined one at a time: memory holds about 60
-    bytes per document, and the ids of those in groups.
+    All rows of a band key meet, and each is joined to the first in the order of survival: 24 bytes per document and
+    band travel. A union-find over those stars, 40 bytes per document that shares a band, gives each component the
+    number of its first document. Held-out texts given as files take part, so that their near-duplicates leave, too.
+    """
+
+    scheme: Scheme = Scheme()  # the one of dedup.signatures
+    name: ClassVar = "dedup.components"
+    version: ClassVar = 1
+    reads: ClassVar = {"dedup.signatures": ("minhash",), "dedup.references": ("is_held_out",)}
+    writes: ClassVar = ("minhash_component",)
+    needs: ClassVar = ("dedup.references",)
+    merges: ClassVar = True
+    scatters: ClassVar = {"rank": pl.UInt64}
+    order: ClassVar = ("rank",)
+    gathers: ClassVar = {"rank": pl.UInt64, "to": pl.UInt64}
+    returns: ClassVar = {"minhash_component": pl.UInt64}
+
+    def extra(self, artifacts: Artifacts) -> pl.DataFrame:
+        return given_documents(self.scheme, artifacts)
+
+    def scatter(self, batch: pl.DataFrame) -> pl.DataFrame:
+        batch = batch.drop_nulls("minhash")
+        keys = np.ascontiguousarray(packed(self.scheme, batch["minhash"])[:, : 8 * self.scheme.bands]).view("<u8")
+        of_document = np.repeat(np.arange(batch.height), self.scheme.bands)
+        rows = pl.DataFrame({"key": keys.ravel().astype(np.uint64)})
+        return rows.hstack([batch["node"].gather(of_document), ranks(batch).gather(of_document)])
+
+    def gather(self, rows: pl.DataFrame) -> pl.DataFrame:
+        keys, nodes = rows["key"].to_numpy(), rows["node"].to_numpy()
+        begins = np.concatenate([[True], keys[1:] != keys[:-1]])
+        first = np.flatnonzero(begins)
+        group = np.cumsum(begins) - 1
+        shared = np.diff(np.append(first, keys.size))[group] > 1
+        return rows.select("node", "rank", pl.Series("to", nodes[first[group]])).filter(pl.Series(shared))
+
+    def merge(self, gathered: Callable[[], Iterator[pl.DataFrame]]) -> Iterator[pl.DataFrame]:
+        members = distinct(frame["node"].to_numpy() for frame in gathered())
+        rank, parent = np.zeros(members.size, np.uint64), np.arange(members.size)
+        for frame in gathered():
+            rank[np.searchsorted(members, frame["node"].to_numpy())] = frame["rank"].to_numpy()
+        for frame in gathered():
+            a, b = (np.searchsorted(members, frame[name].to_numpy()) for name in ("node", "to"))
+            unite(a, b, rank, parent)
+        flatten(parent)
+        for i in range(0, members.size, MERGED_ROWS):
+            number = rank[parent[i : i + MERGED_ROWS]] * SPREAD
+            yield pl.DataFrame({"node": members[i : i + MERGED_ROWS], "minhash_component": number})
+
+    def settle(self, batch: pl.DataFrame) -> pl.DataFrame:
+        return batch.select("doc_id", "minhash_component")
+
+
+def distinct(arrays: Iterable[np.ndarray]) -> np.ndarray:
+    """The values of all arrays, each once, sorted; memory is that of twice the result."""
+    known, waiting, waits = np.zeros(0, np.uint64), [], 0
+    for values in arrays:
+        waiting.append(np.unique(values))
+        waits += waiting[-1].size
+        if waits > known.size:
+            known, waiting, waits = np.unique(np.concatenate([known, *waiting])), [], 0
+    return np.unique(np.concatenate([known, *waiting]))
+
+
+def packed(scheme: Scheme, signatures_: pl.Series) -> np.ndarray:
+    """(n, width) uint8. Raises DataError for signatures of another scheme."""
+    try:
+        return from_binary(signatures_, scheme.width)
+    except ValueError as error:
+        raise DataError(f"dedup.signatures: {error}; give dedup.signatures and dedup.minhash one scheme") from error
+
+
+def given_documents(scheme: Scheme, artifacts: Artifacts) -> pl.DataFrame:
+    """Held-out texts that came as files, as documents of which the corpus holds no copy."""
+    texts = pl.read_parquet(artifacts["dedup.references"] / "texts.parquet", glob=False).filter("is_held_out")
+    signed, valid = scheme.pack(texts["text"])
+    return texts.select("doc_id", to_binary(signed, valid).alias("minhash"), "is_held_out").with_columns(
+        exact_copies_n=pl.lit(0, pl.Int64)
+    )
+
+
+@dataclass(frozen=True)
+class NearDuplicates(Grouping):
+    """Which document each near-duplicate repeats, and how many documents its cluster holds, exact copies too.
+
+    The documents of a component meet; in the order of survival each joins the first one that stays and is alike, or
+    stays itself.
     """
 
     scheme: Scheme = Scheme()  # the one of dedup.signatures
@@ -96,30 +176,53 @@ class MinhashGroups(Reducer):
     name: ClassVar = "dedup.minhash"
     version: ClassVar = 1
     reads: ClassVar = {
+        "dedup.components": ("minhash_component",),
         "dedup.signatures": ("minhash",),
         "dedup.references": ("is_held_out",),
         "dedup.exact": ("exact_copies_n",),
     }
+    writes: ClassVar = ("near_duplicate_of", "minhash_cluster_size")
     needs: ClassVar = ("dedup.references",)
+    scatters: ClassVar = {"rank": pl.UInt64, "doc_id": pl.String, "exact_copies_n": pl.Int64, "fingerprint": pl.Binary}
+    order: ClassVar = ("rank", "doc_id")
+    returns: ClassVar = {"near_duplicate_of": pl.String, "minhash_cluster_size": pl.Int64}
+    settles: ClassVar = ("exact_copies_n",)
 
-    def run(self, corpus: Corpus, out: Path) -> None:
-        given = self._given_texts(corpus.artifacts["dedup.references"] / "texts.parquet")
-        with TemporaryDirectory(dir=out) as folder:
-            spill = _Spill(Path(folder), self.scheme)
-            for batch in chain([given], corpus.batches()):
-                spill.add(batch)
-            standing, rows = spill.join(self._min_matching())
-        batches = chain([given], corpus.batches(("exact_copies_n",)))
-        clusters = _clusters(spill.members(batches, standing, rows))
-        write_parquet(out / "duplicates.parquet", clusters.to_arrow())
+    def extra(self, artifacts: Artifacts) -> pl.DataFrame:
+        return given_documents(self.scheme, artifacts)
 
-    def _given_texts(self, path: Path) -> pl.DataFrame:
-        """Held-out texts that came as files, as rows that no part holds (0 copies)."""
-        texts = pl.read_parquet(path, glob=False).filter("is_held_out")
-        packed, valid = self.scheme.pack(texts["text"])
-        return texts.select("doc_id", to_binary(packed, valid).alias("minhash"), "is_held_out").with_columns(
-            exact_copies_n=pl.lit(0, pl.Int64)
+    def scatter(self, batch: pl.DataFrame) -> pl.DataFrame:
+        batch = batch.drop_nulls("minhash_component")
+        prints = np.ascontiguousarray(packed(self.scheme, batch["minhash"])[:, 8 * self.scheme.bands :])
+        fingerprint = to_binary(prints, np.ones(batch.height, bool)).alias("fingerprint")
+        key = pl.col("minhash_component").alias("key")
+        return batch.select(key, "node", "doc_id", "exact_copies_n").with_columns(ranks(batch), fingerprint)
+
+    def gather(self, rows: pl.DataFrame) -> pl.DataFrame:
+        keys = rows["key"].to_numpy()
+        begins = np.concatenate([[True], keys[1:] != keys[:-1]])
+        standing = np.flatnonzero(begins)[np.cumsum(begins) - 1]
+        if self._min_matching():
+            prints = from_binary(rows["fingerprint"], self.scheme.bands * self.scheme.rows)
+            order = np.arange(rows.height)
+            standing = elect(standing, order, prints, order, self._min_matching())
+        grouped = np.bincount(standing, minlength=rows.height)[standing] > 1
+        of = rows["doc_id"].gather(standing).alias("of")
+        return (
+            rows.select("node", "doc_id", "exact_copies_n")
+            .with_columns(of, pl.Series("standing", standing))
+            .with_columns(minhash_cluster_size=pl.col("exact_copies_n").sum().over("standing"))
+            .filter(pl.Series(grouped) & (rows["exact_copies_n"] > 0))
+            .select(
+                "node",
+                pl.when(pl.col("of") != pl.col("doc_id")).then("of").alias("near_duplicate_of"),
+                "minhash_cluster_size",
+            )
         )
+
+    def settle(self, batch: pl.DataFrame) -> pl.DataFrame:
+        size = pl.col("minhash_cluster_size").fill_null(pl.col("exact_copies_n"))
+        return batch.select("doc_id", "near_duplicate_of", size)
 
     def _min_matching(self) -> int:
         """Fingerprint bytes that must agree with the survivor; 0 where none need."""
@@ -127,107 +230,6 @@ class MinhashGroups(Reducer):
             return 0
         values = self.scheme.bands * self.scheme.rows
         return ceil(values * (self.min_similarity * (1 - 1 / 256) + 1 / 256) - 1e-9)
-
-
-class _Spill:
-    """Signatures of the corpus on disk, a file per band; in memory only what decides who survives.
-
-    A row is the place of a document among those that have a signature, in the order they came; a rank is its place in
-    the order of survival: held-out documents first, then by draw.
-    """
-
-    def __init__(self, folder: Path, scheme: Scheme) -> None:
-        self.scheme = scheme
-        self.bands = [folder / f"band-{b}.u64" for b in range(scheme.bands)]
-        self.fingerprints = folder / "fingerprints.u8"
-        for path in (*self.bands, self.fingerprints):
-            path.touch()
-        self.signed: list[np.ndarray] = []  # per batch: which documents have a signature
-        self.draws: list[np.ndarray] = []
-        self.held_out: list[np.ndarray] = []
-
-    def add(self, batch: pl.DataFrame) -> None:
-        self.signed.append(batch["minhash"].is_not_null().to_numpy())
-        batch = batch.drop_nulls("minhash")
-        try:
-            packed = from_binary(batch["minhash"], self.scheme.width)
-        except ValueError as error:
-            raise DataError(f"dedup.signatures: {error}; give dedup.signatures and dedup.minhash one scheme") from error
-        for b, path in enumerate(self.bands):
-            with path.open("ab") as file:
-                file.write(packed[:, 8 * b : 8 * b + 8].tobytes())
-        with self.fingerprints.open("ab") as file:
-            file.write(packed[:, 8 * self.scheme.bands :].tobytes())
-        self.draws.append(key64(batch["doc_id"], SALT))
-        self.held_out.append(batch["is_held_out"].to_numpy())
-
-    def join(self, min_matching: int) -> tuple[np.ndarray, np.ndarray]:
-        """By rank: (n,) the rank of the document that stands for it, and (n,) its row."""
-        rows = np.lexsort((np.concatenate(self.draws), ~np.concatenate(self.held_out)))
-        parent = np.arange(rows.size)
-        for path in self.bands:
-            keys = np.fromfile(path, "<u8")[rows]
-            unite_band(keys, np.argsort(keys, kind="stable"), parent)
-        flatten(parent)
-        if not min_matching or not rows.size:
-            return parent, rows
-        shape = (rows.size, self.scheme.bands * self.scheme.rows)
-        fingerprints = np.asarray(np.memmap(self.fingerprints, np.uint8, mode="r", shape=shape))
-        return elect(parent, np.argsort(parent, kind="stable"), fingerprints, rows, min_matching), rows
-
-    def members(self, batches: Iterable[pl.DataFrame], standing: np.ndarray, rows: np.ndarray) -> pl.DataFrame:
-        """doc_id, exact_copies_n, rank and survivor's rank of all documents in groups, from a second reading."""
-        grouped = (np.bincount(standing, minlength=standing.size) > 1)[standing]
-        rank = np.empty(rows.size, np.int64)
-        rank[rows] = np.arange(rows.size)
-        found, start = [], 0
-        for batch, signed in zip(batches, self.signed, strict=True):
-            ranks = rank[start : start + signed.sum()]
-            start += ranks.size
-            frame = batch.select("doc_id", "exact_copies_n").filter(pl.Series(signed, dtype=pl.Boolean))
-            frame = frame.with_columns(rank=ranks, survivor=standing[ranks])
-            found.append(frame.filter(pl.Series(grouped[ranks], dtype=pl.Boolean)))
-        return pl.concat(found)
-
-
-def _clusters(members: pl.DataFrame) -> pl.DataFrame:
-    """The artifact; the size counts exact copies, and texts given as files not at all."""
-    names = members.select(survivor="rank", duplicate_of="doc_id")
-    return (
-        members.with_columns(minhash_cluster_size=pl.col("exact_copies_n").sum().over("survivor"))
-        .join(names, on="survivor", how="left")
-        .filter(pl.col("exact_copies_n") > 0)
-        .select(
-            "doc_id",
-            pl.when(pl.col("duplicate_of") != pl.col("doc_id")).then("duplicate_of").alias("duplicate_of"),
-            "minhash_cluster_size",
-        )
-        .sort("doc_id")
-    )
-
-
-@dataclass(frozen=True)
-class NearDuplicates(Annotator):
-    """Which document each near-duplicate repeats, and how many documents its cluster holds."""
-
-    name: ClassVar = "dedup.minhash"
-    version: ClassVar = 1
-    reads: ClassVar = {"dedup.exact": ("exact_copies_n",)}
-    writes: ClassVar = ("near_duplicate_of", "minhash_cluster_size")
-    needs: ClassVar = ("dedup.minhash",)
-    rows: ClassVar = "kept"
-
-    def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
-        groups = pl.read_parquet(artifacts["dedup.minhash"] / "duplicates.parquet", glob=False)
-
-        def annotate(batch: pl.DataFrame) -> pl.DataFrame:
-            return batch.join(groups, on="doc_id", how="left", maintain_order="left").select(
-                "doc_id",
-                pl.col("duplicate_of").alias("near_duplicate_of"),
-                pl.col("minhash_cluster_size").fill_null(pl.col("exact_copies_n")),
-            )
-
-        return annotate
 
 
 @dataclass(frozen=True)

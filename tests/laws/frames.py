@@ -6,10 +6,16 @@ import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import accumulate
 from pathlib import Path
 
 import polars as pl
 import zstandard
+
+from gristmill.pipeline.contract.shapes import Grouping
+from gristmill.pipeline.run.exchange import passes
+from gristmill.pipeline.run.exchange.slices import Slices, ranges
+from gristmill.pipeline.run.exchange.sorter import Sorter
 
 HOSTILE = [
     "",
@@ -83,3 +89,47 @@ def records(path: Path) -> list[dict]:
     """Records of a .jsonl.zst file."""
     with zstandard.open(io.BytesIO(path.read_bytes()), "rt", encoding="utf-8", newline="\n") as lines:
         return [json.loads(line) for line in lines.read().split("\n") if line]
+
+
+def exchanged(
+    stage: Grouping,
+    bundles: Sequence[Sequence[pl.DataFrame]],
+    folder: Path,
+    extra: pl.DataFrame | None = None,
+    partitions: int = 1,
+    memory: int = 1 << 30,
+) -> tuple[list[pl.DataFrame], pl.DataFrame | None]:
+    """A grouping over bundles of batches, pass by pass: what it writes for every batch, and what came back to `extra`
+    beside its doc_id."""
+    sources = [list(bundle) for bundle in bundles]
+    placed = list(enumerate(sources)) + ([(passes.EXTRA, [extra])] if extra is not None else [])
+    starts: dict[int, list[int]] = {}
+    sorted_files = []
+    for number, batches in placed:
+        first = passes.nodes_of(number)[0]
+        starts[number] = list(accumulate([b.height for b in batches], initial=first))
+        sorter = Sorter(folder / "spill", ("key", *stage.order, "node"), memory)
+        path = folder / f"{number}.slices"
+        passes.sorted_by_key(stage, zip(starts[number], batches, strict=False), sorter, path)
+        sorted_files.append(Slices(path, "key"))
+    files = []
+    for i, (low, high) in enumerate(ranges(partitions)):
+        sorter = Sorter(folder / "spill", ("node",), memory)
+        passes.gathered(stage, sorted_files, low, high, memory, sorter)
+        sorter.write(folder / f"gathered-{i}.slices")
+        files.append(Slices(folder / f"gathered-{i}.slices", "node"))
+    if stage.merges:
+        sorter = Sorter(folder / "spill", ("node",), memory)
+        passes.merged(stage, files, memory, sorter)
+        sorter.write(folder / "merged.slices")
+        files = [Slices(folder / "merged.slices", "node")]
+    assert not (folder / "spill").exists()
+    written = []
+    for number, batches in enumerate(sources):
+        back = passes.come_back(stage, files, *passes.nodes_of(number))
+        for start, batch in zip(starts[number], batches, strict=False):
+            written.append(passes.settled(stage, batch, back, start))
+    if extra is None:
+        return written, None
+    first, last = passes.nodes_of(passes.EXTRA)
+    return written, passes.beside(extra.select("doc_id"), passes.come_back(stage, files, first, last), first)

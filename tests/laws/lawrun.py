@@ -14,7 +14,8 @@ from gristmill.pipeline.contract.columns import arrow_schema
 from gristmill.pipeline.contract.shapes import Stage
 from gristmill.pipeline.launch import launch, survey
 from gristmill.pipeline.plan.config import Recipe, override, read_config
-from gristmill.pipeline.plan.plan import Plan, Step, kind_of
+from gristmill.pipeline.plan.plan import Plan
+from gristmill.pipeline.plan.steps import Step, kind_of
 from gristmill.pipeline.recipe import make_recipe
 from gristmill.pipeline.run.phases.reduction import StoredCorpus
 from gristmill.pipeline.run.progress import Progress

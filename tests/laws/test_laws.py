@@ -22,18 +22,21 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from frames import HOSTILE
+from frames import HOSTILE, exchanged
 from gristmill.pipeline.books.ledger import books
 from gristmill.pipeline.contract.columns import COLUMNS, REJECTED, arrow_schema
 from gristmill.pipeline.contract.corpus.splits import numbered
 from gristmill.pipeline.contract.errors import ConfigError, GristmillError
-from gristmill.pipeline.contract.shapes import Annotator, Gate, Reducer, Sink, Source, Stage
+from gristmill.pipeline.contract.shapes import Annotator, Gate, Grouping, Reducer, Sink, Source, Stage
 from gristmill.pipeline.demo.shards import write_sample_data
 from gristmill.pipeline.docs import field_notes
 from gristmill.pipeline.plan.identity import digest_folder, fingerprint, freeze, thaw
-from gristmill.pipeline.plan.plan import kind_of, load_plan
+from gristmill.pipeline.plan.plan import Phase, load_plan
+from gristmill.pipeline.plan.steps import kind_of
+from gristmill.pipeline.run.phases.exchange import Sort
 from gristmill.pipeline.run.shards import records as shard_records
 from gristmill.pipeline.run.store import read_parquet
+from gristmill.pipeline.run.view import RunView
 from lawrun import LawRun, chunks, corpus, execute, law_recipe, shuffled, table_of, thinned, values
 from places import SOURCE
 
@@ -438,6 +441,47 @@ def test_recipe_on_next_to_nothing_ends_with_what_is_missing(tmp_path: Path, lin
     recipe = law_recipe(str(tmp_path / "in.jsonl"))
     with pytest.raises(GristmillError, match=said):
         execute(recipe, tmp_path / "run")
+
+
+# --- groupings -----------------------------------------------------------------------------------------------------
+
+
+GROUPINGS = of_kind("grouping")
+
+
+def extra_of(run: LawRun, stage: Grouping) -> pl.DataFrame | None:
+    """Documents that no part holds, with what earlier groupings gave them."""
+    return Sort(RunView(run.store, run.plan), Phase("sort", (replace(run.step(stage), stage=stage),))).extra()
+
+
+@pytest.mark.parametrize("stage", GROUPINGS)
+def test_grouping_same_columns_for_any_order_bundles_partitions_and_memory(
+    run: LawRun, stage: Grouping, tmp_path: Path
+):
+    parts, extra = run.parts(stage), extra_of(run, stage)
+    everything = pl.concat(parts)
+    odd = [piece for chunk in chunks(shuffled(everything, 7), [1, 40, 3, 90]) for piece in (chunk, everything.clear())]
+    ways: list[tuple[list, int, int]] = [
+        ([parts], 1, 1 << 30),
+        ([[p] for p in parts[::-1]], 4, 1 << 30),
+        ([odd[:5], [], odd[5:]], 64, 1 << 30),
+        ([[everything]], 1, 1 << 16),  # beyond memory: spilled, and gathered a few keys at a time
+    ]
+    for i, (bundles, partitions, memory) in enumerate(ways):
+        (tmp_path / str(i)).mkdir()
+        written, _ = exchanged(stage, bundles, tmp_path / str(i), extra, partitions, memory)
+        table = table_of(stage, pl.concat(written).sort("doc_id"))
+        assert values(table) == values(run.stored(stage).sort_by("doc_id")), i
+
+
+@pytest.mark.parametrize("stage", GROUPINGS)
+def test_grouping_of_no_or_one_document_keeps_its_schema(run: LawRun, stage: Grouping, tmp_path: Path):
+    for n in (0, 1):
+        (tmp_path / str(n)).mkdir()
+        (written,), _ = exchanged(stage, [[run.batch(stage)[:n]]], tmp_path / str(n), extra_of(run, stage))
+        table = table_of(stage, written)
+        assert table.schema.equals(arrow_schema(["doc_id", *stage.writes]))
+        assert table.num_rows == n
 
 
 # --- source and sink -----------------------------------------------------------------------------------------------

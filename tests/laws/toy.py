@@ -1,4 +1,4 @@
-"""A small recipe of all five shapes over text files, one document per line: what the machine's tests run."""
+"""A small recipe of all six shapes over text files, one document per line: what the machine's tests run."""
 
 import hashlib
 import json
@@ -23,6 +23,7 @@ from gristmill.pipeline.contract.shapes import (
     Artifacts,
     Corpus,
     Gate,
+    Grouping,
     Part,
     Reducer,
     Sink,
@@ -34,6 +35,7 @@ from gristmill.pipeline.plan.config import Recipe
 EXTRA = (
     Column("words_toy_n", pa.int64(), "words", "toy"),
     Column("rank_toy", pa.int64(), "", "toy"),
+    Column("twins_toy_n", pa.int64(), "documents", "toy"),
 )
 
 
@@ -174,6 +176,43 @@ class Rank(Annotator):
 
 
 @dataclass(frozen=True)
+class Twins(Grouping):
+    """How many documents have as many words, by way of a merge; two documents that no part holds take part."""
+
+    fail: str | None = None
+    name: ClassVar = "twins"
+    version: ClassVar = 1
+    reads: ClassVar = {"words": ("words_toy_n",)}
+    writes: ClassVar = ("twins_toy_n",)
+    scatters: ClassVar = {"doc_id": pl.String}
+    order: ClassVar = ("doc_id",)
+    merges: ClassVar = True
+    gathers: ClassVar = {"n": pl.Int64}
+    returns: ClassVar = {"n": pl.Int64}
+    columns: ClassVar = EXTRA
+    outside_identity: ClassVar = ("fail",)
+
+    def extra(self, artifacts: Artifacts) -> pl.DataFrame:
+        return pl.DataFrame({"doc_id": ["given-1", "given-2"], "words_toy_n": [2, 99]})
+
+    def scatter(self, batch: pl.DataFrame) -> pl.DataFrame:
+        key = batch["words_toy_n"].cast(pl.UInt64) * (2**64 // 101)
+        return batch.select(key.alias("key"), "node", "doc_id")
+
+    def gather(self, rows: pl.DataFrame) -> pl.DataFrame:
+        if self.fail:
+            raise DataError(self.fail)
+        assert rows.select("key", "doc_id").equals(rows.select("key", "doc_id").sort("key", "doc_id"))
+        return rows.select("node", n=pl.len().over("key").cast(pl.Int64))
+
+    def merge(self, gathered: Callable[[], Iterator[pl.DataFrame]]) -> Iterator[pl.DataFrame]:
+        yield from gathered()
+
+    def settle(self, batch: pl.DataFrame) -> pl.DataFrame:
+        return batch.select("doc_id", twins_toy_n="n")
+
+
+@dataclass(frozen=True)
 class Slow(Gate):
     """Nothing but time, so that a kill has something to hit."""
 
@@ -192,7 +231,7 @@ class Slow(Gate):
 class TwoShards(Sink):
     name: ClassVar = "corpus"
     version: ClassVar = 1
-    reads: ClassVar = {"ingest": ("text",), "rank": ("rank_toy",)}
+    reads: ClassVar = {"ingest": ("text",), "rank": ("rank_toy",), "twins": ("twins_toy_n",)}
     needs: ClassVar = ("ranking",)
 
     def units(self, artifacts: Artifacts) -> list[str]:
@@ -220,6 +259,7 @@ def recipe(folder: Path, *, name: str = "toy", slow: float = 0.0, **options: dic
         Lines(str(folder)),
         Words(**options.get("words", {})),
         WordsGate(**options.get("gate", {})),
+        Twins(**options.get("twins", {})),
         Slow(slow),
         Ranking(**options.get("ranking", {})),
         Rank(),

@@ -228,7 +228,7 @@ def test_recipe_with_clean_every_later_step_reads_the_cleaned_text():
     assert plan.step("corpus").reads["clean"] == ("text",)
     assert plan.step("corpus").reads["ingest"] == ("url", "date", "dump", "file_path")
     assert plan.step("license", "annotator").reads["ingest"][0] == "text"
-    assert plan.step("dedup.exact", "reducer").reads == {
+    assert plan.step("dedup.exact", "grouping").reads == {
         "clean": ("text_hash",),
         "dedup.references": ("is_held_out",),
     }

@@ -12,7 +12,8 @@ from gristmill.pipeline.books.document.verdict import show
 from gristmill.pipeline.contract.drawing.tables import plural
 from gristmill.pipeline.contract.draws import key64
 from gristmill.pipeline.contract.errors import ConfigError
-from gristmill.pipeline.plan.plan import Plan, Step
+from gristmill.pipeline.plan.plan import Plan
+from gristmill.pipeline.plan.steps import MEASURING, Step
 from gristmill.pipeline.run.store import REJECTED_DATASET, Store, read_parquet
 
 SALT = "dropped"
@@ -134,7 +135,7 @@ def dropped_lines(found: Drops, step: Step, only: str | None, n: int) -> Iterato
 
 def annotated(store: Store, plan: Plan, steps: list[Step], n: int) -> Iterator[str]:
     """The first documents that an annotator, or the source, measured."""
-    for step in [s for s in steps if s.kind in ("annotator", "source")]:
+    for step in [s for s in steps if s.kind in MEASURING]:
         left = n
         for part in plan.parts:
             if left <= 0 or store.receipt(step.name, part.key) is None:

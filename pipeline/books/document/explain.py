@@ -10,7 +10,8 @@ from gristmill.pipeline.books.document.verdict import broken_by, show
 from gristmill.pipeline.books.finished import FinishedRun
 from gristmill.pipeline.books.ledger import NO_DOCUMENT, read_fates
 from gristmill.pipeline.contract.errors import ConfigError
-from gristmill.pipeline.plan.plan import Plan, Step
+from gristmill.pipeline.plan.plan import Plan
+from gristmill.pipeline.plan.steps import MEASURING, Step
 from gristmill.pipeline.run.shards import records
 from gristmill.pipeline.run.store import Store, read_parquet
 
@@ -112,7 +113,7 @@ def choice(store: Store, plan: Plan, key: str, doc_id: str) -> str | None:
     """What the stages say on how often the document is written."""
     document: dict[str, object] = {}
     for step in plan.steps:
-        if step.kind in ("source", "annotator") and store.receipt(step.name, key) is not None:
+        if step.kind in MEASURING and store.receipt(step.name, key) is not None:
             document |= row_of(store, step, key, doc_id) or {}
     run = FinishedRun(store, plan)
     said = (step.stage.choice(document, run) for step in plan.steps)
@@ -126,7 +127,7 @@ def way(store: Store, plan: Plan, key: str, fate: dict[str, object]) -> Iterator
     if fate["doc_id"] is None:
         return
     for step in plan.steps:
-        if step.kind not in ("source", "annotator", "gate") or store.receipt(step.name, key) is None:
+        if step.kind not in (*MEASURING, "gate") or store.receipt(step.name, key) is None:
             continue
         row = row_of(store, step, key, str(fate["doc_id"]))
         if row is None:

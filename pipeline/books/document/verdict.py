@@ -6,7 +6,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from gristmill.pipeline.contract.shapes import Gate
-from gristmill.pipeline.plan.plan import Step
+from gristmill.pipeline.plan.steps import Step
 
 SHOWN_CHARS = 160
 

@@ -9,7 +9,8 @@ from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.shapes import Gate
 from gristmill.pipeline.plan.config import build, override
 from gristmill.pipeline.plan.identity import stage_fields
-from gristmill.pipeline.plan.plan import Plan, Step
+from gristmill.pipeline.plan.plan import Plan
+from gristmill.pipeline.plan.steps import Step
 from gristmill.pipeline.run.part import PartRun
 from gristmill.pipeline.run.store import Store
 

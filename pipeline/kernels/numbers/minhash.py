@@ -113,17 +113,19 @@ def _root(parent, i):
 
 
 @njit(cache=True, nogil=True)
-def unite_band(keys, order, parent):
-    """Joins documents that share a band key in `parent`.
+def unite(a, b, rank, parent):
+    """Joins a[i] and b[i] for every i in `parent`.
 
-    keys (n,) uint64; order (n,) sorts keys; parent (n,) int64 is a union-find forest whose roots are the smallest index
-    of their set.
+    rank (n,) uint64; parent (n,) int64 is a union-find forest whose roots have the smallest (rank, index) of their set.
     """
-    for i in range(1, order.size):
-        if keys[order[i]] == keys[order[i - 1]]:
-            x = _root(parent, order[i - 1])
-            y = _root(parent, order[i])
-            parent[max(x, y)] = min(x, y)
+    for i in range(a.size):
+        x = _root(parent, a[i])
+        y = _root(parent, b[i])
+        if x == y:
+            continue
+        if rank[y] < rank[x] or (rank[y] == rank[x] and y < x):
+            x, y = y, x
+        parent[y] = x
 
 
 @njit(cache=True, nogil=True)

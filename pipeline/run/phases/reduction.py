@@ -9,7 +9,8 @@ from loguru import logger
 
 from gristmill.pipeline.contract import watch
 from gristmill.pipeline.contract.shapes import Artifacts
-from gristmill.pipeline.plan.plan import Plan, Step
+from gristmill.pipeline.plan.plan import Plan
+from gristmill.pipeline.plan.steps import Step
 from gristmill.pipeline.run.part import PartRun
 from gristmill.pipeline.run.phases.work import Opened, Work
 from gristmill.pipeline.run.store import Receipt, Store

@@ -3,7 +3,7 @@
 A unit is done when every receipt that it owes meets what is wanted of it. This is the one place that says so.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ClassVar
 
 from gristmill.pipeline.contract import watch
@@ -20,6 +20,7 @@ class Work:
 
     vital: ClassVar[bool] = False  # without one of its units the run cannot go on
     limit_s: ClassVar[float | None] = watch.UNIT_S  # CPU time of a unit
+    passing: ClassVar[bool] = False  # its files go once what they are for is done
 
     def __init__(self, view: RunView, phase: Phase):
         self.view, self.phase = view, phase
@@ -49,6 +50,14 @@ class Work:
     def pending(self) -> list[str]:
         """Units that are not done and did not fail in an earlier phase; by receipts alone."""
         return [unit for unit in self.units() if unit not in self.view.aside and not self.done(unit)]
+
+    def touched(self, units: Iterable[str]) -> Iterable[str]:
+        """Parts whose receipts these units may have written."""
+        return units
+
+    def tidy(self) -> None:
+        """Removes what has served, when no worker is at it."""
+        return
 
     def settled(self) -> bool:
         """Whether nothing is left to do, also where what it wrote has served and is gone."""

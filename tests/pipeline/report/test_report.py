@@ -331,7 +331,7 @@ def test_limits_of_the_real_gates_are_those_of_the_rules_in_force():
 
 
 def gate_step(stage: object):
-    from gristmill.pipeline.plan.plan import Step
+    from gristmill.pipeline.plan.steps import Step
 
     return Step(stage, "gate", "")  # pyright: ignore
 

@@ -17,7 +17,8 @@ import toy
 from gristmill.pipeline.books.ledger import read_books
 from gristmill.pipeline.contract.errors import DataError, PlanError
 from gristmill.pipeline.launch import RunFailed, describe, launch, refuse, survey
-from gristmill.pipeline.plan.plan import check, load_plan, make_plan
+from gristmill.pipeline.plan.plan import load_plan, make_plan
+from gristmill.pipeline.plan.steps import check
 from gristmill.pipeline.run.executors import LocalEngine
 from gristmill.pipeline.run.progress import Progress
 from gristmill.pipeline.run.store import Store
@@ -69,7 +70,7 @@ def undisturbed(lines: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_books_every_record_has_one_fate(undisturbed: Path):
-    ingest, words, slow, ranking, rank, corpus = read_books(Store(undisturbed))
+    ingest, words, _twins, slow, ranking, rank, corpus = read_books(Store(undisturbed))
     assert (ingest["docs_in"], ingest["docs_out"]) == (84, 80)
     assert ingest["dropped"]["empty_line"] == {"docs": 4, "bytes": 4, "tokens": 0}
     assert ingest["bytes_in"] == ingest["bytes_out"] + sum(r["bytes"] for r in ingest["dropped"].values())
@@ -150,6 +151,7 @@ def test_changed_threshold_recomputes_the_gate_and_what_follows_only(lines: Path
         "skip",
         "skip",
         "run",
+        "check",
         "run",
         "check",
         "check",
@@ -328,4 +330,6 @@ def test_annotator_that_drops_a_row_is_caught(lines: Path, tmp_path: Path, monke
 
 def test_plan_json_tells_the_steps(undisturbed: Path):
     saved = json.loads((undisturbed / "plan.json").read_text())
-    assert [s["name"] for s in saved["steps"]] == ["ingest", "words", "words.gate", "slow", "ranking", "rank", "corpus"]
+    assert [s["name"] for s in saved["steps"]] == [
+        "ingest", "words", "words.gate", "twins", "slow", "ranking", "rank", "corpus",
+    ]  # fmt: skip

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_dedup_hashing import M64, mix64, token_hash, tokens_of
 
-from frames import HOSTILE, CountingCorpus, FakeCorpus, doc_id, records, splits
+from frames import HOSTILE, doc_id, exchanged, records, splits
 from gristmill.pipeline.contract.columns import arrow_schema
 from gristmill.pipeline.contract.draws import key64
 from gristmill.pipeline.contract.errors import DataError
@@ -24,10 +24,10 @@ from gristmill.pipeline.kernels.numbers.minhash import (
     signatures,
     similarity,
     to_binary,
-    unite_band,
+    unite,
 )
 from gristmill.pipeline.kernels.text.hashing import code_points, utf8
-from gristmill.stages.dedup.minhash import MinhashGroups, NearDuplicates, NearGate, Scheme, Signatures
+from gristmill.stages.dedup.minhash import Components, NearDuplicates, NearGate, Scheme, Signatures
 
 NO_TEXTS = pl.DataFrame(
     schema={"doc_id": pl.String, "text": pl.String, "language": pl.String, "is_held_out": pl.Boolean}
@@ -208,17 +208,25 @@ def documents(rows: list[tuple[str, str, bool]], copies: int = 1) -> pl.DataFram
 
 
 def groups(
-    frames: list[pl.DataFrame], out: Path, given_texts: pl.DataFrame = NO_TEXTS, stage: MinhashGroups | None = None
+    frames: list[pl.DataFrame],
+    out: Path,
+    given_texts: pl.DataFrame = NO_TEXTS,
+    stage: NearDuplicates | None = None,
+    **options: int,
 ) -> pl.DataFrame:
-    """Runs reducer and annotator; the annotated rows of all frames."""
-    references, artifact = out / "references", out / "dedup.minhash"
-    references.mkdir(parents=True)
-    artifact.mkdir()
-    given_texts.write_parquet(references / "texts.parquet")
-    (stage or MinhashGroups()).run(FakeCorpus(frames, {"dedup.references": references}), artifact)
-    assert [p.name for p in artifact.iterdir()] == ["duplicates.parquet"]
-    annotate = NearDuplicates().open({"dedup.minhash": artifact})
-    return pl.concat([annotate(f.select("doc_id", "exact_copies_n")) for f in frames])
+    """Runs both groupings, each frame a bundle of its own; the rows of all frames."""
+    for folder in (out / "references", out / "components", out / "near"):
+        folder.mkdir(parents=True)
+    given_texts.write_parquet(out / "references" / "texts.parquet")
+    near, needs = stage or NearDuplicates(), {"dedup.references": out / "references"}
+    first = Components(near.scheme)
+    extra = first.extra(needs)
+    bundles = [[f] for f in frames]
+    joined, of_extra = exchanged(first, bundles, out / "components", extra, **options)
+    assert of_extra is not None
+    frames = [f.hstack(c.drop("doc_id")) for f, c in zip(frames, joined, strict=True)]
+    extra = near.extra(needs).join(of_extra, on="doc_id", how="left", maintain_order="left")
+    return pl.concat(exchanged(near, [[f] for f in frames], out / "near", extra, **options)[0])
 
 
 CHAIN = [(f"c{i}", base_text(0) + f" tail{i} of the text", False) for i in range(4)]
@@ -260,15 +268,15 @@ def test_near_duplicates_of_a_given_held_out_text_leave_and_of_a_training_text_s
     assert annotated["near_duplicate_of"].null_count() == len(ROWS) - 4
 
 
-def test_near_duplicate_groups_in_any_order_and_batches_are_the_same(tmp_path):
+def test_near_duplicates_are_the_same_for_any_order_bundles_partitions_and_memory(tmp_path):
     frame = documents(ROWS)
     want = groups([frame], tmp_path / "a").sort("doc_id")
-    stored = (tmp_path / "a" / "dedup.minhash" / "duplicates.parquet").read_bytes()
     for n, frames in enumerate(
         [*splits(frame), splits(frame.reverse())[2], [frame[:0], frame.sample(frame.height, shuffle=True, seed=1)]]
     ):
-        assert groups(frames, tmp_path / str(n)).sort("doc_id").equals(want)
-        assert (tmp_path / str(n) / "dedup.minhash" / "duplicates.parquet").read_bytes() == stored
+        partitions, memory = [(1, 1 << 30), (8, 1 << 14), (64, 1 << 30)][n % 3]
+        found = groups(frames, tmp_path / str(n), partitions=partitions, memory=memory)
+        assert found.sort("doc_id").equals(want)
 
 
 def test_near_duplicates_of_no_documents_are_none(tmp_path):
@@ -280,9 +288,9 @@ def test_documents_stand_for_those_they_are_like_not_for_the_whole_chain(tmp_pat
     words = base_text(0, 1000).split()
     rows = [(f"{i:02}", " ".join(words[10 * i : 10 * i + 300]), False) for i in range(40)]
     frame = documents(rows)
-    whole = groups([frame], tmp_path / "whole", stage=MinhashGroups(min_similarity=None))
+    whole = groups([frame], tmp_path / "whole", stage=NearDuplicates(min_similarity=None))
     assert whole["near_duplicate_of"].null_count() == 1
-    parts = groups([frame], tmp_path / "parts", stage=MinhashGroups(min_similarity=0.6))
+    parts = groups([frame], tmp_path / "parts", stage=NearDuplicates(min_similarity=0.6))
     text = {doc_id(name): text for name, text, _ in rows}
     alike = [
         len(p & q) / len(p | q)
@@ -299,7 +307,7 @@ def test_documents_stand_for_those_they_are_like_not_for_the_whole_chain(tmp_pat
     assert parts.filter(pl.col("near_duplicate_of").is_null())["minhash_cluster_size"].sum() == 40
     previous = 0
     for limit in (0.0, 0.2, 0.4, 0.8, 1.0):
-        kept = groups([frame], tmp_path / str(limit), stage=MinhashGroups(min_similarity=limit))
+        kept = groups([frame], tmp_path / str(limit), stage=NearDuplicates(min_similarity=limit))
         assert kept["near_duplicate_of"].null_count() >= previous
         previous = kept["near_duplicate_of"].null_count()
 
@@ -313,7 +321,9 @@ def test_documents_stand_for_those_they_are_like_not_for_the_whole_chain(tmp_pat
 def test_elected_documents_equal_a_plain_greedy_choice(band, values, min_matching):
     parent = np.arange(12)
     for keys in band:
-        unite_band(np.array(keys, np.uint64), np.argsort(keys, kind="stable"), parent)
+        order = np.argsort(keys, kind="stable")
+        same = np.flatnonzero(np.diff(np.array(keys)[order]) == 0)
+        unite(order[same], order[same + 1], np.arange(12, dtype=np.uint64), parent)
     flatten(parent)
     sets: list[set[int]] = [{i} for i in range(12)]
     for keys in band:
@@ -335,17 +345,9 @@ def test_elected_documents_equal_a_plain_greedy_choice(band, values, min_matchin
     assert elected.tolist() == stands
 
 
-def test_minhash_groups_keep_no_batches(tmp_path):
-    (tmp_path / "out").mkdir()
-    NO_TEXTS.write_parquet(tmp_path / "texts.parquet")
-    corpus = CountingCorpus([documents(ROWS)[i : i + 2] for i in range(0, 30, 2)], {"dedup.references": tmp_path})
-    MinhashGroups().run(corpus, tmp_path / "out")
-    assert corpus.most <= 3
-
-
 def test_signatures_of_another_scheme_are_refused(tmp_path):
     with pytest.raises(DataError, match="one scheme"):
-        groups([documents(ROWS)], tmp_path, stage=MinhashGroups(Scheme(bands=9)))
+        groups([documents(ROWS)], tmp_path, stage=NearDuplicates(Scheme(bands=9)))
 
 
 def test_web_pages_that_repeat_an_address_or_text_are_found(shared, tmp_path):

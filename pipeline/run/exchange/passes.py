@@ -1,0 +1,135 @@
+"""The passes of a grouping over slice files: scatter and sort a bundle, gather a range of keys, merge, settle a part.
+
+Nothing here knows of receipts or of a run folder: `pipeline/run/phases/exchange.py` does.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from gristmill.pipeline.contract.errors import DataError
+from gristmill.pipeline.contract.shapes import Grouping, Part, PolarsType
+from gristmill.pipeline.run.exchange.slices import KEYS, Slices, power, together, weight
+from gristmill.pipeline.run.exchange.sorter import SHARE, Sorter
+
+BUNDLES = 512  # of parts, by the names of their files
+EXTRA = BUNDLES  # the bundle of documents that no part holds
+NODE_BITS = 54  # of a node: the document's number in its bundle; those above them: the bundle
+PARTITION_BYTES = 256 << 20  # of rows in a partition, on average
+
+
+def bundle_of(part: Part) -> int:
+    """All parts of a file are in one bundle, which depends on the file's name alone."""
+    return int.from_bytes(blake2b(part.name.encode(), digest_size=8).digest(), "little") % BUNDLES
+
+
+def nodes_of(bundle: int) -> tuple[int, int]:
+    """The range of its documents' nodes."""
+    return bundle << NODE_BITS, (bundle + 1) << NODE_BITS
+
+
+def partitions(size: int) -> int:
+    """Into how many partitions so many bytes of rows go: a power of two, a function of the rows alone."""
+    return power(size / PARTITION_BYTES)
+
+
+def sorted_by_key(stage: Grouping, batches: Iterable[tuple[int, pl.DataFrame]], sorter: Sorter, path: Path) -> int:
+    """Scatters (first node, batch) of a bundle into a slice file; how many documents there were."""
+    documents = 0
+    for start, batch in batches:
+        nodes = np.arange(start, start + batch.height, dtype=np.uint64)
+        rows = stage.scatter(batch.with_columns(pl.Series("node", nodes)))
+        sorter.add(as_declared(rows, {"key": pl.UInt64, "node": pl.UInt64, **stage.scatters}, f"{stage.name}.scatter"))
+        documents += batch.height
+    sorter.write(path)
+    return documents
+
+
+def as_declared(rows: pl.DataFrame, schema: Mapping[str, PolarsType], what: str) -> pl.DataFrame:
+    """The rows with exactly these columns. Raises DataError where they have others."""
+    if dict(rows.schema) != dict(schema):
+        if set(rows.columns) != set(schema) or any(rows.schema[name] != kind for name, kind in schema.items()):
+            raise DataError(f"{what} gave {dict(rows.schema)} where the stage declares {dict(schema)}")
+        rows = rows.select(*schema)
+    return rows
+
+
+def gathered(stage: Grouping, files: Sequence[Slices], low: int, high: int, budget: int, out: Sorter) -> int:
+    """Gathers all keys of [low, high) into `out`, as many at a time as fit a share of `budget`; how many rows it read.
+
+    Raises DataError for a key whose rows do not fit.
+    """
+    limit = budget // SHARE
+    if _at_most(files, low, high) > limit and high - low > _finest(files):
+        middle = (low + high) // 2
+        return sum(gathered(stage, files, a, b, budget, out) for a, b in ((low, middle), (middle, high)))
+    rows = together(files, low, high)
+    if rows is None:
+        return 0
+    size = weight(rows)
+    if size > limit and rows["key"].min() != rows["key"].max():
+        rows = None
+        middle = (low + high) // 2
+        return sum(gathered(stage, files, a, b, budget, out) for a, b in ((low, middle), (middle, high)))
+    if size > 2 * limit:
+        raise DataError(
+            f"{stage.name}: {rows.height:,} rows ({size / 1e6:,.0f} MB) have the key {rows['key'][0]:016x}, more than "
+            f"fit into the memory of a worker; give engine.memory, or fewer workers"
+        )
+    rows = rows.sort("key", *stage.order, "node")
+    columns = stage.gathers if stage.merges else stage.returns
+    back = as_declared(stage.gather(rows), {"node": pl.UInt64, **columns}, f"{stage.name}.gather")
+    if not back["node"].is_in(rows["node"].implode()).all():
+        raise DataError(f"{stage.name}.gather gave rows for documents that it was not given")
+    out.add(back)
+    return rows.height
+
+
+def _at_most(files: Sequence[Slices], low: int, high: int) -> int:
+    """Bytes of the pieces that a range of keys meets."""
+    return sum(file.size(low, high) for file in files)
+
+
+def _finest(files: Sequence[Slices]) -> int:
+    """Keys in a piece of the file that has most: a narrower range meets no fewer pieces of any."""
+    return KEYS // max((len(file.index) for file in files), default=1)
+
+
+def merged(stage: Grouping, files: Sequence[Slices], budget: int, out: Sorter) -> None:
+    """`merge` over what was gathered."""
+
+    def walk() -> Iterator[pl.DataFrame]:
+        for file in files:
+            yield from file.walk(budget // SHARE)
+
+    for frame in stage.merge(walk):
+        out.add(as_declared(frame, {"node": pl.UInt64, **stage.returns}, f"{stage.name}.merge"))
+
+
+def come_back(stage: Grouping, files: Sequence[Slices], low: int, high: int) -> pl.DataFrame:
+    """What came back to the nodes of [low, high), sorted by node. Raises DataError where one came back twice."""
+    found = together(files, low, high)
+    if found is None:
+        return pl.DataFrame(schema={"node": pl.UInt64, **stage.returns})
+    found = found.sort("node")
+    if found["node"].n_unique() < found.height:
+        raise DataError(f"{stage.name}: a document came back twice; what is gathered per key needs `merges`")
+    return found
+
+
+def beside(batch: pl.DataFrame, back: pl.DataFrame, start: int) -> pl.DataFrame:
+    """The batch with the columns that came back to its documents, whose nodes begin at `start`; null where none did."""
+    nodes = pl.DataFrame({"node": np.arange(start, start + batch.height, dtype=np.uint64)})
+    columns = nodes.join(back, on="node", how="left", maintain_order="left").drop("node")
+    return batch.hstack(columns.get_columns())
+
+
+def settled(stage: Grouping, batch: pl.DataFrame, back: pl.DataFrame, start: int) -> pl.DataFrame:
+    """The columns of a part. Raises DataError where the stage changes the rows."""
+    frame = stage.settle(beside(batch, back, start))
+    if not frame["doc_id"].equals(batch["doc_id"]):
+        raise DataError(f"{stage.name}.settle changed the rows or their order; it returns the rows it was given")
+    return frame
