@@ -40,6 +40,10 @@ _HARMLESS = re.compile(
 )
 _NEGATION = re.compile(
     r"\bnot\b|n['’]t\b|\bnever\b|\bhardly\b|\bscarcely\b|\bno longer\b|\bneither\b|\bnor\b|\bcannot\b|\bnone of\b|\bno part\b|\bformerly\b|\bpreviously\b"
+    r"|\b(?:excluded|exempt(?:ed)?|excepted|ausgenommen|exclue?s?|excluid[oa]s?|esclus[oaie]) (?:from|von|du|de|del|della|das?|dos?)\b"
+    r"|\b(?:may|might|could|will|would|should|shall) (?:later |soon |eventually |one day )?be (?:released|relicensed|published)\b"
+    r"|\b(?:until|till|bis|jusqu['’](?:à|en)|hasta|fino al?|até|tot|до) (?:\w+ ){0,2}(?:19|20)\d\d\b"
+    r"|\b(?:before|vor|avant|antes de|prima del) (?:19|20)\d\d\b.{0,60}\b(?:was|were|war|waren|était|étaient|era|estaba|estava)\b"
     r"|\bused to be\b|\b(?:removed|revoked|dropped|abandoned) (?:the|our|its|this)\b|\bno\s+$|\bwithout (?:an? |any )?$|\bceased\b|\bwithdrawn\b"
     r"|\bnicht\b|\bkein(?:e[nmrs]?)?\b|\bniemals\b|\bweder\b|\bnie\b"
     r"|\bn['’](?:est|a|ont|était|étaient)\b|\bne (?:sont|peut|peuvent|fait|font|se|relève\w*|sera|seront)\b|\baucune?\b|\bjamais\b"
@@ -57,12 +61,21 @@ _NEGATION_BEHIND = re.compile(
     r"^[\s,(]{0,3}until (?:\w+ ){0,2}\d{4}|\b(?:does|do|did|shall|will) not apply|\b(?:does|do|did)n['’]t apply|\bno longer appl\w+"
     r"|\b(?:is|was|are|has|have|been) (?:not|never|no longer) (?:\w+ )?(?:in force|granted|given|valid|applicable|used|apply|available)"
     r"|\b(?:has|have) been (?:withdrawn|revoked)|\bw(?:as|ere) (?:withdrawn|revoked)|\b(?:has )?expired"
-    r"|\bg(?:ilt|elten) (?:hier |für \w+ \w+ )?nicht|\bne s['’]appliquent? pas|\bno (?:se )?(?:aplica|rige|vale)|\bnon si applica"
+    r"|\bg(?:ilt|elten) (?:hier |für \w+ \w+ )?nicht|\bne s['’]applique(?:nt)? pas|\bno (?:se )?(?:aplica|rige|vale)|\bnon si applica"
     r"|\bnão se aplica|\bgeldt niet|\bgäller inte|\bg(?:ælder|jelder) ikke|\bnie (?:obowiązuje|dotyczy)|\bне (?:действует|распространяется|применяется)"
     r"|\bdeğil|\blisanslanma|lisansı altında değil|ではありません|ではない|ません|いない|않|아닙니다|아니|नहीं|نیست|نمی|不适用|不適用",
     re.I,
 )
 _NOT_OF_THE_PAGE = re.compile(r"^\W*(?:to|für|aux?|a la[s]?|voor|for|på|do)\b[^.]{0,80}", re.I)
+# With the exception of this page, ...: a clause of its own, which the next one does not undo.
+_BUT_THIS = re.compile(
+    r"\b(?:except(?:ing|ion of)?(?: for)?|apart from|other than|excluding|not including|ausnahme|außer|ausgenommen"
+    r"|exception de|sauf|hormis|excep(?:to|ción de)|salvo|eccezione di|tranne|eccetto|exceto|exceção d|behalve|uitzondering van)"
+    r" ?(?:this|the present|dies\w{1,2}|cette|cet|ce|esta|este|questa|questo|est[ae]|deze|dit)\s"
+    r"(?:page|article|text|post|work|document|seite|artikel|beitrags?|text\w{0,2}|texte|página|artículo|texto|pagina|articolo|testo|artigo|tekst)\b",
+    re.I,
+)
+_ASKED = re.compile(r"\W{0,3}(?:licen[cs]e|lizenz|licencia|licenza|licença|licentie)?\W{0,3}[?？]", re.I)
 # A page that takes something over is not the subject of what is said of that.
 _USES = re.compile(
     r"\b(?:uses|using|utili[sz]es|includes?|contains|incorporates|quotes|embeds|built (?:with|on|using)|powered by|runs on|made with"
@@ -120,6 +133,8 @@ def denies(line: str, start: int, end: int) -> bool:
         if element.name in ("NC", "ND"):
             before = before[: element.start] + "_" * (element.end - element.start) + before[element.end :]
     if _NEGATION.search(_HARMLESS.sub(" ", before)):
+        return True
+    if _BUT_THIS.search(line, max(0, start - _CLAUSE), start) or _ASKED.match(line, end):
         return True
     stop = _BOUNDARY.search(line, end, end + _BEHIND)
     behind = line[end : stop.start() if stop else end + _BEHIND]

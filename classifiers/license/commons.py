@@ -121,11 +121,23 @@ _BETWEEN = r"(?:\s(?:and|plus|und|et|y|e|og|och|en)\s|[\s\-_/,.&+()\[\]{}*|·•
 _SHORT = re.compile(rf"{_BETWEEN}(NC|ND|SA)(?=NC|ND|SA|[\W_\d]|$)", re.I)
 _GAP = re.compile(_BETWEEN, re.I)
 _ELEMENTS = re.compile(r"(by(?:[\- ](?:nc|nd|sa)){0,2})(?:[\- ]v?([1-4]\.[05]))?", re.I)
-_LATE = re.compile(r"(?:[\s\-,;(/]{1,3}(?:NC|ND|SA)(?![^\W_])){1,3}")
+_LATE = re.compile(r"(?:[\s\-,;(\[{/]{1,3}(?:NC|ND|SA)(?![^\W_])){1,3}")
 # What stands behind a licence and takes a use away again, in other words than the elements'.
 _ONLY_FOR = r"personal|private|educational|academic|research|classroom|home"
 _FORBIDDING = (
     ("NC", re.compile(rf"^[^.;]{{0,20}}\b(?:{_ONLY_FOR})\b[\w\s,]{{0,30}}\bonly\b", re.I)),
+    (
+        "NC",
+        re.compile(
+            r"\b(?:non|not)[\s\-]?(?:for[\s\-])?profit|\bn[ãa]o[\s\-]?comerciais|\bnon[\s\-]?commerciaux"
+            r"|\bsans (?:but lucratif|usage commercial)|\bsin (?:ánimo|fines?) de lucro|\bsem fins lucrativos"
+            r"|\bsenza (?:scopo|fini) di lucro|\bohne (?:gewinn|kommerzielle)"
+            r"|\b(?:exception of|except(?: for)?|excluding|sauf|hors|excepté|excepto|salvo|exceto|tranne|eccetto|außer"
+            r"|ausgenommen|behalve|kromě|oprócz|кроме)"
+            rf"\W{{1,3}}(?:\w{{1,12}}\W){{0,3}}(?:{_COMMERCE}|коммерч\w{{1,9}})",
+            re.I,
+        ),
+    ),
     (
         "ND",
         re.compile(

@@ -88,6 +88,11 @@ def test_short_names_are_read_with_any_dash(code, dash):
         ("CC BY 4.0 without modifications", "CC-BY-ND-4.0"), ("CC BY 4.0. You may not modify this text.", "CC-BY-ND-4.0"),
         ("CC BY 4.0. For personal stories see below", "CC-BY-4.0"),
         ("CC BY [NC]", "LicenseRef-CC-BY-NC"), ("CC BY and NC", "LicenseRef-CC-BY-NC"), ("CC BY • NC • ND", "LicenseRef-CC-BY-NC-ND"),
+        ("CC BY 4.0 [NC]", "CC-BY-NC-4.0"), ("CC BY 4.0 {ND}", "CC-BY-ND-4.0"), ("CC BY 4.0 for non-profit use", "CC-BY-NC-4.0"),
+        ("CC BY 4.0, not-for-profit use only", "CC-BY-NC-4.0"), ("CC BY 4.0, sauf usage commercial", "CC-BY-NC-4.0"),
+        ("CC BY 4.0, apenas para fins não comerciais", "CC-BY-NC-4.0"), ("CC BY 4.0 with the exception of commercial use", "CC-BY-NC-4.0"),
+        ("CC BY 4.0, à des fins non commerciaux", "CC-BY-NC-4.0"), ("CC BY 4.0, außer für kommerzielle Nutzung", "CC-BY-NC-4.0"),
+        ("CC BY 4.0, sin ánimo de lucro", "CC-BY-NC-4.0"), ("CC BY 4.0, кроме коммерческого использования", "CC-BY-NC-4.0"),
         ("CC BY und ND 4.0", "CC-BY-ND-4.0"), ("CC BY and others", "LicenseRef-CC-BY"),
     ],
 )  # fmt: skip
@@ -117,7 +122,12 @@ Acest text nu este sub CC BY 4.0|Teos ei ole lisensoitu CC BY 4.0|Ovo djelo nije
 본 저작물은 CC BY 4.0 라이선스가 아닙니다|Bu eser CC BY 4.0 ile lisanslanmamıştır.|العمل ليس مرخصا برخصة CC BY 4.0
 This work was licensed under CC BY 4.0 until 2019, but no more.|Esta página não é mais licenciada sob CC BY 4.0
 We removed the CC BY 4.0 licence from this site.|This text has no CC BY 4.0 licence.
-Tác phẩm này không theo giấy phép CC BY 4.0|Karya ini tidak dilisensikan di bawah CC BY 4.0"""  # fmt: skip
+Tác phẩm này không theo giấy phép CC BY 4.0|Karya ini tidak dilisensikan di bawah CC BY 4.0
+La licence CC BY 4.0 ne s'applique pas à ce texte.|This page is excluded from the CC BY 4.0 licence.|Should this page be CC BY 4.0?
+With the exception of this page, the site is licensed under CC BY 4.0.|Mit Ausnahme dieser Seite steht alles unter CC BY 4.0.
+Sauf cette page, tout le site est sous licence CC BY 4.0|Diese Seite ist ausgenommen von der Lizenz CC BY 4.0
+This page may be released under CC BY 4.0 in the future.|Until 2019 this page was licensed under CC BY 4.0.
+Bis 2019 stand diese Seite unter CC BY 4.0.|Jusqu'en 2019 cette page était sous licence CC BY 4.0.|Ist das hier CC BY 4.0 Lizenz?"""  # fmt: skip
 
 
 @pytest.mark.parametrize("line", re.split(r"[|\n]", DENIALS))
@@ -132,6 +142,8 @@ This site is not only free but licensed under CC BY 4.0.|The CC BY 4.0 licence o
 This work is not licensed under CC BY-NC 3.0 but under CC BY 4.0.|All text on this site is licensed under CC BY 4.0 (not the photos).
 This site's text is licensed under CC BY 4.0.|Our blog's content is licensed under CC BY 4.0
 Si no se indica lo contrario, el contenido de este sitio está bajo una licencia CC BY 4.0
+Until further notice this text is licensed under CC BY 4.0.|May I use it? Yes: this page is licensed under CC BY 4.0.
+You may copy, change and publish this text under CC BY 4.0.|Except for the photos, this page is licensed under CC BY 4.0.
 Sauf mention contraire, les contenus de ce site sont sous licence CC BY 4.0.|除另有声明外，本站内容采用 CC BY 4.0 许可协议"""
 
 
