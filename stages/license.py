@@ -4,7 +4,7 @@ What a page, its response and its site's robots.txt reserve is evidence; which k
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -14,6 +14,8 @@ from gristmill.classifiers.license.agents import AGENTS, agents_of
 from gristmill.classifiers.license.judge import WINDOW, Link, Page, judge
 from gristmill.classifiers.license.reservations import COUNTED, KINDS, Reservation, reasons
 from gristmill.classifiers.license.sites import BUILT_IN, SiteTable, parse_rules
+from gristmill.pipeline.contract.drawing.tables import plural
+from gristmill.pipeline.contract.drawing.told import Finished, Told
 from gristmill.pipeline.contract.errors import ConfigError, InputError
 from gristmill.pipeline.contract.ranges import FilePath, Share
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Gate, Reads
@@ -69,6 +71,15 @@ class License(Annotator):
     @property
     def needs(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
         return ("ingest.robots",) if self.beside.robots else ()
+
+    def tell(self, run: Finished) -> Told:
+        kinds = ", ".join(self.reservations) or "none"
+        robots = f"; robots.txt of {plural(len(self.beside.robots), 'file')}" if self.beside.robots else ""
+        said = (
+            f"Looked for in every page, its headers and metadata{robots}: machine-readable reservations of text mining "
+            f"and training. Those that count: {kinds}. All that were found stand in `reservation_signals`."
+        )
+        return Told(card=("## Opt-out", "", said, ""))
 
     def preflight(self) -> None:
         self._sites()
@@ -182,6 +193,12 @@ class LicenseGate(Gate):
     def __post_init__(self) -> None:
         if self.min_confidence is not None and not 0 <= self.min_confidence <= 1:
             raise ConfigError(f"license.min_confidence must be between 0 and 1, not {self.min_confidence}")
+
+    def tell(self, run: Finished) -> Told:
+        dropped = [f.name for f in fields(self) if getattr(self, f.name) == "drop"]
+        opted = "are dropped" if self.opt_out == "drop" else "are kept, and their column `opt_out` says so"
+        said = f"Documents with one {opted}. The licence policy drops: {', '.join(dropped) or 'nothing'}."
+        return Told(card=(said, ""))
 
     def table(self) -> dict[str, pl.Expr]:
         tier, license = pl.col("license_tier"), pl.col("license")

@@ -15,6 +15,7 @@ import polars as pl
 import pyarrow as pa
 
 from gristmill.classifiers.pii.find import KINDS, find_personal
+from gristmill.pipeline.contract.drawing.told import Finished, Told
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Gate, Reads
 from gristmill.pipeline.kernels.text.hashing import utf8
@@ -63,6 +64,19 @@ class Pii(Annotator):
             self.placeholder.format(KIND="", kind="")
         except (KeyError, IndexError, ValueError) as error:
             raise ConfigError(f"pii.placeholder: {self.placeholder!r} may hold {{KIND}} or {{kind}} only") from error
+
+    def tell(self, run: Finished) -> Told:
+        done = {
+            action: [kind for kind in KINDS if getattr(self, kind) == action] for action in ("replace", "drop", "keep")
+        }
+        words = {
+            "replace": f"replaced by a mark such as {self.placeholder}",
+            "drop": "the document is dropped",
+            "keep": "kept",
+        }
+        said = "; ".join(f"{', '.join(kinds)}: {words[action]}" for action, kinds in done.items() if kinds)
+        text = f"Looked for by patterns and check digits, so not all of it is found. {said}. Names are left."
+        return Told(card=("## Personal data", "", text.replace("<", "\\<"), ""))
 
     def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
         replaced = np.array([getattr(self, kind) == "replace" for kind in KINDS])

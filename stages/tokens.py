@@ -3,6 +3,7 @@
 Counts cover all documents, also those that gates drop, because the ledger books tokens at every stage.
 """
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import Annotated, ClassVar, Literal
 import polars as pl
 
 from gristmill.classifiers.tokenizer import open_encoder, open_tokenizer
+from gristmill.pipeline.contract.drawing.told import Finished, Told
 from gristmill.pipeline.contract.draws import uniform
 from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.contract.ranges import Count, FilePath, Range
@@ -67,6 +69,19 @@ class TokenizerModel(Reducer):
             raise DataError("no documents to train the tokenizer on: every input record was rejected (see the ledger)")
         tokenizer.train_from_iterator(texts, trainer)
         tokenizer.save(str(out / TOKENIZER))
+
+    def tell(self, run: Finished) -> Told:
+        """The card's lines on the tokenizer; a copy of it lies beside the shards."""
+        path = run.artifact(self.name) / TOKENIZER
+        if not path.is_file():
+            return Told()
+        of = f"`{Path(self.path).name}`" if self.path is not None else "a byte-level BPE trained on the run's own text"
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        said = (
+            f"Tokens are those of {of} with {open_tokenizer(path).get_vocab_size():,} ids (sha256 of `tokenizer.json`: "
+            f"`{digest}`): `token_count`, the budget and the files of token ids."
+        )
+        return Told(card=("## Tokenizer", "", said, ""), files=(path,))
 
     def _sample(self, corpus: Corpus) -> Iterator[str]:
         """Documents with the smallest draws until `train_bytes` are reached, in order of their draws."""

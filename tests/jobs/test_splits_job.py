@@ -179,7 +179,9 @@ def test_shards_lost_and_made_again_are_the_same_bytes(phased: Store, folder: Pa
 def test_a_corpus_without_the_splits_of_before_keeps_none_of_their_files(validated: Store, folder: Path, tmp_path):
     again = Path(shutil.copytree(validated.root, tmp_path / "run"))
     run(folder, again, VALIDATED.replace("validation: 0.1, {more}", ""))
-    assert sorted(p.name for p in (again / "corpus").iterdir()) == ["ATTRIBUTION.parquet", "README.md", "data"]
+    assert sorted(p.name for p in (again / "corpus").iterdir()) == [
+        "ATTRIBUTION.parquet", "LICENSES.md", "README.md", "config.yaml", "data", "tokenizer.json",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ class Told:
     sentences: tuple[str, ...] = ()  # of the summary at the top
     figures: tuple[tuple[str, str, str], ...] = ()  # (name, value, what it is of), in the row of key figures
     card: tuple[str, ...] = ()  # lines of Markdown in the dataset card
+    files: tuple[Path, ...] = ()  # copied beside the dataset card
     summary: tuple[tuple[str, str], ...] = ()  # (word, text): lines at the end of a run
     # column -> value -> words that say what the value stands for (a cluster's terms)
     words: Mapping[str, Mapping[object, Sequence[str]]] = field(default_factory=dict)
