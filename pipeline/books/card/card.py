@@ -82,7 +82,7 @@ def body(store: Store, plan: Plan, told: Sequence[Told], entries: Sequence[dict]
     yield "    gristmill run config.yaml --out RUN"
     yield "    gristmill verify RUN"
     yield ""
-    yield "The same input, config and version give the same bytes. `gristmill explain RUN DOC_ID` tells a document's way."
+    yield "The same input, config and version give the same bytes; `gristmill explain RUN DOC_ID` tells of a document."
     yield ""
 
 
