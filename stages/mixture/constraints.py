@@ -12,6 +12,7 @@ import numpy as np
 from gristmill.pipeline.contract.errors import ConfigError, InfeasibleError
 
 ONE = 1e-5  # a bucket that may move by less cannot be weighed: a token of a corpus of 100,000
+SHOWN = 10  # buckets named in a message
 SLACK = 1e-9  # bounds and sums are compared with this tolerance; weights are stored with 6 decimals
 
 
@@ -173,7 +174,8 @@ def check_feasible(c: Constraints) -> None:
         binding = ", ".join(unit_name(c, u, low) for u in range(len(units)) if low[u] > 0)
         raise InfeasibleError(f"the minimum weights sum to {low.sum():.6g}, more than 1: {binding}; lower one of them")
     if high.sum() < 1 - SLACK:
-        binding = ", ".join(unit_name(c, u, high) for u in range(len(units)))
+        binding = ", ".join(unit_name(c, u, high) for u in range(min(len(units), SHOWN)))
+        binding += f", ... ({len(units)} in all)" if len(units) > SHOWN else ""
         raise InfeasibleError(
             f"the caps sum to {high.sum():.6g}, less than 1: {binding}; "
             "lower the budget, allow more epochs, or raise a maximum"

@@ -31,6 +31,18 @@ def check_budget(weights: np.ndarray, sizes: np.ndarray, buckets: Sequence[str],
         )
 
 
+def reachable(asked: int, available: int, epochs: float) -> tuple[int, list[str]]:
+    """The budget, less where the epochs do not allow as much, and then a sentence for the user."""
+    most = max(1, int(epochs * available))
+    if asked <= most:
+        return asked, []
+    return most, [
+        f"{asked:,} tokens cannot be had: {available:,} are available, and at mixture.max_epochs and sample.max_copies "
+        f"of {epochs:g} that is {most:,}. The corpus has so many, every document as often as it may be. More input, "
+        "wider limits (gristmill inspect RUN gates) or more epochs give more"
+    ]
+
+
 def budget_of(share: float, epochs: float, available: int) -> int:
     """Tokens of a share of what is available; rounding must not ask for a token more than the epochs allow."""
     budget = max(1, round(share * available))

@@ -12,6 +12,7 @@ from gristmill.pipeline.contract.corpus.shares import read_shares
 from gristmill.pipeline.contract.drawing.told import Finished, Told
 from gristmill.pipeline.contract.errors import ConfigError, DataError
 from gristmill.pipeline.contract.loading import Options, load_kind, named
+from gristmill.pipeline.contract.notes import write_notes
 from gristmill.pipeline.contract.ranges import Amount, Count, FilePath, Seed, Share, SomeAmount, Threads
 from gristmill.pipeline.contract.shapes import Corpus, Reads, Reducer
 from gristmill.stages.mixture.config import (
@@ -53,7 +54,7 @@ from gristmill.stages.mixture.result import Found, unsearched, write_weights
 from gristmill.stages.mixture.search.method import Method, check_pair
 from gristmill.stages.mixture.search.search import method_of
 from gristmill.stages.mixture.searched import InRun
-from gristmill.stages.mixture.shares import budget_of, check_budget, in_order
+from gristmill.stages.mixture.shares import budget_of, check_budget, in_order, reachable
 
 NATURAL = "natural"  # the method that searches nothing
 FEWEST_RUNS = 6  # that a predictor can be cross-validated on
@@ -257,6 +258,10 @@ class Mixture(Reducer):
         buckets, sizes = table["bucket"].to_list(), table["token_count"].to_numpy().astype(np.float64)
         available = int(sizes.sum())
         budget = self.budget_tokens or budget_of(self.budget_share, self.epochs, available)
+        if self.weights is None:
+            budget, short = reachable(budget, available, self.epochs)
+            if short:
+                write_notes(out, *short)
         known = dict(zip(buckets, sizes.tolist(), strict=True))
         limits = rules(buckets, known, budget, self.epochs, self.bounds, self.groups, self.guard)
         limits = floored(limits, sizes / available, self.floor)

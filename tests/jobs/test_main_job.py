@@ -337,10 +337,24 @@ def test_a_mixture_that_cannot_be_met_names_the_bounds(data: Path, finished: Pat
 
     out = tmp_path / "run"
     shutil.copytree(finished, out)
-    done = run(data, out, "mixture.budget_share=9.0")
+    done = run(data, out, "mixture.budget_share=9.0", "mixture.bounds=[{bucket: c00, maximum: 0.01}]")
     assert done.returncode == 1
     assert "the caps sum to" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_budget_beyond_what_there_is_gives_what_there_is_and_says_so(data: Path, finished: Path, tmp_path: Path):
+    import shutil
+
+    out = tmp_path / "run"
+    shutil.copytree(finished, out)
+    done = run(data, out, "mixture.budget_tokens=900M")
+    assert done.returncode == 0, done.stderr
+    assert "900,000,000 tokens cannot be had: " in done.stdout
+    weights = json.loads((out / "mixture" / "weights.json").read_text())
+    available = sum(b["available_tokens"] for b in weights["buckets"])
+    assert weights["budget_tokens"] == 4 * available
+    assert weights["achieved_tokens"] == pytest.approx(4 * available, rel=0.001)
 
 
 def test_interrupted_run_says_how_to_go_on(data: Path, tmp_path: Path):
