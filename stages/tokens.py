@@ -5,6 +5,7 @@ Counts cover all documents, also those that gates drop, because the ledger books
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import polars as pl
 from gristmill.classifiers.tokenizer import open_encoder, open_tokenizer
 from gristmill.pipeline.contract.drawing.told import Finished, Told
 from gristmill.pipeline.contract.draws import uniform
-from gristmill.pipeline.contract.errors import DataError
+from gristmill.pipeline.contract.errors import ConfigError, DataError
 from gristmill.pipeline.contract.ranges import Count, FilePath, Range
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Reads, Reducer
 
@@ -27,7 +28,8 @@ TOKENIZER = "tokenizer.json"
 class TokenizerModel(Reducer):
     """Trains (or copies) the tokenizer whose tokens the run counts and budgets in."""
 
-    path: FilePath | None = None  # a `tokenizers` JSON file; null trains a byte-level BPE on the ingested text
+    # A `tokenizers` JSON file, or a folder with tokenizer.json; null trains a byte-level BPE on the ingested text
+    path: FilePath | None = None
     vocab_size: Annotated[int, Range(257, 2**24)] = (
         16384  # small enough to train in seconds; only counts and the proxies' n-grams depend on it
     )
@@ -39,6 +41,21 @@ class TokenizerModel(Reducer):
     needs: ClassVar[tuple[str, ...]] = ()
     rows: ClassVar[Literal["all"]] = "all"
     files: ClassVar = ("path",)
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError for a folder without the file, and for the name of a model of the Hub."""
+        if self.path is None or Path(self.path).is_file():
+            return
+        inside = Path(self.path) / TOKENIZER
+        if Path(self.path).is_dir():
+            if not inside.is_file():
+                raise ConfigError(f"tokenizer.path: the folder {self.path} holds no {TOKENIZER}")
+            object.__setattr__(self, "path", str(inside))
+        elif re.fullmatch(r"[\w-]+(?:\.[\w-]+)*(?:/[\w.-]+)?", self.path) and not self.path.endswith(".json"):
+            raise ConfigError(
+                f"tokenizer.path: there is no file {self.path}; for a model of the Hugging Face hub, fetch the file: "
+                f"hf download {self.path} {TOKENIZER} --local-dir tokenizer"
+            )
 
     def preflight(self) -> None:
         if self.path is not None:

@@ -8,15 +8,8 @@ from pathlib import Path
 from gristmill.pipeline.contract.errors import ConfigError, InputError
 from gristmill.pipeline.contract.texts import Record, read_records
 from gristmill.stages.contamination.index import Item
-from gristmill.stages.records import field_text, has_field
+from gristmill.stages.records import ANSWERS, PASSAGES, QUESTIONS, field_text, has_field
 
-# Names under which published benchmarks keep the parts of an item, first match first: MMLU, ARC, OpenBookQA
-# (question), GSM8K, TriviaQA, BoolQ, SQuAD (question, answer, passage, context), HumanEval (prompt,
-# canonical_solution), MBPP (text, code), HellaSwag (ctx, endings), PIQA (goal, sol1), Winogrande (sentence), MATH
-# (problem, solution).
-QUESTIONS = ("question", "problem", "query", "prompt", "instruction", "goal", "ctx", "sentence", "premise", "text")
-ANSWERS = ("answer", "answers", "solution", "canonical_solution", "code", "response", "output", "target")
-PASSAGES = ("passage", "context", "paragraph", "article", "story")
 IDS = ("id", "_id", "task_id", "question_id", "idx", "ind", "qid", "qID")
 KEY = "contamination.benchmarks"
 FIELDS = ("question", "answer", "passage")

@@ -26,6 +26,7 @@ class Measured:
     """What mixture.validation says."""
 
     validation: tuple[str, ...] = ()
+    validation_fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class ObjectiveIndex(Reducer):
 
     def run(self, corpus: Corpus, out: Path) -> None:
         targets = (
-            validation_texts(self.validation)
+            validation_texts(self.validation, self.measured.validation_fields)
             if self.validation
             else held_out_texts(corpus.artifacts["dedup.held_out"] / "texts.parquet")
         )

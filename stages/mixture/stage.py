@@ -101,7 +101,10 @@ class Mixture(Reducer):
     # under the natural mixture; empty: every target counts the same
     objective: tuple[TargetWeight, ...] = ()
     target_tokens: Count = 100_000  # per target; more sharpen the loss, not the ranking
-    validation: tuple[FilePath, ...] = ()  # your own validation texts (.txt, .jsonl with "text"): a target per file
+    # Your own validation texts (.txt, .jsonl, .json, .parquet, also .gz and .zst): a target per file, named after it
+    validation: tuple[FilePath, ...] = ()
+    # Fields that are a record's text, in this order; none: `text`, or passage, question and right answer of a benchmark
+    validation_fields: tuple[str, ...] = ()
     ngram: NgramSection = NGRAM
     gpt: GptSection = GPT
     command: CommandSection = COMMAND
@@ -230,7 +233,7 @@ class Mixture(Reducer):
 
     def preflight(self) -> None:
         if self.validation:
-            check_targets(self.objective, tuple(validation_texts(self.validation)))
+            check_targets(self.objective, tuple(validation_texts(self.validation, self.validation_fields)))
         section = self.section(self.proxy)
         for used in (section, self.judge or section) if self.searches else ():
             used.preflight()
@@ -335,7 +338,7 @@ class Mixture(Reducer):
     def _targets(self, corpus: Corpus, tokens: Tokens) -> list[Targets]:
         """Target -> pieces of its text: what the search sees, then what each seed of the confirmation sees."""
         texts = (
-            validation_texts(self.validation)
+            validation_texts(self.validation, self.validation_fields)
             if self.validation
             else held_out_texts(corpus.artifacts["dedup.held_out"] / "texts.parquet")
         )

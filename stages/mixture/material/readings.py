@@ -4,6 +4,7 @@ A reading takes the same fraction of every bucket, and a proxy that reads it has
 so that a bucket is repeated in the proxy as often as it would be in the corpus (or tiny buckets win).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -18,8 +19,10 @@ from gristmill.classifiers.tokenizer import open_tokenizer
 from gristmill.pipeline.contract.draws import uniform
 from gristmill.pipeline.contract.errors import ConfigError, DataError
 from gristmill.pipeline.contract.shapes import Corpus
-from gristmill.pipeline.contract.texts import is_sidecar, records_of
+from gristmill.pipeline.contract.texts import Record, is_sidecar, read_records
+from gristmill.stages.records import item_text
 
+_ENDINGS = re.compile(r"(?:\.(?:jsonl|ndjson|json|txt|parquet))?(?:\.gz|\.zst)?$")
 END_OF_TEXT = "<|endoftext|>"
 PIECE_CHARS = 20_000  # a target's text is divided in pieces of at most so much
 
@@ -220,21 +223,36 @@ def held_out_texts(path: Path) -> dict[str, list[str]]:
     return {name: texts[name] for name in sorted(texts)}
 
 
-def validation_texts(paths: Sequence[str]) -> dict[str, list[str]]:
-    """Target -> texts, a target per file, in the order of a draw: files are often sorted by what they hold."""
+def validation_texts(paths: Sequence[str], fields: Sequence[str]) -> dict[str, list[str]]:
+    """Target -> texts, a target per file, in the order of a draw: files are often sorted by what they hold.
+
+    `fields` of a record are its text; without them `item_text` says what is. Raises ConfigError for a file without.
+    """
     result: dict[str, list[str]] = {}
     for path in paths:
         if is_sidecar(path):
             continue
-        name = Path(path).stem
+        name = _ENDINGS.sub("", Path(path).name)
         if name in result:
             raise ConfigError(f"mixture.validation: two files are called {name}; the name is the target's")
-        texts = [text for text, _ in records_of(path, "text", "mixture.validation")]
+        texts = [
+            text for where, record in read_records(path, "mixture.validation") if (text := _text(where, record, fields))
+        ]
         if not texts:
             raise ConfigError(f"mixture.validation: {path} holds no text")
         draws = uniform([f"{name}/{i}" for i in range(len(texts))], "target")
         result[name] = [texts[i] for i in np.argsort(draws, kind="stable")]
     return {name: result[name] for name in sorted(result)}
+
+
+def _text(where: str, record: Record, fields: Sequence[str]) -> str:
+    try:
+        return item_text(record, fields)
+    except KeyError as error:
+        raise ConfigError(
+            f"{where}: no field {error.args[0]!r}; it has {', '.join(map(str, record))}: name those that are the text "
+            "in mixture.validation_fields, e.g. [question, answer]"
+        ) from None
 
 
 def digest(docs: pl.DataFrame) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import zstandard
 
 from frames import FakeCorpus
 from gristmill.pipeline.contract.errors import ConfigError, DataError, GristmillError, InfeasibleError, InputError
@@ -465,18 +466,63 @@ def test_validation_files_are_targets_in_the_order_of_a_draw(tmp_path):
     lines = [json.dumps({"text": f"line {i}"}) for i in range(30)]
     (tmp_path / "mine.jsonl").write_text("\n".join(lines), encoding="utf-8")
     (tmp_path / "other.txt").write_text("plain", encoding="utf-8")
-    texts = validation_texts([str(tmp_path / "other.txt"), str(tmp_path / "mine.jsonl")])
+    texts = validation_texts([str(tmp_path / "other.txt"), str(tmp_path / "mine.jsonl")], ())
     assert list(texts) == ["mine", "other"]
     assert sorted(texts["mine"]) == sorted(f"line {i}" for i in range(30))
     assert texts["mine"] != [f"line {i}" for i in range(30)]
     (tmp_path / "empty.txt").write_text("")
     with pytest.raises(ConfigError, match="holds no text"):
-        validation_texts([str(tmp_path / "empty.txt")])
+        validation_texts([str(tmp_path / "empty.txt")], ())
     with pytest.raises(ConfigError, match="two files are called other"):
-        validation_texts([str(tmp_path / "other.txt")] * 2)
+        validation_texts([str(tmp_path / "other.txt")] * 2, ())
     (tmp_path / "bad.jsonl").write_text('{"no": 1}')
-    with pytest.raises(DataError, match=r"mixture\.validation: .*bad.jsonl, line 1: no field 'text'; it has no"):
-        validation_texts([str(tmp_path / "bad.jsonl")])
+    with pytest.raises(ConfigError, match=r"mixture\.validation: .*bad.jsonl, line 1: no field 'text'; it has no"):
+        validation_texts([str(tmp_path / "bad.jsonl")], ())
+
+
+# As the publishers of the benchmarks have them (records of their first rows, shortened).
+BENCHMARKS = {
+    "gsm8k": ({"question": "2 eggs and 3 eggs?", "answer": "#### 5"}, "2 eggs and 3 eggs?\n#### 5"),
+    "mmlu": ({"question": "Largest?", "choices": ["a cat", "a whale"], "answer": 1}, "Largest?\na whale"),
+    "arc": (
+        {"question": "Why?", "choices": {"text": ["heat", "cold"], "label": ["A", "B"]}, "answerKey": "B"},
+        "Why?\ncold",
+    ),
+    "openbookqa": (
+        {"question": "Why?", "choices": [{"text": "x", "label": "A"}, {"text": "y", "label": "B"}], "answerKey": "B"},
+        "Why?\ny",
+    ),
+    "hellaswag": ({"ctx": "He runs", "endings": ["away", "home", "up"], "label": "2"}, "He runs\nup"),
+    "piqa": ({"goal": "Open a jar", "sol1": "twist", "sol2": "shout", "label": 0}, "Open a jar\ntwist"),
+    "winogrande": (
+        {"sentence": "It fell on _.", "option1": "Ann", "option2": "Bob", "answer": "2"},
+        "It fell on _.\nBob",
+    ),
+    "boolq": ({"question": "is it", "passage": "It is.", "answer": True}, "It is.\nis it"),
+    "squad": (
+        {"context": "In 1066.", "question": "When?", "answers": {"text": ["1066"], "answer_start": [3]}},
+        "In 1066.\nWhen?\n1066",
+    ),
+    "humaneval": ({"prompt": "def f():", "canonical_solution": "    return 1"}, "def f():\n    return 1"),
+}
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_benchmarks_are_read_as_their_publishers_have_them(name, tmp_path):
+    record, text = BENCHMARKS[name]
+    path = tmp_path / f"{name}.jsonl.zst"
+    path.write_bytes(zstandard.compress(json.dumps(record).encode()))
+    assert validation_texts([str(path)], ()) == {name: [text]}
+    pl.DataFrame([record]).write_parquet(tmp_path / f"{name}.parquet")
+    assert validation_texts([str(tmp_path / f"{name}.parquet")], ()) == {name: [text]}
+
+
+def test_fields_of_ones_own_are_named(tmp_path):
+    path = tmp_path / "own.jsonl"
+    path.write_text(json.dumps({"body": {"q": "one"}, "reply": "two", "text": "no"}))
+    assert validation_texts([str(path)], ("body.q", "reply")) == {"own": ["one\ntwo"]}
+    with pytest.raises(ConfigError, match=r"no field 'replay'; it has body, reply, text: .*validation_fields"):
+        validation_texts([str(path)], ("body.q", "replay"))
 
 
 def test_a_proxy_that_reads_part_of_the_corpus_spends_that_part_of_the_budget(tmp_path):
