@@ -65,7 +65,7 @@ def _right_choice(record: Record) -> str | None:
     elif isinstance(key, int) or (isinstance(key, str) and key.isdecimal()):
         place = int(key) - first
     else:
-        return key if key in choices else None
+        return str(key) if key in choices else None
     return choices[place] if 0 <= place < len(choices) else None
 
 

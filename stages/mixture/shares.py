@@ -1,10 +1,12 @@
 """Shares that the user gives instead of a search, as an array, and budgets that a bucket's tokens can hold."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from gristmill.pipeline.contract.errors import ConfigError, InfeasibleError
+from gristmill.pipeline.contract.notes import write_notes
 
 
 def in_order(shares: Mapping[str, float], buckets: Sequence[str], where: str) -> np.ndarray:
@@ -31,16 +33,18 @@ def check_budget(weights: np.ndarray, sizes: np.ndarray, buckets: Sequence[str],
         )
 
 
-def reachable(asked: int, available: int, epochs: float) -> tuple[int, list[str]]:
-    """The budget, less where the epochs do not allow as much, and then a sentence for the user."""
+def reachable(asked: int, available: int, epochs: float, out: Path) -> int:
+    """The budget; less where the epochs do not allow as much, and then a note in `out` says so."""
     most = max(1, int(epochs * available))
     if asked <= most:
-        return asked, []
-    return most, [
+        return asked
+    write_notes(
+        out,
         f"{asked:,} tokens cannot be had: {available:,} are available, and at mixture.max_epochs and sample.max_copies "
         f"of {epochs:g} that is {most:,}. The corpus has so many, every document as often as it may be. More input, "
-        "wider limits (gristmill inspect RUN gates) or more epochs give more"
-    ]
+        "wider limits (gristmill inspect RUN gates) or more epochs give more",
+    )
+    return most
 
 
 def budget_of(share: float, epochs: float, available: int) -> int:

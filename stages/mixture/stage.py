@@ -12,7 +12,6 @@ from gristmill.pipeline.contract.corpus.shares import read_shares
 from gristmill.pipeline.contract.drawing.told import Finished, Told
 from gristmill.pipeline.contract.errors import ConfigError, DataError
 from gristmill.pipeline.contract.loading import Options, load_kind, named
-from gristmill.pipeline.contract.notes import write_notes
 from gristmill.pipeline.contract.ranges import Amount, Count, FilePath, Seed, Share, SomeAmount, Threads
 from gristmill.pipeline.contract.shapes import Corpus, Reads, Reducer
 from gristmill.stages.mixture.config import (
@@ -261,10 +260,7 @@ class Mixture(Reducer):
         buckets, sizes = table["bucket"].to_list(), table["token_count"].to_numpy().astype(np.float64)
         available = int(sizes.sum())
         budget = self.budget_tokens or budget_of(self.budget_share, self.epochs, available)
-        if self.weights is None:
-            budget, short = reachable(budget, available, self.epochs)
-            if short:
-                write_notes(out, *short)
+        budget = budget if self.weights is not None else reachable(budget, available, self.epochs, out)
         known = dict(zip(buckets, sizes.tolist(), strict=True))
         limits = rules(buckets, known, budget, self.epochs, self.bounds, self.groups, self.guard)
         limits = floored(limits, sizes / available, self.floor)
