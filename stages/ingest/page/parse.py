@@ -10,6 +10,7 @@ from resiliparse.parse.html import HTMLTree
 
 from gristmill.pipeline.kernels.text.characters import sentence_ends
 from gristmill.pipeline.kernels.text.markup import Scan, scan_markup
+from gristmill.stages.ingest.content.formulas import with_formulas
 from gristmill.stages.ingest.page.evidence import NEEDLES, Evidence, harvest
 from gristmill.stages.ingest.page.plain import plain_text, plain_title
 
@@ -44,6 +45,7 @@ def parsed(html: str, raw: bytes, headers: Mapping[str, str], extractor: str, sc
     root = tree.document.document_element if tree.document is not None else None
     lang = (root.getattr("lang") or root.getattr("xml:lang")) if root is not None else None
     evidence = harvest(raw, scan_markup(raw, NEEDLES) if scan is None else scan, tree, headers)
+    html = with_formulas(tree, html, raw)
     return Page(EXTRACTORS[extractor](tree, html), clean_title(tree.title), lang or None, evidence)
 
 
@@ -98,7 +100,7 @@ def without_tail(text: str) -> str:
     while end > 0:
         start = text.rfind("\n", 0, end) + 1
         line = text[start:end].strip()
-        if line and (len(line) >= TAIL_CHARS or line[-1] in _SENTENCE_ENDS):
+        if line and (len(line) >= TAIL_CHARS or line[-1] in _SENTENCE_ENDS or (line[0] == line[-1] == "$")):
             return text[:end]
         end = start - 1
     return text
