@@ -1,11 +1,14 @@
 """The report's sections on documents: where they went, which rules took them, what they are, what the corpus holds."""
 
+import math
 from collections.abc import Iterator, Mapping
+from typing import Any
 
-from gristmill.pipeline.contract.drawing.html import Content, Html, tag, tag_with, together
+from gristmill.pipeline.contract.drawing.html import Content, Html, breakable, tag, tag_with, together
 from gristmill.pipeline.contract.drawing.tables import (
     bar,
     cell,
+    code,
     count,
     folded,
     head,
@@ -26,11 +29,11 @@ from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.report import charts
 from gristmill.pipeline.report.facts import Facts, Tally
 from gristmill.pipeline.report.limits import Histogram
+from gristmill.pipeline.report.text import TEXT_CHARS, TEXT_LINES, beginning
 
 _RULES_SHOWN = 3  # per stage in the flow; all stand in the table of rules
 _KINDS_SHOWN = 12  # languages, licences or domains; the rest is one row
 _HISTOGRAMS_SHOWN = 12
-_TEXT_CHARS, _TEXT_LINES = 640, 12  # of a sampled document
 
 
 def drops(entry: dict) -> list[tuple[str, dict]]:
@@ -51,7 +54,7 @@ def flow(facts: Facts) -> Html:
         rest = sum(t["docs"] for _, t in gone[_RULES_SHOWN:])
         if rest:
             parts.append(segment("gone3", ratio(rest, records), f"other rules {count(rest)}"))
-        named = [tag("span", f"{r} ", tag("b", count(t["docs"]))) for r, t in gone[:_RULES_SHOWN]]
+        named = [tag("span", breakable(r), " ", tag("b", count(t["docs"]))) for r, t in gone[:_RULES_SHOWN]]
         if rest:
             named.append(tag("span", f"{len(gone) - _RULES_SHOWN} more ", tag("b", count(rest))))
         rows.append(
@@ -111,18 +114,27 @@ def rules(facts: Facts, plan: Plan) -> Html:
     worst = max(t["docs"] for _, _, t in found)
     rows = [
         row(
-            tag("code", rule),
-            cell(entry["stage"]),
+            code(rule),
+            cell(breakable(entry["stage"])),
             tag("td.mid.minor", bar(segment("gone", ratio(t["docs"], worst)), look=".thin")),
             number(count(t["docs"])),
             number(percent(ratio(t["docs"], records))),
-            number(percent(ratio(t["docs"], entry["docs_in"]))),
-            number(size(t["bytes"])),
+            tag("td.n.minor", percent(ratio(t["docs"], entry["docs_in"]))),
+            tag("td.n.minor", size(t["bytes"])),
             number(short(t["tokens"]) if t["tokens"] else "–"),
         )
         for entry, rule, t in sorted(found, key=lambda x: (-x[2]["docs"], x[0]["stage"], x[1]))
     ]
-    heads = head("rule", "stage", ":mid.minor", "documents:n", "of records:n", "of its stage:n", "bytes:n", "tokens:n")
+    heads = head(
+        "rule",
+        "stage",
+        ":mid.minor",
+        "documents:n",
+        "of records:n",
+        "of its stage:n.minor",
+        "bytes:n.minor",
+        "tokens:n",
+    )
     caption = (
         tag("b", "What was dropped, and by what. "),
         "A document is booked under the first rule it breaks, so rules that come later count fewer than they match.",
@@ -142,7 +154,7 @@ def rules(facts: Facts, plan: Plan) -> Html:
 def cuts(facts: Facts) -> Html:
     total = sum(n for _, n in facts.cuts.values())
     rows = [
-        row(tag("code", why), number(count(lines) if lines else "–"), number(size(n)), number(percent(ratio(n, total))))
+        row(code(why), number(count(lines) if lines else "–"), number(size(n)), number(percent(ratio(n, total))))
         for why, (lines, n) in sorted(facts.cuts.items(), key=lambda x: (-x[1][1], x[0]))
     ]
     caption = (
@@ -216,7 +228,7 @@ def signals(made: list[Histogram], drawn: int) -> Html:
         bounds = ", ".join(f"{side} {plain(limit)}" for side, limit in sides if limit is not None)
         taken = f"{count(h.dropped_n)} dropped" if x.rules else f"gate dropped {count(sum(h.other))}"
         words = f"{bounds} · {taken} · median {plain(float(f'{h.quantiles[2]:.3g}'))}"
-        caption = tag("figcaption", tag("code", x.column), tag("span", words))
+        caption = tag("figcaption", code(x.column), tag("span", words))
         figures.append(tag("figure", caption, charts.histogram_chart(h, f"{x.column}: {words}")))
     caption = tag(
         "figcaption",
@@ -227,13 +239,24 @@ def signals(made: list[Histogram], drawn: int) -> Html:
         key("f-gone", "dropped by this limit"),
         key("f-other", "dropped by another rule of the gate"),
     )
-    heads = head("column", "gate", "min:n", "max:n", "1%:n", "25%:n", "median:n", "75%:n", "99%:n", "dropped:n")
+    heads = head(
+        "column",
+        "gate:minor",
+        "min:n",
+        "max:n",
+        "1%:n.minor",
+        "25%:n.minor",
+        "median:n",
+        "75%:n.minor",
+        "99%:n.minor",
+        "dropped:n",
+    )
     rows = [
         row(
-            tag("code", h.limited.column),
-            cell(h.limited.gate.label),
+            code(h.limited.column),
+            tag("td.minor", breakable(h.limited.gate.label)),
             *(number("–" if v is None else plain(v)) for v in (h.limited.low, h.limited.high)),
-            *(number(plain(float(f"{q:.3g}"))) for q in h.quantiles),
+            *(tag("td.n" if i == 2 else "td.n.minor", plain(float(f"{q:.3g}"))) for i, q in enumerate(h.quantiles)),
             number(count(h.dropped_n) if h.limited.rules else "–"),
         )
         for h in made
@@ -248,8 +271,7 @@ def corpus(facts: Facts) -> Html:
     if not facts.shards:
         return nothing("No shard was written.")
     rows = [
-        row(tag("code", s.name), number(count(s.rows)), number(count(s.tokens)), number(size(s.bytes)))
-        for s in facts.shards
+        row(code(s.name), number(count(s.rows)), number(count(s.tokens)), number(size(s.bytes))) for s in facts.shards
     ]
     total = tag(
         "tr.sum",
@@ -267,6 +289,15 @@ def corpus(facts: Facts) -> Html:
     return together(tag("div.fits.snug", shards), samples(facts))
 
 
+def quality_place(doc: Mapping[str, Any]) -> str | None:
+    """The quality rank in words: 0 is the best of the bucket, which a bare number would not say."""
+    rank = doc.get("quality_rank")
+    if rank is None:
+        return None
+    half, share = ("best", rank) if rank < 0.5 else ("worst", 1 - rank)
+    return f"among the {half} {max(1, math.ceil(100 * share))}% of its bucket"
+
+
 def samples(facts: Facts) -> Html:
     meant = [(column, named) for told in facts.told for column, named in told.words.items()]
     articles = []
@@ -277,14 +308,14 @@ def samples(facts: Facts) -> Html:
             doc.get("license") or "no licence found" if "license" in doc else None,
             f"bucket {doc['bucket']}" + (f" ({', '.join(words[:3])})" if words else "") if doc.get("bucket") else None,
             doc.get("domain"),
-            f"quality rank {doc['quality_rank']:.2f}" if doc.get("quality_rank") is not None else None,
+            quality_place(doc),
             f"{count(doc['token_count'])} tokens" if doc.get("token_count") is not None else None,
             f"{doc['copies_n']} copies" if (doc.get("copies_n") or 1) > 1 else None,
         ]
         articles.append(
             tag(
                 "article",
-                tag("h3", tag("bdi", doc.get("url") or doc["doc_id"])),
+                tag("h3", tag("bdi", breakable(doc.get("url") or doc["doc_id"]))),
                 tag("div.facts", [tag("bdi", k) for k in known if k]),
                 tag_with("div.text", {"dir": "auto"}, beginning(doc.get("text") or "")),
             )
@@ -292,12 +323,6 @@ def samples(facts: Facts) -> Html:
     intro = tag(
         "p.lead",
         f"{len(articles)} documents of the corpus. Its rows are shuffled, so the first of them are a fair draw; texts "
-        f"are cut at {_TEXT_CHARS} characters or {_TEXT_LINES} lines.",
+        f"are cut at {TEXT_CHARS} characters or {TEXT_LINES} lines. Places in a bucket are by merged quality.",
     )
     return together(tag("h3.apart", "A sample"), intro, tag("div.docs", articles))
-
-
-def beginning(text: str) -> str:
-    lines = [line for line in text[: _TEXT_CHARS + 1].splitlines() if line.strip()]
-    cut = "\n".join(lines[:_TEXT_LINES])[:_TEXT_CHARS]
-    return cut + (" …" if len(text) > _TEXT_CHARS or len(lines) > _TEXT_LINES else "")

@@ -6,6 +6,7 @@ from pathlib import Path
 from gristmill.pipeline.contract.drawing.html import Content, Html, tag, tag_with, together
 from gristmill.pipeline.contract.drawing.tables import (
     cell,
+    code,
     count,
     folded,
     head,
@@ -20,6 +21,7 @@ from gristmill.pipeline.contract.drawing.tables import (
 from gristmill.pipeline.contract.state import write_text
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.report import documents as report_sections
+from gristmill.pipeline.report.drops import dropped, read_drops
 from gristmill.pipeline.report.facts import Facts, choosing, read_facts
 from gristmill.pipeline.report.limits import Histogram, histograms
 from gristmill.pipeline.report.sought import held_out
@@ -39,14 +41,16 @@ def report_path(store: Store) -> Path:
 def write_report(store: Store, plan: Plan) -> None:
     """Reads a finished run's folder; a section whose facts the run does not have says so."""
     made, drawn = histograms(store, plan)
-    write_text(report_path(store), page(read_facts(store, plan), plan, made, drawn, held_out(store, plan)))
+    gone = dropped(read_drops(store, plan))
+    write_text(report_path(store), page(read_facts(store, plan), plan, made, drawn, held_out(store, plan), gone))
 
 
-def page(facts: Facts, plan: Plan, made: list[Histogram], drawn: int, sought: Html) -> str:
+def page(facts: Facts, plan: Plan, made: list[Histogram], drawn: int, sought: Html, gone: Html) -> str:
     sections: list[tuple[str, str, Content]] = [
         ("flow", "Where the documents went", report_sections.flow(facts)),
         *([("sources", "Sources", sources(facts))] if facts.funnels else []),
         ("rules", "Rules", report_sections.rules(facts, plan)),
+        ("dropped", "Dropped documents", gone),
         ("held-out", "Held out", sought),
         ("kinds", "Languages and licences", report_sections.kinds(facts)),
         ("signals", "Signals and their limits", report_sections.signals(made, drawn)),
@@ -168,7 +172,7 @@ def keys(facts: Facts, plan: Plan) -> Html:
 
 def recipe(facts: Facts, plan: Plan) -> Html:
     rows = [
-        row(tag("code", s.name), cell(s.kind), number(str(s.stage.version)), cell(tag("code.dim", s.fingerprint[:12])))
+        row(code(s.name), cell(s.kind), number(str(s.stage.version)), cell(tag("code.dim", s.fingerprint[:12])))
         for s in plan.steps
     ]
     lead = tag(

@@ -29,16 +29,23 @@ def held_out(store: Store, plan: Plan) -> Html:
             s.name,
             cell(KINDS[s.kind]),
             number(count(s.items)),
-            number(count(s.short)),
-            number(count(len(s.found)) if s.kind == "contamination" else "–"),
-            number(percent(ratio(len(s.found), s.items)) if s.kind == "contamination" else "–"),
+            tag("td.n.minor", count(s.short)),
+            tag("td.n.minor", count(len(s.found)) if s.kind == "contamination" else "–"),
+            tag("td.n.minor", percent(ratio(len(s.found), s.items)) if s.kind == "contamination" else "–"),
             number(count(s.touched)),
             number(count(s.dropped)),
         )
         for s in sought
     ]
     heads = head(
-        "text", "kind", "items:n", "too short:n", "found:n", "of its items:n", "documents with any:n", "dropped:n"
+        "text",
+        "kind",
+        "items:n",
+        "too short:n.minor",
+        "found:n.minor",
+        "of its items:n.minor",
+        "documents with any:n",
+        "dropped:n",
     )
     caption = (
         tag("b", "What must not be trained on. "),
@@ -53,13 +60,13 @@ def hits(s: Sought) -> Html:
     rows = [
         row(
             sample["url"] or sample["doc_id"],
-            cell(sample["item"] or "–"),
-            number(count(sample["hits"])),
-            number(percent(sample["item_frac"])),
+            tag("td.minor", sample["item"] or "–"),
+            tag("td.n.minor", count(sample["hits"])),
+            tag("td.n.minor", percent(sample["item_frac"])),
             cell(tag("q", sample["text"] or "")),
             cell(sample["preview"] or "–"),
         )
         for sample in s.samples
     ]
-    heads = head("document", "item", "n-grams:n", "of the item:n", "shared words", "the item")
+    heads = head("document", "item:minor", "n-grams:n.minor", "of the item:n.minor", "shared words", "the item")
     return folded(f"{s.name}: {len(rows)} of the documents, to read", table("", heads, rows))

@@ -100,7 +100,7 @@ td { padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--hair); vertica
   overflow-wrap: break-word; }
 th:last-child, td:last-child { padding-right: 0; }
 tbody th { border: 0; border-bottom: 1px solid var(--hair); color: var(--ink); font-size: inherit;
-  vertical-align: top; padding: .3rem .8rem .3rem 0; font-weight: 600; white-space: nowrap; }
+  vertical-align: top; padding: .3rem .8rem .3rem 0; font-weight: 600; }
 tbody tr:last-child > * { border-bottom-color: var(--line); }
 tr.sum > * { font-weight: 600; border-top: 1px solid var(--line); }
 tbody th.long { white-space: normal; overflow-wrap: anywhere; min-width: 9rem; }
@@ -108,7 +108,7 @@ tbody th.long { white-space: normal; overflow-wrap: anywhere; min-width: 9rem; }
 .n + :not(.n) { padding-left: .6rem; }
 .dim { color: var(--soft); }
 .swatch { display: inline-block; width: .62rem; height: .62rem; border-radius: 50%; background: var(--k); }
-.terms { color: var(--soft); overflow-wrap: anywhere; min-width: 9.5rem; }
+.terms { color: var(--soft); overflow-wrap: break-word; min-width: 9.5rem; }
 .wide { min-width: 12rem; width: 32%; }
 .mid { min-width: 7rem; width: 20%; }
 
@@ -122,7 +122,8 @@ tbody th.long { white-space: normal; overflow-wrap: anywhere; min-width: 9rem; }
 .bar .second { background: var(--second); } .bar .soft { background: var(--keptsoft); }
 .pair { display: grid; gap: 2px; margin-top: .22rem; } .pair .bar { margin: 0; height: .38rem; }
 .drops { min-width: 9rem; display: flex; flex-wrap: wrap; gap: .05rem .9rem; color: var(--soft); font-size: .95em; }
-.drops span { overflow-wrap: anywhere; } .drops b { font-weight: 600; color: var(--gone); }
+.drops span, table code { overflow-wrap: break-word; }
+ .drops b { font-weight: 600; color: var(--gone); }
 .dots { position: relative; height: 1.15rem;
   background: linear-gradient(var(--hair), var(--hair)) center / 100% 1px no-repeat; margin: 0 .4rem; }
 .dots i { position: absolute; top: 50%; left: var(--at); width: .66rem; height: .66rem; margin: -.33rem 0 0 -.33rem;
@@ -171,9 +172,9 @@ pre { font: .78rem/1.5 var(--mono); white-space: pre-wrap; overflow-wrap: anywhe
   padding: .8rem 1rem; max-height: 32rem; overflow: auto; }
 .docs { columns: 2 26rem; column-gap: 2.4rem; margin-top: 1.1rem; }
 article { break-inside: avoid; padding: .8rem 0 1rem; border-top: 1px solid var(--line); }
-article h3 { overflow-wrap: anywhere; margin: 0; font-weight: 600; }
+article h3, article h4 { overflow-wrap: anywhere; margin: 0; font: 600 .92rem/1.3 var(--sans); }
 article .facts { font: .76rem/1.45 var(--sans); color: var(--soft); margin: .15rem 0 .35rem; display: flex;
-  flex-wrap: wrap; gap: 0 .9rem; }
+  flex-wrap: wrap; gap: 0 .9rem; overflow-wrap: anywhere; }
 article .text { font-size: .93rem; line-height: 1.45; white-space: pre-line; overflow-wrap: anywhere; }
 footer { color: var(--soft); font: .78rem/1.5 var(--sans); padding-top: 3rem; padding-bottom: 3rem; }
 
@@ -182,8 +183,10 @@ footer { color: var(--soft); font: .78rem/1.5 var(--sans); padding-top: 3rem; pa
   header { padding-top: 1.8rem; } h1 { font-size: 1.9rem; } .abstract { font-size: 1.02rem; }
   .keys { grid-template-columns: repeat(2, 1fr); } .keys dd { font-size: 1.2rem; } section { padding-top: 2.1rem; }
   table { font-size: .8rem; } th, td { padding-right: .6rem; }
-  tbody th { white-space: normal; overflow-wrap: anywhere; min-width: 4.2rem; }
-  .minor { display: none; } .wide, .mid { min-width: 6rem; } .terms { min-width: 7rem; }
+  tbody th { white-space: normal; overflow-wrap: break-word; min-width: 4.2rem; }
+  tbody th.long { overflow-wrap: anywhere; min-width: 8.5rem; } td { overflow-wrap: break-word; }
+  .minor { display: none; } .wide, .mid { min-width: 5rem; } .terms { min-width: 6.5rem; }
+  th, th.n { white-space: normal; }
   svg.large { font-size: 16px; }
 }
 @media (max-width: 40rem) {

@@ -114,7 +114,7 @@ class Mixture(Reducer):
     seed: Seed = 0  # of the search
     threads: Threads = 2  # fixed, so that results do not depend on the machine's size
     name: ClassVar = "mixture"
-    version: ClassVar = 7
+    version: ClassVar = 8
     borrowed: ClassVar = {"bucketing": ("domain.bucket",), "copying": ("quadmix", "sample")}
     files: ClassVar = ("validation", "weights", "present")
 

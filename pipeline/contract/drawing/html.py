@@ -1,5 +1,6 @@
 """HTML and SVG that are escaped by construction: text is escaped unless it was made here."""
 
+import re
 from collections.abc import Iterable, Mapping
 from html import escape
 from typing import TypeAlias
@@ -54,6 +55,11 @@ def tag_with(name: str, attributes: Attributes, *content: Content) -> Html:
     if element in _VOID:
         return Html(f"<{element}{written}>")
     return Html(f"<{element}{written}>{inner(content)}</{element}>")
+
+
+def breakable(name: str) -> Html:
+    """A name of several words that may be broken behind _ . / - and other marks, and not inside a word."""
+    return Html(re.sub(r"(?<=\w)([_./?&=-]+)(?=\w)", r"\1<wbr>", text(name)).replace("&<wbr>", "&"))
 
 
 def together(*content: Content) -> Html:

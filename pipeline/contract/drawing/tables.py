@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from gristmill.pipeline.contract.drawing.html import Content, Html, tag, tag_with
+from gristmill.pipeline.contract.drawing.html import Content, Html, breakable, tag, tag_with
 
 _SHOWN = 8  # names in one sentence
 _LONG_NAME = 32  # characters; longer names of rows may wrap
@@ -70,12 +70,18 @@ def table(caption: Content, heads: Sequence[Html], rows: Iterable[Html]) -> Html
 def head(*names: str) -> list[Html]:
     """Column heads from "name", "name:n" (numbers) or "name:wide"."""
     split = [n.partition(":") for n in names]
-    return [tag_with("th" + (f".{kind}" if kind else ""), {"scope": "col"}, name) for name, _, kind in split]
+    return [tag_with("th" + (f".{kind}" if kind else ""), {"scope": "col"}, breakable(name)) for name, _, kind in split]
 
 
 def row(first: Content, *cells: Html) -> Html:
     look = ".long" if isinstance(first, str) and len(first) > _LONG_NAME else ""
-    return tag("tr", tag_with("th" + look, {"scope": "row"}, first), cells)
+    named = breakable(first) if isinstance(first, str) and not isinstance(first, Html) else first
+    return tag("tr", tag_with("th" + look, {"scope": "row"}, named), cells)
+
+
+def code(name: str) -> Html:
+    """A rule, column or file by its name."""
+    return tag("code", breakable(name))
 
 
 def cell(content: Content) -> Html:

@@ -49,10 +49,10 @@ def mixture(seen: Seen) -> Html:
                 tag("td.n.minor", count(b["docs"])),
                 tag("td.n.minor", short(b["available_tokens"])),
                 tag("td.wide", tag_with("div.dots", {"aria-hidden": "true"}, dots)),
-                number(percent(natural)),
+                tag("td.n.minor", percent(natural)),
                 number(tag("b", percent(weight))),
-                number(percent(achieved)),
-                number((decimal(b["epochs"], 2), flags)),
+                number((percent(achieved), flags)),
+                tag("td.n.minor", decimal(b["epochs"], 2)),
                 *matter_cells(b, matters),
             )
         )
@@ -64,8 +64,9 @@ def mixture(seen: Seen) -> Html:
         key("f-kept", "searched weight", ".round"),
         key("f-gone", "achieved", ".stroke"),
         key("f-dotted", "cap", ".stroke"),
-        " As good: the least and greatest weight among mixtures that are as good as this one; a narrow range matters. "
-        "Twice or half: how many nats per token are lost when the weight is doubled or halved, the worse."
+        " As good from, to: other mixtures whose loss is as low as this one's give the bucket a weight in this range; "
+        "where it is narrow, the weight matters. Twice or half: so many nats per token are lost if the weight is "
+        "doubled or halved, whichever loses more; near 0, the weight matters little."
         if matters
         else None,
     )
@@ -76,11 +77,11 @@ def mixture(seen: Seen) -> Html:
         "docs:n.minor",
         "tokens:n.minor",
         "share:wide",
-        "natural:n",
+        "natural:n.minor",
         "weight:n",
         "achieved:n",
-        "epochs:n",
-        *(["as good:n.minor", "twice or half:n.minor"] if matters else []),
+        "epochs:n.minor",
+        *(["as good from, to:n.minor", "twice or half:n.minor"] if matters else []),
     )
     return tag("div.fits", table(caption, heads, rows))
 

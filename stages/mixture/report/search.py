@@ -23,6 +23,27 @@ from gristmill.stages.mixture.report.parameters import parameters
 from gristmill.stages.mixture.report.seen import Runs, Seen
 
 _ROUNDS_SHOWN = 10
+# What a figure of the search's summary says, in a sentence.
+MEANINGS = {
+    "found": "Whether the search found a mixture that it holds for better than the natural one.",
+    "method": "What spent the proxy runs and chose from them.",
+    "proxy": "What a mixture is tried on.",
+    "runs": "Mixtures that the proxy tried.",
+    "failed_runs": "Runs that gave no finite loss and are left out.",
+    "targets": "Texts on which a mixture is measured.",
+    "guarded": "Targets that may not get worse than under the natural mixture.",
+    "measured_objective": "Loss of the chosen mixture, measured by the proxy.",
+    "natural_measured": "Loss of the natural mixture, measured by the proxy.",
+    "predicted_objective": "Loss of the chosen mixture, as the predictor guesses it.",
+    "predicted_sd": "How far that guess may be off (one standard deviation).",
+    "natural_objective": "Loss of the natural mixture, as the predictor guesses it.",
+    "predictor": "What guesses a mixture's loss from the runs.",
+    "predictor_spearman": "How well it orders runs that it has not seen: 1 as measured, 0 by chance.",
+    "predictor_spearman_interval": "95% interval of that.",
+    "near_equal_mixtures": "Mixtures as good as the chosen one, at least 0.1 of all tokens apart from each other: with "
+    "1 it stands alone, with many the exact weights matter little.",
+    "near_equal_within": "How much more loss still counts as as good, in nats per token.",
+}
 
 
 def search(seen: Seen) -> Html:
@@ -42,7 +63,9 @@ def search(seen: Seen) -> Html:
     verdict = seen.weights.get("verdict") or summary.get("verdict")
     lead = tag("p.lead", upper(str(verdict))) if verdict else None
     check = confirmation(seen.weights.get("confirm"))
-    numbers = table(tag("b", "What the search says of itself."), head("what", "value"), summary_rows(summary))
+    numbers = table(
+        tag("b", "What the search says of itself."), head("what", "value", "which says"), summary_rows(summary)
+    )
     chart, rounds, measured = search_chart(seen.runs, summary), search_rounds(seen.runs), measured_chart(summary)
     if measured is None:
         return together(lead, check, parameters(summary), tag("div.two", tag("div.rest", chart, rounds), numbers))
@@ -61,14 +84,14 @@ def confirmation(check: Mapping | None) -> Html | None:
         f"The chosen mixture minus each plain one, in nats per token of the {check['proxy']} proxy{size}: below 0 is "
         "better. Every seed has its own draw of documents and its own piece of target text that the search never saw.",
     )
-    heads = head("against", "difference:n", "95% interval:n", "better in:n", *(f"{t}:n" for t in targets))
+    heads = head("against", "difference:n", "95% interval:n", "better in:n.minor", *(f"{t}:n.minor" for t in targets))
     body = [
         row(
             r["baseline"],
             number(tag("b", signed(r["difference"]))),
             number(f"{signed(r['low'])} to {signed(r['high'])}" if r["seeds"] > 1 else "none: one run"),
-            number(f"{r['better_in']} of {r['seeds']}"),
-            *(number(signed(r["targets"][t])) for t in targets),
+            tag("td.n.minor", f"{r['better_in']} of {r['seeds']}"),
+            *(tag("td.n.minor", signed(r["targets"][t])) for t in targets),
         )
         for r in rows
     ]
@@ -156,5 +179,5 @@ def summary_rows(summary: Mapping[str, object]) -> list[Html]:
             or (isinstance(value, list) and value and isinstance(value[0], dict))
         ):
             continue
-        rows.append(row(name.replace("_", " "), cell(written(value))))
+        rows.append(row(name.replace("_", " "), cell(written(value)), tag("td.dim", MEANINGS.get(name, ""))))
     return rows

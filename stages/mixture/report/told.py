@@ -31,7 +31,9 @@ def sentences(seen: Seen) -> Iterator[str]:
     way = f"searched with {count(runs)} proxy runs ({how.get('method')})" if runs else "taken as they came"
     yield f"The shares of {len(buckets)} bucket{'s' * (len(buckets) != 1)} were {way}."
     moved = max(buckets, key=lambda b: abs(b["weight"] - b["natural_share"]), default=None)
-    if runs and moved:
+    if runs and moved and abs(moved["weight"] - moved["natural_share"]) < 0.0005:
+        yield "The shares as they came are kept."
+    elif runs and moved:
         yield (
             f"The largest move is {moved['bucket']}, from {percent(moved['natural_share'])} to "
             f"{percent(moved['weight'])}."

@@ -68,12 +68,17 @@ def trusted(
     ranks, mixtures = f"{report.objective.spearman:.2f}", report.objective.n
     if not signal:
         return False, (
-            f"nothing found: predictions rank unseen runs at {ranks} ({mixtures} mixtures), as chance alone might; "
+            "nothing found: predictions order runs that they have not seen no better than chance might "
+            f"(Spearman {ranks}, {mixtures} mixtures); "
             "the natural mixture stands. Run more proxies, or choose an objective with less noise."
         )
     if float(seen.score(weights[None])[0]) >= float(seen.score(home)[0]) - EQUAL:
         return False, "no mixture is predicted better than natural; the natural mixture stands"
-    return True, f"predicted better than natural; the predictor ranks unseen runs at {ranks}"
+    almost = "almost as measured" if report.objective.spearman >= 0.9 else "in part as measured"
+    return (
+        True,
+        f"predicted better than natural; the predictor orders runs that it has not seen {almost} (Spearman {ranks})",
+    )
 
 
 def near_equal(weights: np.ndarray, seen: View, trials: Trials, seed: int, gain: float | None) -> NearEqual:

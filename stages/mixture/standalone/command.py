@@ -1,13 +1,17 @@
 """`gristmill search`: the best mixture as far as finished runs tell, from a table, without the rest of the pipeline."""
 
 import argparse
+import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from gristmill.pipeline.contract import watch
+from gristmill.pipeline.contract.drawing.tables import duration
 from gristmill.pipeline.contract.errors import ConfigError, DataError, InputError
 from gristmill.pipeline.contract.loading import named
 from gristmill.pipeline.contract.shown import say
@@ -42,26 +46,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     source.add_argument("--ratios", type=Path, help="CSV of weights, a row per run (olmix, RegMix); with --metrics")
     source.add_argument("--metrics", type=Path, help="CSV of losses or metrics, a row per run")
-    parser.add_argument("--objective", default="mean", help="'mean' of all targets, or target=weight,target=weight")
+    parser.add_argument(
+        "--objective", default="mean", metavar="TARGETS", help="'mean' of all targets, or target=weight,target=weight"
+    )
     parser.add_argument(
         "--direction",
         choices=("losses", "accuracies"),
         help="losses: lower is better, accuracies: higher; left out, names and ranges must leave no doubt",
     )
-    parser.add_argument("--fit", choices=("per_target", "average"), default="per_target")
+    parser.add_argument(
+        "--fit",
+        choices=("per_target", "average"),
+        default="per_target",
+        help="per_target: a predictor for each target, averaged afterwards; average: one for the objective "
+        "(default: per_target)",
+    )
     parser.add_argument("--tokens", type=Path, help='JSON {"bucket": tokens}: sizes, for natural weights and for caps')
-    parser.add_argument("--budget", type=float, help="target tokens; with --tokens, caps every bucket")
-    parser.add_argument("--max-epochs", type=float, default=4.0, help="per bucket at the budget")
+    parser.add_argument("--budget", type=float, help="tokens of the corpus; with --tokens, caps every bucket")
+    parser.add_argument(
+        "--max-epochs", type=float, default=4.0, help="how often a bucket may be read at the budget (default: 4)"
+    )
     parser.add_argument("--cap", action="append", default=[], metavar="BUCKET=SHARE", help="greatest weight")
     parser.add_argument("--floor", action="append", default=[], metavar="BUCKET=SHARE", help="least weight")
     parser.add_argument("--fix", action="append", default=[], metavar="BUCKET=SHARE", help="exact weight")
     parser.add_argument("--group", action="append", default=[], metavar="A+B=SHARE", help="total of several buckets")
     parser.add_argument("--guard", action="append", default=[], metavar="TARGET", help="may not get worse than natural")
     parser.add_argument(
-        "--predictor", default="average", help=f"{', '.join(sorted(PREDICTORS))}, or module:Class of your own"
+        "--predictor",
+        default="average",
+        help=f"{', '.join(sorted(PREDICTORS))}, or module:Class of your own (default: average)",
     )
-    parser.add_argument("--seed", type=seed_of, default=0)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument(
+        "--seed", type=seed_of, default=0, help="of folds and draws; the same seed, the same result (default: 0)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="folder for weights.json (mixture.weights of a config takes it), report.md, predictor.json, runs.parquet",
+    )
 
 
 def seed_of(text: str) -> int:
@@ -85,12 +108,16 @@ def search_command(args: argparse.Namespace) -> int:
     constraints = parse_constraints(args, runs.buckets, tokens)
     predictor = named("--predictor", args.predictor, PREDICTORS, Predictor)
     rule = FINAL if predictor.final == "argmin" else FinalRule("mean_top")
-    result = search_runs(runs, natural, constraints, objective, predictor, rule, args.seed)
-    *below, top = by_fidelity(runs)
-    write_result(result, natural, objective.sign, objective.score(top.losses, top.targets), args.out)
-    say(f"natural weights: {whence}")
     say(f"{len(runs)} runs, {len(runs.buckets)} buckets, {len(runs.targets)} targets")
     say(why)
+    say(whence)
+    watch.listen(timed())
+    try:
+        result = search_runs(runs, natural, constraints, objective, predictor, rule, args.seed)
+    finally:
+        watch.listen(None)
+    *below, top = by_fidelity(runs)
+    write_result(result, natural, objective.sign, objective.score(top.losses, top.targets), args.out)
     if below:
         say(f"predicted: {of_rungs(top, below)}")
     for i in np.argsort(-result.weights, kind="stable"):
@@ -103,6 +130,12 @@ def search_command(args: argparse.Namespace) -> int:
     say(UNCONFIRMED)
     say(f"written: {args.out}")
     return 0
+
+
+def timed() -> Callable[[str], None]:
+    """Writes notes to stderr, each with the time since this was called."""
+    began = time.monotonic()
+    return lambda note: say(f"  ... {duration(time.monotonic() - began)}: {note}", sys.stderr)
 
 
 def runs_given(folder: Path | None, ratios: Path | None, metrics: Path | None) -> Runs:
@@ -263,9 +296,9 @@ def read_tokens(path: Path | None, buckets: tuple[str, ...]) -> dict[str, float]
 def natural_weights(tokens: dict[str, float] | None, runs: Runs) -> tuple[np.ndarray, str]:
     if tokens is not None:
         sizes = weights_of(tokens, runs.buckets)
-        return sizes / sizes.sum(), "in proportion to --tokens"
+        return sizes / sizes.sum(), "natural shares: in proportion to --tokens"
     mean = runs.weights.mean(axis=0)
-    return mean / mean.sum(), "the mean mixture of the runs stands in for them (give --tokens for the real ones)"
+    return mean / mean.sum(), "sizes unknown (--tokens): 'natural' below is the mean of the runs"
 
 
 def parse_constraints(

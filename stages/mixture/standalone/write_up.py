@@ -15,10 +15,7 @@ from gristmill.stages.mixture.search.search import SearchResult
 from gristmill.stages.mixture.standalone import plots
 
 # Tables hold finished runs: nothing can be run again, and the predictor's word is all there is.
-UNCONFIRMED = (
-    "not confirmed: finished runs cannot be made again; what stands behind the verdict is the predictor's rank "
-    "correlation on runs that it has not seen (cross-validated by whole runs)"
-)
+UNCONFIRMED = "Predicted, not trained. Train this mixture and the natural one once, with fresh seeds, to be sure."
 
 
 def write_result(result: SearchResult, natural: np.ndarray, sign: float, scores: np.ndarray, out: Path) -> None:
@@ -74,7 +71,7 @@ def markdown(result: SearchResult, natural: np.ndarray, sign: float) -> str:
         f"{sign * result.natural:.4f} under the natural mixture ({better} is better), "
         f"from {of_rungs(top, below) if below else f'{len(top)} runs'} by {result.method}.",
         "",
-        f"{UNCONFIRMED[0].upper()}{UNCONFIRMED[1:]}. Train this mixture and natural again, with fresh seeds, to know.",
+        UNCONFIRMED,
         "",
         "## Weights",
         "",

@@ -31,7 +31,19 @@ from gristmill.stages.mixture.report.card import confirmed
 from gristmill.stages.mixture.report.charts import Mark, against, progress
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-SECTIONS = ("flow", "rules", "held-out", "kinds", "signals", "clusters", "mixture", "search", "corpus", "recipe")
+SECTIONS = (
+    "flow",
+    "rules",
+    "dropped",
+    "held-out",
+    "kinds",
+    "signals",
+    "clusters",
+    "mixture",
+    "search",
+    "corpus",
+    "recipe",
+)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +79,7 @@ class Elements(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.attributes += [(tag, name, value or "") for name, value in attrs]
-        if tag not in ("meta", "link", "br"):
+        if tag not in ("meta", "link", "br", "wbr"):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -85,7 +97,7 @@ class Quiet(SimpleHTTPRequestHandler):
         return
 
 
-def browse(page: Path, profile: Path) -> tuple[str, list[str]]:
+def browse(page: Path, profile: Path, *more: str) -> tuple[str, list[str]]:
     """The DOM after loading `page` from a server on this machine, and the URLs that were requested on its behalf.
 
     Skips where there is no Chromium.
@@ -98,7 +110,7 @@ def browse(page: Path, profile: Path) -> tuple[str, list[str]]:
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
     flags += ["--disable-background-networking", "--disable-component-update", "--no-proxy-server"]
     flags += ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]  # nothing outside, the browser's own included
-    flags += [f"--user-data-dir={profile / 'profile'}", f"--log-net-log={log}", "--dump-dom"]
+    flags += [f"--user-data-dir={profile / 'profile'}", f"--log-net-log={log}", "--dump-dom", *more]
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         home = f"http://127.0.0.1:{server.server_port}/"
@@ -136,6 +148,34 @@ def test_report_in_chromium_shows_every_section_with_the_run_s_numbers(made: tup
 def test_report_in_chromium_requests_nothing_but_itself(hostile: tuple[Store, Plan], tmp_path: Path):
     _, urls = browse(hostile[0].root / "report.html", tmp_path)
     assert urls == ["report.html"]
+
+
+LAID_OUT = """<script>addEventListener("load", () => {
+  document.querySelectorAll("details").forEach(d => d.open = true);
+  const wide = document.documentElement.clientWidth + 1, cut = [], broken = [];
+  document.querySelectorAll("main table").forEach(t => {
+    if (t.getBoundingClientRect().right > wide || t.parentElement.scrollWidth > t.parentElement.clientWidth + 1)
+      cut.push(t.closest("section").id); });
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let n; n = walk.nextNode();) {
+    if (!n.parentElement.closest("table")) continue;
+    for (const m of n.data.matchAll(/[^\\s.\\-\\/_,]+/g)) {
+      const r = document.createRange(); r.setStart(n, m.index); r.setEnd(n, m.index + m[0].length);
+      if (new Set([...r.getClientRects()].filter(q => q.width > 0).map(q => Math.round(q.top))).size > 1)
+        broken.push(m[0]); } }
+  document.body.dataset.cut = cut.join(); document.body.dataset.broken = broken.join(); });</script>"""
+
+
+@pytest.mark.parametrize("width", [500, 1200])
+def test_no_column_is_cut_and_no_word_of_a_table_is_broken(made: tuple[Store, Plan], tmp_path: Path, width: int):
+    policy = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')  # for this script alone
+    (tmp_path / "page").mkdir()
+    page = tmp_path / "page" / "report.html"
+    page.write_text(policy.sub("", page_of(made[0])).replace("</body>", LAID_OUT + "</body>"))
+    dom, _ = browse(page, tmp_path, f"--window-size={width},900")
+    found = re.search(r'<body data-cut="([^"]*)" data-broken="([^"]*)"', dom)
+    assert found
+    assert found.groups() == ("", "")
 
 
 def test_browse_sees_the_requests_of_a_page_that_makes_some(tmp_path: Path):

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -52,11 +53,13 @@ def test_search_command_writes_weights_report_runs_and_plots(tmp_path, capsys):
     for name in pictures:
         ElementTree.parse(tmp_path / "out" / name)
     assert "wiki:en" in (tmp_path / "out" / "report.md").read_text()
-    printed = capsys.readouterr().out
-    assert "predicted better than natural" in printed
-    assert "not confirmed: finished runs cannot be made again" in printed
+    said = capsys.readouterr()
+    assert "predicted better than natural; the predictor orders runs that it has not seen" in said.out
+    assert "Predicted, not trained. Train this mixture and the natural one once" in said.out
+    assert re.search(r"\.\.\. \d\.\d s: predictor gp: fitting 60 runs, 2 targets\n", said.err)
+    assert re.findall(r"cross-validation, fold (\d) of 5\n", said.err) == ["1", "2", "3", "4", "5"]
     assert content["confirm"] is None
-    assert content["confirm_note"].startswith("not confirmed")
+    assert content["confirm_note"].startswith("Predicted, not trained")
 
 
 def test_search_command_twice_gives_the_same_bytes(tmp_path):
