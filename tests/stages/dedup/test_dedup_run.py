@@ -1,0 +1,128 @@
+"""Exact and near-duplicates in a run: the same columns and ledger for any bundles, partitions, memory and stops."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from gristmill.pipeline.books.ledger import read_books
+from gristmill.pipeline.launch import launch, survey
+from gristmill.pipeline.plan.plan import load_plan
+from gristmill.pipeline.recipe import make_recipe
+from gristmill.pipeline.run.exchange import passes
+from gristmill.pipeline.run.store import Store
+from lawrun import InProcess, Silent
+
+SETTINGS = {
+    "language": {"enabled": False},
+    "license": {"enabled": False},
+    "signals": {"enabled": False},
+    "gates": {"enabled": False},
+}
+
+
+class Died(BaseException):
+    """What no code of ours may catch."""
+
+
+class Stopping(InProcess):
+    """Stops before a pass of a phase, or after its first unit."""
+
+    def __init__(self, name: str, kind: str, units: int):
+        self.at, self.units = (name, kind), units
+
+    def run(self, job: object, tick: object) -> list[int]:
+        step = job.pipeline[0]  # pyright: ignore
+        phase = load_plan(Path(step.root) / "plan.json").phases[step.phase]
+        if (phase.name, phase.kind) == self.at:
+            for rank in job.ranks[: self.units]:  # pyright: ignore
+                list(step.run(None, rank, job.tasks))  # pyright: ignore
+            raise Died
+        return super().run(job, tick)  # pyright: ignore
+
+
+def go(texts: Path, out: Path, memory: int = 1 << 30, engine: InProcess | None = None) -> None:
+    recipe = make_recipe({"input": {"paths": f"{texts}/*.jsonl"}, **SETTINGS}, "dedup")
+    recipe, store = replace(recipe, engine={"memory": memory}), Store(out)
+    situation = survey(recipe, store, "dedup.minhash")
+    launch(recipe, situation, store, engine or InProcess(), "dedup.minhash", Silent(), lambda store, plan: None)
+
+
+def columns(out: Path) -> dict[str, bytes]:
+    names = ("dedup.exact", "dedup.components", "dedup.minhash", "dedup.minhash.gate", "ledger")
+    return {p.relative_to(out).as_posix(): p.read_bytes() for n in names for p in (out / n).glob("*.parquet")}
+
+
+def text(rng: np.random.Generator, n: int = 120) -> list[str]:
+    return [f"word{i}" for i in rng.integers(0, 5000, n)]
+
+
+def documents() -> Iterator[str]:
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        words = text(rng)
+        yield " ".join(words)
+        for copies in range(int(rng.integers(0, 3))):
+            yield " ".join(words)
+            yield " ".join([*words[:110], *text(rng, 10 + copies)])
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("dedup-run")
+    (folder / "texts").mkdir()
+    found = list(documents())
+    for i in range(5):
+        lines = [json.dumps({"text": t, "url": f"http://h/{i}/{n}"}) for n, t in enumerate(found[i::5])]
+        (folder / "texts" / f"{i}.jsonl").write_text("\n".join(lines))
+    go(folder / "texts", folder / "run")
+    return folder / "texts", folder / "run"
+
+
+def test_copies_leave_and_each_names_the_one_that_stays(run: tuple[Path, Path]):
+    found = list(documents())
+    books = {str(e["stage"]): e for e in read_books(Store(run[1]))}
+    assert books["dedup.exact"]["docs_in"] == len(found)
+    assert books["dedup.exact"]["docs_out"] == len(set(found))
+    assert books["dedup.minhash"]["docs_out"] == 40  # type: ignore
+    near = pl.concat([pl.read_parquet(p) for p in (run[1] / "dedup.minhash").glob("*.parquet")])
+    stays = near.filter(pl.col("near_duplicate_of").is_null())
+    assert set(near["near_duplicate_of"].drop_nulls()) <= set(stays["doc_id"])
+    assert stays["minhash_cluster_size"].sum() == len(found)
+
+
+def test_any_bundles_partitions_and_memory_same_bytes(run: tuple[Path, Path], tmp_path: Path, monkeypatch):
+    want = columns(run[1])
+    assert len(want) == 25
+    for i, (bundles, size, memory) in enumerate(
+        [(1, 1 << 28, 1 << 30), (2, 1 << 12, 1 << 30), (512, 1 << 28, 1 << 16)]
+    ):
+        monkeypatch.setattr(passes, "BUNDLES", bundles)
+        monkeypatch.setattr(passes, "PARTITION_BYTES", size)
+        go(run[0], tmp_path / str(i), memory)
+        assert columns(tmp_path / str(i)) == want
+
+
+STOPS = [
+    (name, kind)
+    for name in ("dedup.exact", "dedup.components", "dedup.minhash")
+    for kind in ("sort", "group", "merge", "return")
+    if (name, kind) in {("dedup.components", "merge")} or kind != "merge"
+]
+
+
+def test_stopped_in_every_pass_one_after_another_same_bytes(run: tuple[Path, Path], tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(passes, "PARTITION_BYTES", 1 << 12)
+    assert len(STOPS) == 10
+    for units in (0, 1):
+        out = tmp_path / str(units)
+        for name, kind in STOPS:
+            with pytest.raises(Died):
+                go(run[0], out, engine=Stopping(name, kind, units))
+        go(run[0], out)
+        assert columns(out) == columns(run[1])
+        assert not list(out.glob("*.exchange/*.slices"))
