@@ -3,17 +3,19 @@
 What a page, its response and its site's robots.txt reserve is evidence; which kinds of it count is a setting.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import polars as pl
+import pyarrow as pa
 
 from gristmill.classifiers.license.agents import AGENTS, agents_of
 from gristmill.classifiers.license.judge import WINDOW, Link, Page, judge
 from gristmill.classifiers.license.reservations import COUNTED, KINDS, Reservation, reasons
 from gristmill.classifiers.license.sites import BUILT_IN, SiteTable, parse_rules
+from gristmill.classifiers.license.terms import NAMING_WORDS
 from gristmill.pipeline.contract.drawing.tables import plural
 from gristmill.pipeline.contract.drawing.told import Finished, Told
 from gristmill.pipeline.contract.errors import ConfigError, InputError
@@ -112,8 +114,8 @@ class License(Annotator):
                 "url",
                 "dump",
                 *_EVIDENCE,
-                head=pl.col("text").fill_null("").str.head(WINDOW),
-                tail=pl.col("text").fill_null("").str.tail(WINDOW),
+                head=_naming(pl.col("text").fill_null("").str.head(WINDOW)),
+                tail=_naming(pl.col("text").fill_null("").str.tail(WINDOW)),
             )
             verdicts, signals = [], []
             for row in ends.iter_rows(named=True):
@@ -127,12 +129,24 @@ class License(Annotator):
                 pl.Series("license_evidence", [v.evidence for v in verdicts], dtype=pl.String),
                 pl.Series("license_confidence", [round(v.confidence, 3) for v in verdicts], dtype=pl.Float32),
                 pl.Series("opt_out", [bool(kinds) for kinds in why], dtype=pl.Boolean),
-                pl.Series("opt_out_reasons", why, dtype=pl.List(pl.String)),
-                pl.Series("reservation_signals", signals, dtype=pl.List(pl.String)),
+                _lists("opt_out_reasons", why),
+                _lists("reservation_signals", signals),
                 pl.Series("blocked_by", list(listed_by(batch["url"], blocked)), dtype=pl.String),
             )
 
         return annotate
+
+
+def _naming(end: pl.Expr) -> pl.Expr:
+    """The end of a text where a word stands that licences are named with, else nothing: there is nothing to find."""
+    folded = end.str.to_lowercase().str.replace_all("ı", "i", literal=True)
+    return pl.when(folded.str.contains_any(list(NAMING_WORDS))).then(end).otherwise(pl.lit(""))
+
+
+def _lists(name: str, values: Sequence[Sequence[str]]) -> pl.Series:
+    """Through Arrow: polars builds a Series for every inner list (10 us each)."""
+    kind = pa.list_(pa.string())
+    return pl.Series(name, pl.from_arrow(pa.chunked_array([pa.array(values, kind)], kind)), dtype=pl.List(pl.String))
 
 
 def _read(key: str, path: str) -> str:

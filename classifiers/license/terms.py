@@ -60,6 +60,9 @@ _STATED = Guarded(
 
 _CC_GUARD = ("cc", "ｃｃ", *COMMONS_WORDS)  # one of them stands wherever a Creative Commons licence is named
 
+# Of these words (folded) one stands in every text in which `license_of_text` finds something.
+NAMING_WORDS = tuple(sorted({*_STATED.words, *_CC_GUARD, *(word for guarded, _ in _NAMED for word in guarded.words)}))
+
 
 def license_of_text(text: str) -> tuple[str, str] | None:
     """(licence, the words that name it) for the first licence that a line of text names, or null."""

@@ -60,7 +60,7 @@ def phone_at(text: str, before: str, after: str, regions: tuple[Region, ...]) ->
 
     before, after: what stands around the chain in the document, 40 characters and 10.
     """
-    digits = sum(c.isdigit() for c in text)
+    digits = sum(map(str.isdigit, text))
     if digits < MIN_DIGITS or re.match(r"[\w@]", after) or (before and re.search(r"[\w#$€£¥/=&%.]$", before)):
         return 0
     if text.startswith(("+", "(+")):
@@ -88,7 +88,7 @@ def _longest(text: str, regions: tuple[Region, ...], valid: bool, extra: int = 0
     ends = [m.end() for m in re.finditer(r"\d+", text)]
     for end in reversed(ends):
         piece = text[:end]
-        count = sum(c.isdigit() for c in piece)
+        count = sum(map(str.isdigit, piece))
         if count > MAX_DIGITS + 2:
             continue
         if count < MIN_DIGITS:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 BLANKS = b"\r\n"
 MARK_BYTES = 1 << 14  # no mark is longer: an ARC line holds a URL
 _WARC_MARK = re.compile(rb"WARC/[01]\.\d+[ \t]*\r?\n", re.I)
+_FIELD = re.compile(rb"\n([^\s:]+):([^\n]*)")
 # Version 1: URL IP date type length; version 2: URL IP date type status checksum location offset file length.
 # URLs may hold spaces.
 _ADDRESS = re.compile(rb"[0-9a-fA-F]*[.:][0-9a-fA-F.:]+|-|0")
@@ -113,10 +114,14 @@ def header_at(
     if stop < 0 and bare < 0:
         return None
     end, behind = (bare, bare + 2) if bare >= 0 else (stop, stop + 3)
+    head = buffer[at:end]
+    plain = _FIELD.findall(head)
+    if len(plain) == head.count(b"\n"):  # as nearly all: no folded lines, nothing without a name
+        return {name.lower(): value.strip() for name, value in reversed(plain)}, behind
     fields: dict[bytes, bytes] = {}
     name, folded = b"", False
     parts: list[bytes] = []  # of the value that goes on over several lines
-    for line in buffer[at:end].split(b"\n")[1:]:
+    for line in head.split(b"\n")[1:]:
         if line[:1] in (b" ", b"\t"):
             if name in fields:
                 parts.append(line.strip())
