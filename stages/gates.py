@@ -31,7 +31,7 @@ class Rule:
     column: str
     presets: str  # presets it belongs to; "" for a rule that holds whenever its limit is set
     # "all": every language; "words": English, and the limit of the same name for languages that have one;
-    # "listed": English and every language in `languages`, same limit; "english": English only
+    # "listed": English and every language in `languages`, same limit; "unlisted": all others; "english": English only
     scope: str = "all"
 
     @property
@@ -43,6 +43,7 @@ class Rule:
 RULES = (
     Rule("empty", "min_lines", "lines_n", "gopher c4 fineweb redpajama"),
     Rule("too_few_words", "min_words", "words_n", "gopher redpajama", "listed"),
+    Rule("too_few_words_unlisted", "min_words_unlisted", "words_n", "gopher redpajama", "unlisted"),
     Rule("too_many_words", "max_words", "words_n", "gopher", "listed"),
     Rule("too_many_words_redpajama", "max_words_redpajama", "words_n", "redpajama", "listed"),
     Rule("words_too_short", "min_mean_word_len", "mean_word_len", "gopher redpajama", "words"),
@@ -128,6 +129,8 @@ class Gates(Gate):
 
     # Gopher (arXiv:2112.11446, A1.1), quality.
     min_words: Whole | None = 50
+    # Of languages without limits of their own, whose words may be long: below it a text is a label, not prose.
+    min_words_unlisted: Whole | None = 10
     max_words: Whole | None = 100_000
     min_mean_word_len: Amount | None = 3
     max_mean_word_len: Amount | None = 10
@@ -190,7 +193,7 @@ class Gates(Gate):
     sources: tuple[SourceGates, ...] = ()  # of the list `sources`
 
     name: ClassVar[str] = "gates"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     borrowed: ClassVar = {"sources": ("sources",)}
     rules: ClassVar[tuple[str, ...]] = (*(rule.name for rule in RULES), NO_LANGUAGE)
     # rule -> the field that limits it
@@ -278,7 +281,10 @@ class Gates(Gate):
         column = pl.col(rule.column)
         # signals stores fractions as float32, so limits are rounded alike: a document exactly at the limit stays
         bound = pl.lit(limit, pl.Int64 if isinstance(limit, int) and rule.column.endswith("_n") else pl.Float32)
-        if rule.scope != "all":
+        if rule.scope == "unlisted":
+            judged = pl.col("language").is_in(sorted(self.judged_languages()))
+            bound = pl.when(judged | pl.col("language").is_null()).then(None).otherwise(bound)
+        elif rule.scope != "all":
             limits = dict.fromkeys(("en", "eng"), limit)
             if rule.scope != "english":
                 for language, entry in languages.items():

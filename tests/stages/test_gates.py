@@ -64,7 +64,8 @@ def test_gates_exactly_at_the_limit_keeps(rule):
     step = 1 if whole else max(abs(limit), 1) * 1e-6
     outside = limit - step if rule.is_minimum else limit + step
     alone = replace(gates, **{r.limit: None for r in RULES if r.limit != rule.limit})
-    assert fates(alone, **{rule.column: [limit, outside]}) == [None, rule.name]
+    where = {"language": ["tlh", "tlh"]} if rule.scope == "unlisted" else {}
+    assert fates(alone, **where, **{rule.column: [limit, outside]}) == [None, rule.name]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
@@ -110,7 +111,7 @@ def test_gates_presets_carry_the_published_numbers():
     }
     assert {name: getattr(gates, name) for name in published} == published
     of_gopher = {rule.limit for rule in RULES if "gopher" in rule.presets.split()}
-    assert of_gopher == {*published, "min_lines"}
+    assert of_gopher == {*published, "min_lines", "min_words_unlisted"}
 
 
 def test_gates_one_preset_knows_only_its_rules():
@@ -128,6 +129,9 @@ def test_gates_word_rules_hold_for_english_and_listed_languages_only():
     assert Gates().decide(batch).to_list() == ["words_too_long", "words_too_long", None]
     batch = rows(language=["en", "de", "tlh"], words_n=[49] * 3)
     assert Gates().decide(batch).to_list() == ["too_few_words", "too_few_words", None]
+    batch = rows(language=["tlh", "tlh", "hy", None], words_n=[9, 10, 1, 1])
+    assert Gates().decide(batch).to_list() == ["too_few_words_unlisted", None, "too_few_words_unlisted", "no_language"]
+    assert Gates(min_words_unlisted=None).decide(batch).to_list() == [None, None, None, "no_language"]
     batch = rows(language=["en", "de", "tlh"], c4_sentences_n=[0] * 3)
     assert Gates().decide(batch).to_list() == ["too_few_sentences", None, None]
 
@@ -144,7 +148,7 @@ def test_gates_languages_without_limits_are_told():
 
 
 def test_gates_text_without_a_language_is_dropped_unless_told_otherwise():
-    batch = rows(language=[None, "tlh", "en"], words_n=[1, 1, 400])
+    batch = rows(language=[None, "tlh", "en"], words_n=[1, 10, 400])
     assert Gates().decide(batch).to_list() == ["no_language", None, None]
     assert Gates(presets=()).decide(batch).to_list() == ["no_language", None, None]
     assert Gates(min_languages=None).decide(batch).to_list() == [None] * 3
