@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gristmill.stages.ingest.archive.members import Codec
+from gristmill.stages.ingest.captures import is_index
 from gristmill.stages.ingest.detect import kind_of
 from gristmill.stages.ingest.files.open import File, Stream
 from gristmill.stages.ingest.tables import first_rows
@@ -64,6 +65,8 @@ def _parquet_fault(file: File, path: str, text: str) -> Fault | None:
         return Fault(f"{path} cannot be read as Parquet, it is cut off or damaged ({str(error).splitlines()[0]})")
     kinds = {f.name: f.type for f in schema}
     strings = [n for n, t in kinds.items() if _is_text(t)]
+    if is_index(list(kinds), text):
+        return None
     if text not in kinds:
         return Fault(_missing(path, text, list(kinds), strings), schema=True)
     if not _is_text(kinds[text]):

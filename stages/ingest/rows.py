@@ -4,7 +4,7 @@ A part is bounded by what it makes, not by what it reads: some hundred bytes can
 times.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
 import polars as pl
@@ -85,6 +85,11 @@ class Rows:
         self._bytes = self._held_bytes = self.records = self.unreadable = 0
         self.last = 0  # offset of the record that came last
         self.why = ""  # the first error for which a record was unreadable
+
+    def read_from(self, name: str, path: str, dump: str | None) -> None:
+        """The file that the next records stand in, where it is not the part's own, and its crawl."""
+        self._name, self._path = name, path
+        self._common = replace(self._common, dump=dump)
 
     @property
     def full(self) -> bool:

@@ -14,12 +14,13 @@ import polars as pl
 from gristmill.pipeline.contract import watch
 from gristmill.pipeline.contract.errors import ConfigError, DataError, GristmillError
 from gristmill.pipeline.contract.ranges import Amount, Count, Share, SomeAmount
-from gristmill.pipeline.contract.secrets import real
+from gristmill.pipeline.contract.secrets import public, real
 from gristmill.pipeline.contract.shapes import Counted, Part, Reads, Source
 from gristmill.stages.ingest.archive.grammar import Grammar
 from gristmill.stages.ingest.archive.members import Codec
 from gristmill.stages.ingest.archive.reader import Record
 from gristmill.stages.ingest.archive.records import records
+from gristmill.stages.ingest.captures import MARK, captures_of, parts_of_index, read_captures
 from gristmill.stages.ingest.detect import kind_of
 from gristmill.stages.ingest.documents import REJECT, Limits, Rejected, document_of, may_be_document, text_of, url_of
 from gristmill.stages.ingest.files.inputs import inputs_of, parts_of, run_folders_among
@@ -43,10 +44,13 @@ _DUMP = re.compile(r"CC-MAIN-\d{4}-\d{2}(?!\d)")
 class Ingest(Source):
     """Reads what `paths` name. Raises InputError for what is missing, ConfigError for what cannot be meant."""
 
-    # Files, globs, fsspec URLs (http, s3, ...), lists of paths (*.paths, *.paths.gz). Credentials and endpoint of s3 as
-    # for the AWS tools: AWS_PROFILE or AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL; FSSPEC_S3_ANON=true reads public buckets.
+    # Files, globs, fsspec URLs (http, s3, ...), lists of paths (*.paths, *.paths.gz), rows of Common Crawl's columnar
+    # index as Parquet (warc_filename, warc_record_offset, warc_record_length: only these records are read). Credentials
+    # and endpoint of s3 as for the AWS tools: AWS_PROFILE or AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL;
+    # FSSPEC_S3_ANON=true reads public buckets.
     paths: tuple[str, ...] = ()
-    # Goes before relative paths in a list (https://data.commoncrawl.org/ for Common Crawl); null: the list's folder.
+    # Goes before relative paths in a list or an index (https://data.commoncrawl.org/ for Common Crawl); null: its own
+    # folder.
     paths_base: str | None = None
     # auto (by content), warc (also ARC and WET), parquet or jsonl.
     format: str = "auto"
@@ -146,10 +150,25 @@ class Ingest(Source):
     def parts(self) -> list[Part]:
         retry = Retry(self.retries, self.retry_s)
         if not self.sources:
-            return parts_of(inputs_of(self.paths, self.paths_base, retry), self.part_bytes, retry)
+            return self._cut(parts_of(inputs_of(self.paths, self.paths_base, retry), self.part_bytes, retry), retry)
         found = inputs_by_source(self.sources, self.paths_base, retry)
-        parts = (part for name, items in found.items() for part in parts_of(items, self.part_bytes, retry, name))
+        parts = (
+            part
+            for name, items in found.items()
+            for part in self.of(name)._cut(parts_of(items, self.part_bytes, retry, name), retry)
+        )
         return sorted(parts, key=lambda part: part.key)
+
+    def _cut(self, parts: list[Part], retry: Retry) -> list[Part]:
+        """Files that are an index of records cut by their records, where the first Parquet file is one."""
+        tables = [part for part in parts if part.name.endswith(".parquet") and part.start == 0]
+        if self.format not in ("auto", "warc") or not tables:
+            return parts
+        if not parts_of_index(tables[0], self.text_column, self.part_bytes, retry):
+            return parts
+        cut = {part.name: parts_of_index(part, self.text_column, self.part_bytes, retry) for part in tables}
+        whole = [part for part in parts if not cut.get(part.name)]
+        return sorted([*whole, *(part for found in cut.values() for part in found)], key=lambda part: part.key)
 
     def notes(self) -> list[str]:
         """What a person should know of what `parts` leaves out."""
@@ -185,7 +204,7 @@ class Ingest(Source):
         return self._run(part, None)
 
     def _run(self, part: Part, license: str | None) -> tuple[pl.DataFrame, pl.DataFrame]:
-        dump = self.dump or (found.group() if (found := _DUMP.search(part.path)) else None)
+        dump = self._dump_of(part.path)
         rows = Rows(
             part.name, part.path, Common(dump, part.source or None, license), self.part_text_bytes, self.part_records
         )
@@ -203,9 +222,15 @@ class Ingest(Source):
             )
         return rows.frames()
 
+    def _dump_of(self, path: str) -> str | None:
+        return self.dump or (found.group() if (found := _DUMP.search(path)) else None)
+
     def _read(self, file: File, part: Part, rows: Rows) -> None:
         if file.size == 0:
             rows.reject("empty_file", 0, None, None, 0)
+            return
+        if MARK in part.key:
+            self._read_captures(file, part, rows)
             return
         kind, codec, grammar = kind_of(file, part.name, self.format)
         if kind == "unknown_compression":
@@ -221,6 +246,22 @@ class Ingest(Source):
         else:
             self._read_archive(file, codec, grammar, part, rows)
 
+    def _read_captures(self, file: File, part: Part, rows: Rows) -> None:
+        """Records that an index names, each under the name and path of its archive, by their place in the index."""
+        captures = captures_of(file, part.path)[part.start : part.end]
+        base = self.paths_base if self.paths_base is not None else part.path.rpartition("/")[0]
+        limits, retry = self._limits, Retry(self.retries, self.retry_s)
+        for capture, path, found in read_captures(captures, base, self.body_bytes + HEAD_BYTES, retry):
+            rows.read_from(capture.file, public(path), self._dump_of(capture.file))
+            for record in found:
+                self._book(record, limits, rows, capture.row)
+            if not found:
+                rows.reject("broken_record", capture.row, None, None, capture.length)
+
+    @property
+    def _limits(self) -> Limits:
+        return Limits(self.body_bytes, self.mimes, self.extractor, self.fallback, self.page_s)
+
     def _fields(self) -> Fields:
         return Fields(
             self.text_column, self.id_column, self.url_column, self.date_column, self.license_column, self.title_column,
@@ -228,17 +269,19 @@ class Ingest(Source):
         )  # fmt: skip
 
     def _read_archive(self, file: File, codec: Codec | None, grammar: Grammar, part: Part, rows: Rows) -> None:
-        limits = Limits(self.body_bytes, self.mimes, self.extractor, self.fallback, self.page_s)
+        limits = self._limits
         block_bytes = self.body_bytes + HEAD_BYTES  # the HTTP head comes before the body
         for record in records(file, codec, grammar, part.start, part.end, block_bytes):
             self._book(record, limits, rows)
 
-    def _book(self, record: Record, limits: Limits, rows: Rows) -> None:
+    def _book(self, record: Record, limits: Limits, rows: Rows, row: int | None = None) -> None:
+        """`row`: the record's place among those of an index, of which several may have one offset."""
         record_id = text_of(record.fields.get(b"warc-record-id"))
+        place = record.offset + record.inner if row is None else row
         if record.rule:
-            rows.reject(record.rule, record.offset + record.inner, record_id, url_of(record), record.size)
+            rows.reject(record.rule, place, record_id, url_of(record), record.size)
             return
-        key = f"{record.offset}+{record.inner}"
+        key = f"{record.offset}+{record.inner}" if row is None else f"row {row}"
         died = watch.deaths(key)
         watch.begin_record(key, self.record_s)
         try:
@@ -249,11 +292,11 @@ class Ingest(Source):
             careful = replace(limits, beside=True) if died else limits
             rows.add(document_of(record, careful), record.offset, record.inner, record_id)
         except Rejected as rejected:
-            rows.reject(rejected.rule, record.offset + record.inner, record_id, url_of(record), rejected.size)
+            rows.reject(rejected.rule, place, record_id, url_of(record), rejected.size)
         except (PartFull, GristmillError):
             raise
         except Exception as error:  # the record's boundary: no record costs its neighbours
-            rows.reject_unreadable(error, record.offset + record.inner, record_id, url_of(record), record.size)
+            rows.reject_unreadable(error, place, record_id, url_of(record), record.size)
         finally:
             watch.end_record()
 
