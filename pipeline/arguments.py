@@ -15,7 +15,7 @@ def late(command: str) -> Callable[[Namespace], int]:
 def add_diff_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("run_a", type=Path, help="a run folder: before")
     parser.add_argument("run_b", type=Path, help="a run folder: after")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="the differences as JSON")
 
 
 def add_push_arguments(parser: ArgumentParser) -> None:

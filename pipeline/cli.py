@@ -35,12 +35,19 @@ def parser(whole: bool = True) -> argparse.ArgumentParser:
         c.add_argument("config", type=Path, help="YAML file")
         c.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings that replace the config's")
         c.add_argument("--out", type=Path, required=True, help="the run folder")
-        c.add_argument("--until", metavar="STAGE", help="stop after this stage")
+        c.add_argument(
+            "--until", metavar="STAGE", help="stop after this stage, with its books (default: go to the corpus)"
+        )
         if name == "run":
             c.add_argument(
                 "--workers", type=int, default=None, help="processes (default: the cores this process may use)"
             )
-            c.add_argument("--engine", default="local", choices=["local", "ray", "slurm"])
+            c.add_argument(
+                "--engine",
+                default="local",
+                choices=["local", "ray", "slurm"],
+                help="local (default): processes of this machine; ray, slurm: a cluster (engine.ray, engine.slurm)",
+            )
             c.add_argument("--dry-run", action="store_true", help="the same as `plan`")
             c.add_argument(
                 "--check",
@@ -54,22 +61,22 @@ def parser(whole: bool = True) -> argparse.ArgumentParser:
     for name, text in (("verify", "recount everything from the files"), ("report", "write report.html again")):
         command(name, text).add_argument("run", type=Path, help="a run folder")
     c = command("ledger", "documents, bytes and tokens in, out and dropped, by stage and rule")
-    c.add_argument("run", type=Path)
-    c.add_argument("--json", action="store_true")
-    c = command("inspect", "documents at a stage, with the values that decided")
-    c.add_argument("run", type=Path)
-    c.add_argument("stage")
+    c.add_argument("run", type=Path, help="a run folder")
+    c.add_argument("--json", action="store_true", help="the books as JSON")
+    c = command("inspect", "documents that a stage dropped, by rule, with the value that broke it and the text")
+    c.add_argument("run", type=Path, help="a run folder")
+    c.add_argument("stage", help="a stage or step, as `gristmill ledger` names it: gates, dedup.minhash, signals")
     c.add_argument("--rule", help="only documents dropped by this rule")
-    c.add_argument("-n", type=int, default=10, help="how many")
+    c.add_argument("-n", type=int, default=10, help="how many documents (default: 10)")
     c.add_argument("--what-if", nargs="+", metavar="LIMIT=VALUE", help="what other limits of its gate would change")
-    c = command("explain", "the whole way of one document")
-    c.add_argument("run", type=Path)
+    c = command("explain", "what became of one document and why, then its whole way")
+    c.add_argument("run", type=Path, help="a run folder")
     c.add_argument("document", help="doc_id or URL")
     c = command("diff", "what changed from one run to another, and by which rule documents left or came")
     add_diff_arguments(c)
     add_push_arguments(command("push", "send a finished run's corpus to the Hugging Face hub"))
     c = command("thresholds", "limits and stop words per language, estimated from a run's documents")
-    c.add_argument("run", type=Path)
+    c.add_argument("run", type=Path, help="a run folder")
     c.add_argument("--out", type=Path, required=True, help="the YAML file to write, for gates.languages_file")
     c.add_argument("--min-docs", type=int, default=200, help="fewest documents of a language (default: 200)")
     c.add_argument(
@@ -93,7 +100,7 @@ def parser(whole: bool = True) -> argparse.ArgumentParser:
 
         search_arguments()(c)
     c = command("sample-data", "write WARC shards made of the texts of this Python installation")
-    c.add_argument("out", type=Path)
+    c.add_argument("out", type=Path, help="the folder to write")
     return top
 
 
@@ -130,6 +137,8 @@ def main(argv: list[str] | None = None) -> int:
         say("gristmill: interrupted; the same command goes on from here", sys.stderr)
         return 130
     except Exception as error:  # the last boundary: one line, and the whole story in a file
+        from gristmill.pipeline.run.failures import write_trace
+
         place = write_trace(getattr(arguments, "out", None) or getattr(arguments, "run", None))
         what = " ".join(str(error).split())[:200]
         say(
@@ -137,21 +146,6 @@ def main(argv: list[str] | None = None) -> int:
             sys.stderr,
         )
         return 1
-
-
-def write_trace(folder: object) -> Path:
-    """The traceback of the exception in hand: RUN/logs/fault.txt, or a temporary file where there is no run folder."""
-    import tempfile
-    import traceback
-
-    run = folder if isinstance(folder, Path) and folder.is_dir() else None
-    try:
-        place = (run / "logs" if run else Path(tempfile.mkdtemp(prefix="gristmill-"))) / "fault.txt"
-        place.parent.mkdir(exist_ok=True)
-        place.write_text(scrubbed(traceback.format_exc()), encoding="utf-8", errors="backslashreplace")
-    except OSError as error:  # a full disk
-        return Path(f"(no file: {error})")
-    return place
 
 
 def run(a: argparse.Namespace) -> int:

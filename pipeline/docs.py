@@ -6,22 +6,35 @@ python -m gristmill.pipeline.docs    (a test checks that docs/ is what this writ
 import ast
 import inspect
 import io
+import re
 import textwrap
 import tokenize
-from dataclasses import MISSING, Field, fields, is_dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
+from itertools import groupby
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args, get_origin, get_type_hints
 
 from gristmill.pipeline.cli import parser
 from gristmill.pipeline.contract.columns import DICTIONARY
 from gristmill.pipeline.plan.schedule import PHASES
 from gristmill.pipeline.plan.sources import SOURCES
 from gristmill.pipeline.recipe import OPTIONAL, borrowing, make_recipe, settings_of, standard
+from gristmill.pipeline.report.limits import bounded
 
 LISTS = {
     SOURCES: "A list: inputs, with what differs from the common settings; also `share` or `weight`, and `trusted`.",
     PHASES: "A list: stretches of training, each with shares and a folder of its own below corpus/.",
 }
+ENGINES = (
+    "`engine.slurm` and `engine.ray` hold options of datatrove's SlurmPipelineExecutor and RayPipelineExecutor.",
+    "Slurm needs `time` (of one task: 01:00:00) and `partition`; there are also `qos`, `cpus_per_task`,",
+    "`mem_per_cpu_gb`, `sbatch_args` (a mapping: {account: me}), `env_command`, `max_array_size`. Ray takes the",
+    "`address` of a cluster (null: one on this machine). ",
+    "",
+    "[weights.md](weights.md) says what stands in a run's weights.json.",
+    "",
+)
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
@@ -54,29 +67,83 @@ def field_notes(cls: type) -> dict[str, str]:
     return notes
 
 
+@dataclass(frozen=True)
+class Key:
+    """A row of the reference."""
+
+    name: str
+    default: str
+    note: str
+
+
 def default_of(f: Field) -> str:
     if f.default is not MISSING:
-        text = repr(f.default)
+        value = f.default
     elif f.default_factory is not MISSING:
-        text = repr(f.default_factory())
+        value = f.default_factory()
     else:
         return "required"
-    text = {"None": "null", "True": "true", "False": "false", "()": "[]"}.get(text, text)
-    return text if len(text) < 60 else text[:56] + " ..."
+    if isinstance(value, tuple) and value and is_dataclass(value[0]):
+        return f"{len(value)} entries"
+    text = as_yaml(value)
+    return text if len(text) < 60 or not isinstance(value, tuple) else f"[{as_yaml(value[0])}, ... {len(value)} in all]"
 
 
-def rows_of(f: Field, note: str, path: str = "") -> list[str]:
-    """The field's row; of a nested section a row for each of its keys, with dotted names."""
+def as_yaml(value: object) -> str:
+    if isinstance(value, (tuple, list)):
+        return f"[{', '.join(map(as_yaml, value))}]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
+
+
+def keys_of_field(f: Field, note: str, hint: object, path: str = "") -> list[Key]:
+    """The field's row; of a nested section, and of what a list holds, a row for each of its keys, with dotted names."""
     name = f"{path}{f.name}"
-    if not is_dataclass(f.default):
-        return [f"| `{name}` | `{cell(default_of(f))}` | {cell(note)} |"]
-    notes = field_notes(type(f.default))
-    own = [f"| `{name}` | see below | {cell(note)} |"] if "null" in note else []
-    return own + [row for g in fields(f.default) for row in rows_of(g, notes.get(g.name, ""), f"{name}.")]
+    choices = [value for part in (hint, *get_args(hint)) if get_origin(part) is Literal for value in get_args(part)]
+    if unnamed := [as_yaml(c) for c in choices if not re.search(rf"\\b{re.escape(as_yaml(c))}\\b", note)]:
+        note = f"{note}{'; ' if note else ''}one of {', '.join(map(as_yaml, choices))}" if unnamed else note
+    value = f.default if f.default_factory is MISSING else f.default_factory()
+    if not is_dataclass(value):
+        rows = [Key(name, default_of(f), note)]
+        lists = (part for part in (hint, *get_args(hint)) if get_origin(part) is tuple)
+        item = next((a for part in lists for a in get_args(part) if is_dataclass(a)), None)
+        return rows + (keys_of_class(item, f"{name}[].") if isinstance(item, type) else [])
+    own = [Key(name, "see below", note)] if "null" in note else []
+    return own + keys_of_class(type(value), f"{name}.")
+
+
+def keys_of_class(cls: type, path: str) -> list[Key]:
+    notes, hints = field_notes(cls), get_type_hints(cls, include_extras=True)
+    return [key for f in fields(cls) for key in keys_of_field(f, notes.get(f.name, ""), hints[f.name], path)]
+
+
+def rule_note(cls: type, field: str, note: str) -> str:
+    """The note on a gate's limit, behind the rule that it limits and the column that the rule reads."""
+    limits = getattr(cls, "limits", {})
+    rules = [rule for rule, limit in limits.items() if limit == field] if isinstance(limits, Mapping) else []
+    side, _, rest = field.partition("_")
+    if not rules or side not in ("min", "max"):
+        return note
+    columns = tuple(c for read in cls().reads.values() for c in read)
+    column = bounded(rest, columns) or bounded(rest.removesuffix("_redpajama"), columns)
+    what = f"documents with `{column}` {'below' if side == 'min' else 'above'} it" if column else "documents"
+    return f"`{rules[0]}` drops {what}. {note}"
+
+
+def table_of(keys: Sequence[Key]) -> list[str]:
+    """Consecutive keys of one note stand in one row."""
+    lines = ["| key | default | meaning |", "|---|---|---|"]
+    for note, group in groupby(keys, key=lambda k: k.note or k.name):
+        same = list(group)
+        names = "<br>".join(f"`{cell(k.name)}`" for k in same)
+        defaults = "<br>".join(f"`{cell(k.default)}`" for k in same)
+        lines.append(f"| {names} | {defaults} | {cell(note) if same[0].note else ''} |")
+    return [*lines, ""]
 
 
 def cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    return re.sub(r"\bNone\b", "null", text).replace("|", "\\|").replace("\n", " ")
 
 
 def config_page() -> str:
@@ -88,18 +155,26 @@ def config_page() -> str:
     ]
     lines += [
         "Besides the sections: `name` (of the run; default: the file's name), `extra` (stages of your own, see the",
-        "README), `engine.slurm` and `engine.ray` (options of datatrove's executors), `engine.memory` (bytes that the",
-        "workers of a machine may take for sorting, e.g. 4GB; default: half of the machine's).",
+        "README), `engine.memory` (bytes that the workers of a machine may take for sorting, e.g. 4GB; default: half",
+        "of the machine's).",
         "",
+        *ENGINES,
     ]
+    common = {f.name for path, cls in standard() if path == "input" for f in settings_of(cls)}
     for key, about in LISTS.items():
-        lines += [f"## {key}", "", about, "", "| key | default | meaning |", "|---|---|---|"]
-        rows: dict[str, str] = {}
+        rows: dict[str, Key] = {}
         for hint in borrowing(key):
             item = get_args(hint)[0]
-            notes = field_notes(item)
-            rows |= {f.name: rows_of(f, notes.get(f.name, ""))[0] for f in fields(item) if not rows.get(f.name)}
-        lines += [*rows.values(), ""]
+            own = [k for k in keys_of_class(item, "") if "." not in k.name]
+            alone = [k.name for k in own if k.name != "name"]
+            for row in own:
+                named = "of the source: what the ledger, the report and buckets call it" if row.name == "name" else ""
+                as_common = f"as `input.{row.name}`, of this source" if row.name in common and key == SOURCES else ""
+                about_class = first_sentence(item) if alone == [row.name] else ""
+                known = rows.get(row.name)
+                if known is None or not known.note:
+                    rows[row.name] = replace(row, note=row.note or named or as_common or about_class)
+        lines += [f"## {key}", "", about, "", *table_of(list(rows.values()))]
     for path in dict.fromkeys(p for p, _ in standard()):
         lines += [f"## {path}", ""]
         classes = [c for p, c in standard() if p == path]
@@ -108,16 +183,18 @@ def config_page() -> str:
             lines += ["`enabled: false` (or the section as `null`) leaves this out: what it would write is null.", ""]
         for cls in classes:
             own = [f for f in settings_of(cls) if f.name not in seen]
-            about = inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0].replace("\n", " ")
-            lines += [f"`{cls.__name__}`: {about}", ""]
+            lines += [f"`{cls.__name__}`: {cell(first_sentence(cls))}", ""]
             if not own:
                 continue
-            notes = field_notes(cls)
-            lines += ["| key | default | meaning |", "|---|---|---|"]
-            lines += [row for f in own for row in rows_of(f, notes.get(f.name, ""))]
-            lines += [""]
+            notes, hints = field_notes(cls), get_type_hints(cls, include_extras=True)
+            keys = [k for f in own for k in keys_of_field(f, notes.get(f.name, ""), hints[f.name])]
+            lines += table_of([replace(k, note=rule_note(cls, k.name, k.note)) for k in keys])
             seen |= {f.name for f in own}
     return "\n".join(lines)
+
+
+def first_sentence(cls: type) -> str:
+    return inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0].replace("\n", " ")
 
 
 def columns_page() -> str:

@@ -130,7 +130,8 @@ class Bucket(Annotator):
     """The bucket of a document: c03 (de-c03 where languages are clustered apart), Science, de, CC-MAIN-2024-10,
     example.org; `unknown` where the column is null."""
 
-    # source: the name in the list `sources`; where sources are not named, the URL's registered domain, else the file
+    # The column whose values are the buckets: cluster, domain (topic), language, dump, or source (the name in the list
+    # `sources`; where sources are not named, the URL's registered domain, else the file's name).
     by: Literal["cluster", "domain", "language", "dump", "source"] = "cluster"
 
     name: ClassVar[str] = "domain.bucket"

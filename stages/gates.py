@@ -116,7 +116,7 @@ class SourceGates:
 
 @dataclass(frozen=True)
 class Gates(Gate):
-    """Each limit is the published one, None switches its rule off; a limit itself is kept."""
+    """Drops documents outside the papers' limits. null switches a rule off; a document exactly at a limit passes."""
 
     # Which sets of rules hold, of gopher, c4, fineweb, redpajama. FineWeb used gopher, most of c4, and its own.
     presets: tuple[str, ...] = ("gopher", "c4", "fineweb")

@@ -37,7 +37,7 @@ DATASETS = {
 class Limit:
     """One limit: `min`, `max` or `top_share`."""
 
-    column: str
+    column: str  # any column that a stage before wrote: q_mine, license_confidence, words_n
     min: Number | None = None  # the least value that stays
     max: Number | None = None  # the greatest value that stays
     top_share: SomeShare | None = None  # this share of the documents with the greatest values stays; ties by draw

@@ -35,11 +35,11 @@ class Training:
     steps: Count = 20_000  # lines seen in training, repeats included, within the epochs below
     min_epochs: Count = 5  # the library's default
     max_epochs: Count = 100  # a few texts seen more often teach nothing new
-    learning_rate: SomeAmount = 0.5
+    learning_rate: SomeAmount = 0.5  # at the start; it falls to 0
     word_ngrams: Hundreds = 2  # DCLM: 2
     buckets: Annotated[int, Range(1, 2**31 - 1)] = 100_000  # of the hashed word pairs
     min_count: Count = 3  # rarer words are left out of the vocabulary
-    seed: Seed = 0
+    seed: Seed = 0  # of the vectors at the start
 
 
 def train(positives: Sequence[str], negatives: Sequence[str], settings: Training, path: Path) -> None:

@@ -388,7 +388,7 @@ _MIXTURE: list[Column] = [
         "quality_rank",
         pa.float64(),
         "",
-        "share of the bucket's tokens at least as good; 0.05: 95% are worse",
+        "place by merged quality: 0 is the best document of the bucket, 1 the worst (by tokens)",
         "QuaDMix arXiv:2504.16511 eq. 2",
     ),
     Column(

@@ -1,5 +1,6 @@
 """failures/: the units of a run that failed, each with its error, so that the rest goes on without them."""
 
+import tempfile
 import traceback
 from pathlib import Path
 
@@ -42,3 +43,15 @@ def _failure(path: Path) -> dict[str, object]:
 def quarantined(store: Store) -> set[str]:
     """Units that failed in an earlier phase of this run: the rest goes on without them."""
     return {str(f["unit"]) for f in failures(store)}
+
+
+def write_trace(folder: object) -> Path:
+    """The traceback of the exception in hand: RUN/logs/fault.txt, or a temporary file where there is no run folder."""
+    run = folder if isinstance(folder, Path) and folder.is_dir() else None
+    try:
+        place = (run / "logs" if run else Path(tempfile.mkdtemp(prefix="gristmill-"))) / "fault.txt"
+        place.parent.mkdir(exist_ok=True)
+        place.write_text(scrubbed(traceback.format_exc()), encoding="utf-8", errors="backslashreplace")
+    except OSError as error:  # a full disk
+        return Path(f"(no file: {error})")
+    return place

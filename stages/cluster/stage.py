@@ -47,8 +47,8 @@ class PruneRule:
     Curator: 2.0 for advertisement and 1.0 for the rest.
     """
 
-    column: str
-    min: Number
+    column: str  # a criterion: q_reference, q_importance, q_<name of a model>
+    min: Number  # least mean over the cluster's documents that keeps it
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Cluster(Reducer):
     k_final: Few | None = 21  # merged clusters (paper: 21); None with `distance` set
     distance: Amount | None = None  # merge below this height instead (paper and Curator: 1.5, for stella's vectors)
     linkage: Literal["ward", "centroid", "average", "complete"] = "ward"  # paper: not said; Curator: ward
-    prune: tuple[PruneRule, ...] = ()  # a cluster that breaks any of them is pruned
+    prune: tuple[PruneRule, ...] = ()  # fine clusters that break any of them are dropped with all their documents
     prune_mean: Literal["docs", "tokens"] = "docs"  # Curator: mean over documents
     min_tokens_frac: Share | None = 0.005  # a merged cluster with a smaller share of the tokens joins its nearest
     # Where two languages have so many documents, every language is clustered by itself, with its share of k_final by

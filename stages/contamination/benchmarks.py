@@ -20,11 +20,11 @@ MIN_EXTRA = 2  # a question gives at least three n-grams, or it is taken togethe
 class BenchmarkSet:
     """One benchmark. A field is a name, dotted where it is nested; null: the first usual name that records have."""
 
-    name: str
+    name: str  # of the benchmark, in columns, card and report
     paths: tuple[str, ...]  # .jsonl, .json, .parquet, .txt (also .gz, .zst of text); wildcards
-    question: tuple[str, ...] | None = None  # several fields are one text, in this order
-    answer: tuple[str, ...] | None = None
-    passage: tuple[str, ...] | None = None
+    question: tuple[str, ...] | None = None  # field or fields of the question; several are one text, in this order
+    answer: tuple[str, ...] | None = None  # field or fields of the right answer
+    passage: tuple[str, ...] | None = None  # field or fields of the text that the question is about
     train: tuple[str, ...] = ()  # the training split: n-grams that stand there too are not looked for
 
     def __post_init__(self) -> None:

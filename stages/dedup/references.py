@@ -114,7 +114,7 @@ class References(Reducer):
     paths: tuple[FilePath, ...] = ()
     text_field: str = "text"  # of the files; a field `language` is read where there is one
     held_out_frac: Share = 0.2  # share of the references that is held out
-    min_references: Whole = 12  # fewer than this count as none: a model of them would be a model of those few
+    min_references: Whole = 12  # fewer reference texts than this count as none, and a note says what is off
     name: ClassVar = "dedup.references"
     version: ClassVar = 2
     files: ClassVar = ("paths",)

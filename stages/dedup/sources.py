@@ -12,7 +12,7 @@ class SourceDedup:
     """Whether duplicates among a source's documents leave the corpus; "off": none of them does."""
 
     name: str
-    dedup: Literal["on", "off"] | None = None
+    dedup: Literal["on", "off"] | None = None  # off: none of its duplicates leaves the corpus; null: as the others
 
 
 def judged(sources: Sequence[SourceDedup]) -> pl.Expr:

@@ -24,6 +24,7 @@ class LanguageThresholds:
     """Limits for one language; None: the rule is off for it. English has its own fields in `gates`."""
 
     language: str  # as the language stage writes it
+    # As the limits of the same names in `gates`, for this language; null: the rule does not judge it.
     min_mean_word_len: Amount | None = None
     max_mean_word_len: Amount | None = None
     min_alpha_words_frac: Share | None = None

@@ -48,10 +48,10 @@ BUCKETING = Bucketing()
 class Bound:
     """Limits on one bucket's share of the tokens."""
 
-    bucket: str
-    minimum: Share | None = None
-    maximum: Share | None = None
-    fixed: Share | None = None
+    bucket: str  # by its name: c03, Science, de, a source
+    minimum: Share | None = None  # least share of the tokens
+    maximum: Share | None = None  # greatest
+    fixed: Share | None = None  # exactly this share
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,9 @@ class TargetWeight:
 class GroupBound:
     """Limits on the total share of several buckets; equal ones pin it. No bucket may stand in two groups."""
 
-    buckets: tuple[str, ...]
-    minimum: Share = 0.0
-    maximum: Share = 1.0
+    buckets: tuple[str, ...]  # by their names
+    minimum: Share = 0.0  # least share of the tokens of all of them together
+    maximum: Share = 1.0  # greatest
 
 
 def check_targets(objective: Sequence[TargetWeight], targets: Sequence[str]) -> None:

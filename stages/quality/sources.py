@@ -12,6 +12,7 @@ class SourceQuality:
     """ "exempt": the source's documents train no model and have null criteria, so that no limit drops them."""
 
     name: str
+    # exempt: its documents train no model and have null criteria, so that no limit drops them; null: as the others
     quality: Literal["exempt"] | None = None
 
 

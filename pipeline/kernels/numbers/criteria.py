@@ -18,17 +18,17 @@ Normalise = Literal["rank", "zscore", "minmax"]
 class Criterion:
     """A column of the quality stage, larger is better, and its share in the merged quality."""
 
-    column: str
-    weight: Amount = 1.0
+    column: str  # q_reference, q_importance, q_<name of a model>
+    weight: Amount = 1.0  # beside the other criteria's, in any scale
 
 
 @dataclass(frozen=True)
 class BucketParameters:
     """What one bucket does differently: weights in the order of the criteria (empty: theirs), and its shape."""
 
-    bucket: str
+    bucket: str  # by its name
     shape: Shape = DEFAULT_SHAPE
-    weights: tuple[Amount, ...] = ()
+    weights: tuple[Amount, ...] = ()  # of the criteria, in their order; empty: those of `criteria`
 
 
 @dataclass(frozen=True)
