@@ -93,7 +93,8 @@ def chaining(kind: str, texts: dict[str, str], pairs: list[dict]) -> None:
     for limit in (None, 0.5, 0.6, 0.7, 0.8):
         with tempfile.TemporaryDirectory() as folder:
             joined = exchanged(Components(), frame, Path(folder))
-            done = exchanged(NearDuplicates(min_similarity=limit), frame.hstack(joined.drop("doc_id")), Path(folder))
+            near = NearDuplicates(min_similarity=limit, keep=())
+            done = exchanged(near, frame.hstack(joined.drop("doc_id")), Path(folder))
         of = dict(zip(names, done["near_duplicate_of"].to_list(), strict=True))
         name_of = dict(zip(frame["doc_id"], names, strict=True))
         survivor = {n: name_of[d] if d else n for n, d in of.items()}

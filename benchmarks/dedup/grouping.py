@@ -125,8 +125,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         out = options.out or Path(folder) / "run"
         made = Made(options.documents, max(20_000, options.documents // 2000))
-        stages = (made, NoReferences(), NoFlags(), ExactDuplicates(), ExactGate(), MadeSignatures(options.documents),
-                  Components(), NearDuplicates(), NearGate())  # fmt: skip
+        exact, signed = (ExactDuplicates(keep=()), ExactGate()), MadeSignatures(options.documents)
+        near = (Components(), NearDuplicates(keep=()), NearGate())
+        stages = (made, NoReferences(), NoFlags(), *exact, signed, *near)
         recipe = Recipe("grouping", stages, {"name": "grouping"}, {"memory": options.memory}, tuple("x" * len(stages)))
         store, engine = Store(out), Killing(options.workers)
         began = time.perf_counter()

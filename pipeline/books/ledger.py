@@ -31,6 +31,8 @@ LEDGER = pa.schema(
         ("cut_bytes", pa.list_(pa.int64())),
         ("token_count", pa.int64()),
         ("copies_n", pa.int64()),
+        ("stays_doc_id", pa.string()),  # of a duplicate: the document that stays for it
+        ("similarity", pa.float64()),  # ... and how alike they are, in [0, 1]
     ]
 )
 
@@ -43,10 +45,12 @@ def fates(
     copies: pl.DataFrame | None,
     source: str,
     replaced: Sequence[tuple[Sequence[str], pl.DataFrame]] = (),
+    instead: Sequence[tuple[str, pl.DataFrame]] = (),
 ) -> pl.DataFrame:
     """LEDGER rows of one part. Raises BooksError when a gate decided on other rows than the one before it kept.
 
     replaced: per stage that replaces text, the stages whose drops came before it, and text_bytes of its texts.
+    instead: per gate that drops a document for another, its label and doc_id, stays_doc_id and similarity.
     """
     fate = documents.with_columns(pl.lit(None, pl.String).alias("stage"), pl.lit(None, pl.String).alias("rule"))
     for label, decision in gates:
@@ -77,6 +81,7 @@ def fates(
             fate = fate.with_columns(pl.lit(None, pl.Int64).alias(name))
         else:
             fate = fate.join(extra.select("doc_id", name), on="doc_id", how="left", maintain_order="left")
+    fate = _with_instead(fate, instead)
     lost = rejected.select(
         pl.lit(None, pl.String).alias("doc_id"),
         "record",
@@ -88,9 +93,19 @@ def fates(
         pl.lit([], pl.List(pl.Int64)).alias("cut_bytes"),
         pl.lit(0, pl.Int64).alias("token_count"),
         pl.lit(None, pl.Int64).alias("copies_n"),
+        pl.lit(None, pl.String).alias("stays_doc_id"),
+        pl.lit(None, pl.Float64).alias("similarity"),
     )
     names = LEDGER.names
     return pl.concat([fate.with_columns(pl.lit(None, pl.Int64).alias("record")).select(names), lost.select(names)])
+
+
+def _with_instead(fate: pl.DataFrame, instead: Sequence[tuple[str, pl.DataFrame]]) -> pl.DataFrame:
+    """The fates with the document that stays for each that one of these gates dropped."""
+    schema = {"doc_id": pl.String, "stage": pl.String, "stays_doc_id": pl.String, "similarity": pl.Float64}
+    known = [frame.with_columns(stage=pl.lit(label)).select(*schema) for label, frame in instead]
+    named = pl.concat([pl.DataFrame(schema=schema), *known])
+    return fate.join(named, on=["doc_id", "stage"], how="left", maintain_order="left")
 
 
 # Rules of records that are no pages: an archive's requests and metadata. No document is lost by them.

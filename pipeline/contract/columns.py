@@ -330,6 +330,9 @@ _DEDUP: list[Column] = [
     ),
     Column("near_duplicate_of", pa.string(), "", "doc_id of the document that stays for this cluster; null: this one"),
     Column(
+        "near_similarity", pa.float64(), "[0, 1]", "estimated Jaccard similarity to near_duplicate_of; null: this one"
+    ),
+    Column(
         "minhash_cluster_size",
         pa.int64(),
         "documents",

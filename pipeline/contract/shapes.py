@@ -151,6 +151,9 @@ class Gate(Shape):
 
     kind: ClassVar[Kind] = "gate"
     limits: ClassVar[Mapping[str, str]] = {}  # rule -> the field that limits it
+    # Of its columns the one that names the document which stays for a dropped one, and how alike they are, in [0, 1]
+    # (left out: the same). The ledger takes them up.
+    instead: ClassVar[tuple[str, ...]] = ()
     chooses: ClassVar[bool] = False  # it leaves documents out by choice (no copy is wanted), not for what they are
 
     def table(self) -> Mapping[str, pl.Expr]:

@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 
 from gristmill.pipeline.contract.errors import DataError
-from gristmill.pipeline.contract.shapes import Gate, Grouping, Reads
+from gristmill.pipeline.contract.shapes import Gate, Grouping, PolarsType, Reads
 from gristmill.stages.dedup.sources import SourceDedup, judged
-from gristmill.stages.dedup.survival import ranks
+from gristmill.stages.dedup.survival import KEEP, Preference, asked, names, read_for, types
 
 HASH_BYTES = 16  # blake2b-128
 
@@ -18,21 +18,37 @@ HASH_BYTES = 16  # blake2b-128
 class ExactDuplicates(Grouping):
     """Which document each exact duplicate repeats, and how many documents share its text.
 
-    Documents meet by the first half of their text_hash and are compared by the whole; 90 bytes per document travel.
+    Documents meet by the first half of their text_hash and are compared by the whole; 115 bytes per document travel.
     """
 
+    # Which copy stays: a held-out one, then by these columns in turn ({column: ingest.text_bytes, prefer: large}, or
+    # order: [words, best first]), then the smallest draw. By default: freest licence, longest text, earliest capture.
+    keep: tuple[Preference, ...] = KEEP
     name: ClassVar = "dedup.exact"
-    version: ClassVar = 1
-    reads: ClassVar = {"ingest": ("text_hash",), "dedup.references": ("is_held_out",)}
+    version: ClassVar = 2
     writes: ClassVar = ("exact_duplicate_of", "exact_copies_n")
-    scatters: ClassVar = {"rest": pl.UInt64, "rank": pl.UInt64, "doc_id": pl.String}
-    order: ClassVar = ("rest", "rank", "doc_id")
     returns: ClassVar = {"exact_duplicate_of": pl.String, "exact_copies_n": pl.Int64}
+
+    @property
+    def reads(self) -> Reads:
+        return read_for(self.keep, {"ingest": ("text_hash",), "dedup.references": ("is_held_out",)})
+
+    @property
+    def scatters(self) -> dict[str, PolarsType]:
+        return {"rest": pl.UInt64, **types(self.keep), "doc_id": pl.String}
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        return ("rest", *names(self.keep), "doc_id")
 
     def scatter(self, batch: pl.DataFrame) -> pl.DataFrame:
         halves = _halves(batch["text_hash"])
         hashed = {"key": halves[:, 0], "rest": halves[:, 1]}
-        return batch.select("doc_id", "node").with_columns(ranks(batch), **{k: pl.Series(v) for k, v in hashed.items()})
+        return (
+            batch.select("doc_id", "node")
+            .hstack(asked(batch, self.keep))
+            .with_columns(**{k: pl.Series(v) for k, v in hashed.items()})
+        )
 
     def gather(self, rows: pl.DataFrame) -> pl.DataFrame:
         groups = rows.with_columns(
@@ -63,6 +79,7 @@ class ExactGate(Gate):
     version: ClassVar = 1
     borrowed: ClassVar = {"sources": ("sources",)}
     rules: ClassVar = ("exact_duplicate",)
+    instead: ClassVar = ("exact_duplicate_of",)
 
     @property
     def reads(self) -> Reads:

@@ -14,20 +14,22 @@ import polars as pl
 
 from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.contract.ranges import Hundreds, Seed, Share
-from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Gate, Grouping, Reads
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Gate, Grouping, PolarsType, Reads
 from gristmill.pipeline.kernels.numbers.minhash import (
     elect,
     flatten,
     from_binary,
+    matching,
     multipliers,
     pack,
     signatures,
+    similarity,
     to_binary,
     unite,
 )
 from gristmill.pipeline.kernels.text.hashing import code_points, utf8
 from gristmill.stages.dedup.sources import SourceDedup, judged
-from gristmill.stages.dedup.survival import ranks
+from gristmill.stages.dedup.survival import KEEP, Preference, asked, names, ranks, read_for, types
 
 MERGED_ROWS = 1 << 20  # of a frame that `merge` yields
 SPREAD = np.uint64(0x9E3779B97F4A7C15)  # odd: times it, ranks stay different and fill the range of keys
@@ -173,56 +175,82 @@ class NearDuplicates(Grouping):
     # estimated similarity to one that stays reaches this; None takes the whole chain for one, as FineWeb does.
     # The estimate's standard error is at most 0.05.
     min_similarity: Share | None = 0.6
+    # Which copy stays: a held-out one, then by these columns in turn ({column: ingest.text_bytes, prefer: large}, or
+    # order: [words, best first]), then the smallest draw. By default: freest licence, longest text, earliest capture.
+    keep: tuple[Preference, ...] = KEEP
     name: ClassVar = "dedup.minhash"
-    version: ClassVar = 1
-    reads: ClassVar = {
-        "dedup.components": ("minhash_component",),
-        "dedup.signatures": ("minhash",),
-        "dedup.references": ("is_held_out",),
-        "dedup.exact": ("exact_copies_n",),
-    }
-    writes: ClassVar = ("near_duplicate_of", "minhash_cluster_size")
+    version: ClassVar = 2
+    writes: ClassVar = ("near_duplicate_of", "near_similarity", "minhash_cluster_size")
     needs: ClassVar = ("dedup.references",)
-    scatters: ClassVar = {"rank": pl.UInt64, "doc_id": pl.String, "exact_copies_n": pl.Int64, "fingerprint": pl.Binary}
-    order: ClassVar = ("rank", "doc_id")
-    returns: ClassVar = {"near_duplicate_of": pl.String, "minhash_cluster_size": pl.Int64}
+    returns: ClassVar = {
+        "near_duplicate_of": pl.String,
+        "near_similarity": pl.Float64,
+        "minhash_cluster_size": pl.Int64,
+    }
     settles: ClassVar = ("exact_copies_n",)
 
+    @property
+    def reads(self) -> Reads:
+        own = {
+            "dedup.components": ("minhash_component",),
+            "dedup.signatures": ("minhash",),
+            "dedup.references": ("is_held_out",),
+            "dedup.exact": ("exact_copies_n",),
+        }
+        return read_for(self.keep, own)
+
+    @property
+    def scatters(self) -> dict[str, PolarsType]:
+        own = {"doc_id": pl.String, "exact_copies_n": pl.Int64, "fingerprint": pl.Binary}
+        return {**types(self.keep), **own}
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        return (*names(self.keep), "doc_id")
+
     def extra(self, artifacts: Artifacts) -> pl.DataFrame:
-        return given_documents(self.scheme, artifacts)
+        nothing = [pl.lit(None, pl.Int64).alias(p.column.rpartition(".")[2]) for p in self.keep]
+        return given_documents(self.scheme, artifacts).with_columns(nothing)
 
     def scatter(self, batch: pl.DataFrame) -> pl.DataFrame:
         batch = batch.drop_nulls("minhash_component")
         prints = np.ascontiguousarray(packed(self.scheme, batch["minhash"])[:, 8 * self.scheme.bands :])
         fingerprint = to_binary(prints, np.ones(batch.height, bool)).alias("fingerprint")
         key = pl.col("minhash_component").alias("key")
-        return batch.select(key, "node", "doc_id", "exact_copies_n").with_columns(ranks(batch), fingerprint)
+        return (
+            batch.select(key, "node", "doc_id", "exact_copies_n")
+            .hstack(asked(batch, self.keep))
+            .with_columns(fingerprint)
+        )
 
     def gather(self, rows: pl.DataFrame) -> pl.DataFrame:
         keys = rows["key"].to_numpy()
         begins = np.concatenate([[True], keys[1:] != keys[:-1]])
         standing = np.flatnonzero(begins)[np.cumsum(begins) - 1]
+        values, order = self.scheme.bands * self.scheme.rows, np.arange(rows.height)
+        prints = from_binary(rows["fingerprint"], values)
         if self._min_matching():
-            prints = from_binary(rows["fingerprint"], self.scheme.bands * self.scheme.rows)
-            order = np.arange(rows.height)
             standing = elect(standing, order, prints, order, self._min_matching())
+        alike = np.clip(similarity(matching(prints, standing), values), 0, 1)
         grouped = np.bincount(standing, minlength=rows.height)[standing] > 1
+        repeats = pl.col("of") != pl.col("doc_id")
         of = rows["doc_id"].gather(standing).alias("of")
         return (
             rows.select("node", "doc_id", "exact_copies_n")
-            .with_columns(of, pl.Series("standing", standing))
+            .with_columns(of, pl.Series("standing", standing), pl.Series("alike", alike))
             .with_columns(minhash_cluster_size=pl.col("exact_copies_n").sum().over("standing"))
             .filter(pl.Series(grouped) & (rows["exact_copies_n"] > 0))
             .select(
                 "node",
-                pl.when(pl.col("of") != pl.col("doc_id")).then("of").alias("near_duplicate_of"),
+                pl.when(repeats).then("of").alias("near_duplicate_of"),
+                pl.when(repeats).then("alike").alias("near_similarity"),
                 "minhash_cluster_size",
             )
         )
 
     def settle(self, batch: pl.DataFrame) -> pl.DataFrame:
         size = pl.col("minhash_cluster_size").fill_null(pl.col("exact_copies_n"))
-        return batch.select("doc_id", "near_duplicate_of", size)
+        return batch.select("doc_id", "near_duplicate_of", "near_similarity", size)
 
     def _min_matching(self) -> int:
         """Fingerprint bytes that must agree with the survivor; 0 where none need."""
@@ -241,10 +269,14 @@ class NearGate(Gate):
     version: ClassVar = 1
     borrowed: ClassVar = {"sources": ("sources",)}
     rules: ClassVar = ("near_duplicate",)
+    instead: ClassVar = ("near_duplicate_of", "near_similarity")
 
     @property
     def reads(self) -> Reads:
-        return {"dedup.minhash": ("near_duplicate_of",), **({"ingest": ("source",)} if self.sources else {})}
+        return {
+            "dedup.minhash": ("near_duplicate_of", "near_similarity"),
+            **({"ingest": ("source",)} if self.sources else {}),
+        }
 
     def table(self) -> dict[str, pl.Expr]:
         return {"near_duplicate": pl.col("near_duplicate_of").is_not_null() & judged(self.sources)}

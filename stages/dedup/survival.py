@@ -1,20 +1,98 @@
 """Which copy of a text stays: the order in which the documents of a group are asked.
 
-A held-out document comes first where the group has one (so that no copy of a held-out text stays in the corpus), then
-the smallest draw: no crawl, file or worker is preferred. Exact and near-duplicates share it, so that the same document
-survives in both.
+A held-out document comes first where the group has one, so that no copy of a held-out text stays in the corpus. Then
+columns decide, in the order of `keep`; documents that are equal in all of them are told apart by their draw, which
+prefers no crawl, file or worker. Exact and near-duplicates share the draw.
 """
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import polars as pl
 
 from gristmill.pipeline.contract.draws import key64
+from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.contract.shapes import PolarsType, Reads
 
 SALT = "dedup"
+LAST = np.uint64(0xFFFFFFFFFFFFFFFF)
+
+
+@dataclass(frozen=True)
+class Preference:
+    """A column by which one copy is preferred to another; a document without a value comes last."""
+
+    column: str  # dataset.column of an earlier step: license.license_tier, ingest.text_bytes
+    prefer: Literal["small", "large"] = (
+        "small"  # values; dates in ISO 8601 count as their numbers, so "small": the earliest
+    )
+    order: tuple[str, ...] = ()  # of a column of words: the best first; a word that is not here comes after them
+
+    def __post_init__(self) -> None:
+        if not all(self.column.rpartition(".")[::2]):
+            raise ConfigError(f"keep: {self.column!r} is no dataset.column, e.g. ingest.text_bytes")
+        if self.order and self.prefer == "large":
+            raise ConfigError(f"keep: {self.column} has an order of words; leave out prefer")
+
+
+# The licence that allows most, then the longer text, then the earlier capture.
+KEEP = (
+    Preference(
+        "license.license_tier",
+        order=("permissive", "site", "government", "copyleft", "contested", "unknown", "restricted", "reserved"),
+    ),
+    Preference("ingest.text_bytes", "large"),
+    Preference("ingest.date"),
+)
+
+
+def read_for(keep: Sequence[Preference], reads: Reads) -> Reads:
+    """`reads` with the columns of the preferences."""
+    found = {dataset: list(columns) for dataset, columns in reads.items()}
+    for preference in keep:
+        dataset, _, column = preference.column.rpartition(".")
+        if column not in found.setdefault(dataset, []):
+            found[dataset].append(column)
+    return {dataset: tuple(columns) for dataset, columns in found.items()}
+
+
+def names(keep: Sequence[Preference]) -> tuple[str, ...]:
+    """Columns that order a group by, all of `asked`."""
+    return ("behind", *(f"by_{i}" for i in range(len(keep))), "rank")
+
+
+def types(keep: Sequence[Preference]) -> dict[str, PolarsType]:
+    return {name: pl.Boolean if name == "behind" else pl.UInt64 for name in names(keep)}
+
+
+def asked(batch: pl.DataFrame, keep: Sequence[Preference]) -> pl.DataFrame:
+    """`names` per row of `batch` (doc_id, is_held_out and the preferences' columns): the smaller stays. Equal ones are
+    told apart by doc_id."""
+    by = {f"by_{i}": _numbers(batch[p.column.rpartition(".")[2]], p) for i, p in enumerate(keep)}
+    return pl.DataFrame({"behind": ~batch["is_held_out"], **by}).with_columns(ranks(batch))
 
 
 def ranks(batch: pl.DataFrame) -> pl.Series:
-    """UInt64 per row of `batch` (doc_id, is_held_out): the smaller stays. Equal ones are told apart by doc_id."""
+    """UInt64 per row of `batch` (doc_id, is_held_out): held-out documents first, then by draw."""
     draws = key64(batch["doc_id"], SALT) >> np.uint64(1)
     behind = (~batch["is_held_out"].to_numpy()).astype(np.uint64) << np.uint64(63)
     return pl.Series("rank", draws | behind, dtype=pl.UInt64)
+
+
+def _numbers(values: pl.Series, preference: Preference) -> pl.Series:
+    """UInt64 in the order of preference; the last for null. Raises ConfigError for a column of another kind."""
+    if preference.order:
+        place = {word: i for i, word in enumerate(preference.order)}
+        known = values.cast(pl.String).replace_strict(place, default=len(place), return_dtype=pl.UInt64)
+        return pl.select(pl.when(values.is_not_null()).then(known).otherwise(pl.lit(LAST, pl.UInt64))).to_series()
+    if values.dtype == pl.String:
+        values = values.str.replace_all(r"\D", "").str.slice(0, 14).str.pad_end(14, "0").str.to_integer(strict=False)
+    elif not (values.dtype.is_numeric() or values.dtype in (pl.Boolean, pl.Null)):
+        raise ConfigError(f"keep: {preference.column} is no column of numbers, words or dates")
+    plain = values.cast(pl.Float64).fill_nan(None)
+    bits = (plain.fill_null(0.0).to_numpy() + 0.0).view(np.uint64)
+    ordered = np.where(bits >> np.uint64(63) == 1, ~bits, bits | np.uint64(1 << 63))
+    ordered = ~ordered if preference.prefer == "large" else ordered
+    return pl.Series(np.where(plain.is_null().to_numpy(), LAST, ordered), dtype=pl.UInt64)

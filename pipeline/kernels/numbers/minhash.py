@@ -160,6 +160,15 @@ def elect(parent, order, fingerprints, rows, min_matching):
 
 
 @njit(cache=True, nogil=True)
+def matching(fingerprints, of):
+    """(n,) int64 bytes in which fingerprint i and fingerprint of[i] agree."""
+    out = np.empty(of.size, np.int64)
+    for i in range(of.size):
+        out[i] = _matching(fingerprints[i], fingerprints[of[i]])
+    return out
+
+
+@njit(cache=True, nogil=True)
 def _matching(a, b):
     same = 0
     for k in range(a.size):

@@ -26,7 +26,7 @@ class Fates(PartWork):
 def ledger_identity(run: PartRun) -> str:
     gates = [s for s in run.plan.steps if s.kind in ("source", "gate") or s in run.plan.replacers]
     seen = [[s.name, (r := run.receipt(s.name)).identity, r.rows, r.kept] for s in gates]
-    extra = [s.name for s in run.plan.steps]
+    extra = [*(s.name for s in run.plan.steps), LEDGER.names]
     tokens, sample = (written_by(run, column) for column in ("token_count", "copies_n"))
     return digest([seen, extra, tokens and tokens.identity, sample and [sample.identity, sample.rows]])
 
@@ -41,6 +41,23 @@ def loaded(run: PartRun, column: str) -> pl.DataFrame | None:
     """doc_id and the column; None where no step of the plan writes it."""
     dataset = run.plan.writer(column)
     return run.load(dataset, (column,)) if dataset else None
+
+
+def stand_ins(run: PartRun) -> list[tuple[str, pl.DataFrame]]:
+    """Per gate that drops a document for another: its label, and that document of those that have one."""
+    found = []
+    for step in run.plan.steps:
+        if step.kind == "gate" and step.gate.instead:
+            (dataset,) = [d for d, columns in step.reads.items() if step.gate.instead[0] in columns]
+            frame = run.load(dataset, step.gate.instead).drop_nulls(step.gate.instead[0])
+            alike = pl.col(step.gate.instead[1]) if step.gate.instead[1:] else pl.lit(1.0)
+            found.append(
+                (
+                    step.label,
+                    frame.select("doc_id", stays_doc_id=step.gate.instead[0], similarity=alike.cast(pl.Float64)),
+                )
+            )
+    return found
 
 
 def replaced_texts(run: PartRun) -> list[tuple[list[str], pl.DataFrame]]:
@@ -68,6 +85,7 @@ def write_fates(run: PartRun) -> None:
         loaded(run, "copies_n"),
         source=plan.source.label,
         replaced=replaced_texts(run),
+        instead=stand_ins(run),
     )
     receipt = run.receipt(plan.source.name)
     if frame.height != receipt.docs_in:

@@ -24,7 +24,7 @@ def documents(rows: list[tuple[str, str, bool]]) -> pl.DataFrame:
 def annotated(frames: list[pl.DataFrame], out: Path, **options: int) -> pl.DataFrame:
     """What the grouping writes, each frame a bundle of its own."""
     out.mkdir(parents=True)
-    return pl.concat(exchanged(ExactDuplicates(), [[f] for f in frames], out, **options)[0])
+    return pl.concat(exchanged(ExactDuplicates(keep=()), [[f] for f in frames], out, **options)[0])
 
 
 ROWS = [(f"d{i}", f"text {i % 5}" if i < 12 else f"only {i}", i == 8) for i in range(30)]

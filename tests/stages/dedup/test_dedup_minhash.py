@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -218,7 +219,7 @@ def groups(
     for folder in (out / "references", out / "components", out / "near"):
         folder.mkdir(parents=True)
     given_texts.write_parquet(out / "references" / "texts.parquet")
-    near, needs = stage or NearDuplicates(), {"dedup.references": out / "references"}
+    near, needs = replace(stage or NearDuplicates(), keep=()), {"dedup.references": out / "references"}
     first = Components(near.scheme)
     extra = first.extra(needs)
     bundles = [[f] for f in frames]
