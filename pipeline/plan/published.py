@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.shapes import Sink, Stage
+from gristmill.pipeline.plan.steps import MEASURING
 
 SHORT = {"cluster": "cluster_id", "tier": "license_tier"}
 
@@ -29,9 +30,7 @@ def publish(sink: Sink, stages: Sequence[Stage]) -> Sink:
 
 def asked(names: Sequence[str], stages: Sequence[Stage]) -> Iterator[tuple[str, str]]:
     """(dataset, column) for each name, or for each column that a pattern like q_* means; none twice."""
-    writers = {
-        c: stage.name for stage in reversed(stages) if stage.kind in ("source", "annotator") for c in stage.writes
-    }
+    writers = {c: stage.name for stage in reversed(stages) if stage.kind in MEASURING for c in stage.writes}
     kept = {f"input.{name}" for stage in stages for name in getattr(stage, "keep_columns", ())}
     seen: set[str] = set()
     for name in names:
