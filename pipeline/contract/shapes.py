@@ -1,6 +1,6 @@
 """The six stage shapes: Source, Annotator, Gate, Reducer, Grouping, Sink. A stage derives from one of them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol, TypeAlias
@@ -255,15 +255,18 @@ class Sink(Shape):
         raise NotImplementedError
 
     def scatter(self, batch: pl.DataFrame, units: Sequence[str]) -> pl.DataFrame:
-        """Rows to write, with `shard` (which of the units, int) and the columns of the output, copies expanded."""
+        """Rows to write, with `shard` (which of the units, int) and the columns of the output, copies expanded.
+
+        With a column `piece` (int) a shard is gathered piece after piece, so that one is in memory at a time.
+        """
         raise NotImplementedError
 
     def gather(self, slices: Iterator[pl.DataFrame]) -> pl.DataFrame:
-        """One output shard, in its final order."""
+        """One output shard, or a stretch of it, in its final order."""
         raise NotImplementedError
 
-    def write(self, rows: pl.DataFrame, corpus: Path, unit: str, artifacts: Artifacts) -> list[Path]:
-        """Writes the output shard `unit` below the folder `corpus`; every file that it wrote."""
+    def write(self, pieces: Iterable[pl.DataFrame], corpus: Path, unit: str, artifacts: Artifacts) -> list[Path]:
+        """Writes the output shard `unit`, whose rows come in pieces, below the folder `corpus`; the files it wrote."""
         raise NotImplementedError
 
     def finish(self, corpus: Path, units: Sequence[str]) -> list[Path]:

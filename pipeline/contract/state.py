@@ -94,16 +94,16 @@ def write_parquet(path: Path, tables: pa.Table | Iterator[pa.Table], checksums: 
     rest: Iterator[pa.Table] = iter([tables]) if isinstance(tables, pa.Table) else tables  # pyright: ignore
     with replaced(path) as file:
         first = next(rest)
-        with pq.ParquetWriter(
-            file,
-            first.schema,
-            compression="zstd",
-            write_page_index=True,
-            store_schema=True,
-            write_page_checksum=checksums,
-        ) as out:
+        with parquet_writer(file, first.schema, checksums) as out:
             for table in chain([first], rest):
                 out.write_table(table, row_group_size=row_group_rows(table))
+
+
+def parquet_writer(file: IO[bytes], schema: pa.Schema, checksums: bool = False) -> pq.ParquetWriter:
+    """zstd, page index, the Arrow schema stored."""
+    return pq.ParquetWriter(
+        file, schema, compression="zstd", write_page_index=True, store_schema=True, write_page_checksum=checksums
+    )
 
 
 def synced(folder: Path) -> None:

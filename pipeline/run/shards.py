@@ -97,17 +97,33 @@ def forget_shard(store: Store, unit: str) -> None:
         path.unlink(missing_ok=True)
 
 
-def keep_shard(store: Store, unit: str, identity: str, rows: pl.DataFrame, written: Sequence[Path]) -> None:
+class Index:
+    """What is kept of a shard's rows while they pass: how many there are and, with `text`, all but their text."""
+
+    def __init__(self, text: bool):
+        self.kept: list[pl.DataFrame] | None = [] if text else None
+        self.rows = 0
+
+    def through(self, pieces: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+        for rows in pieces:
+            if self.kept is not None:
+                place = pl.int_range(pl.len()) + self.rows
+                head = pl.when(place < BEGINNINGS).then(pl.col("text").str.slice(0, BEGINNING_CHARS))
+                self.kept.append(rows.with_columns(head.alias("text")))
+            self.rows += rows.height
+            yield rows
+
+
+def keep_shard(store: Store, unit: str, identity: str, index: Index, written: Sequence[Path]) -> None:
     """Writes the index where the sink wrote no Parquet, then the receipt."""
     record = shard_path(store, unit)
     if record not in written:
         record = index_path(store, unit)
         record.parent.mkdir(parents=True, exist_ok=True)
-        head = pl.when(pl.int_range(pl.len()) < BEGINNINGS).then(pl.col("text").str.slice(0, BEGINNING_CHARS))
-        narrow = rows.with_columns(head.alias("text"))
+        narrow = pl.concat(index.kept or [])
         write_parquet(record, narrow.to_arrow().cast(arrow_schema(narrow.columns)))
     others = {p.relative_to(store.root).as_posix(): (digest_file(p), p.stat().st_size) for p in written if p != record}
-    receipt = Receipt(identity, "", "", rows.height, rows.height, files=others)
+    receipt = Receipt(identity, "", "", index.rows, index.rows, files=others)
     path = gather_receipt_path(store, unit)
     write_json(path, vars(finish(receipt, digest_file(record), record.stat().st_size)))
 

@@ -165,6 +165,7 @@ class Store:
         for path in [
             *self.root.glob("*/.*.tmp-*"),
             *self.root.glob("corpus/*/.*.tmp-*"),
+            *self.root.glob("corpus/*/*/.*.tmp-*"),
             *self.root.glob(".*.tmp-*"),
         ]:
             if path.parent.is_symlink():

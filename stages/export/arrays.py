@@ -5,24 +5,43 @@ streaming's base/format/mds (MDSWriter). Each is read back in the tests.
 """
 
 import json
+import shutil
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from tempfile import TemporaryFile
+from typing import IO, ClassVar
 
 import numpy as np
 
 from gristmill.pipeline.contract.state import replaced, write_text
-from gristmill.stages.export.format import Format, Shard
+from gristmill.stages.export.format import Format, Shard, Writing
 
 _MEGATRON_HEADER = b"MMIDIDX\x00\x00"
 _MEGATRON_DTYPES = {"uint16": 8, "int32": 4}  # megatron-core's DType
 
 
-def write_array(path: Path, array: np.ndarray) -> None:
-    with replaced(path) as file:
-        array.tofile(file)
+def ids_into(
+    file: IO[bytes], form: Callable[[np.ndarray], np.ndarray] = lambda ids: ids
+) -> Generator[None, Shard | None, tuple[np.ndarray, np.dtype]]:
+    """Writes the ids of a shard's pieces, each in the given form; (ends (rows + 1,) int64, type of the ids)."""
+    ends, total = [np.zeros(1, np.int64)], 0
+    kind = np.dtype(np.uint16)
+    while (piece := (yield)) is not None:
+        ids = form(piece.spans.ids)
+        kind = ids.dtype
+        file.write(memoryview(np.ascontiguousarray(ids)).cast("B") if len(ids) else b"")
+        ends.append(piece.spans.ends[1:] + total)
+        total += len(ids)
+    return np.concatenate(ends), kind
+
+
+def header(file: IO[bytes], length: int, kind: np.dtype) -> int:
+    """Writes the head of a .npy file of one dimension, which numpy pads so that the length may grow; its bytes."""
+    described = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": (length,)}
+    np.lib.format.write_array_header_1_0(file, described)
+    return file.tell()
 
 
 @dataclass(frozen=True)
@@ -33,17 +52,16 @@ class Megatron(Format):
     suffix: ClassVar = ".bin"
     tokens: ClassVar = True
 
-    def write(self, shard: Shard, path: Path) -> list[Path]:
-        spans = shard.spans
-        ids = spans.ids if spans.ids.dtype == np.uint16 else spans.ids.astype(np.int32)
-        lengths = np.diff(spans.ends).astype(np.int32)
-        write_array(path, ids)
+    def writing(self, path: Path) -> Writing:
+        with replaced(path) as file:
+            ends, kind = yield from ids_into(file, lambda ids: ids if ids.dtype == np.uint16 else ids.astype(np.int32))
+        lengths = np.diff(ends).astype(np.int32)
         index = path.with_suffix(".idx")
         with replaced(index) as file:
             file.write(_MEGATRON_HEADER)
-            file.write(struct.pack("<QBQQ", 1, _MEGATRON_DTYPES[str(ids.dtype)], len(lengths), len(lengths) + 1))
+            file.write(struct.pack("<QBQQ", 1, _MEGATRON_DTYPES[str(kind)], len(lengths), len(lengths) + 1))
             file.write(lengths.tobytes())
-            file.write((spans.ends[:-1] * ids.itemsize).astype(np.int64).tobytes())
+            file.write((ends[:-1] * kind.itemsize).astype(np.int64).tobytes())
             file.write(np.arange(len(lengths) + 1, dtype=np.int64).tobytes())
         return [path, index]
 
@@ -62,12 +80,14 @@ class DatatroveTokens(Format):
     suffix: ClassVar = ".ds"
     tokens: ClassVar = True
 
-    def write(self, shard: Shard, path: Path) -> list[Path]:
-        spans, beside = shard.spans, [path.with_name(path.name + end) for end in (".index", ".metadata")]
-        write_array(path, spans.ids)
-        write_array(beside[0], spans.ends[1:].astype("<u8"))
-        total = len(spans.ids)
-        write_text(beside[1], f"gristmill|{spans.ids.itemsize}\n{total}\n{total / 1e9:.1f}")
+    def writing(self, path: Path) -> Writing:
+        beside = [path.with_name(path.name + end) for end in (".index", ".metadata")]
+        with replaced(path) as file:
+            ends, kind = yield from ids_into(file)
+        with replaced(beside[0]) as file:
+            file.write(ends[1:].astype("<u8").tobytes())
+        total = int(ends[-1])
+        write_text(beside[1], f"gristmill|{kind.itemsize}\n{total}\n{total / 1e9:.1f}")
         return [path, *beside]
 
     def recount(self, path: Path) -> tuple[int, int | None]:
@@ -84,12 +104,17 @@ class NumpyTokens(Format):
     suffix: ClassVar = ".npy"
     tokens: ClassVar = True
 
-    def write(self, shard: Shard, path: Path) -> list[Path]:
-        ends = path.with_suffix(".ends.npy")
-        for place, array in ((path, shard.spans.ids), (ends, shard.spans.ends[1:])):
-            with replaced(place) as file:
-                np.save(file, array)
-        return [path, ends]
+    def writing(self, path: Path) -> Writing:
+        beside = path.with_suffix(".ends.npy")
+        with replaced(path) as file:
+            begun = header(file, 0, np.dtype(np.uint16))
+            ends, kind = yield from ids_into(file)
+            file.seek(0)
+            if header(file, int(ends[-1]), kind) != begun:
+                raise ValueError(f"{path.name}: numpy left no room for the length in the head of the file")
+        with replaced(beside) as file:
+            np.save(file, ends[1:])
+        return [path, beside]
 
     def recount(self, path: Path) -> tuple[int, int | None]:
         ids, ends = np.load(path, mmap_mode="r"), np.load(path.with_suffix(".ends.npy"), mmap_mode="r")
@@ -106,19 +131,23 @@ class Mds(Format):
 
     columns: ClassVar = {"doc_id": "str", "text": "str", "tokens": "bytes"}  # in the order of their names
 
-    def write(self, shard: Shard, path: Path) -> list[Path]:
-        samples = []
-        for i, (doc_id, text) in enumerate(shard.rows.select("doc_id", "text").iter_rows()):
-            cells = (doc_id.encode(), text.encode(), shard.spans.of(i).tobytes())
-            samples.append(np.array([len(c) for c in cells], np.uint32).tobytes() + b"".join(cells))
-        config = json.dumps(self._described(), sort_keys=True).encode()
-        before = 4 + 4 * (len(samples) + 1) + len(config)
-        offsets = before + np.concatenate([[0], np.cumsum([len(s) for s in samples])])
-        if int(offsets[-1]) >= 1 << 32:
-            raise ValueError(f"{path.name} would pass 4 GiB, which MDS cannot address; lower corpus.shard_bytes")
-        with replaced(path) as file:
-            file.write(struct.pack("<I", len(samples)) + offsets.astype("<u4").tobytes() + config)
-            file.writelines(samples)
+    def writing(self, path: Path) -> Writing:
+        sizes: list[int] = []
+        with TemporaryFile(dir=path.parent) as samples:  # how many there are stands before the first
+            while (piece := (yield)) is not None:
+                for i, (doc_id, text) in enumerate(piece.rows.select("doc_id", "text").iter_rows()):
+                    cells = (doc_id.encode(), text.encode(), piece.spans.of(i).tobytes())
+                    heads = np.array([len(c) for c in cells], np.uint32).tobytes()
+                    sizes.append(samples.write(heads + b"".join(cells)))
+            config = json.dumps(self._described(), sort_keys=True).encode()
+            before = 4 + 4 * (len(sizes) + 1) + len(config)
+            offsets = before + np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+            if int(offsets[-1]) >= 1 << 32:
+                raise ValueError(f"{path.name} would pass 4 GiB, which MDS cannot address; lower corpus.shard_bytes")
+            with replaced(path) as file:
+                file.write(struct.pack("<I", len(sizes)) + offsets.astype("<u4").tobytes() + config)
+                samples.seek(0)
+                shutil.copyfileobj(samples, file, 1 << 20)
         return [path]
 
     def _described(self) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """The corpus as shuffled shards: each copy of a document lies at a random place in its own stretch of the shuffle."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +27,7 @@ from gristmill.pipeline.contract.draws import key64
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.ranges import Count, Inner
 from gristmill.pipeline.contract.shapes import Artifacts, Reads, Sink
-from gristmill.stages.export.format import MAX_UINT16, Format, Shard, TokenSpans
+from gristmill.stages.export.format import MAX_UINT16, Format, Shard, TokenSpans, written_by
 from gristmill.stages.export.named import format_of
 from gristmill.stages.export.packed import Packed
 
@@ -50,6 +50,8 @@ READS: Reads = {
 }
 ENDS = ("<|endoftext|>", "</s>", "<eos>", "<|end_of_text|>", "[SEP]")  # GPT-2, Llama 2, Gemma, Llama 3, BERT
 TOKENIZER = "ingest.tokenizer"
+GATHERED_BYTES = 64 << 20  # of a shard's text in memory at once
+TOKEN_BYTES = 5  # of text, about: 4.1 to 4.8 in the tokenizers of GPT-4 and Llama 3
 CARRIED, TYPES = "ingest.carried", "types.json"
 OWN, OWN_TYPES = "carried", "carried_types"  # the columns that hold them
 
@@ -130,14 +132,21 @@ class CorpusShards(Sink):
         size, limit = ("tokens", self.shard_tokens) if self.shard_tokens is not None else ("bytes", self.shard_bytes)
         return [u for split in self.splits for u in numbered(max(1, -(-quotas[split][size] // limit)), split)]
 
+    @property
+    def pieces(self) -> int:
+        """Stretches of a shard that are gathered one after another."""
+        size = self.shard_bytes if self.shard_tokens is None else self.shard_tokens * TOKEN_BYTES
+        return max(1, -(-size // GATHERED_BYTES))
+
     def scatter(self, batch: pl.DataFrame, units: Sequence[str]) -> pl.DataFrame:
         if self.splits == (TRAIN,):
-            return scattered(batch, TRAIN, len(units), 0)
+            return scattered(batch, TRAIN, len(units), self.pieces)
         frames, first = [], 0
         for number, split in enumerate(self.splits):
             n = sum(split_of(unit) == split for unit in units)
             copies = batch.with_columns(pl.col("splits_n").list.get(number).alias("copies_n"))
-            frames.append(scattered(copies.drop("splits_n"), split, n, first))
+            mine = scattered(copies.drop("splits_n"), split, n, self.pieces)
+            frames.append(mine.with_columns(pl.col("shard") + first))
             first += n
         return pl.concat(frames)
 
@@ -145,20 +154,20 @@ class CorpusShards(Sink):
         rows = pl.concat(list(slices)).sort("_key", "doc_id")
         return rows.select("doc_id", *COLUMNS, "epoch", *(c for _, columns in self.published for c in columns))
 
-    def write(self, rows: pl.DataFrame, corpus: Path, unit: str, artifacts: Artifacts) -> list[Path]:
+    def write(self, pieces: Iterable[pl.DataFrame], corpus: Path, unit: str, artifacts: Artifacts) -> list[Path]:
+        formats = [(one, self.path_of(one, corpus, unit)) for one in self.formats]
+        for _, path in formats:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return written_by(formats, (self.piece(rows, artifacts) for rows in pieces))
+
+    def piece(self, rows: pl.DataFrame, artifacts: Artifacts) -> Shard:
         wanted = any(f.tokens for f in self.formats)
         spans = self.spans_of(rows, artifacts[TOKENIZER] / "tokenizer.json") if wanted else None
         carried = None
         if self.carries:
             types = json.loads((artifacts[CARRIED] / TYPES).read_text(encoding="utf-8"))
             rows, carried = with_carried(rows, types)
-        shard = Shard(rows, spans, carried)
-        written: list[Path] = []
-        for one in self.formats:
-            path = self.path_of(one, corpus, unit)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            written += one.write(shard, path)
-        return written
+        return Shard(rows, spans, carried)
 
     def finish(self, corpus: Path, units: Sequence[str]) -> list[Path]:
         splits = {split: [u for u in units if split_of(u) == split] for split in map(split_of, units)}
@@ -220,8 +229,8 @@ def with_carried(rows: pl.DataFrame, types: Mapping[str, Notation]) -> tuple[pl.
     return rows.hstack(shown), table
 
 
-def scattered(batch: pl.DataFrame, split: str, shards: int, first: int) -> pl.DataFrame:
-    """The copies of a split's documents, each with its shard (from `first`) and its place in the split's shuffle."""
+def scattered(batch: pl.DataFrame, split: str, shards: int, pieces: int) -> pl.DataFrame:
+    """The copies of a split's documents, each with its shard, the piece of it, and its place in the split's shuffle."""
     copies = batch["copies_n"].to_numpy()
     rows = np.repeat(np.arange(batch.height), copies)
     copy = np.arange(len(rows)) - np.repeat(np.cumsum(copies) - copies, copies)
@@ -231,10 +240,12 @@ def scattered(batch: pl.DataFrame, split: str, shards: int, first: int) -> pl.Da
     # Copy c of n lies in the c-th of n stretches of the shuffle: copies are far apart, all places equally likely.
     stretches = copies[rows].astype(np.uint64) if len(rows) else np.ones(0, np.uint64)
     key = copy.astype(np.uint64) * (np.uint64(2**64 - 1) // stretches) + draw // stretches
-    # High bits choose the shard, the whole key the place in it: one permutation of all rows.
-    shard = (key >> np.uint64(32)) * np.uint64(shards) >> np.uint64(32)
+    # High bits choose the shard, what is left of them the piece, the whole key the place: one permutation of all rows.
+    place = (key >> np.uint64(32)) * np.uint64(shards)
+    piece = (place & np.uint64(2**32 - 1)) * np.uint64(pieces) >> np.uint64(32)
     return out.with_columns(
         pl.Series("epoch", copy.astype(np.int64)),
-        pl.Series("shard", shard.astype(np.int64) + first),
+        pl.Series("shard", (place >> np.uint64(32)).astype(np.int64)),
+        pl.Series("piece", piece.astype(np.int64)),
         pl.Series("_key", key),
     )

@@ -1,9 +1,10 @@
 """What an export format is: one output shard's rows (and token ids, where it wants them) to files, and the way back."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -49,6 +50,40 @@ class Shard:
         return self.tokens
 
 
+def joined(pieces: Sequence[Shard]) -> Shard:
+    """The pieces of a shard as one."""
+    if len(pieces) == 1:
+        return pieces[0]
+    tokens = None
+    if pieces[0].tokens is not None:
+        spans = [piece.spans for piece in pieces]
+        sizes = np.concatenate([np.diff(s.ends) for s in spans])
+        tokens = TokenSpans(np.concatenate([s.ids for s in spans]), np.concatenate([[0], np.cumsum(sizes)]))
+    tables = [piece.carried for piece in pieces if piece.carried is not None]
+    return Shard(pl.concat([p.rows for p in pieces]), tokens, pa.concat_tables(tables) if tables else None)
+
+
+Writing: TypeAlias = Generator[None, Shard | None, list[Path]]
+
+
+def written_by(formats: Sequence[tuple["Format", Path]], pieces: Iterator[Shard]) -> list[Path]:
+    """Writes the pieces of a shard in all formats, piece after piece; every file that was written."""
+    files: list[Path] = []
+    with ExitStack() as stack:
+        running = [stack.enter_context(closing(one.writing(path))) for one, path in formats]
+        for writing in running:
+            next(writing)
+        for piece in pieces:
+            for writing in running:
+                writing.send(piece)
+        for writing in running:
+            try:
+                writing.send(None)
+            except StopIteration as end:
+                files += end.value
+    return files
+
+
 class Format:
     """A file format of the corpus: a frozen dataclass whose fields are its settings."""
 
@@ -59,6 +94,16 @@ class Format:
     def write(self, shard: Shard, path: Path) -> list[Path]:
         """Writes a shard to `path` (which ends in `suffix`) and files beside it; all that it wrote."""
         raise NotImplementedError
+
+    def writing(self, path: Path) -> Writing:
+        """A coroutine that is sent the pieces of a shard in order, then None, and returns all that it wrote.
+
+        This one keeps the whole shard in memory for `write`; a format that can do without overrides it.
+        """
+        pieces: list[Shard] = []
+        while (piece := (yield)) is not None:
+            pieces.append(piece)
+        return self.write(joined(pieces), path)
 
     def finish(self, paths: Sequence[Path]) -> list[Path]:
         """Files about all shards, after the last; `paths` are those that `write` was given, in order."""

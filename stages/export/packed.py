@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from gristmill.pipeline.contract.state import replaced
-from gristmill.stages.export.format import Format, Shard, TokenSpans
+from gristmill.stages.export.format import Format, Shard, TokenSpans, Writing, joined
 
 Piece = tuple[int, int, int]  # row, first token in it, tokens
 
@@ -32,6 +32,12 @@ class Packed(Format):
     folder: ClassVar = "packed"
     suffix: ClassVar = ".npy"
     tokens: ClassVar = True
+
+    def writing(self, path: Path) -> Writing:
+        pieces: list[Shard] = []  # without their texts: best-fit asks for the lengths of all documents
+        while (piece := (yield)) is not None:
+            pieces.append(Shard(piece.rows.select("doc_id"), piece.tokens))
+        return self.write(joined(pieces), path)
 
     def write(self, shard: Shard, path: Path) -> list[Path]:
         spans = shard.spans

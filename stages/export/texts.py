@@ -4,6 +4,7 @@ import base64
 import io
 import tarfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -13,8 +14,8 @@ import polars as pl
 import pyarrow.parquet as pq
 import zstandard
 
-from gristmill.pipeline.contract.state import replaced, write_parquet
-from gristmill.stages.export.format import Format, Shard
+from gristmill.pipeline.contract.state import parquet_writer, replaced, row_group_rows
+from gristmill.stages.export.format import Format, Writing
 
 
 def plain_value(value: object) -> str:
@@ -29,8 +30,13 @@ class Parquet(Format):
     folder: ClassVar = "data"
     suffix: ClassVar = ".parquet"
 
-    def write(self, shard: Shard, path: Path) -> list[Path]:
-        write_parquet(path, shard.table)
+    def writing(self, path: Path) -> Writing:
+        with replaced(path) as file, ExitStack() as stack:
+            out: pq.ParquetWriter | None = None
+            while (piece := (yield)) is not None:
+                table = piece.table
+                out = out or stack.enter_context(parquet_writer(file, table.schema))
+                out.write_table(table, row_group_size=row_group_rows(table))
         return [path]
 
     def recount(self, path: Path) -> tuple[int, int | None]:
@@ -46,10 +52,11 @@ class JsonLines(Format):
     folder: ClassVar = "jsonl"
     suffix: ClassVar = ".jsonl.zst"
 
-    def write(self, shard: Shard, path: Path) -> list[Path]:
+    def writing(self, path: Path) -> Writing:
         with replaced(path) as file, zstandard.ZstdCompressor(self.level).stream_writer(file, closefd=False) as out:
-            for row in shard.rows.iter_rows(named=True):
-                out.write(orjson.dumps(row, plain_value, orjson.OPT_APPEND_NEWLINE))
+            while (piece := (yield)) is not None:
+                for row in piece.rows.iter_rows(named=True):
+                    out.write(orjson.dumps(row, plain_value, orjson.OPT_APPEND_NEWLINE))
         return [path]
 
     def recount(self, path: Path) -> tuple[int, int | None]:
@@ -65,16 +72,20 @@ class WebDataset(Format):
     folder: ClassVar = "webdataset"
     suffix: ClassVar = ".tar"
 
-    def write(self, shard: Shard, path: Path) -> list[Path]:
+    def writing(self, path: Path) -> Writing:
         with replaced(path) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as out:
-            for name, data in self._members(shard.rows):
-                member = tarfile.TarInfo(name)
-                member.size = len(data)
-                out.addfile(member, io.BytesIO(data))
+            place = 0
+            while (piece := (yield)) is not None:
+                for name, data in self._members(piece.rows, place):
+                    member = tarfile.TarInfo(name)
+                    member.size = len(data)
+                    out.addfile(member, io.BytesIO(data))
+                out.members = []  # type: ignore[misc]  # tarfile keeps a record of every member that it wrote
+                place += piece.rows.height
         return [path]
 
-    def _members(self, rows: pl.DataFrame) -> Iterator[tuple[str, bytes]]:
-        for place, row in enumerate(rows.iter_rows(named=True)):
+    def _members(self, rows: pl.DataFrame, first: int) -> Iterator[tuple[str, bytes]]:
+        for place, row in enumerate(rows.iter_rows(named=True), first):
             name = f"{place:08d}-{row['doc_id']}"
             yield f"{name}.txt", row.pop("text").encode()
             yield f"{name}.json", orjson.dumps(row, plain_value)

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -246,7 +246,8 @@ class TwoShards(Sink):
     def gather(self, slices: Iterator[pl.DataFrame]) -> pl.DataFrame:
         return pl.concat(list(slices)).sort("_key").drop("_key")
 
-    def write(self, rows: pl.DataFrame, corpus: Path, unit: str, artifacts: Artifacts) -> list[Path]:
+    def write(self, pieces: Iterable[pl.DataFrame], corpus: Path, unit: str, artifacts: Artifacts) -> list[Path]:
+        rows = pl.concat(list(pieces))
         path = corpus / "data" / f"train-{unit}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_parquet(path, rows.to_arrow().cast(arrow_schema(rows.columns)))

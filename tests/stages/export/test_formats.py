@@ -60,7 +60,7 @@ def written(tokenizer: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     corpus = tmp_path_factory.mktemp("corpus")
     frames = [rows(0, 7), rows(7, 5)]
     for unit, frame in zip(UNITS, frames, strict=True):
-        for path in sink.write(frame, corpus, unit, {"ingest.tokenizer": tokenizer}):
+        for path in sink.write([frame[:3], frame[3:]], corpus, unit, {"ingest.tokenizer": tokenizer}):
             assert path.is_file()
     assert [p.name for p in sink.finish(corpus, UNITS)] == ["index.json"]
     return corpus, sink, frames
@@ -235,7 +235,7 @@ def test_large_vocabularies_take_32_bits_and_no_end_token_is_no_error(tmp_path):
     made.save(str(tmp_path / "tokenizer.json"))
     sink = CorpusShards(format=("megatron", "npy"))
     frame = rows(0, 2).with_columns(text=pl.Series(["w69999 w1", "w2"]))
-    sink.write(frame, tmp_path / "corpus", "00000-of-00001", {"ingest.tokenizer": tmp_path})
+    sink.write([frame], tmp_path / "corpus", "00000-of-00001", {"ingest.tokenizer": tmp_path})
     ids = np.load(tmp_path / "corpus/npy/train-00000-of-00001.npy")
     assert (ids.dtype, ids.tolist()) == (np.uint32, [69_999, 1, 2])
     assert np.fromfile(tmp_path / "corpus/megatron/train-00000-of-00001.bin", np.int32).tolist() == [69_999, 1, 2]
@@ -257,7 +257,7 @@ def test_wrong_formats_are_refused_with_those_that_there_are(fields, said):
 def test_a_token_that_the_tokenizer_has_not_is_named(tokenizer, tmp_path):
     sink = CorpusShards(format=("npy",), end_token="<|im_end|>")
     with pytest.raises(ConfigError, match=r"corpus\.end_token: the run's tokenizer has no token '<|im_end|>'"):
-        sink.write(rows(0, 1), tmp_path, UNITS[0], {"ingest.tokenizer": tokenizer})
+        sink.write([rows(0, 1)], tmp_path, UNITS[0], {"ingest.tokenizer": tokenizer})
 
 
 def test_every_shard_is_a_random_sample_of_the_buckets():
@@ -291,7 +291,7 @@ def test_decimals_and_bytes_have_a_form_in_json_and_empty_documents_are_counted(
     made = Tokenizer(models.WordLevel({"one": 0, "small": 1}, unk_token="one"))
     made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     made.save(str(tmp_path / "tokenizer.json"))
-    sink.write(frame, tmp_path / "corpus", "00000-of-00001", {"ingest.tokenizer": tmp_path})
+    sink.write([frame], tmp_path / "corpus", "00000-of-00001", {"ingest.tokenizer": tmp_path})
     (line, *_) = zstandard.open(tmp_path / "corpus/jsonl/train-00000-of-00001.jsonl.zst").read().split(b"\n")
     assert (json.loads(line)["price"], json.loads(line)["raw"]) == ("1.50", "/w==")
     counts = sink.recount(tmp_path / "corpus", ["00000-of-00001"])
