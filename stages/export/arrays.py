@@ -31,7 +31,7 @@ def ids_into(
     while (piece := (yield)) is not None:
         ids = form(piece.spans.ids)
         kind = ids.dtype
-        file.write(memoryview(np.ascontiguousarray(ids)).cast("B") if len(ids) else b"")
+        ids.tofile(file)
         ends.append(piece.spans.ends[1:] + total)
         total += len(ids)
     return np.concatenate(ends), kind
