@@ -1,16 +1,22 @@
 """A run folder as stages see it when a run ends: artifacts, columns, mean scores, tokens written."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from gristmill.pipeline.books.ledger import read_fates
+from gristmill.pipeline.books.ledger import finished_parts, read_fates
 from gristmill.pipeline.contract.drawing.told import MEAN_PARTS, Means
+from gristmill.pipeline.contract.samples import drawn_sample
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.run.shards import records, training_records
 from gristmill.pipeline.run.store import Store, read_parquet
+
+_PAIRS = {
+    **dict.fromkeys(("doc_id", "url", "text", "stays_doc_id", "stays_url", "stays_text"), pl.String),
+    "similarity": pl.Float64,
+}
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,45 @@ class FinishedRun:
         return tuple(
             c for s in self.plan.steps if s.kind in ("annotator", "grouping") for c in s.writes if c.startswith(prefix)
         )
+
+    def dropped(self, stage: str) -> dict[str, tuple[int, int]]:
+        gate = next(s for s in self.plan.steps if s.kind == "gate" and s.label == stage)
+        found: dict[str, tuple[int, int]] = {}
+        for part in self.plan.parts:
+            receipt = self.store.receipt(gate.name, part.key)
+            if receipt is not None:
+                seen, gone = found.get(part.source, (0, 0))
+                found[part.source] = (seen + receipt.docs_in, gone + receipt.docs_in - receipt.docs_out)
+        return found
+
+    def pairs(self, stage: str, n: int) -> pl.DataFrame:
+        keys = [part.key for part in finished_parts(self.store, self.plan)]
+
+        def fates(columns: Sequence[str]) -> Iterator[tuple[str, pl.DataFrame]]:
+            return ((key, read_parquet(self.store.data("ledger", key), ["doc_id", *columns])) for key in keys)
+
+        losers = (
+            frame.with_columns(part=pl.lit(key)).filter(
+                (pl.col("stage") == stage) & pl.col("stays_doc_id").is_not_null()
+            )
+            for key, frame in fates(("stage", "url", "stays_doc_id", "similarity"))
+        )
+        lost = drawn_sample(losers, n, f"pairs.{stage}")
+        if not lost.height:
+            return pl.DataFrame(schema=_PAIRS)
+        winners = pl.concat(
+            frame.filter(pl.col("doc_id").is_in(lost["stays_doc_id"].implode())).with_columns(part=pl.lit(key))
+            for key, frame in fates(("url",))
+        )
+        both = pl.concat([lost.select("doc_id", "part"), winners.select("doc_id", "part")])
+        place = [self.plan.source, *self.plan.replacers][-1].name
+        texts = pl.concat(
+            self.store.read(place, str(key), ("text",)).filter(pl.col("doc_id").is_in(of["doc_id"].implode()))
+            for (key,), of in both.group_by("part", maintain_order=True)
+        ).unique("doc_id")
+        stays = winners.join(texts, on="doc_id").select(stays_doc_id="doc_id", stays_url="url", stays_text="text")
+        found = lost.join(texts, on="doc_id", maintain_order="left")
+        return found.join(stays, on="stays_doc_id", maintain_order="left").select(_PAIRS.keys())
 
     def means(self, by: str, columns: Sequence[str]) -> dict[object, Means]:
         means: dict[object, Means] = {}

@@ -6,8 +6,11 @@ from typing import ClassVar
 import numpy as np
 import polars as pl
 
+from gristmill.pipeline.contract.drawing.told import Finished, Told
 from gristmill.pipeline.contract.errors import DataError
+from gristmill.pipeline.contract.ranges import Share
 from gristmill.pipeline.contract.shapes import Gate, Grouping, PolarsType, Reads
+from gristmill.stages.dedup.audit import removal_told
 from gristmill.stages.dedup.sources import SourceDedup, judged
 from gristmill.stages.dedup.survival import KEEP, Preference, asked, names, read_for, types
 
@@ -75,9 +78,11 @@ class ExactGate(Gate):
     """Drops all but one of the documents with the same text."""
 
     sources: tuple[SourceDedup, ...] = ()  # of the list `sources`
+    warn_share: Share = 0.5  # the report warns where more of one source's documents leave
     name: ClassVar = "dedup.exact.gate"
     version: ClassVar = 1
     borrowed: ClassVar = {"sources": ("sources",)}
+    outside_identity: ClassVar = ("warn_share",)
     rules: ClassVar = ("exact_duplicate",)
     instead: ClassVar = ("exact_duplicate_of",)
 
@@ -87,3 +92,6 @@ class ExactGate(Gate):
 
     def table(self) -> dict[str, pl.Expr]:
         return {"exact_duplicate": pl.col("exact_duplicate_of").is_not_null() & judged(self.sources)}
+
+    def tell(self, run: Finished) -> Told:
+        return removal_told(run, self.name.removesuffix(".gate"), self.warn_share)

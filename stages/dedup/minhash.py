@@ -6,12 +6,14 @@ Jaccard similarity s meet with probability 1 - (1 - s^8)^14: 0.5 at s = 0.69, 0.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil
 from typing import ClassVar
 
 import numpy as np
 import polars as pl
 
+from gristmill.pipeline.contract.drawing.told import Finished, Told
 from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.contract.ranges import Hundreds, Seed, Share
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Gate, Grouping, PolarsType, Reads
@@ -22,12 +24,14 @@ from gristmill.pipeline.kernels.numbers.minhash import (
     matching,
     multipliers,
     pack,
+    shingles_of,
     signatures,
     similarity,
     to_binary,
     unite,
 )
 from gristmill.pipeline.kernels.text.hashing import code_points, utf8
+from gristmill.stages.dedup.audit import AUDIT, audit_told, audited, removal_told
 from gristmill.stages.dedup.sources import SourceDedup, judged
 from gristmill.stages.dedup.survival import KEEP, Preference, asked, names, ranks, read_for, types
 
@@ -56,6 +60,17 @@ class Scheme:
         factors, addends = multipliers(self.bands * self.rows, self.seed)
         values, shingles = signatures(data, offsets, code_points(), self.word_ngram, self.char_ngram, factors, addends)
         return pack(values, self.bands), shingles > 0
+
+    def jaccard(self, left: pl.Series, right: pl.Series) -> np.ndarray:
+        """(n,) exact Jaccard similarity of the texts' sets of shingles; 0 where neither has one."""
+
+        def sets(texts: pl.Series) -> list[np.ndarray]:
+            data, offsets = utf8(texts)
+            n = (self.word_ngram, self.char_ngram)
+            return [np.unique(shingles_of(data, a, b, code_points(), *n)) for a, b in pairwise(offsets)]
+
+        pairs = [(a.size + b.size, np.intersect1d(a, b).size) for a, b in zip(sets(left), sets(right), strict=True)]
+        return np.array([common / (both - common) if both else 0.0 for both, common in pairs])
 
 
 @dataclass(frozen=True)
@@ -252,6 +267,12 @@ class NearDuplicates(Grouping):
         size = pl.col("minhash_cluster_size").fill_null(pl.col("exact_copies_n"))
         return batch.select("doc_id", "near_duplicate_of", "near_similarity", size)
 
+    def papers(self, run: Finished) -> dict[str, object]:
+        return {AUDIT: audited(run, self.name, self.scheme.jaccard)}
+
+    def tell(self, run: Finished) -> Told:
+        return audit_told(run, self.name)
+
     def _min_matching(self) -> int:
         """Fingerprint bytes that must agree with the survivor; 0 where none need."""
         if self.min_similarity is None:
@@ -265,9 +286,11 @@ class NearGate(Gate):
     """Drops all but one of a cluster of near-duplicates."""
 
     sources: tuple[SourceDedup, ...] = ()  # of the list `sources`
+    warn_share: Share = 0.5  # the report warns where more of one source's documents leave
     name: ClassVar = "dedup.minhash.gate"
     version: ClassVar = 1
     borrowed: ClassVar = {"sources": ("sources",)}
+    outside_identity: ClassVar = ("warn_share",)
     rules: ClassVar = ("near_duplicate",)
     instead: ClassVar = ("near_duplicate_of", "near_similarity")
 
@@ -280,3 +303,6 @@ class NearGate(Gate):
 
     def table(self) -> dict[str, pl.Expr]:
         return {"near_duplicate": pl.col("near_duplicate_of").is_not_null() & judged(self.sources)}
+
+    def tell(self, run: Finished) -> Told:
+        return removal_told(run, self.name.removesuffix(".gate"), self.warn_share)

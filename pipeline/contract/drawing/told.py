@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+import polars as pl
+
 from gristmill.pipeline.contract.drawing.html import Content
 
 MEAN_PARTS = 1 << 20  # scores are summed as integers of so many parts, so that the order of rows does not show
@@ -60,6 +62,15 @@ class Finished(Protocol):
 
     def columns(self, prefix: str) -> tuple[str, ...]:
         """Columns written in this run whose names start so, in the order of the steps."""
+        ...
+
+    def dropped(self, stage: str) -> Mapping[str, tuple[int, int]]:
+        """(documents that a stage's gate saw, those it dropped) by the name of their source, "" where there is none."""
+        ...
+
+    def pairs(self, stage: str, n: int) -> pl.DataFrame:
+        """At most `n` documents that a stage dropped for another one, by draw: doc_id, url, text, and stays_doc_id,
+        stays_url, stays_text, similarity. Without those for which a text stays that no part holds."""
         ...
 
     def means(self, by: str, columns: Sequence[str]) -> Mapping[object, Means]:

@@ -40,18 +40,7 @@ def signatures(data, offsets, table, word_ngram, char_ngram, factors, addends):
     found = np.empty(longest // 2 + 1, np.uint64)
     for d in range(n):
         tokens = token_hashes(data, offsets[d], offsets[d + 1], table, False, hashes, spaceless)
-        shingles = 0
-        for t in range(tokens):
-            stop = t + (char_ngram if spaceless[t] else word_ngram)
-            if stop > tokens:
-                if shingles > 0:
-                    continue
-                stop = tokens
-            h = np.uint64(0)
-            for j in range(t, stop):
-                h = h * np.uint64(0x9E3779B97F4A7C15) + hashes[j]
-            found[shingles] = mix64(h)
-            shingles += 1
+        shingles = _shingles(tokens, hashes, spaceless, word_ngram, char_ngram, found)
         counts[d] = shingles
         # One function at a time over all shingles: the minimum stays in registers, and the loop is vectorised.
         for j in range(k):
@@ -61,6 +50,33 @@ def signatures(data, offsets, table, word_ngram, char_ngram, factors, addends):
                 best = min(best, found[s] * factor + addend)
             out[d, j] = best
     return out, counts
+
+
+@njit(cache=True, nogil=True)
+def _shingles(tokens, hashes, spaceless, word_ngram, char_ngram, found):
+    """How many shingles a text of so many tokens has; their hashes go to `found`."""
+    shingles = 0
+    for t in range(tokens):
+        stop = t + (char_ngram if spaceless[t] else word_ngram)
+        if stop > tokens:
+            if shingles > 0:
+                continue
+            stop = tokens
+        h = np.uint64(0)
+        for j in range(t, stop):
+            h = h * np.uint64(0x9E3779B97F4A7C15) + hashes[j]
+        found[shingles] = mix64(h)
+        shingles += 1
+    return shingles
+
+
+@njit(cache=True, nogil=True)
+def shingles_of(data, begin, end, table, word_ngram, char_ngram):
+    """Hashes of the shingles of the text data[begin:end], in order, with repeats."""
+    n = (end - begin) // 2 + 1
+    hashes, spaceless, found = np.empty(n, np.uint64), np.empty(n, np.bool_), np.empty(n, np.uint64)
+    tokens = token_hashes(data, begin, end, table, False, hashes, spaceless)
+    return found[: _shingles(tokens, hashes, spaceless, word_ngram, char_ngram, found)]
 
 
 @njit(cache=True, nogil=True)

@@ -9,12 +9,16 @@ import numpy as np
 import polars as pl
 import pytest
 
+from gristmill.pipeline.books.finished import FinishedRun
 from gristmill.pipeline.books.ledger import read_books
 from gristmill.pipeline.launch import launch, survey
 from gristmill.pipeline.plan.plan import load_plan
 from gristmill.pipeline.recipe import make_recipe
 from gristmill.pipeline.run.exchange import passes
 from gristmill.pipeline.run.store import Store
+from gristmill.stages.dedup.audit import AUDIT
+from gristmill.stages.dedup.exact import ExactGate
+from gristmill.stages.dedup.minhash import NearDuplicates, NearGate, Scheme
 from lawrun import InProcess, Silent
 
 SETTINGS = {
@@ -126,3 +130,57 @@ def test_stopped_in_every_pass_one_after_another_same_bytes(run: tuple[Path, Pat
         go(run[0], out)
         assert columns(out) == columns(run[1])
         assert not list(out.glob("*.exchange/*.slices"))
+
+
+def finished(run: tuple[Path, Path]) -> FinishedRun:
+    store = Store(run[1])
+    plan = load_plan(store.root / "plan.json").until("dedup.minhash")
+    return FinishedRun(store, plan)
+
+
+def shingles(text: str) -> set[tuple[str, ...]]:
+    words = text.split()
+    return {tuple(words[i : i + 5]) for i in range(len(words) - 4)}
+
+
+def test_audit_compares_drawn_pairs_by_their_exact_similarity(run: tuple[Path, Path]):
+    ended = finished(run)
+    pairs = ended.pairs("dedup.minhash", 1000)
+    found = list(documents())
+    assert pairs.height == len(set(found)) - 40
+    exact = Scheme().jaccard(pairs["text"], pairs["stays_text"])
+    plain = []
+    for a, b in pairs.select("text", "stays_text").iter_rows():
+        assert a in found
+        assert b in found
+        plain.append(len(shingles(a) & shingles(b)) / len(shingles(a) | shingles(b)))
+    assert exact.tolist() == pytest.approx(plain)
+    assert (exact > 0.6).all()
+    audit = NearDuplicates().papers(ended)[AUDIT]
+    assert audit["pairs"] == pairs.height  # type: ignore
+    assert len(audit["shown"]) == 10  # type: ignore
+    assert audit["precision"]["0.6"] == 1.0  # type: ignore
+    assert abs(audit["mean_error_of_estimate"]) < 0.05  # type: ignore
+    few = ended.pairs("dedup.minhash", 3)
+    assert few.equals(pairs.head(3))
+
+
+def test_audit_is_a_section_of_the_report(run: tuple[Path, Path], tmp_path: Path):
+    ended = finished(run)
+    assert NearDuplicates().tell(replace(ended, store=Store(tmp_path))).sections == ()
+    (tmp_path / "dedup").mkdir()
+    (tmp_path / AUDIT).write_text(json.dumps(NearDuplicates().papers(ended)[AUDIT]))
+    (section,) = NearDuplicates().tell(replace(ended, store=Store(tmp_path))).sections
+    assert "56 drawn pairs of a document that dedup.minhash dropped" in str(section.content)
+    assert "10 pairs to read" in str(section.content)
+
+
+def test_a_source_that_loses_more_than_its_share_is_a_warning(run: tuple[Path, Path]):
+    ended, found = finished(run), list(documents())
+    assert ended.dropped("dedup.exact") == {"": (len(found), len(found) - len(set(found)))}
+    share = 1 - len(set(found)) / len(found)
+    assert ExactGate(warn_share=share).tell(ended).warnings == ()
+    (said,) = ExactGate(warn_share=share - 0.01).tell(ended).warnings
+    assert f"dedup.exact dropped {100 * share:.1f}% of the documents" in str(said)
+    assert NearGate(warn_share=0.99).tell(ended).warnings == ()
+    assert len(NearGate(warn_share=0.01).tell(ended).warnings) == 1
