@@ -44,7 +44,7 @@ _DUMP = re.compile(r"CC-MAIN-\d{4}-\d{2}(?!\d)")
 class Ingest(Source):
     """Reads what `paths` name. Raises InputError for what is missing, ConfigError for what cannot be meant."""
 
-    # Files, globs, fsspec URLs (http, s3, hf, ...), lists of paths (*.paths, *.paths.gz), rows of Common Crawl's columnar
+    # Files, globs, fsspec URLs (http, s3, hf), lists of paths (*.paths, *.paths.gz), rows of Common Crawl's columnar
     # index as Parquet (warc_filename, warc_record_offset, warc_record_length: only these records are read). Credentials
     # and endpoint of s3 as for the AWS tools: AWS_PROFILE or AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL;
     # FSSPEC_S3_ANON=true reads public buckets.

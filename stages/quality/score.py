@@ -33,6 +33,14 @@ class Model:
     sign: Literal[-1, 1] = 1  # -1 where the model's larger is worse
 
 
+def _is_number(label: str) -> bool:
+    try:
+        float(label.removeprefix("__label__"))
+    except ValueError:
+        return False
+    return True
+
+
 LINES = {"plain": fasttext.plain_line, "climb": fasttext.climb_line}
 
 
@@ -83,6 +91,13 @@ class Quality(Annotator):
                     f"quality.models.{i}.label: {model.path} has no label {model.label!r}; "
                     f"it has {', '.join(sorted(labels)[:20])}"
                 )
+            if model.score == "label":
+                named = next((label for label in sorted(labels) if not _is_number(label)), None)
+                if named is not None:
+                    raise ConfigError(
+                        f"quality.models.{i}.score: label reads the likeliest label as a number, but {model.path} has "
+                        f"{named!r}; set score: probability, and label to the one that counts"
+                    )
 
     def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
         folder = artifacts["quality.model"]

@@ -14,7 +14,7 @@ from gristmill.classifiers import fasttext
 from gristmill.classifiers.calibration import auc, calibrated, platt
 from gristmill.classifiers.importance import count, importance, log_ratios
 from gristmill.pipeline.contract import columns as schema
-from gristmill.pipeline.contract.errors import InputError
+from gristmill.pipeline.contract.errors import ConfigError, InputError
 from gristmill.pipeline.contract.notes import read_notes
 from gristmill.stages.quality.model import QualityModel, fold_of
 from gristmill.stages.quality.score import Model, Quality, QualityGate
@@ -290,3 +290,10 @@ def test_platt_recovers_a_planted_curve_and_never_turns_the_order():
     assert intercept == pytest.approx(-0.4, abs=0.05)
     assert platt(raw, rng.random(40_000) > raw)[0] == 0.01
     assert platt(np.array([0.5, 0.5]), np.array([True, False])) == (0.01, 0.0)
+
+
+def test_labels_that_are_no_numbers_are_told_before_the_run(tmp_path):
+    path = saved_model(tmp_path, ("__label__hq", "__label__cc"))
+    with pytest.raises(ConfigError, match=r"quality.models.0.score: .* has '__label__cc'; set score: probability"):
+        Quality(models=(Model("a", path, score="label"),)).preflight()
+    Quality(models=(Model("a", saved_model(tmp_path, ("__label__4", "__label__-1")), score="label"),)).preflight()
