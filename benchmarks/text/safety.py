@@ -1,12 +1,14 @@
-"""How well safety's scores tell labelled texts apart: precision, recall and AUC.
+"""How well safety's scores tell labelled texts apart: precision, recall and AUC, also of what `gristmill train` makes.
 
     python benchmarks/text/safety.py --quality FOLDER
 
 FOLDER holds tweets_toxicity.jsonl.zst (text, task, split, label), hplt_human_inspection.jsonl.zst (text, lang, porn)
-and ldnoobw/ (a word list per language). The toxicity classifier is trained on the tweets' training split.
+and ldnoobw/ (a word list per language). The toxicity classifier is trained on the tweets' training split, and once more
+by `gristmill train` on all splits, which holds out a fifth by the hash of the text; so is the adult one, on pages.
 """
 
 import argparse
+import json
 import tempfile
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import polars as pl
 
 from gristmill.classifiers import fasttext
 from gristmill.classifiers.calibration import auc
+from gristmill.pipeline.cli import main as gristmill
 from gristmill.pipeline.contract.texts import read_records
 from gristmill.stages.safety import Safety
 
@@ -34,6 +37,19 @@ def say(name: str, score: np.ndarray, truth: np.ndarray, limit: float) -> None:
         f"{name:28} {truth.size:6,} texts, {int(truth.sum()):5,} of the kind: AUC {area:.3f}, above {limit:g}: "
         f"precision {precision:.3f}, recall {recall:.3f}"
     )
+
+
+PAGE_CHARS = 5000  # of a page that a classifier is trained on
+
+
+def trained(name: str, labelled: list[tuple[str, str]]) -> None:
+    """Runs `gristmill train` on (text, label), which prints its report."""
+    print(f"\n{name}: gristmill train")
+    with tempfile.TemporaryDirectory() as folder:
+        texts = Path(folder) / "texts.jsonl"
+        texts.write_text("".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in labelled))
+        if status := gristmill(["train", str(texts), "--out", str(Path(folder) / "model.bin")]):
+            raise SystemExit(status)
 
 
 def main() -> None:
@@ -68,6 +84,10 @@ def main() -> None:
     truth = np.array([str(p["porn"]) == "1" for p in pages])[known]
     for limit in (0.0, 0.05, 0.2):
         say("pages, porn: word list", found.drop_nulls().to_numpy(), truth, limit)
+    for task in sorted({str(t["task"]) for t in tweets}):
+        trained(task, [(str(t["text"]), str(t["label"])) for t in tweets if t["task"] == task])
+    adult = {"0": "other", "1": "adult"}
+    trained("pages, adult", [(str(p["text"])[:PAGE_CHARS], adult[str(p["porn"])]) for p in pages])
 
 
 if __name__ == "__main__":

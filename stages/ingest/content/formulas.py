@@ -10,8 +10,14 @@ from urllib.parse import unquote, unquote_plus
 
 from resiliparse.parse.html import ElementNode, HTMLTree, Node, TextNode
 
-# Each formula needs one of these: <math, math/tex, mathjax in an address; latex, katex. Then the tree is asked.
-SIGNS = (b"math", b"atex", b"athJax", b"aTeX")
+from gristmill.pipeline.kernels.signs import has_formula_sign
+
+# Each formula needs one of these; then the tree is asked.
+_SIGNS = (
+    b"<math", b"math/tex", b"mathjax", b"katex", b"latex", b"mwe-math", b"texrender", b"mathtex", b"class=\"math",
+    b"class='math", b"class=math", b" math\"", b" math'",
+    b"class=\"tex", b"class='tex", b"class=tex", b" tex\"", b" tex'",
+)  # fmt: skip
 _TEX_ENCODINGS = frozenset(("application/x-tex", "application/x-latex", "text/x-tex", "tex", "latex"))
 _MATHJAX = (
     ".MathJax, .MathJax_Preview, .MathJax_Display, .MathJax_SVG, .MathJax_SVG_Display, .MathJax_CHTML, "
@@ -31,6 +37,7 @@ _DISPLAY = frozenset(
      "MathJax_Display", "displaymath")
 )  # fmt: skip
 _NO_MATH = frozenset(("pre", "code", "script", "style", "textarea", "noscript"))
+_SCRIPT = re.compile(r"<script\b[^<]*(?:<(?!/script)[^<]*)*", re.I)
 _OPENING = re.compile(r"\\[(\[]")
 _CLOSING = {"(": r"\)", "[": r"\]"}
 _LONGEST = 4000  # characters between delimiters: beyond, one of them is no delimiter
@@ -42,7 +49,10 @@ _LETTERS = re.compile(r"[A-Za-z0-9]")
 
 def with_formulas(tree: HTMLTree, html: str, raw: bytes) -> str:
     """Changes `tree` where the page has formulas, and returns its markup then; else `html`. raw: the page in UTF-8."""
-    if not any(sign in raw for sign in SIGNS) or tree.document is None:
+    if not has_formula_sign(raw) or tree.document is None:
+        return html
+    lower = raw.lower()  # of one page in twenty: aftermath, mathematics and the like
+    if not any(sign in lower for sign in _SIGNS):
         return html
     n = _scripts(tree) + _mathml(tree) + _images(tree) + _delimited(tree, html)
     return tree.document.html if n else html
@@ -152,6 +162,9 @@ def _delimited(tree: HTMLTree, html: str) -> int:
         return 0
     lower = html.lower()
     if "mathjax" not in lower and "katex" not in lower:
+        return 0
+    outside = _SCRIPT.sub("", html)  # MathJax's own settings name the delimiters
+    if r"\(" not in outside and r"\[" not in outside:
         return 0
     n = 0
     stack: list[Node] = list(tree.body.child_nodes) if tree.body is not None else []

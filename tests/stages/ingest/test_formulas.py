@@ -1,7 +1,10 @@
 r"""Formulas of pages become $TeX$ in the text, once each, whatever markup holds them."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from gristmill.pipeline.kernels.signs import has_formula_sign
 from gristmill.stages.ingest.content.formulas import dollars, tex_of
 from gristmill.stages.ingest.page.parse import parsed
 
@@ -109,3 +112,10 @@ def test_delimiters_that_are_not_closed_stay_in_linear_time():
     many = r"\(" * 500_000
     assert dollars(many) == (many, 0)
     assert dollars(many + "x" * 5000 + r"\)")[1] == 0
+
+
+@settings(max_examples=300)
+@given(st.lists(st.sampled_from([b"m", b"a", b"t", b"h", b"e", b"x", b"T", b"X", b"J", b"math", b"athJa", b" "])))
+def test_signs_of_formulas_are_found_as_by_searching_for_each(pieces):
+    page = b"".join(pieces)
+    assert has_formula_sign(page) == any(sign in page for sign in (b"math", b"atex", b"athJax", b"aTeX"))
