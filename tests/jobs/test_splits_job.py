@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 from test_first_job import prose
 
@@ -18,6 +19,7 @@ from gristmill.pipeline.launch import launch, survey
 from gristmill.pipeline.plan.config import parse_yaml
 from gristmill.pipeline.plan.plan import load_plan
 from gristmill.pipeline.recipe import make_recipe
+from gristmill.pipeline.run.phases import sinking
 from gristmill.pipeline.run.store import Store
 from lawrun import InProcess, Silent
 
@@ -174,6 +176,26 @@ def test_shards_lost_and_made_again_are_the_same_bytes(phased: Store, folder: Pa
         path.unlink()
     (again.root / "seal.json").unlink()
     assert digests(run(folder, again.root, PHASED)) == before
+
+
+def test_shards_gathered_in_small_pieces_hold_the_same_rows_in_the_same_order(
+    phased: Store, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sinking, "PIECE_BYTES", 1)
+    again = Store(Path(shutil.copytree(phased.root, tmp_path / "run")))
+    shutil.rmtree(again.root / "corpus")
+    more = PHASED.replace("shard_bytes: 10000", "shard_bytes: 400000000")
+    whole = run(folder, tmp_path / "whole", more)
+    (path,) = (whole.root / "corpus" / "warmup" / "data").iterdir()
+    assert pq.read_metadata(path).num_row_groups > 3
+    one = pl.read_parquet(path)
+    cut = rows_of(run(folder, again.root, PHASED), "warmup/data/*.parquet")
+    assert one.equals(cut)  # the shards cut one permutation, and so do their pieces
+    documents = np.fromfile(whole.root / "corpus/warmup/ds/train-00000-of-00001.ds.index", "<u8")
+    assert len(documents) == one.height
+    assert (np.diff(documents.astype(np.int64)) - 1).tolist() == one["token_count"].to_list()[1:]
+    index = json.loads((whole.root / "corpus/warmup/mds/index.json").read_text())
+    assert [shard["samples"] for shard in index["shards"]] == [one.height]
 
 
 def test_a_corpus_without_the_splits_of_before_keeps_none_of_their_files(validated: Store, folder: Path, tmp_path):
