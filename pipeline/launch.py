@@ -34,6 +34,7 @@ from gristmill.pipeline.run.units import RunStep, work_of
 from gristmill.pipeline.run.view import RunView
 
 CONFIG_HEAD = "# The resolved config of this run"
+CAUSES = 3  # named in a line of the plan
 JOBS = "jobs.json"  # ids of the jobs that a queueing engine was given
 
 
@@ -152,12 +153,23 @@ def describe(situation: Situation, until: str | None) -> list[str]:
     lines += [f"code  {name}: a run imports it; this plan is without it" for name in situation.unseen]
     if situation.removed:
         lines.append(f"removed inputs: {', '.join(situation.removed)}")
-    words = {"skip": "skip", "run": "run ", "maybe": "check"}
+    words = {"skip": "skip", "run": "run ", "maybe": "maybe"}
     for intent in situation.intents:
         counts = ", ".join(f"{n} {what}" for what, n in _plain(intent).items() if n)
         what = f"{words[intent.verdict]:5} {intent.step.name:22} {intent.step.kind:9} {counts}"
-        lines.append(f"{what}{f'  ({intent.why})' if intent.why and intent.verdict != 'skip' else ''}".rstrip())
+        lines.append(f"{what}{f'  ({reason_of(intent)})' if intent.why and intent.verdict != 'skip' else ''}".rstrip())
     return lines
+
+
+def reason_of(intent: Intent) -> str:
+    """Why a step runs; of one that may, what would have to change."""
+    causes = intent.why.removeprefix("follows ").split(", ")
+    if not intent.why.startswith("follows ") or intent.verdict != "maybe":
+        return intent.why
+    if causes == ["the rows"]:
+        return "redone if other documents reach it"
+    more = f" or {len(causes) - CAUSES} more" if len(causes) > CAUSES else ""
+    return f"redone if what {', '.join(dict.fromkeys(causes[:CAUSES]))}{more} gives changes"
 
 
 def _plain(intent: Intent) -> dict[str, int]:

@@ -163,7 +163,7 @@ def _nearest(key: str, allowed: set[str], path: str, known: Mapping[str, Sequenc
         return f"; did you mean {f'{path}.' if path else ''}{near[0]}?"
     elsewhere = [f"{s}.{key}" for s, keys in known.items() if key in keys and s]
     if elsewhere:
-        return f"; there is {elsewhere[0]}"
+        return f"; there {'is' if len(elsewhere) == 1 else 'are'} {' and '.join(elsewhere)}"
     return f"; {path or 'the config'} has {', '.join(sorted(allowed)) or 'no keys'}"
 
 
@@ -183,7 +183,10 @@ def build(cls: type, values: Mapping[str, object], where: str) -> object:
         return _adapter(cls).validate_json(text, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join([*([where] if where else []), *_spot(first, mine)])
+        spot = _spot(first, mine)
+        if first["type"] == "missing":
+            raise ConfigError(_missing(cls, spot, where)) from None
+        key = ".".join([*([where] if where else []), *spot])
         raise ConfigError(f"{key}: {first['msg'].lower()}; got {first.get('input')!r}") from None
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{where}: {error}") from None
@@ -202,6 +205,24 @@ def _spot(error: Mapping[str, object], values: object) -> list[str]:
             continue
         keys.append(str(step))
     return keys
+
+
+def _missing(cls: type, spot: Sequence[str], where: str) -> str:
+    """Says which key is missing in which entry, and the keys that there are."""
+    kind: type | None = cls
+    for step in spot[:-1]:
+        if kind is not None and not step.isdecimal():
+            kind = _section_in(get_type_hints(kind)[step])
+    at = "".join(f", entry {int(s) + 1}" if s.isdecimal() else f".{s}" for s in (where, *spot[:-1])).lstrip(".")
+    keys = f"; its keys are {', '.join(f.name for f in fields(kind))}" if kind is not None else ""  # pyright: ignore
+    return f"{at}: `{spot[-1]}` is missing{keys}"
+
+
+def _section_in(hint: object) -> type | None:
+    """The dataclass in a type, inside lists and alternatives too."""
+    if isinstance(hint, type) and is_dataclass(hint):
+        return hint
+    return next((found for part in get_args(hint) if (found := _section_in(part)) is not None), None)
 
 
 @cache  # making one takes milliseconds, and a recipe builds forty classes

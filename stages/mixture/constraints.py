@@ -6,6 +6,7 @@ water-filled over the rest.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
 import numpy as np
 
@@ -84,7 +85,7 @@ def constraints_from(
     for given in (tokens or {}, minimum or {}, maximum or {}, fixed or {}, *(dict.fromkeys(g[1], 0.0) for g in groups)):
         unknown = sorted(set(given) - set(names))
         if unknown:
-            raise ConfigError(f"constraints name unknown buckets {', '.join(unknown)}; there are {', '.join(names)}")
+            raise ConfigError(no_bucket(unknown, names, tokens))
     for what, given in (("minimum", minimum), ("maximum", maximum), ("fixed", fixed)):
         for name, value in (given or {}).items():
             check_share(f"the {what} share of {name}", value)
@@ -180,6 +181,15 @@ def check_feasible(c: Constraints) -> None:
             f"the caps sum to {high.sum():.6g}, less than 1: {binding}; "
             "lower the budget, allow more epochs, or raise a maximum"
         )
+
+
+def no_bucket(unknown: Sequence[str], names: Sequence[str], tokens: Mapping[str, float] | None) -> str:
+    """Names buckets that there are: one that is spelt alike, and the largest."""
+    near = get_close_matches(unknown[0], names, n=1)
+    largest = sorted(names, key=lambda name: -(tokens or {}).get(name, 0.0))
+    shown = f"{', '.join(largest[:SHOWN])}{', ...' if len(names) > SHOWN else ''}"
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"no bucket {', '.join(unknown[:SHOWN])}{hint}; there are {len(names):,}: {shown}"
 
 
 def unit_name(c: Constraints, unit: int, bound: np.ndarray) -> str:

@@ -114,7 +114,7 @@ class Mixture(Reducer):
     seed: Seed = 0  # of the search
     threads: Threads = 2  # fixed, so that results do not depend on the machine's size
     name: ClassVar = "mixture"
-    version: ClassVar = 8
+    version: ClassVar = 9
     borrowed: ClassVar = {"bucketing": ("domain.bucket",), "copying": ("quadmix", "sample")}
     files: ClassVar = ("validation", "weights", "present")
 
@@ -276,7 +276,8 @@ class Mixture(Reducer):
         if self.weights is not None:
             found = self._given(buckets, sizes, limits, budget)
         elif self.chosen_method == NATURAL:
-            found = unsearched(rounded(sizes / available, limits), "the config asks for the natural mixture")
+            bound = ", as mixture.bounds and mixture.groups leave it" if self.bounds or self.groups else ""
+            found = unsearched(rounded(sizes / available, limits), f"the config asks for the natural mixture{bound}")
         elif only is not None:
             why = "one bucket" if len(buckets) == 1 else "the caps and bounds leave one mixture"
             found = unsearched(rounded(only, limits), f"there is nothing to choose between: {why}")

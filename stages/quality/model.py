@@ -176,11 +176,10 @@ def _without_models(out: Path) -> None:
 
 def _too_few(stage: QualityModel, settled: dict, examples: int) -> str:
     return (
-        f"No quality model: of {settled['references']:,} references among {settled['documents']:,} documents, "
-        f"{examples:,} with as many others in their languages are left after filtering; it needs quality.min_examples "
-        f"= {stage.min_examples} of each. q_reference and q_importance are null. To have them, give texts of the kind "
-        "you want as dedup.references.paths, or add to dedup.references.hosts; quality.enabled: false says that they "
-        "are not wanted"
+        f"No quality model: only {examples:,} of your {settled['documents']:,} documents can serve as reference pages; "
+        f"it needs {stage.min_examples} (quality.min_examples), and as many others in their languages. q_reference and "
+        "q_importance are null. Give texts of the kind you want as dedup.references.paths=FILE, or add to "
+        "dedup.references.hosts; quality.enabled=false says that they are not wanted"
     )
 
 

@@ -205,7 +205,7 @@ def test_the_objective_weighs_targets_and_a_guarded_one_is_no_worse_than_under_n
     ("changes", "error", "says"),
     [
         ({"objective": (TargetWeight("nope"),)}, ConfigError, "no run measures nope; there are references"),
-        ({"bounds": (Bound("nope", maximum=0.1),)}, ConfigError, "unknown buckets nope"),
+        ({"bounds": (Bound("nope", maximum=0.1),)}, ConfigError, "no bucket nope; there are"),
         ({"bounds": (Bound("law"), Bound("law"))}, ConfigError, "names law twice"),
         ({"bounds": (Bound("law", minimum=0.6), Bound("code", minimum=0.6))}, InfeasibleError, "sum to 1.2"),
         ({"validation": ("nowhere.txt",)}, InputError, "mixture.validation: cannot read nowhere.txt"),

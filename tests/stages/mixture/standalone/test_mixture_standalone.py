@@ -91,7 +91,7 @@ def test_objective_weighs_targets(tmp_path):
     [
         (["--objective", "nope=1"], ConfigError, "no run measures nope"),
         (["--objective", "eval/a=x"], ConfigError, "expected NAME=NUMBER"),
-        (["--cap", "nope=0.1"], ConfigError, "unknown buckets nope"),
+        (["--cap", "nope=0.1"], ConfigError, "no bucket nope; there are"),
         (["--cap", "web=0.1", "--cap", "web=0.2"], ConfigError, "given twice"),
         (["--budget", "100"], ConfigError, "--budget needs --tokens"),
         (["--floor", "web=0.9", "--floor", "code=0.9"], InfeasibleError, "minimum weights sum to 1.8"),
