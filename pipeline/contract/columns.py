@@ -65,6 +65,11 @@ _INGEST: list[Column] = [
         "statements and links about the licence: kind rel, cc, meta, jsonld, rdf, header; place head, header, nav, "
         "main, aside, footer, comment, http; text of the anchor or content of the meta; at most 50",
     ),
+    Column(
+        "normalized_chars_n", pa.int64(), "characters", "characters that input.normalize changed or took out", "NFC"
+    ),
+    Column("cut_furniture_lines_n", pa.int64(), "lines", "lines that input.cut_furniture cut out of the page's text"),
+    Column("cut_furniture_bytes", pa.int64(), "bytes", "what the text lost with them, line ends and [edit] too"),
     Column("rights_text", pa.string(), "", "lines of the whole page that speak of copyright or licence, <= 1000 chars"),
     Column(
         "opt_out_signals", pa.list_(pa.string()), "", "machine-readable reservations, e.g. meta-robots:noai", "TDMRep"

@@ -150,7 +150,7 @@ def _from_body(
         evidence.declared = license_field
     return Document(
         text, size, url_of(record), text_of(record.fields.get(b"warc-date")), title, clean(lang), decoded.charset,
-        decoded.source, mime, status, evidence,
+        decoded.source, mime, status, evidence, is_page=mime in HTML,
     )  # fmt: skip
 
 
@@ -196,5 +196,5 @@ def _converted(record: Record, limits: Limits) -> Document:
     declared = text_of(record.fields.get(b"warc-license"))
     return Document(
         text.strip(), record.size, url_of(record), text_of(record.fields.get(b"warc-date")), None, None,
-        decoded.charset, decoded.source, said.essence, None, Evidence(declared=declared),
+        decoded.charset, decoded.source, said.essence, None, Evidence(declared=declared), is_page=True,
     )  # fmt: skip

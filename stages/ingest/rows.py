@@ -7,10 +7,13 @@ times.
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
 from gristmill.pipeline.contract.columns import COLUMNS
+from gristmill.stages.ingest.content.characters import normalised
+from gristmill.stages.ingest.content.furniture import without_furniture
 from gristmill.stages.ingest.page.evidence import Evidence
 
 _LINKS = pl.List(pl.Struct({"href": pl.String, "kind": pl.String, "place": pl.String, "text": pl.String}))
@@ -20,7 +23,8 @@ DOCUMENT: dict[str, pl.DataType | type[pl.DataType]] = {
     "title": pl.String, "html_lang": pl.String, "charset": pl.String, "charset_source": pl.String, "mime": pl.String,
     "http_status": pl.Int64, "license_declared": pl.String, "license_links": _LINKS, "rights_text": pl.String,
     "opt_out_signals": pl.List(pl.String), "source": pl.String, "id": pl.String, "carried": pl.String,
-    "carried_types": pl.String,
+    "carried_types": pl.String, "normalized_chars_n": pl.Int64, "cut_furniture_lines_n": pl.Int64,
+    "cut_furniture_bytes": pl.Int64,
 }  # fmt: skip
 UNDECODABLE_FRAC = 0.1  # replaced characters and NULs beyond which there is no text
 FULL = "part_full"
@@ -28,6 +32,8 @@ FLUSH_BYTES = 32 << 20  # of strings that become a frame: as Python strings they
 WHOLE_BYTES = 128 << 20  # up to here the frames of a part are joined into one piece
 FLUSH_ROWS = 100_000
 SHOWN_CHARS = 2000  # of the id and URL of a rejected record
+_MEASURED = ("text_bytes", "text_hash", "cut_furniture_lines_n", "cut_furniture_bytes")  # on the text that stays
+_HELD = tuple(name for name in DOCUMENT if name not in _MEASURED)
 WRITES = tuple(name for name in DOCUMENT if name != "doc_id")
 _REJECTED = {"record": pl.Int64, "record_id": pl.String, "url": pl.String, "rule": pl.String, "record_bytes": pl.Int64}
 
@@ -50,16 +56,19 @@ class Document:
     dump: str | None = None
     carried: str | None = None
     carried_types: str | None = None
+    is_page: bool = False  # extracted from HTML, here or by the writer of a WET: its text may hold page furniture
 
 
 @dataclass(frozen=True)
 class Common:
     """What holds for all records of a part: the dump (unless a record names its own), the source, the licence of
-    records that name none."""
+    records that name none, whether characters are normalised and page furniture is cut."""
 
     dump: str | None = None
     source: str | None = None
     license: str | None = None
+    normalize: bool = True
+    cut_furniture: bool = True
 
 
 class PartFull(Exception):
@@ -100,7 +109,11 @@ class Rows:
         return self._bytes + size <= self._most_bytes
 
     def add(self, document: Document, offset: int, inner: int, record_id: str | None) -> None:
-        text = document.text.encode("utf-8")
+        kept, normalized = normalised(document.text) if self._common.normalize else (document.text, 0)
+        if normalized and (not kept or kept.isspace()):
+            self.reject("no_text", offset + inner, record_id, document.url, document.size)
+            return
+        text = kept.encode("utf-8")
         if not self.fits(len(text)):
             self._bytes = self._most_bytes
             self.reject(FULL, offset + inner, record_id, document.url, document.size)
@@ -111,12 +124,13 @@ class Rows:
         links = [dict(zip(("href", "kind", "place", "text"), map(clean, link), strict=True)) for link in evidence.links]
         license = clean(evidence.declared) or self._common.license
         row = (
-            blake2b(place, digest_size=16).hexdigest(), document.text, document.url, document.date,
-            clean(document.dump) or self._common.dump, self._path, max(document.size, len(text)), len(text),
-            blake2b(text, digest_size=16).hexdigest(), clean(document.title), clean(document.lang), document.charset,
-            document.charset_source, clean(document.mime), document.status, license, links,
+            document.is_page and self._common.cut_furniture,
+            blake2b(place, digest_size=16).hexdigest(), kept, document.url, document.date,
+            clean(document.dump) or self._common.dump, self._path, max(document.size, len(text)),
+            clean(document.title), clean(document.lang), document.charset, document.charset_source,
+            clean(document.mime), document.status, license, links,
             clean(evidence.rights_text), [clean(signal) for signal in evidence.opt_outs],
-            self._common.source, clean(record_id), document.carried, document.carried_types,
+            self._common.source, clean(record_id), document.carried, document.carried_types, normalized,
         )  # fmt: skip
         self._documents.append(row)
         size = sum(len(value) for value in row if type(value) is str)
@@ -160,10 +174,19 @@ class Rows:
 
 
 def _documents_frame(rows: list[tuple]) -> pl.DataFrame:
-    columns = list(zip(*rows, strict=True)) or [()] * len(DOCUMENT)
-    return pl.DataFrame(
-        [_series(name, kind, values) for (name, kind), values in zip(DOCUMENT.items(), columns, strict=True)]
-    )
+    """Rows of `Rows.add`: whether furniture is cut, then the columns that are not measured on the text that stays."""
+    chosen, *columns = list(zip(*rows, strict=True)) or [()] * (len(_HELD) + 1)
+    held = {name: _series(name, DOCUMENT[name], values) for name, values in zip(_HELD, columns, strict=True)}
+    text, cut_lines = without_furniture(held["text"], np.array(chosen, dtype=bool))
+    size = text.str.len_bytes().cast(pl.Int64)
+    made = {
+        "text": text,
+        "text_bytes": size,
+        "text_hash": pl.Series([blake2b(t.encode(), digest_size=16).hexdigest() for t in text], dtype=pl.String),
+        "cut_furniture_lines_n": pl.Series(cut_lines.sum(axis=1), dtype=pl.Int64),
+        "cut_furniture_bytes": held["text"].str.len_bytes().cast(pl.Int64) - size,
+    }
+    return pl.DataFrame({**held, **made}).select(list(DOCUMENT))
 
 
 def _rejected_frame(rows: list[tuple]) -> pl.DataFrame:

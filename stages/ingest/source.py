@@ -60,6 +60,12 @@ class Ingest(Source):
     extractor: str = "resiliparse"
     # Media types that become documents; text/plain can be added.
     mimes: tuple[str, ...] = ("text/html", "application/xhtml+xml")
+    # Spaces of every kind become the space, line separators \n, invisible characters go, NFC (the table stands in
+    # stages/ingest/content/characters.py). For source code whose string literals must stay: false, in `sources`.
+    normalize: bool = True
+    # Skip links, cookie notices, share bars, teasers, adverts, buttons and repeated lines are cut out of the texts of
+    # HTML pages and WET records (stages/ingest/content/phrases.py); other inputs stay as they are.
+    cut_furniture: bool = True
     # Larger bodies, lines and texts are rejected as too_large (Common Crawl itself cuts at 1 MiB, since 2025 at 5 MiB).
     body_bytes: Count = 8 << 20
     # What reads a page that the extractor cannot (nested too deep, over page_s, crashed): plain (the text between the
@@ -100,7 +106,7 @@ class Ingest(Source):
     sources: tuple[SourceInput, ...] = ()  # of the list `sources`, in place of `paths`
 
     name: ClassVar[str] = "ingest"
-    version: ClassVar[int] = 7
+    version: ClassVar[int] = 8
     borrowed: ClassVar = {"sources": ("sources",)}
     writes: ClassVar[tuple[str, ...]] = WRITES
     # Where the input lies and how it is fetched and cut; what matters of them is in each part's own identity.
@@ -204,10 +210,8 @@ class Ingest(Source):
         return self._run(part, None)
 
     def _run(self, part: Part, license: str | None) -> tuple[pl.DataFrame, pl.DataFrame]:
-        dump = self._dump_of(part.path)
-        rows = Rows(
-            part.name, part.path, Common(dump, part.source or None, license), self.part_text_bytes, self.part_records
-        )
+        common = Common(self._dump_of(part.path), part.source or None, license, self.normalize, self.cut_furniture)
+        rows = Rows(part.name, part.path, common, self.part_text_bytes, self.part_records)
         file = open_file(real(part.path), Retry(self.retries, self.retry_s))
         try:
             self._read(file, part, rows)

@@ -23,6 +23,8 @@ class SourceInput:
     extractor: str | None = None
     mimes: tuple[str, ...] | None = None
     fallback: str | None = None
+    normalize: bool | None = None
+    cut_furniture: bool | None = None
     text_column: str | None = None
     id_column: str | None = None
     url_column: str | None = None
