@@ -15,6 +15,7 @@ class NothingLeft(GristmillError):
 def refuse_nothing(store: Store, plan: Plan, phase: Phase) -> None:
     """Raises NothingLeft where a step of the wave let no document through, or none of a named source.
 
+    A gate that chooses documents may choose none of a source: its share can be 0, or smaller than a document.
     Where nothing comes next that asks for documents (`--until`), that is an outcome like another.
     """
     for step in phase.steps:
@@ -24,7 +25,8 @@ def refuse_nothing(store: Store, plan: Plan, phase: Phase) -> None:
             continue
         by_source: dict[str, list[Receipt]] = {}
         for part, receipt in receipts_of(store, plan, step):
-            by_source.setdefault(part.source, []).append(receipt)
+            chooses = step.kind == "gate" and step.gate.chooses
+            by_source.setdefault("" if chooses else part.source, []).append(receipt)
         for source, receipts in by_source.items():
             if sum(r.docs_out for r in receipts):
                 continue

@@ -171,3 +171,16 @@ def test_weights_are_shares_in_any_scale(tmp_path):
         CONFIG.replace("share: 0.6", "weight: 6").replace("share: 0.3", "weight: 3").replace("share: 0.1", "weight: 1")
     )
     assert recipe(tmp_path, config).resolved["mixture"]["weights"] == {"web": 0.6, "math": 0.3, "code": 0.1}
+
+
+def test_a_source_of_which_the_mixture_wants_nothing_is_no_error(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    config = (
+        CONFIG.replace("share: 0.6", "share: 0.999")
+        .replace("share: 0.3", "share: 0.001")
+        .replace("share: 0.1", "share: 0")
+    )
+    (tmp_path / "job.yaml").write_text(config.format(**three(tmp_path / "in")).replace("40_000", "9_000"))
+    assert main(["run", str(tmp_path / "job.yaml"), "--out", str(tmp_path / "run")]) == 0
+    rows = pl.concat([pl.read_parquet(p) for p in (tmp_path / "run/corpus/data").glob("*.parquet")])
+    assert set(rows["source"]) == {"web"}
