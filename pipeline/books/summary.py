@@ -1,11 +1,15 @@
 """What a run writes for people: papers, the summary, status and ledger tables."""
 
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
+
+import polars as pl
 
 from gristmill.pipeline.books.card.attribution import write_attribution
 from gristmill.pipeline.books.card.card import write_card
 from gristmill.pipeline.books.finished import FinishedRun
-from gristmill.pipeline.books.ledger import NO_DOCUMENT
+from gristmill.pipeline.books.ledger import NO_DOCUMENT, read_fates
 from gristmill.pipeline.contract.drawing.tables import plural
 from gristmill.pipeline.contract.errors import PlanError
 from gristmill.pipeline.contract.state import write_json
@@ -59,31 +63,48 @@ def summary(store: Store, plan: Plan, entries: list[dict], until: str | None) ->
             "again: it checks the books and writes the card and the report",
         ]
     first, last = entries[0], entries[-1]
-    if until is not None or last["stage"] != "corpus":
-        return [f"{first['docs_in']:,} records in, {last['docs_out']:,} documents kept after {last['stage']}"]
     choosing = {s.label for s in plan.steps if s.kind == "gate" and s.gate.chooses}
     passed = next((e["docs_in"] for e in entries if e["stage"] in choosing), last["docs_in"])
     times = f", each written {last['rows'] / last['docs_out']:.1f} times on average" if last["docs_out"] else ""
     worst = sorted(
         (
             (t["docs"], e["stage"], rule)
-            for e in entries[:-1]
+            for e in entries
             for rule, t in e["dropped"].items()
             if t["docs"] and rule not in NO_DOCUMENT and e["stage"] not in choosing
         ),
         reverse=True,
     )
+    dropped = f"dropped    {'; '.join(f'{stage} {rule} {n:,}' for n, stage, rule in worst[:3]) or 'none'}"
+    why = [f"why        {command}" for command in questions(store, plan)]
+    if until is not None or last["stage"] != "corpus":
+        kept = f"documents  {last['docs_out']:,} documents kept after {last['stage']}"
+        return [
+            f"records    {first['docs_in']:,} records in, {first['docs_out']:,} of them documents",
+            kept,
+            dropped,
+            *why,
+        ]
     run = FinishedRun(store, plan)
     told = [line for step in plan.steps for line in step.stage.tell(run).summary]
     return [
         f"records    {first['docs_in']:,} read, {first['docs_out']:,} of them documents",
         f"documents  {passed:,} passed every rule, {last['docs_out']:,} of them chosen{times}: "
         f"{plural(last['rows'], 'row')} in {plural(len(list(records(store))), 'shard')}",
-        f"tokens     {last['tokens']:,}",
-        f"dropped    {'; '.join(f'{stage} {rule} {n:,}' for n, stage, rule in worst[:3]) or 'none'}",
+        f"tokens     {last['tokens']:,}, copies counted",
+        dropped,
         *(f"{word:10} {text}" for word, text in told),
-        f"books      balanced over {len(entries)} stages",
-        f"ledger     gristmill ledger {store.root}",
-        f"report     {store.root / 'report.html'}",
+        f"books      balanced over {len(entries)} stages: every record has one fate (gristmill ledger {store.root})",
         f"corpus     {store.root / 'corpus'}",
+        f"report     {store.root / 'report.html'}",
+        *why,
     ]
+
+
+def questions(store: Store, plan: Plan) -> Iterator[str]:
+    """A command that explains one of the dropped documents."""
+    for _, fates in read_fates(store, plan):
+        gone = fates.filter(pl.col("doc_id").is_not_null() & pl.col("rule").is_not_null() & pl.col("url").is_not_null())
+        if gone.height:
+            yield f"gristmill explain {shlex.quote(str(store.root))} {shlex.quote(gone['url'][0])}"
+            return

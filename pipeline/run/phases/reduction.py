@@ -31,6 +31,7 @@ class StoredCorpus:
             watch.note(f"part {i:,} of {len(self.view.usable):,}")
             run = PartRun(self.view, self.plan, part, {})
             yield run.batch(self.step, run.ids(self.step), columns)
+        watch.note("all parts are read")
 
 
 class Reduction(Work):

@@ -36,13 +36,18 @@ def lines(seen: Seen) -> list[tuple[str, str]]:
     search = weights["search"]
     said = [
         ("budget", f"{weights['achieved_tokens']:,} of {weights['budget_tokens']:,} tokens"),
-        ("buckets", f"{len(weights['buckets'])}, {search['runs']} proxy runs ({search['proxy']})"),
+        ("buckets", f"{len(weights['buckets'])}, {searched(search)}"),
         ("mixture", weights["verdict"]),
     ]
     if any(abs(r["weight"] - r["natural_share"]) > 0.0005 for r in moved):
         steps = (f"{r['bucket']} {r['natural_share']:.3f} -> {r['weight']:.3f}" for r in moved)
         said.append(("moved", "; ".join(steps)))
     return said
+
+
+def searched(search: Mapping) -> str:
+    runs = search["runs"]
+    return f"shares searched with {runs:,} runs of the {search['proxy']} proxy" if runs else "shares not searched"
 
 
 def confirmed(weights: Mapping) -> list[str]:

@@ -39,7 +39,10 @@ def test_build_takes_lists_one_string_for_a_tuple_and_whole_numbers_for_floats()
         ({"paths": ["a"], "share": True}, r"x\.share"),
         ({"paths": [1]}, r"x\.paths"),
         ({}, r"x: `paths` is missing; its keys are paths"),
-        ({"paths": ["a"], "rules": [{"weight": 2}]}, r"x\.rules, entry 1: `column` is missing; its keys are column, weight"),
+        (
+            {"paths": ["a"], "rules": [{"weight": 2}]},
+            r"x\.rules, entry 1: `column` is missing; its keys are column, weight",
+        ),
     ],
 )
 def test_build_of_a_wrong_type_names_the_key(values: dict, message: str):
