@@ -139,9 +139,7 @@ def main() -> None:
     print(f"{corpus['bytes'] / 1e9:.2f} GB of text, {corpus['rows']:,} rows, {corpus['tokens']:,} tokens")
     print(f"{corpus['bytes'] / 1e6 / core:.0f} MB/s in the phases, {corpus['bytes'] / 1e6 / wall:.0f} MB/s in all")
     mine = cpu_seconds() - spent
-    print(
-        f"{mine:.0f} CPU-s: {corpus['bytes'] / 1e6 / mine:.0f} MB per CPU-second, which others on the machine change little"
-    )
+    print(f"{mine:.0f} CPU-s: {corpus['bytes'] / 1e6 / mine:.0f} MB per CPU-second, whoever else works here")
     print(f"peak memory {memory.peak / 1e9:.2f} GB; the machine was busy {busy(cpu, after):.0%} of the time")
     if given.folder is None:
         shutil.rmtree(folder)
