@@ -81,6 +81,25 @@ RATIOS = {
 
 # RedPajama-V2's count per line, summed; in ASCII letters of any case.
 JAVASCRIPT = r"(?i-u:javascript)"
+# Formulas between dollars: displayed ones; those with a sign of TeX, which prices lack; those of up to three letters or
+# digits. And TeX's other delimiters and its environments for display.
+MATH = (
+    r"\$\$[^$]+\$\$|\$[^$\n]*[\\^_={}<>+][^$\n]*\$|\$[A-Za-z0-9]{1,3}\$|\\\(.+?\\\)|\\\[[^\]]+\\\]"
+    r"|\\begin\{(?:equation|align|gather|multline|eqnarray|displaymath|math)\*?\}"
+)
+# Lines that only code has: ended by a brace, a semicolon or an arrow, begun by a keyword or a preprocessor's word.
+CODE_LINE = (
+    r"(?m)^[^\n]*(?:[{};]|=>|\):)[ \t]*$"
+    r"|^[ \t]*(?:#include[ <]|#define |#!/|def [A-Za-z0-9_]+\(|import [A-Za-z0-9_.]+[ \t]*$|from [A-Za-z0-9_.]+ import |"
+    r"return [^ \n]|>>> |\$ [a-z]|@[A-Za-z0-9_]+\()[^\n]*$"
+)
+TABLE_ROW = r"(?m)^[^\t\n]*[^ \t\n][^\t\n]*\t[^\n]*[^ \t\n][^\n]*$|^\|[^\n]*\|[^\n]*\|[ \t]*$"
+# Column -> its pattern, and what a text needs for that to be tried: few texts have it.
+SHAPES = {
+    "math_n": (MATH, ["$", "\\(", "\\[", "\\begin{"]),
+    "code_lines_n": (CODE_LINE, ["{\n", "}\n", ";\n", "):\n", "=>\n", "#include", "#define", "#!/", ">>> "]),
+    "table_rows_n": (TABLE_ROW, ["\t", "|"]),
+}
 # C4's code: in these no word has to end where the bad word ends, and these words are no bad ones.
 UNSPACED = ("ja", "th", "zh")
 _ALLOWED = {"ja": {"sm", "グロ", "女の子"}, "zh": {"性"}}
@@ -103,7 +122,7 @@ class Signals(Annotator):
     languages_file: FilePath | None = None
 
     name: ClassVar[str] = "signals"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     reads: ClassVar[Reads] = {"ingest": ("text",), "language": ("language",)}
     writes: ClassVar[tuple[str, ...]] = (
         *COUNTS,
@@ -115,6 +134,7 @@ class Signals(Annotator):
         "stop_words_frac",
         "javascripts_n",
         "bad_words_n",
+        *SHAPES,
     )
     needs: ClassVar[tuple[str, ...]] = ()
     rows: ClassVar[Literal["kept", "all"]] = "kept"
@@ -141,9 +161,20 @@ class Signals(Annotator):
             counts = measure_texts(text, batch["language"], self.words == "split", stop_words, places)
             javascripts = text.str.count_matches(JAVASCRIPT).cast(pl.Int64).alias("javascripts_n")
             bad = count_bad_words(text, batch["language"], bad_words)
-            return batch.select("doc_id").with_columns(*_columns(counts), javascripts, bad)
+            return batch.select("doc_id").with_columns(*_columns(counts), javascripts, bad, *count_shapes(text))
 
         return annotate
+
+
+def count_shapes(texts: pl.Series) -> list[pl.Series]:
+    """Formulas, lines of code and rows of tables of each text, as columns of `SHAPES`."""
+    columns = []
+    for name, (pattern, needed) in SHAPES.items():
+        there = texts.str.contains_any(needed)
+        counts = np.zeros(len(texts), np.int64)
+        counts[there.to_numpy()] = texts.filter(there).str.count_matches(pattern).to_numpy()
+        columns.append(pl.Series(name, counts))
+    return columns
 
 
 StopWords: TypeAlias = tuple[Mapping[str, int], np.ndarray, np.ndarray]

@@ -314,6 +314,16 @@ _SIGNALS: list[Column] = [
     ),
     Column("javascripts_n", pa.int64(), "phrases", "'javascript' in any case, in any line", "RedPajama-V2"),
     Column(
+        "math_n",
+        pa.int64(),
+        "formulas",
+        "formulas in TeX: between $, $$, \\( \\), \\[ \\] or in an environment for display",
+    ),
+    Column(
+        "code_lines_n", pa.int64(), "lines", "lines that end or begin as only code does: braces, semicolons, keywords"
+    ),
+    Column("table_rows_n", pa.int64(), "lines", "lines with cells: parted by tabs, or between pipes"),
+    Column(
         "bad_words_n",
         pa.int64(),
         "phrases",

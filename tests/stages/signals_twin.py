@@ -367,6 +367,10 @@ def columns(text: str, language: str | None, split: bool) -> dict[str, float | N
     row["stop_words_frac"] = np.float32(m["stop_words"] / words) if known and words else None
     row["javascripts_n"] = len(re.findall("javascript", text, re.I | re.A))
     row["bad_words_n"] = None
+    lines = text.split("\n")
+    row["math_n"] = len(re.findall(MATH, text))
+    row["code_lines_n"] = sum(map(is_code, lines)) if any(sign in text for sign in CODE_SIGNS) else 0
+    row["table_rows_n"] = sum(map(is_row, lines))
     return row
 
 
@@ -391,3 +395,24 @@ def decide(row: dict[str, float | None], language: str | None, gates: Gates) -> 
         if value < limit if rule.limit.startswith("min_") else value > limit:
             return rule.name
     return "no_language" if language is None and gates.min_languages is not None else None
+
+
+MATH = re.compile(
+    r"\$\$[^$]+\$\$|\$[^$\n]*[\\^_={}<>+][^$\n]*\$|\$[A-Za-z0-9]{1,3}\$|\\\([^\n]+?\\\)|\\\[[^\]]+\\\]"
+    r"|\\begin\{(?:equation|align|gather|multline|eqnarray|displaymath|math)\*?\}"
+)
+CODE_SIGNS = ("{\n", "}\n", ";\n", "):\n", "=>\n", "#include", "#define", "#!/", ">>> ")
+
+
+def is_code(line: str) -> bool:
+    line = line.strip(" \t")
+    begins = ("#include ", "#include<", "#define ", "#!/", ">>> ")
+    words = r"def \w+\(|import [\w.]+$|from [\w.]+ import |return [^ ]|\$ [a-z]|@\w+\("
+    return line.endswith(("{", "}", ";", "=>", "):")) or line.startswith(begins) or bool(re.match(words, line, re.A))
+
+
+def is_row(line: str) -> bool:
+    first, tab, rest = line.partition("\t")
+    if tab and first.strip(" ") and rest.strip(" \t"):
+        return True
+    return line.startswith("|") and line.rstrip(" \t").endswith("|") and line.rstrip(" \t").count("|") >= 3

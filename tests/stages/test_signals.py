@@ -19,7 +19,7 @@ from gristmill.pipeline.kernels.text.text_stats import NAMES
 from gristmill.pipeline.plan.identity import fingerprint
 from gristmill.stages.gates import PRESETS, RULES, Gates
 from gristmill.stages.ingest import Ingest
-from gristmill.stages.signals import Signals, count_bad_words, measure_texts
+from gristmill.stages.signals import Signals, count_bad_words, count_shapes, measure_texts
 
 HOSTILE = [
     "",
@@ -405,3 +405,20 @@ def test_kernel_demo_texts_equals_plain_python(demo_shard: Path):
     stage = Ingest(paths=(str(demo_shard),))
     documents, _ = stage.run(stage.parts()[0])
     compare_with_twin([text[:4000] for text in documents["text"][:60]], "en", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "shapes"),
+    [
+        ("Where $x<2$ and $n$ is \\(a\\) and $$b$$, so that\n\\begin{align*} a \\end{align*}", (5, 0, 0)),
+        ("It costs $5, or US$6 a month; the $ fell.", (0, 0, 0)),
+        ("def f(x):\n    return x\n\nint main() {\n  x = 1;\n}\nHe said:\nno", (0, 5, 0)),
+        ("A\t\tB\n1\t\t2\n| a | b |\n\tindented\nyes | no\n", (0, 0, 3)),
+        ("", (0, 0, 0)),
+        (None, (0, 0, 0)),
+    ],
+)
+def test_formulas_code_and_rows_of_tables_are_counted(text, shapes):
+    columns = count_shapes(pl.Series([text], dtype=pl.String).fill_null(""))
+    assert tuple(c.item() for c in columns) == shapes
+    assert tuple(c.name for c in columns) == ("math_n", "code_lines_n", "table_rows_n")
