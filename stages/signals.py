@@ -90,8 +90,8 @@ MATH = (
 # Lines that only code has: ended by a brace, a semicolon or an arrow, begun by a keyword or a preprocessor's word.
 CODE_LINE = (
     r"(?m)^[^\n]*(?:[{};]|=>|\):)[ \t]*$"
-    r"|^[ \t]*(?:#include[ <]|#define |#!/|def [A-Za-z0-9_]+\(|import [A-Za-z0-9_.]+[ \t]*$|from [A-Za-z0-9_.]+ import |"
-    r"return [^ \n]|>>> |\$ [a-z]|@[A-Za-z0-9_]+\()[^\n]*$"
+    r"|^[ \t]*(?:#include[ <]|#define |#!/|def [A-Za-z0-9_]+\(|import [A-Za-z0-9_.]+[ \t]*$"
+    r"|from [A-Za-z0-9_.]+ import |return [^ \n]|>>> |\$ [a-z]|@[A-Za-z0-9_]+\()[^\n]*$"
 )
 TABLE_ROW = r"(?m)^[^\t\n]*[^ \t\n][^\t\n]*\t[^\n]*[^ \t\n][^\n]*$|^\|[^\n]*\|[^\n]*\|[ \t]*$"
 # Column -> its pattern, and what a text needs for that to be tried: few texts have it.
