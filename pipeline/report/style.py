@@ -103,7 +103,7 @@ tbody th { border: 0; border-bottom: 1px solid var(--hair); color: var(--ink); f
   vertical-align: top; padding: .3rem .8rem .3rem 0; font-weight: 600; }
 tbody tr:last-child > * { border-bottom-color: var(--line); }
 tr.sum > * { font-weight: 600; border-top: 1px solid var(--line); }
-tbody th.long { white-space: normal; overflow-wrap: anywhere; min-width: 9rem; }
+tbody th.long, td.long { white-space: normal; overflow-wrap: anywhere; min-width: 9rem; }
 .n { text-align: right; white-space: nowrap; }
 .n + :not(.n) { padding-left: .6rem; }
 .dim { color: var(--soft); }
@@ -184,7 +184,7 @@ footer { color: var(--soft); font: .78rem/1.5 var(--sans); padding-top: 3rem; pa
   .keys { grid-template-columns: repeat(2, 1fr); } .keys dd { font-size: 1.2rem; } section { padding-top: 2.1rem; }
   table { font-size: .8rem; } th, td { padding-right: .6rem; }
   tbody th { white-space: normal; overflow-wrap: break-word; min-width: 4.2rem; }
-  tbody th.long { overflow-wrap: anywhere; min-width: 8.5rem; } td { overflow-wrap: break-word; }
+  tbody th.long, td.long { overflow-wrap: anywhere; min-width: 8.5rem; } td { overflow-wrap: break-word; }
   .minor { display: none; } .wide, .mid { min-width: 5rem; } .terms { min-width: 6.5rem; }
   th, th.n { white-space: normal; }
   svg.large { font-size: 16px; }

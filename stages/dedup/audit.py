@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from gristmill.pipeline.contract.drawing.html import tag, together
-from gristmill.pipeline.contract.drawing.tables import cell, count, decimal, folded, head, number, percent, row, table
+from gristmill.pipeline.contract.drawing.html import breakable, tag, together
+from gristmill.pipeline.contract.drawing.tables import count, decimal, folded, head, number, percent, row, table
 from gristmill.pipeline.contract.drawing.told import Finished, Section, Told
 from gristmill.pipeline.contract.state import read_state
 
@@ -55,15 +55,15 @@ def audit_told(run: Finished, stage: str) -> Told:
     rows = [
         row(
             p["url"] or p["doc_id"],
-            cell(p["stays_url"] or p["stays_doc_id"]),
+            tag("td.long.minor", breakable(p["stays_url"] or p["stays_doc_id"])),
             number(decimal(p["jaccard"])),
-            number(decimal(p["similarity"])),
-            cell(tag("q", p["text"])),
-            cell(tag("q", p["stays_text"])),
+            tag("td.n.minor", decimal(p["similarity"])),
+            tag("td.long", tag("q", p["text"])),
+            tag("td.long.minor", tag("q", p["stays_text"])),
         )
         for p in found["shown"]
     ]
-    heads = head("dropped", "stays", "exact:n", "estimate:n", "text", "text that stays")
+    heads = head("dropped", "stays:minor", "exact:n", "estimate:n.minor", "text", "text that stays:minor")
     read = folded(f"{len(rows)} pairs to read", table("", heads, rows))
     content = together(table(caption, head("similarity", "share of pairs:n"), levels), read)
     return Told(sections=(Section("duplicates", "Near-duplicates, looked at again", content),))
