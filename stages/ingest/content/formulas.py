@@ -81,7 +81,8 @@ def _is_balanced(tex: str) -> bool:
 
 def _found(within: HTMLTree | ElementNode, selector: str) -> list[ElementNode]:
     holder = within.document if isinstance(within, HTMLTree) else within
-    found = [] if holder is None else holder.query_selector_all(selector)
+    # One slice: an iterator over the list makes all nodes anew for each of its steps.
+    found = [] if holder is None else holder.query_selector_all(selector)[:]
     return [node for node in found if isinstance(node, ElementNode)]
 
 
@@ -116,6 +117,8 @@ def _scripts(tree: HTMLTree) -> int:
 def _mathml(tree: HTMLTree) -> int:
     n = 0
     for math in _found(tree, "math"):
+        if math.query_selector("math") is not None:  # no formula; each would be searched for all that it holds
+            continue
         display = math.getattr("display") == "block" or math.getattr("mode") == "display"
         tex = None
         for annotation in _found(math, "annotation"):
@@ -167,7 +170,8 @@ def _delimited(tree: HTMLTree, html: str) -> int:
     if r"\(" not in outside and r"\[" not in outside:
         return 0
     n = 0
-    stack: list[Node] = list(tree.body.child_nodes) if tree.body is not None else []
+    # Slices, as in `_found`.
+    stack: list[Node] = list(tree.body.child_nodes[:]) if tree.body is not None else []
     while stack:
         node = stack.pop()
         if node.tag in _NO_MATH:
@@ -179,7 +183,7 @@ def _delimited(tree: HTMLTree, html: str) -> int:
                 node.value = new
                 n += here
         else:
-            stack.extend(node.child_nodes)
+            stack.extend(node.child_nodes[:])
     return n
 
 

@@ -1,11 +1,14 @@
 r"""Formulas of pages become $TeX$ in the text, once each, whatever markup holds them."""
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from resiliparse.parse.html import HTMLTree
 
 from gristmill.pipeline.kernels.signs import has_formula_sign
-from gristmill.stages.ingest.content.formulas import dollars, tex_of
+from gristmill.stages.ingest.content.formulas import dollars, tex_of, with_formulas
 from gristmill.stages.ingest.page.parse import parsed
 
 LINE = "This paragraph of the article is long enough to be taken for the main content of the page, as real ones are."
@@ -119,3 +122,12 @@ def test_delimiters_that_are_not_closed_stay_in_linear_time():
 def test_signs_of_formulas_are_found_as_by_searching_for_each(pieces):
     page = b"".join(pieces)
     assert has_formula_sign(page) == any(sign in page for sign in (b"math", b"atex", b"athJax", b"aTeX"))
+
+
+@pytest.mark.parametrize("shape", ["<math><mi>", "<math></math>", "<img class=tex alt=x>", r"<p>\(x\)</p>"])
+def test_many_or_nested_formulas_take_no_square_time(shape):
+    page = f"<head><script src=mathjax.js></script></head><body><p>{LINE}</p>{shape * 8000}"
+    tree = HTMLTree.parse(page)
+    started = time.process_time()
+    with_formulas(tree, page, page.encode())
+    assert time.process_time() - started < 3  # square: half a minute
