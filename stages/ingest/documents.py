@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gristmill.stages.ingest.archive.records import Record
+from gristmill.stages.ingest.content.service import service_of
 from gristmill.stages.ingest.page.charset import Decoded, decode
 from gristmill.stages.ingest.page.codings import BodyTooLarge, TooManyCodings, unpacked
 from gristmill.stages.ingest.page.evidence import Evidence
@@ -42,6 +43,7 @@ class Limits:
     extractor: str
     fallback: str
     page_s: float
+    service_pages: bool = False  # whether log-in, cart, not found and the like become documents
     beside: bool = False  # every page is read beside the worker, by the fallback too
 
 
@@ -143,6 +145,8 @@ def _from_body(
             decoded.text, decoded.utf8 = as_html(decoded.text), None
         page = _page_of(decoded, headers, size, limits)
         text, title, lang, evidence = page.text, page.title, page.lang, page.evidence
+        if not limits.service_pages and (rule := service_of(title, text)):
+            raise Rejected(rule, size)
     text = clean(text)
     if not text or text.isspace():
         raise Rejected("no_text", size)

@@ -21,6 +21,7 @@ from gristmill.stages.ingest.archive.members import Codec
 from gristmill.stages.ingest.archive.reader import Record
 from gristmill.stages.ingest.archive.records import records
 from gristmill.stages.ingest.captures import MARK, captures_of, parts_of_index, read_captures
+from gristmill.stages.ingest.content.service import RULES as SERVICE_RULES
 from gristmill.stages.ingest.detect import kind_of
 from gristmill.stages.ingest.documents import REJECT, Limits, Rejected, document_of, may_be_document, text_of, url_of
 from gristmill.stages.ingest.files.inputs import inputs_of, parts_of, run_folders_among
@@ -66,6 +67,9 @@ class Ingest(Source):
     # Skip links, cookie notices, share bars, teasers, adverts, buttons and repeated lines are cut out of the texts of
     # HTML pages and WET records (stages/ingest/content/phrases.py); other inputs stay as they are.
     cut_furniture: bool = True
+    # Whether short pages whose title says log-in, account, cart, not found or consent become documents; else they are
+    # rejected as login_page, account_page, cart_page, not_found_page, consent_page.
+    service_pages: bool = False
     # Larger bodies, lines and texts are rejected as too_large (Common Crawl itself cuts at 1 MiB, since 2025 at 5 MiB).
     body_bytes: Count = 8 << 20
     # What reads a page that the extractor cannot (nested too deep, over page_s, crashed): plain (the text between the
@@ -106,7 +110,7 @@ class Ingest(Source):
     sources: tuple[SourceInput, ...] = ()  # of the list `sources`, in place of `paths`
 
     name: ClassVar[str] = "ingest"
-    version: ClassVar[int] = 8
+    version: ClassVar[int] = 9
     borrowed: ClassVar = {"sources": ("sources",)}
     writes: ClassVar[tuple[str, ...]] = WRITES
     # Where the input lies and how it is fetched and cut; what matters of them is in each part's own identity.
@@ -117,7 +121,7 @@ class Ingest(Source):
         "not_a_response", "revisit", "bad_status", "not_html", "head_too_large", "empty_body", "undecodable", "no_text",
         "too_large", "too_nested", "timed_out", "parser_crashed", "broken_record", "truncated", "broken_line",
         "empty_file", "not_an_archive", "unknown_compression", "not_a_parquet_file", "no_text_column",
-        "part_full", "unreadable", "worker_killed",
+        "part_full", "unreadable", "worker_killed", *SERVICE_RULES,
     )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -264,7 +268,7 @@ class Ingest(Source):
 
     @property
     def _limits(self) -> Limits:
-        return Limits(self.body_bytes, self.mimes, self.extractor, self.fallback, self.page_s)
+        return Limits(self.body_bytes, self.mimes, self.extractor, self.fallback, self.page_s, self.service_pages)
 
     def _fields(self) -> Fields:
         return Fields(

@@ -25,6 +25,7 @@ class SourceInput:
     fallback: str | None = None
     normalize: bool | None = None
     cut_furniture: bool | None = None
+    service_pages: bool | None = None
     text_column: str | None = None
     id_column: str | None = None
     url_column: str | None = None

@@ -14,6 +14,7 @@ from gristmill.stages.ingest import Ingest
 from gristmill.stages.ingest.content.characters import normalised
 from gristmill.stages.ingest.content.furniture import rules_of_lines, without_furniture
 from gristmill.stages.ingest.content.phrases import RULES
+from gristmill.stages.ingest.content.service import SHORT_CHARS, service_of
 
 PROSE = "The harbour was closed for two days, and the boats that lay outside had to wait for the storm to pass."
 PAGE = (
@@ -153,3 +154,30 @@ def test_furniture_is_cut_by_row_alone(texts):
     together, _ = without_furniture(pl.Series("text", texts, dtype=pl.String), np.ones(len(texts), bool))
     alone = [without_furniture(pl.Series("text", [text]), np.ones(1, bool))[0].item() for text in texts]
     assert together.to_list() == alone
+
+
+@pytest.mark.parametrize(
+    ("title", "rule"),
+    [
+        ("Log in | A shop", "login_page"),
+        ("Konto - Passwort vergessen?", "account_page"),
+        ("Shop: Warenkorb", "cart_page"),
+        ("404 - Page Not Found", "not_found_page"),
+        ("Before you continue to YouTube", "consent_page"),
+        ("How to log in to a router", None),
+        ("Login-Probleme im Herbst", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_short_page_with_the_title_of_a_service_is_one(title, rule):
+    assert service_of(title, "E-mail Password") == rule
+    assert service_of(title, "x" * (SHORT_CHARS + 1)) is None
+
+
+def test_service_page_is_rejected_by_name_unless_it_is_wanted(tmp_path):
+    page = f"<html><head><title>Sign in - A shop</title></head><body><main><p>{PROSE}</p></main></body></html>"
+    assert documents(tmp_path, page, service_pages=True).height == 1
+    stage = Ingest(paths=(str(tmp_path / "a.warc"),))
+    kept, rejected = stage.run(stage.parts()[0])
+    assert (kept.height, rejected["rule"].to_list()) == (0, ["login_page"])
