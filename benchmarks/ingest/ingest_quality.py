@@ -16,12 +16,17 @@ from collections.abc import Iterator
 from hashlib import sha1
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import zstandard
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 from resiliparse.parse.encoding import bytes_to_str, detect_encoding
 from resiliparse.parse.html import HTMLTree
 
 sys.path.insert(0, str(Path(__file__).parents[2] / ".src"))
+from gristmill.stages.ingest.content.characters import normalised
+from gristmill.stages.ingest.content.formulas import with_formulas
+from gristmill.stages.ingest.content.furniture import without_furniture
 from gristmill.stages.ingest.page.charset import decode
 from gristmill.stages.ingest.page.parse import EXTRACTORS, Extract
 from gristmill.stages.ingest.page.plain import plain_text
@@ -82,9 +87,20 @@ def extraction(data: Path, names: list[str]) -> None:
     held = {key: page for key, page in pages(data) if key in wanted}
     gold = [entry for entry in gold if entry["sha1"] in held]
     print(f"{len(held)} pages, {len(gold)} gold entries")
-    extractors: dict[str, Extract] = {**EXTRACTORS, "everything between tags": lambda tree, page: plain_text(page)}
+    extractors: dict[str, Extract] = {
+        **EXTRACTORS,
+        "as ingest writes it": as_written,
+        "everything between tags": lambda tree, page: plain_text(page),
+    }
     for name in names or extractors:
         measure(name, extractors[name], held, gold)
+
+
+def as_written(tree: HTMLTree, page: str) -> str:
+    """With formulas, characters normalised, page furniture cut."""
+    page = with_formulas(tree, page, page.encode("utf-8", "replace"))
+    text, _ = normalised(EXTRACTORS["resiliparse"](tree, page))
+    return without_furniture(pl.Series([text]), np.ones(1, bool))[0].item()
 
 
 def charset(data: Path) -> None:

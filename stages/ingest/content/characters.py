@@ -38,13 +38,17 @@ def normalised(text: str) -> tuple[str, int]:
     """The text and how many of its characters the table or NFC changed; the number is 0 where nothing changed."""
     if text.isascii():
         return text, 0
-    n = 0
+    n = text.count("\u00a0")  # by far the commonest: most texts need no more
+    if n:
+        text = text.replace("\u00a0", " ")
+    if text.isascii():
+        return text, n
     if _ANY.search(text):
         text, spaces = _SPACE.subn(" ", text)
         text, lines = _LINE.subn("\n", text)
         before = len(text)
         text = _OUT.sub("", text)
-        n = spaces + lines + before - len(text)
+        n += spaces + lines + before - len(text)
     if not unicodedata.is_normalized("NFC", text):
         composed = unicodedata.normalize("NFC", text)
         n += max(abs(len(text) - len(composed)), 1)
