@@ -239,6 +239,13 @@ class Return(Pass):
     def units(self) -> list[str]:
         return self.bundle_units()
 
+    def settled(self) -> bool:
+        try:
+            self.identity()  # once: where a part is not done, every bundle would find that out anew
+        except NotReady:
+            return False
+        return super().settled()
+
     def record(self, unit: str) -> Path:
         return self.folder / f"{unit.replace(':', '-')}.returned.json"
 

@@ -1,5 +1,6 @@
 """The exchange: slice files, sorting beyond memory, whole keys, rows in = rows out, and what comes back to a part."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -14,11 +15,12 @@ from gristmill.pipeline.contract.errors import ConfigError, DataError
 from gristmill.pipeline.contract.shapes import Grouping
 from gristmill.pipeline.launch import launch, survey
 from gristmill.pipeline.plan.plan import load_plan
+from gristmill.pipeline.run import store as store_module
 from gristmill.pipeline.run.exchange import passes, slices
 from gristmill.pipeline.run.exchange.memory import bytes_of, worker_memory
 from gristmill.pipeline.run.exchange.slices import KEYS, Slices, ranges
 from gristmill.pipeline.run.exchange.sorter import Sorter
-from gristmill.pipeline.run.store import Store
+from gristmill.pipeline.run.store import Receipt, Store, read_receipt
 from lawrun import InProcess, Silent
 
 
@@ -306,3 +308,18 @@ def test_a_damaged_column_file_of_a_grouping_is_made_again(run: tuple[Path, Path
     path.write_bytes(path.read_bytes()[:-9])
     go(run[0], tmp_path / "run")
     assert written(tmp_path / "run") == written(run[1])
+
+
+def test_a_survey_of_parts_that_are_not_done_asks_for_each_once(run: tuple[Path, Path], tmp_path: Path, monkeypatch):
+    asked: list[str] = []
+
+    def noted(path: Path) -> Receipt | None:
+        asked.append(f"{path.parent.name}/{path.name}")
+        return read_receipt(path)
+
+    monkeypatch.setattr(store_module, "read_receipt", noted)
+    made = toy.recipe(run[0])
+    survey(made, Store(tmp_path / "new"), None)
+    words = Counter(name for name in asked if name.startswith("words/"))
+    assert len(words) == 6
+    assert max(words.values()) <= 3
