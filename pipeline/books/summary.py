@@ -65,7 +65,11 @@ def summary(store: Store, plan: Plan, entries: list[dict], until: str | None) ->
     first, last = entries[0], entries[-1]
     choosing = {s.label for s in plan.steps if s.kind == "gate" and s.gate.chooses}
     passed = next((e["docs_in"] for e in entries if e["stage"] in choosing), last["docs_in"])
-    times = f", each written {last['rows'] / last['docs_out']:.1f} times on average" if last["docs_out"] else ""
+    times = (
+        f", each written {last['rows'] / last['docs_out']:.1f} times on average"
+        if last["docs_out"] and "rows" in last
+        else ""
+    )
     worst = sorted(
         (
             (t["docs"], e["stage"], rule)
