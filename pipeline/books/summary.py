@@ -65,11 +65,6 @@ def summary(store: Store, plan: Plan, entries: list[dict], until: str | None) ->
     first, last = entries[0], entries[-1]
     choosing = {s.label for s in plan.steps if s.kind == "gate" and s.gate.chooses}
     passed = next((e["docs_in"] for e in entries if e["stage"] in choosing), last["docs_in"])
-    times = (
-        f", each written {last['rows'] / last['docs_out']:.1f} times on average"
-        if last["docs_out"] and "rows" in last
-        else ""
-    )
     worst = sorted(
         (
             (t["docs"], e["stage"], rule)
@@ -82,13 +77,14 @@ def summary(store: Store, plan: Plan, entries: list[dict], until: str | None) ->
     dropped = f"dropped    {'; '.join(f'{stage} {rule} {n:,}' for n, stage, rule in worst[:3]) or 'none'}"
     why = [f"why        {command}" for command in questions(store, plan)]
     if until is not None or last["stage"] != "corpus":
-        kept = f"documents  {last['docs_out']:,} documents kept after {last['stage']}"
+        kept = f"documents  {last['docs_out']:,} kept after {last['stage']}"
         return [
-            f"records    {first['docs_in']:,} records in, {first['docs_out']:,} of them documents",
+            f"records    {first['docs_in']:,} read, {first['docs_out']:,} of them documents",
             kept,
             dropped,
             *why,
         ]
+    times = f", each written {last['rows'] / last['docs_out']:.1f} times on average" if last["docs_out"] else ""
     run = FinishedRun(store, plan)
     told = [line for step in plan.steps for line in step.stage.tell(run).summary]
     return [

@@ -1,5 +1,6 @@
 """What became of one document: which value broke which limit, the nearest URLs, drops drawn by rule."""
 
+import re
 from pathlib import Path
 
 import polars as pl
@@ -8,9 +9,12 @@ import pytest
 import toy
 from gristmill.pipeline.books.document.nearest import nearest, normal_form
 from gristmill.pipeline.books.document.verdict import reasons
+from gristmill.pipeline.books.ledger import read_books
+from gristmill.pipeline.books.summary import summary
 from gristmill.pipeline.cli import main
 from gristmill.pipeline.contract.shapes import Gate
 from gristmill.pipeline.launch import launch, survey
+from gristmill.pipeline.plan.plan import load_plan
 from gristmill.pipeline.run.store import Store
 from gristmill.stages.contamination.objective import ObjectiveGate
 from gristmill.stages.dedup.minhash import NearGate
@@ -124,3 +128,13 @@ def test_inspect_shows_drops_by_rule_with_value_and_text(run: Path, capsys: pyte
     assert once.count("words_toy_n") == 1
     assert main(["inspect", str(run), "words", "-n", "1"]) == 0
     assert capsys.readouterr().out == once
+
+
+def test_the_end_of_a_run_names_its_drops_and_a_command_that_explains_one(run: Path):
+    store, plan = Store(run), load_plan(run / "plan.json")
+    for until in (None, "words"):
+        said = summary(store, plan, read_books(store)[: 2 if until else None], until)
+        assert said[0] == "records    6 read, 4 of them documents"
+        assert any(re.match(r"dropped    .*\bwords too_few_words 2\b", line) for line in said)
+        assert said[-1] == f"why        gristmill explain {run} 'file://a.txt#0'"
+    assert "documents  2 kept after words" in said
