@@ -180,6 +180,9 @@ def annotate(
     rows = pl.DataFrame(pl.from_arrow(frame)) if isinstance(frame, pa.Table) else frame
     if "doc_id" not in rows.columns:
         rows = rows.with_columns(doc_id=pl.format("row-{}", pl.int_range(pl.len())))
+    if "text" in rows.columns:  # what the source makes of a text
+        made = {"text_bytes": pl.col("text").str.len_bytes().cast(pl.Int64), "text_hash": pl.lit(None, pl.String)}
+        rows = rows.with_columns(**{name: value for name, value in made.items() if name not in rows.columns})
     switched = {f"{name}__{ENABLED}": True for name in stages if ENABLED in known_keys().get(name, ())}
     recipe = _recipe({"input": {"paths": ["a frame"]}}, {**switched, **settings})
     sections = dict(zip(recipe.stages, recipe.sections, strict=True))
