@@ -175,11 +175,17 @@ def _without_models(out: Path) -> None:
 
 
 def _too_few(stage: QualityModel, settled: dict, examples: int) -> str:
+    found = f"only {examples:,} of your {settled['documents']:,} documents can serve as reference pages"
+    if settled["references"] >= stage.min_examples:
+        found = (
+            f"of your {settled['documents']:,} documents {settled['references']:,} are reference pages, and only "
+            f"{examples:,} of these have others of their language to be compared with"
+        )
     return (
-        f"No quality model: only {examples:,} of your {settled['documents']:,} documents can serve as reference pages; "
-        f"it needs {stage.min_examples} (quality.min_examples), and as many others in their languages. q_reference and "
-        "q_importance are null. Give texts of the kind you want as dedup.references.paths=FILE, or add to "
-        "dedup.references.hosts; quality.enabled=false says that they are not wanted"
+        f"No quality model: {found}; it needs {stage.min_examples} (quality.min_examples), and as many others in their "
+        "languages. q_reference and q_importance are null. Give texts of the kind you want as "
+        "dedup.references.paths=FILE, or add to dedup.references.hosts; quality.enabled=false says that they are not "
+        "wanted"
     )
 
 

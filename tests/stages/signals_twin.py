@@ -383,7 +383,10 @@ def decide(row: dict[str, float | None], language: str | None, gates: Gates) -> 
         in_force = not rule.presets or set(rule.presets.split()) & set(gates.presets)
         if limit is None or not in_force:
             continue
-        if rule.scope != "all" and short != "en":
+        if rule.scope == "unlisted":
+            if language is None or short == "en" or short in own:
+                continue
+        elif rule.scope != "all" and short != "en":
             if rule.scope == "english" or short not in own:
                 continue
             limit = limit if rule.scope == "listed" else getattr(own[short], rule.limit)
