@@ -226,11 +226,15 @@ def test_recipe_with_clean_every_later_step_reads_the_cleaned_text():
         assert not (behind and text), step.name
         assert text_dataset(plan, step) == ("clean" if behind else "ingest")
     assert plan.step("corpus").reads["clean"] == ("text",)
-    assert plan.step("corpus").reads["ingest"] == ("url", "date", "dump", "file_path")
+    assert plan.step("corpus").reads["ingest"] == (
+        "id", "url", "date", "dump", "source", "title", "file_path",
+    )  # fmt: skip
     assert plan.step("license", "annotator").reads["ingest"][0] == "text"
     assert plan.step("dedup.exact", "grouping").reads == {
-        "clean": ("text_hash",),
+        "clean": ("text_hash", "text_bytes"),
         "dedup.references": ("is_held_out",),
+        "license": ("license_tier",),
+        "ingest": ("date",),
     }
 
 

@@ -42,7 +42,7 @@ _OPENING = re.compile(r"\\[(\[]")
 _CLOSING = {"(": r"\)", "[": r"\]"}
 _LONGEST = 4000  # characters between delimiters: beyond, one of them is no delimiter
 _DELIMITERS = {r"\(": r"\)", r"\[": r"\]", "$$": "$$", "$": "$"}
-_REMARK = re.compile(r"(?<!\\)%[^\n]*\n")
+_REMARK = re.compile(r"(?<!\\)%[^\n]*")  # of TeX: up to the end of its line
 _STYLE = re.compile(r"\{\\(?:display|text)style(?![A-Za-z])(.*)\}", re.S)
 _LETTERS = re.compile(r"[A-Za-z0-9]")
 
@@ -60,7 +60,8 @@ def with_formulas(tree: HTMLTree, html: str, raw: bytes) -> str:
 
 def tex_of(source: str) -> str:
     """TeX on one line, without remarks, the delimiters around it and the style that MediaWiki wraps it in."""
-    tex = " ".join(_REMARK.sub(" ", source).split())
+    lines, _, last = source.rpartition("\n")  # what no line end follows may be a per cent sign that was meant
+    tex = " ".join(f"{_REMARK.sub(' ', lines)} {last}".split())
     for opening, closing in _DELIMITERS.items():
         if len(tex) > len(opening) + len(closing) and tex.startswith(opening) and tex.endswith(closing):
             tex = tex[len(opening) : -len(closing)].strip()

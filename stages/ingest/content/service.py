@@ -7,7 +7,7 @@ import re
 from functools import cache
 
 SHORT_CHARS = 1500  # an article on logging in is longer
-_PART = re.compile(r"\s+[|–—·»«:>-]\s+|\s*[|»«]\s*|:\s+")
+_PART = re.compile(r"(?<!\s)\s+[|–—·»«:>-]\s+|(?<!\s)\s*[|»«]\s*|:\s+")
 _LETTERS = re.compile(r"[\W_]+")
 _NAMES = {
     "login_page": """

@@ -151,11 +151,11 @@ def test_changed_threshold_recomputes_the_gate_and_what_follows_only(lines: Path
         "skip",
         "skip",
         "run",
-        "check",
+        "maybe",
         "run",
-        "check",
-        "check",
-        "check",
+        "maybe",
+        "maybe",
+        "maybe",
     ]
     go(lines, out, gate={"min_words": 3})
     assert (log.read_text(), dataset_times(out, "ingest"), dataset_times(out, "words")) == (computed, ingest, words)

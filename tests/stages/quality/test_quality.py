@@ -173,13 +173,13 @@ def test_quality_model_with_too_few_examples_has_no_models_and_a_note_with_the_w
     batch = documents(15, 100)
     made = fit([batch, documents(30, 0, "de")], tmp_path / "a")
     (note,) = read_notes(made)
-    assert "of 30 references among 130 documents, 15 with as many others" in note
+    assert "of your 130 documents 30 are reference pages, and only 15 of these have others" in note
     assert "dedup.references.paths" in note
     scores = Quality().open({"quality.model": made})(batch)
     assert scores.select(pl.all().exclude("doc_id").is_null().all()).row(0) == (True, True)
     assert scores["doc_id"].equals(batch["doc_id"])
     (note,) = read_notes(fit([documents(1, 1)], tmp_path / "b", min_examples=1))
-    assert "1 with as many others" in note
+    assert "only 1 of these have others" in note
 
 
 def test_quality_model_that_is_off_scores_nothing_and_says_nothing(tmp_path):
