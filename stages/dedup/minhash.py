@@ -125,12 +125,9 @@ class Components(Grouping):
         return rows.hstack([batch["node"].gather(of_document), ranks(batch).gather(of_document)])
 
     def gather(self, rows: pl.DataFrame) -> pl.DataFrame:
-        keys, nodes = rows["key"].to_numpy(), rows["node"].to_numpy()
-        begins = np.concatenate([[True], keys[1:] != keys[:-1]])
-        first = np.flatnonzero(begins)
-        group = np.cumsum(begins) - 1
-        shared = np.diff(np.append(first, keys.size))[group] > 1
-        return rows.select("node", "rank", pl.Series("to", nodes[first[group]])).filter(pl.Series(shared))
+        first = firsts(rows["key"].to_numpy())
+        to = pl.Series("to", rows["node"].to_numpy()[first])
+        return rows.select("node", "rank", to).filter(pl.Series(shared(first)))
 
     def merge(self, gathered: Callable[[], Iterator[pl.DataFrame]]) -> Iterator[pl.DataFrame]:
         members = distinct(frame["node"].to_numpy() for frame in gathered())
@@ -147,6 +144,17 @@ class Components(Grouping):
 
     def settle(self, batch: pl.DataFrame) -> pl.DataFrame:
         return batch.select("doc_id", "minhash_component")
+
+
+def firsts(keys: np.ndarray) -> np.ndarray:
+    """(n,) the place of the first row with each row's key; keys (n,) lie together."""
+    begins = np.concatenate([[True], keys[1:] != keys[:-1]])
+    return np.flatnonzero(begins)[np.cumsum(begins) - 1]
+
+
+def shared(places: np.ndarray) -> np.ndarray:
+    """(n,) bool: whether another row points to the same place; places (n,) are rows."""
+    return np.bincount(places, minlength=places.size)[places] > 1
 
 
 def distinct(arrays: Iterable[np.ndarray]) -> np.ndarray:
@@ -239,22 +247,19 @@ class NearDuplicates(Grouping):
         )
 
     def gather(self, rows: pl.DataFrame) -> pl.DataFrame:
-        keys = rows["key"].to_numpy()
-        begins = np.concatenate([[True], keys[1:] != keys[:-1]])
-        standing = np.flatnonzero(begins)[np.cumsum(begins) - 1]
+        standing = firsts(rows["key"].to_numpy())
         values, order = self.scheme.bands * self.scheme.rows, np.arange(rows.height)
         prints = from_binary(rows["fingerprint"], values)
         if self._min_matching():
             standing = elect(standing, order, prints, order, self._min_matching())
         alike = np.clip(similarity(matching(prints, standing), values), 0, 1)
-        grouped = np.bincount(standing, minlength=rows.height)[standing] > 1
         repeats = pl.col("of") != pl.col("doc_id")
         of = rows["doc_id"].gather(standing).alias("of")
         return (
             rows.select("node", "doc_id", "exact_copies_n")
             .with_columns(of, pl.Series("standing", standing), pl.Series("alike", alike))
             .with_columns(minhash_cluster_size=pl.col("exact_copies_n").sum().over("standing"))
-            .filter(pl.Series(grouped) & (rows["exact_copies_n"] > 0))
+            .filter(pl.Series(shared(standing)) & (rows["exact_copies_n"] > 0))
             .select(
                 "node",
                 pl.when(repeats).then("of").alias("near_duplicate_of"),

@@ -22,7 +22,7 @@ from gristmill.pipeline.plan.identity import digest, digest_file
 from gristmill.pipeline.plan.plan import Phase
 from gristmill.pipeline.plan.steps import Step
 from gristmill.pipeline.run.exchange import passes
-from gristmill.pipeline.run.exchange.slices import KEYS, Slices, ranges
+from gristmill.pipeline.run.exchange.slices import Slices, between, ranges
 from gristmill.pipeline.run.exchange.sorter import Sorter
 from gristmill.pipeline.run.part import PartRun
 from gristmill.pipeline.run.phases.work import Opened, Work
@@ -185,7 +185,32 @@ class Sort(Passing):
         return frame
 
 
-class Group(Passing):
+class Gathering(Passing):
+    """A pass that sorts what a stage made of its rows by the documents it goes back to."""
+
+    def owed(self, unit: str) -> Iterator[tuple[Receipt | None, Want]]:
+        yield self.receipt_of(unit), Want(digest([self.identity(), unit]))
+
+    def compute(self, unit: str, opened: Opened) -> None:
+        self.trust_sorted()
+        if self.done(unit):
+            return
+        files = self.files()
+        sorter = self.begin(unit, ("node",))
+        rows = self.fill(unit, files, sorter)
+        sorter.write(self.slices(unit))
+        self.keep(unit, Receipt(digest([self.identity(), unit]), "", "", rows, sorter.rows, bytes_out=sorter.weight))
+
+    def files(self) -> list[Slices]:
+        """What the pass reads."""
+        raise NotImplementedError
+
+    def fill(self, unit: str, files: Sequence[Slices], sorter: Sorter) -> int:
+        """Reads the unit's rows and gives the sorter what the stage makes of them; how many it read."""
+        raise NotImplementedError
+
+
+class Group(Gathering):
     """Partition by partition: all rows of a range of keys are gathered, and sorted by the documents they go back to."""
 
     def units(self) -> list[str]:
@@ -194,23 +219,16 @@ class Group(Passing):
     def most(self) -> int:
         return PARTITION_RANKS
 
-    def owed(self, unit: str) -> Iterator[tuple[Receipt | None, Want]]:
-        yield self.receipt_of(unit), Want(digest([self.identity(), unit]))
+    def files(self) -> list[Slices]:
+        return [Slices(self.slices(b), "key") for b in self.bundle_units()]
 
-    def compute(self, unit: str, opened: Opened) -> None:
-        self.trust_sorted()
-        if self.done(unit):
-            return
-        files = [Slices(self.slices(b), "key") for b in self.bundle_units()]
+    def fill(self, unit: str, files: Sequence[Slices], sorter: Sorter) -> int:
         number, n = (int(word) for word in unit.split("-of-"))
         low, high = list(ranges(n))[number]
-        sorter = self.begin(unit, ("node",))
-        rows = passes.gathered(self.stage, files, low, high, self.view.memory, sorter)
-        sorter.write(self.slices(unit))
-        self.keep(unit, Receipt(digest([self.identity(), unit]), "", "", rows, sorter.rows, bytes_out=sorter.weight))
+        return passes.gathered(self.stage, files, low, high, self.view.memory, sorter)
 
 
-class Merge(Passing):
+class Merge(Gathering):
     """What was gathered, as a whole."""
 
     limit_s: ClassVar[float | None] = None
@@ -218,19 +236,12 @@ class Merge(Passing):
     def units(self) -> list[str]:
         return ["merged"]
 
-    def owed(self, unit: str) -> Iterator[tuple[Receipt | None, Want]]:
-        yield self.receipt_of(unit), Want(digest([self.identity(), unit]))
+    def files(self) -> list[Slices]:
+        return self.gathered()
 
-    def compute(self, unit: str, opened: Opened) -> None:
-        self.trust_sorted()
-        if self.done(unit):
-            return
-        files = self.gathered()
-        sorter = self.begin(unit, ("node",))
+    def fill(self, unit: str, files: Sequence[Slices], sorter: Sorter) -> int:
         passes.merged(self.stage, files, self.view.memory, sorter)
-        sorter.write(self.slices(unit))
-        rows = sum(file.rows for file in files)
-        self.keep(unit, Receipt(digest([self.identity(), unit]), "", "", rows, sorter.rows, bytes_out=sorter.weight))
+        return sum(file.rows for file in files)
 
 
 class Return(Pass):
@@ -301,7 +312,7 @@ class Return(Pass):
         """Writes the part's dataset: (digest and number of the rows that came back to it), the next part's start."""
         run = PartRun(self.view, self.view.plan, part, {})
         ids = run.ids(self.step)
-        mine = between(back, start, start + ids.len())
+        mine = between(back, "node", start, start + ids.len())
         said = digest_of(mine, start)
         want = self.want(part, said)
         if not want.met_by(self.view.receipt(self.step.name, part.key)):
@@ -329,10 +340,6 @@ class Return(Pass):
 
 def number_of(unit: str) -> int:
     return int(unit.removeprefix("bundle:"))
-
-
-def between(back: pl.DataFrame, start: int, end: int) -> pl.DataFrame:
-    return back.filter((pl.col("node") >= start) & (pl.col("node") < min(end, KEYS - 1)))
 
 
 def digest_of(back: pl.DataFrame, start: int) -> str:
