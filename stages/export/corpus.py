@@ -1,7 +1,7 @@
 """The corpus as shuffled shards: each copy of a document lies at a random place in its own stretch of the shuffle."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -158,16 +158,18 @@ class CorpusShards(Sink):
         formats = [(one, self.path_of(one, corpus, unit)) for one in self.formats]
         for _, path in formats:
             path.parent.mkdir(parents=True, exist_ok=True)
-        return written_by(formats, (self.piece(rows, artifacts) for rows in pieces))
-
-    def piece(self, rows: pl.DataFrame, artifacts: Artifacts) -> Shard:
         wanted = any(f.tokens for f in self.formats)
-        spans = self.spans_of(rows, artifacts[TOKENIZER] / "tokenizer.json") if wanted else None
-        carried = None
-        if self.carries:
-            types = json.loads((artifacts[CARRIED] / TYPES).read_text(encoding="utf-8"))
-            rows, carried = with_carried(rows, types)
-        return Shard(rows, spans, carried)
+        spans_of = self.open_spans(artifacts[TOKENIZER] / "tokenizer.json") if wanted else None
+        types = json.loads((artifacts[CARRIED] / TYPES).read_text(encoding="utf-8")) if self.carries else None
+
+        def made(rows: pl.DataFrame) -> Shard:
+            spans = spans_of(rows) if spans_of is not None else None
+            carried = None
+            if types is not None:
+                rows, carried = with_carried(rows, types)
+            return Shard(rows, spans, carried)
+
+        return written_by(formats, map(made, pieces))
 
     def finish(self, corpus: Path, units: Sequence[str]) -> list[Path]:
         splits = {split: [u for u in units if split_of(u) == split] for split in map(split_of, units)}
@@ -200,23 +202,27 @@ class CorpusShards(Sink):
         end = next((i for i in ends if i is not None), None)
         return [i for i in (begin,) if i is not None], [i for i in (end,) if i is not None], tokenizer.get_vocab_size()
 
-    def spans_of(self, rows: pl.DataFrame, path: Path) -> TokenSpans:
-        """Token ids of the rows, each with the begin and end tokens."""
+    def open_spans(self, path: Path) -> Callable[[pl.DataFrame], TokenSpans]:
+        """What gives the token ids of rows, each with the begin and end tokens."""
         before, behind, vocab = self.marks(path)
-        ids, ends = open_encoder(path).ids(rows["text"].fill_null("").to_list())
-        more = len(before) + len(behind)
-        sizes = np.diff(ends) + more
-        all_ends = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        whole = np.empty(int(all_ends[-1]), np.uint16 if vocab < MAX_UINT16 else np.uint32)
-        own = np.ones(len(whole), bool)
-        if before:
-            whole[all_ends[:-1]] = before[0]
-            own[all_ends[:-1]] = False
-        if behind:
-            whole[all_ends[1:] - 1] = behind[0]
-            own[all_ends[1:] - 1] = False
-        whole[own] = ids
-        return TokenSpans(whole, all_ends)
+        encoder, more = open_encoder(path), len(before) + len(behind)
+
+        def spans_of(rows: pl.DataFrame) -> TokenSpans:
+            ids, ends = encoder.ids(rows["text"].fill_null("").to_list())
+            sizes = np.diff(ends) + more
+            all_ends = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+            whole = np.empty(int(all_ends[-1]), np.uint16 if vocab < MAX_UINT16 else np.uint32)
+            own = np.ones(len(whole), bool)
+            if before:
+                whole[all_ends[:-1]] = before[0]
+                own[all_ends[:-1]] = False
+            if behind:
+                whole[all_ends[1:] - 1] = behind[0]
+                own[all_ends[1:] - 1] = False
+            whole[own] = ids
+            return TokenSpans(whole, all_ends)
+
+        return spans_of
 
 
 def with_carried(rows: pl.DataFrame, types: Mapping[str, Notation]) -> tuple[pl.DataFrame, pa.Table]:
