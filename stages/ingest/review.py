@@ -1,18 +1,19 @@
 """Refuses inputs that give no documents: by a look at their beginnings, and by the records that were rejected."""
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
 from gristmill.pipeline.contract.errors import DataError, InputError
 from gristmill.pipeline.contract.secrets import real
 from gristmill.pipeline.contract.shapes import Counted, Part
-from gristmill.stages.ingest.files.open import open_file
+from gristmill.stages.ingest.files.open import File, open_file
 from gristmill.stages.ingest.files.remote import is_url
 from gristmill.stages.ingest.files.retry import Retry
-from gristmill.stages.ingest.preview import Fault, columns_of, fault_of
+from gristmill.stages.ingest.preview import columns_of, fault_of
 from gristmill.stages.ingest.rows import FULL
 
+T = TypeVar("T")
 LOCAL_FILES, REMOTE_FILES = 500, 8  # looked at, evenly spread; a local file costs 1 ms, a remote one requests
 # What an archive holds beside pages; a crawl may hold any share of them.
 NO_PAGES = ("not_a_response", "revisit", "bad_status", "not_html")
@@ -39,8 +40,14 @@ class Settings(Protocol):
 def preview(settings: Settings, parts: Sequence[Part], label: str = "input") -> None:
     """Raises InputError for a file without the text column, and where none of the files can give a document."""
     chosen = _some(parts)
-    faults = [_fault(settings, path, name) for path, name in chosen]
-    found = [fault for fault in faults if fault is not None]
+    looks = (
+        _looked(
+            path,
+            lambda file, name=name: fault_of(file, name, settings.format, settings.text_column, settings.body_bytes),
+        )
+        for path, name in chosen
+    )
+    found = [fault for fault in looks if fault is not None]
     first = next((fault for fault in found if fault.schema), found[0] if len(found) == len(chosen) else None)
     if first is not None:
         others = len(found) - 1
@@ -50,22 +57,11 @@ def preview(settings: Settings, parts: Sequence[Part], label: str = "input") -> 
 
 def check_kept(keep: Sequence[str], format: str, parts: Sequence[Part]) -> None:
     """Raises InputError for a column to keep that no file has; where rows are JSON any of them may still have it."""
-    found = [_columns(format, path, name) for path, name in _some(parts)]
+    found = [_looked(path, lambda file, name=name: columns_of(file, name, format)) for path, name in _some(parts)]
     there = sorted({name for names in found for name in names or ()})
     missing = [name for name in keep if name not in there]
     if missing and found and None not in found:
         raise InputError(f"input.keep_columns: no file has a column {missing[0]!r}; there are {', '.join(there)}")
-
-
-def _columns(format: str, path: str, name: str) -> list[str] | None:
-    try:
-        file = open_file(real(path), Retry(1, 0.0))
-        try:
-            return columns_of(file, name, format)
-        finally:
-            file.close()
-    except (InputError, OSError):
-        return None
 
 
 def _some(parts: Sequence[Part]) -> list[tuple[str, str]]:
@@ -75,12 +71,12 @@ def _some(parts: Sequence[Part]) -> list[tuple[str, str]]:
     return files if len(files) <= most else [files[i * (len(files) - 1) // (most - 1)] for i in range(most)]
 
 
-def _fault(settings: Settings, path: str, name: str) -> Fault | None:
+def _looked(path: str, look: Callable[[File], T]) -> T | None:
     """None also for a file that cannot be opened or read now: the run tries again, and sets aside what stays so."""
     try:
         file = open_file(real(path), Retry(1, 0.0))
         try:
-            return fault_of(file, name, settings.format, settings.text_column, settings.body_bytes)
+            return look(file)
         finally:
             file.close()
     except (InputError, OSError):

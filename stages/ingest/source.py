@@ -174,9 +174,10 @@ class Ingest(Source):
         tables = [part for part in parts if part.name.endswith(".parquet") and part.start == 0]
         if self.format not in ("auto", "warc") or not tables:
             return parts
-        if not parts_of_index(tables[0], self.text_column, self.part_bytes, retry):
+        cut = {tables[0].name: parts_of_index(tables[0], self.text_column, self.part_bytes, retry)}
+        if not cut[tables[0].name]:
             return parts
-        cut = {part.name: parts_of_index(part, self.text_column, self.part_bytes, retry) for part in tables}
+        cut |= {part.name: parts_of_index(part, self.text_column, self.part_bytes, retry) for part in tables[1:]}
         whole = [part for part in parts if not cut.get(part.name)]
         return sorted([*whole, *(part for found in cut.values() for part in found)], key=lambda part: part.key)
 

@@ -13,7 +13,6 @@ UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # per second, coarse to
 MOST_FIELDS = 500  # of a struct; one of more (an object with free keys) is its JSON text
 MOST_DEPTH = 32
 TIME = re.compile(r"timestamp\[(s|ms|us|ns)(?:, tz=(.+))?\]")
-_SPAN = re.compile(r"(duration|time32|time64)\[(s|ms|us|ns)\]")
 _DECIMAL = re.compile(r"decimal(?:32|64|128|256)\((\d+), (-?\d+)\)")
 _INTEGERS = {f"{kind}int{bits}": (kind == "u", bits) for kind in ("", "u") for bits in (8, 16, 32, 64)}
 _FLOATS = {"halffloat": 16, "float": 32, "double": 64}
