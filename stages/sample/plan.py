@@ -102,8 +102,7 @@ class SamplePlan(Reducer):
         (out / QUOTAS).write_text(json.dumps(document, indent=1, sort_keys=True))
         if notes:
             write_notes(out, *notes)
-        empty = pl.DataFrame(schema={"doc_id": pl.String, "split": pl.String, "copies_n": pl.Int64})
-        write_parquet(out / ADJUSTED, pl.concat([empty, *adjusted]).sort("split", "doc_id").to_arrow())
+        write_parquet(out / ADJUSTED, pl.concat(adjusted).sort("split", "doc_id").to_arrow())
 
     def solved(
         self, docs: pl.DataFrame, split: str, weights: Mapping[str, float], budget: int, division: Division

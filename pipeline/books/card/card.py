@@ -4,9 +4,10 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 
+import polars as pl
+
 from gristmill.pipeline.books.card.attribution import ATTRIBUTION
 from gristmill.pipeline.books.card.tables import counted, licence_table, shares, source_table, way_table
-from gristmill.pipeline.books.finished import FinishedRun
 from gristmill.pipeline.books.held_out import card_lines, read_sought
 from gristmill.pipeline.books.ledger import read_books
 from gristmill.pipeline.books.notes import notes
@@ -32,10 +33,12 @@ def write_card(store: Store, plan: Plan, told: Sequence[Told]) -> None:
     corpus = store.root / "corpus"
     for path in (store.root / CONFIG, *(path for one in told for path in one.files)):
         shutil.copyfile(path, corpus / path.name)
-    write_text(corpus / LICENCES, "\n".join(licences(store)))
+    tiers = licence_table(counted(store, ("license_tier", "license")))
+    spoken = counted(store, ("language",))
+    write_text(corpus / LICENCES, "\n".join(licences(tiers)))
     entries: list[dict] = read_books(store)  # pyright: ignore[reportAssignmentType]
     last = entries[-1]
-    languages = {str(name): n for name, n in FinishedRun(store, plan).written("language").items() if name is not None}
+    languages = {str(name): n for name, _, _, n in spoken.iter_rows() if name is not None}
     sink = next(s for s in plan.steps if s.kind == "sink").sink
     total = max(1, last["tokens"])
     data = DatasetCardData(
@@ -51,11 +54,14 @@ def write_card(store: Store, plan: Plan, told: Sequence[Told]) -> None:
         configs=card_configs(config_name(store), sink) or None,
         tags=["gristmill", "pretraining"],
     )
-    text = ["---", data.to_yaml(), "---", "", *body(store, plan, told, entries)]
+    text = ["---", data.to_yaml(), "---", "", *body(store, plan, told, entries, tiers, spoken)]
     write_text(corpus / "README.md", "\n".join(text))
 
 
-def body(store: Store, plan: Plan, told: Sequence[Told], entries: Sequence[dict]) -> Iterator[str]:
+def body(
+    store: Store, plan: Plan, told: Sequence[Told], entries: Sequence[dict], tiers: Sequence[str], spoken: pl.DataFrame
+) -> Iterator[str]:
+    """tiers: the table of licences; spoken: what `counted` says of languages."""
     last = entries[-1]
     yield from (f"# Gristmill corpus ({markdown(plan.name)})", "")
     yield f"{last['rows']:,} rows, {last['docs_out']:,} distinct documents, {last['tokens']:,} tokens."
@@ -67,13 +73,13 @@ def body(store: Store, plan: Plan, told: Sequence[Told], entries: Sequence[dict]
     )
     yield ""
     yield from (line for note in notes(store, plan) for line in (f"**Note.** {note}.", ""))
-    yield from ("## Licences", "", *licence_table(counted(store, ("license_tier", "license"))))
+    yield from ("## Licences", "", *tiers)
     yield from (line for one in told for line in one.card)
     if plan.writer(PERSONAL) is None:
         yield from ("## Personal data", "", "It was not looked for (`pii.enabled: true` replaces or drops it).", "")
     yield from card_lines(read_sought(store, plan))
     yield from source_table(funnels(store, plan))
-    yield from shares("Languages", counted(store, ("language",)), "language", "undetermined")
+    yield from shares("Languages", spoken, "language", "undetermined")
     yield from way_table(entries)
     yield from ("## Make it again", "")
     yield f"`config.yaml` holds every setting, under the digest `{plan.config_digest}`. With the input that it names:"
@@ -86,7 +92,7 @@ def body(store: Store, plan: Plan, told: Sequence[Told], entries: Sequence[dict]
     yield ""
 
 
-def licences(store: Store) -> Iterator[str]:
+def licences(tiers: Sequence[str]) -> Iterator[str]:
     """LICENSES.md: what the texts are under, for those who use the corpus."""
     yield from ("# Licences of the texts", "")
     yield (
@@ -94,7 +100,7 @@ def licences(store: Store) -> Iterator[str]:
         "SPDX id, `license_tier`, `license_confidence`); where none was found, none is claimed."
     )
     yield ""
-    yield from licence_table(counted(store, ("license_tier", "license")))
+    yield from tiers
     yield f"Licences that ask for attribution (CC-BY and others): `{ATTRIBUTION}` has a row per document to name."
     yield ""
 
