@@ -38,9 +38,10 @@ class FrameCorpus:
     def __init__(self, frames: Sequence[pl.DataFrame], artifacts: Mapping[str, Path]) -> None:
         self.frames, self.artifacts = frames, artifacts
 
-    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+    def batches(self, columns: Sequence[str] | None = None, of: pl.Series | None = None) -> Iterator[pl.DataFrame]:
         for frame in self.frames:
-            yield frame if columns is None else frame.select("doc_id", *columns)
+            chosen = frame if of is None else frame.filter(pl.col("doc_id").is_in(of.implode()))
+            yield chosen if columns is None else chosen.select("doc_id", *columns)
 
 
 def exchanged(stage: Grouping, batch: pl.DataFrame, folder: Path) -> pl.DataFrame:

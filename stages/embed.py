@@ -1,7 +1,7 @@
 """embed.model fits (or names) the embedding model; embed writes a unit vector for every document."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,8 +21,8 @@ from gristmill.classifiers.embedder import (
 from gristmill.classifiers.vocabulary import fit_vocabulary
 from gristmill.pipeline.contract.errors import ConfigError, DataError
 from gristmill.pipeline.contract.ranges import Count, Dimensions, Seed, Size, SomeShare, Threads
-from gristmill.pipeline.contract.samples import drawn_sample
-from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Reducer
+from gristmill.pipeline.contract.samples import drawn_sample, smallest, tables_of, together
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Reducer, Tables
 from gristmill.pipeline.kernels.numbers.embedding import vectors_to_series
 
 
@@ -56,6 +56,7 @@ class EmbedModel(Reducer):
     version: ClassVar[int] = 1
     reads: ClassVar = {"ingest": ("text",), "language": ("language",)}
     needs: ClassVar[tuple[str, ...]] = ()
+    passes: ClassVar[tuple[str, ...]] = ("drawn", "heads")
 
     def preflight(self) -> None:
         if self.model != TFIDF_SVD and find_spec("sentence_transformers") is None:
@@ -64,12 +65,25 @@ class EmbedModel(Reducer):
         if self.model != TFIDF_SVD and not is_id and not Path(self.model).is_dir():
             raise ConfigError(f"embed.model: there is no folder {self.model}")
 
-    def run(self, corpus: Corpus, out: Path) -> None:
-        """Raises DataError for an empty corpus, or if no term qualifies for the vocabulary."""
-        # Heads only: a character is at most 4 bytes, so the sample stays below sample_docs * 4 * max_chars bytes.
+    def take(self, name: str, corpus: Corpus, known: Tables) -> Tables:
+        """The sampled documents' ids; then their texts' beginnings, at most 4 * max_chars bytes each."""
+        if name == "drawn":
+            return {"drawn": drawn_sample(corpus.batches(()), self.sample_docs, "embed.model")}
+        if not known["drawn"].width:
+            return {"heads": pl.DataFrame()}
         head = pl.col("text").fill_null("").str.head(self.max_chars)
-        heads = (batch.select("doc_id", "language", head) for batch in corpus.batches())
-        sample = drawn_sample(heads, self.sample_docs, "embed.model")
+        batches = corpus.batches(of=known["drawn"]["doc_id"])
+        return {"heads": together(batch.select("doc_id", "language", head) for batch in batches)}
+
+    def join(self, name: str, taken: Iterator[Tables], corpus: Corpus, known: Tables) -> Tables:
+        if name == "drawn":
+            return {"drawn": smallest(tables_of("drawn", taken), self.sample_docs)}
+        heads = together(tables_of("heads", taken))
+        return {"sample": known["drawn"].join(heads, on="doc_id", maintain_order="left") if heads.width else heads}
+
+    def finish(self, known: Tables, corpus: Corpus, out: Path) -> None:
+        """Raises DataError for an empty corpus, or if no term qualifies for the vocabulary."""
+        sample = known["sample"]
         if sample.is_empty():
             raise DataError("embed.model: no document has come this far; look at the ledger for what dropped them")
         texts, languages = sample["text"], sample["language"]

@@ -16,10 +16,10 @@ import polars as pl
 
 from gristmill.classifiers.tokenizer import open_encoder, open_tokenizer
 from gristmill.pipeline.contract.drawing.told import Finished, Told
-from gristmill.pipeline.contract.draws import uniform
 from gristmill.pipeline.contract.errors import ConfigError, DataError
 from gristmill.pipeline.contract.ranges import Count, FilePath, Range
-from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Reads, Reducer
+from gristmill.pipeline.contract.samples import drawn, reaching, tables_of, together
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Reads, Reducer, Tables
 
 TOKENIZER = "tokenizer.json"
 
@@ -61,15 +61,48 @@ class TokenizerModel(Reducer):
         if self.path is not None:
             open_tokenizer(Path(self.path))
 
+    @property
+    def passes(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return ("drawn", "texts") if self.path is None else ()
+
     def run(self, corpus: Corpus, out: Path) -> None:
-        if self.path is not None:
-            tokenizer = open_tokenizer(Path(self.path))
-            given = json.loads(Path(self.path).read_text(encoding="utf-8"))
-            if given.get("truncation") or given.get("padding"):
-                tokenizer.save(str(out / TOKENIZER))  # without them, for everyone who opens the artifact
-            else:
-                shutil.copyfile(self.path, out / TOKENIZER)
+        if self.path is None:
+            super().run(corpus, out)
             return
+        tokenizer = open_tokenizer(Path(self.path))
+        given = json.loads(Path(self.path).read_text(encoding="utf-8"))
+        if given.get("truncation") or given.get("padding"):
+            tokenizer.save(str(out / TOKENIZER))  # without them, for everyone who opens the artifact
+        else:
+            shutil.copyfile(self.path, out / TOKENIZER)
+
+    def take(self, name: str, corpus: Corpus, known: Tables) -> Tables:
+        """Documents with the smallest draws until `train_bytes` are reached; then their texts, cut."""
+        if name == "drawn":
+            size = pl.col("text_bytes").clip(upper_bound=self.train_doc_bytes).cast(pl.Int64)
+            sizes = (
+                drawn(batch, "tokenizer").select("doc_id", "draw", size) for batch in corpus.batches(("text_bytes",))
+            )
+            return {"drawn": reaching(sizes, "text_bytes", self.train_bytes)}
+        if not known["drawn"].width:
+            return {"texts": pl.DataFrame()}
+        batches = corpus.batches(("text",), of=known["drawn"]["doc_id"])
+        return {"texts": together([batch.with_columns(self._cut(batch["text"])) for batch in batches])}
+
+    def _cut(self, texts: pl.Series) -> pl.Series:
+        return pl.Series("text", [t.encode()[: self.train_doc_bytes].decode(errors="ignore") for t in texts], pl.String)
+
+    def join(self, name: str, taken: Iterator[Tables], corpus: Corpus, known: Tables) -> Tables:
+        if name == "drawn":
+            return {"drawn": reaching(tables_of("drawn", taken), "text_bytes", self.train_bytes)}
+        texts = together(tables_of("texts", taken))
+        in_order = known["drawn"].join(texts, on="doc_id", maintain_order="left") if texts.width else texts
+        return {"texts": in_order}
+
+    def finish(self, known: Tables, corpus: Corpus, out: Path) -> None:
+        """Raises DataError where there is no text to train on."""
+        if known["texts"].is_empty():
+            raise DataError("no documents to train the tokenizer on: every input record was rejected (see the ledger)")
         from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
         tokenizer = Tokenizer(models.BPE())
@@ -81,10 +114,7 @@ class TokenizerModel(Reducer):
             special_tokens=["<|endoftext|>"],
             show_progress=False,
         )
-        texts = list(self._sample(corpus))
-        if not texts:
-            raise DataError("no documents to train the tokenizer on: every input record was rejected (see the ledger)")
-        tokenizer.train_from_iterator(texts, trainer)
+        tokenizer.train_from_iterator(known["texts"]["text"].to_list(), trainer)
         tokenizer.save(str(out / TOKENIZER))
 
     def tell(self, run: Finished) -> Told:
@@ -99,22 +129,6 @@ class TokenizerModel(Reducer):
             f"`{digest}`): `token_count`, the budget and the files of token ids."
         )
         return Told(card=("## Tokenizer", "", said, ""), files=(path,))
-
-    def _sample(self, corpus: Corpus) -> Iterator[str]:
-        """Documents with the smallest draws until `train_bytes` are reached, in order of their draws."""
-        sizes = list(corpus.batches(("text_bytes",)))
-        if not sizes:
-            return iter(())
-        narrow = pl.concat(sizes)
-        drawn = narrow.with_columns(pl.Series("u", uniform(narrow["doc_id"], "tokenizer"))).sort("u", "doc_id")
-        reach = drawn["text_bytes"].clip(upper_bound=self.train_doc_bytes).cum_sum()
-        chosen = drawn.filter(reach.shift(1, fill_value=0) < self.train_bytes).select("doc_id", "u")
-        texts: dict[str, str] = {}
-        for batch in corpus.batches(("text",)):
-            picked = batch.filter(pl.col("doc_id").is_in(chosen["doc_id"].implode()))
-            texts.update(zip(picked["doc_id"], picked["text"], strict=True))
-        limit = self.train_doc_bytes
-        return (t.encode()[:limit].decode(errors="ignore") for t in (texts[i] for i in chosen["doc_id"]))
 
 
 @dataclass(frozen=True)

@@ -1,31 +1,88 @@
-"""Samples documents independently of the order of batches: the rows with the smallest draws."""
+"""Samples and sums of documents that do not depend on the order of batches, nor on which of them come together.
 
-from collections.abc import Iterable
+A sample is the rows with the smallest draws: the smallest of a union are among the smallest of its sides, so that what
+is sampled of bundles of parts is sampled again when it is joined.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import polars as pl
 
 from gristmill.pipeline.contract.draws import key64
+from gristmill.pipeline.contract.shapes import Tables
+
+Trim = Callable[[pl.DataFrame], pl.DataFrame]
 
 
-def drawn_sample(batches: Iterable[pl.DataFrame], rows: int | None, salt: str, by: str | None = None) -> pl.DataFrame:
+def drawn(batch: pl.DataFrame, salt: str) -> pl.DataFrame:
+    """The batch with the documents' draws (uint64)."""
+    return batch.with_columns(pl.Series("draw", key64(batch["doc_id"], salt), dtype=pl.UInt64))
+
+
+def drawn_sample(
+    batches: Iterable[pl.DataFrame], rows: int | None, salt: str, by: str | Sequence[str] = ()
+) -> pl.DataFrame:
     """At most `rows` rows of all batches (per value of `by`, if given; all rows if None), sorted by (draw, doc_id).
 
     The batches must agree in schema; a column `draw` (uint64) is added. At most about twice the sample is held.
     Returns an empty frame without columns if there is no batch.
     """
+    return smallest((drawn(batch, salt) for batch in batches), rows, by)
+
+
+def smallest(frames: Iterable[pl.DataFrame], rows: int | None, by: str | Sequence[str] = ()) -> pl.DataFrame:
+    """The same of rows that have a column `draw`, which may be samples."""
+    keys = [by] if isinstance(by, str) else list(by)
+
+    def trim(frame: pl.DataFrame) -> pl.DataFrame:
+        if rows is None:
+            return frame
+        return frame.filter(pl.int_range(pl.len()).over(keys) < rows) if keys else frame.head(rows)
+
+    return _kept(frames, trim, rows)
+
+
+def reaching(frames: Iterable[pl.DataFrame], size: str, limit: int) -> pl.DataFrame:
+    """The first rows by (draw, doc_id) before which the column `size` sums to less than `limit`."""
+    return _kept(frames, lambda frame: frame.filter(pl.col(size).cum_sum() - pl.col(size) < limit), 1)
+
+
+def _kept(frames: Iterable[pl.DataFrame], trim: Trim, rows: int | None) -> pl.DataFrame:
+    """What is left of all rows when they are sorted by (draw, doc_id) and trimmed, now and then and at the end."""
+
+    def trimmed() -> pl.DataFrame:
+        return trim(pl.concat(held).sort("draw", "doc_id"))
+
     held: list[pl.DataFrame] = []
     held_rows = kept_rows = 0
-    for batch in batches:
-        held.append(batch.with_columns(pl.Series("draw", key64(batch["doc_id"], salt), dtype=pl.UInt64)))
-        held_rows += batch.height
+    for frame in frames:
+        if not frame.width:
+            continue
+        held.append(frame)
+        held_rows += frame.height
         if rows is not None and held_rows > 2 * max(kept_rows, rows):
-            held = [_smallest(pl.concat(held), rows, by)]
+            held = [trimmed()]
             held_rows = kept_rows = held[0].height
-    return _smallest(pl.concat(held), rows, by) if held else pl.DataFrame()
+    return trimmed() if held else pl.DataFrame()
 
 
-def _smallest(frame: pl.DataFrame, rows: int | None, by: str | None) -> pl.DataFrame:
-    ordered = frame.sort("draw", "doc_id")
-    if rows is None:
-        return ordered
-    return ordered.head(rows) if by is None else ordered.filter(pl.int_range(pl.len()).over(by) < rows)
+def summed(frames: Iterable[pl.DataFrame], by: str | Sequence[str]) -> pl.DataFrame:
+    """The sums of all other columns per value of `by`, sorted by it. Sums of sums are sums."""
+    keys = [by] if isinstance(by, str) else list(by)
+    total: pl.DataFrame | None = None
+    for frame in frames:
+        if frame.width:
+            both = frame if total is None else pl.concat([total, frame])
+            total = both.group_by(keys).agg(pl.all().sum())
+    return pl.DataFrame() if total is None else total.sort(keys)
+
+
+def tables_of(name: str, taken: Iterable[Tables]) -> Iterator[pl.DataFrame]:
+    """One table of those that were taken, where there is one."""
+    return (tables[name] for tables in taken if name in tables)
+
+
+def together(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """The rows of all frames that have columns, in no order."""
+    found = [frame for frame in frames if frame.width]
+    return pl.concat(found) if found else pl.DataFrame()

@@ -13,6 +13,7 @@ from gristmill.pipeline.contract.drawing.told import Finished, Told
 Kind = Literal["source", "annotator", "gate", "reducer", "grouping", "sink"]
 Reads: TypeAlias = Mapping[str, tuple[str, ...]]
 Artifacts: TypeAlias = Mapping[str, Path]
+Tables: TypeAlias = Mapping[str, pl.DataFrame]
 PolarsType: TypeAlias = pl.DataType | type[pl.DataType]
 
 
@@ -177,24 +178,50 @@ class Gate(Shape):
 
 
 class Corpus(Protocol):
-    """What a Reducer sees: the kept rows of all parts, one batch per part, in the order of part keys."""
+    """What a Reducer sees: the kept rows of all parts, or of a bundle of them, one batch per part."""
 
     artifacts: Artifacts
     # A folder of the step's own that outlives a killed run (it may not exist yet). It is no output and proves nothing
     # by being there: what a reducer keeps in it, it must find again under a digest of all that it was made from.
     scratch: Path
 
-    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
-        """doc_id + the columns in `reads`, or those of them that `columns` names. May be iterated several times."""
+    def batches(self, columns: Sequence[str] | None = None, of: pl.Series | None = None) -> Iterator[pl.DataFrame]:
+        """doc_id + the columns in `reads`, or those of them that `columns` names. May be iterated several times.
+
+        `of`: only the documents with these ids; of a part that holds none of them nothing is read.
+        """
         ...
 
 
 class Reducer(Shape):
-    """Whole corpus to an artifact: files under `out`, the same bytes for the same rows in any order."""
+    """Whole corpus to an artifact: files under `out`, the same bytes for the same rows in any order.
+
+    A reducer with `passes` sees no part as a whole: in each pass `take` goes through a bundle of parts, as many bundles
+    side by side as there are workers, and leaves small tables; `join` makes one set of tables of all that was taken,
+    which later passes know; after the last pass `finish` writes the artifact. What is taken must not depend on how the
+    parts are bundled, once it is joined. A small corpus is one bundle.
+    """
 
     kind: ClassVar[Kind] = "reducer"
+    passes: ClassVar[tuple[str, ...]] = ()
 
     def run(self, corpus: Corpus, out: Path) -> None:
+        """All in one process. A reducer without passes has this method only, and reads the corpus in it."""
+        known: dict[str, pl.DataFrame] = {}
+        for name in self.passes:
+            known |= self.join(name, iter([self.take(name, corpus, known)]), corpus, known)
+        self.finish(known, corpus, out)
+
+    def take(self, name: str, corpus: Corpus, known: Tables) -> Tables:
+        """What the pass `name` needs of some parts: tables of bounded size. `known`: what earlier passes joined."""
+        raise NotImplementedError
+
+    def join(self, name: str, taken: Iterator[Tables], corpus: Corpus, known: Tables) -> Tables:
+        """What was taken of all bundles, in any order, one at least; `corpus` gives artifacts only."""
+        raise NotImplementedError
+
+    def finish(self, known: Tables, corpus: Corpus, out: Path) -> None:
+        """What all passes joined, to files; `corpus` gives artifacts and scratch only."""
         raise NotImplementedError
 
 

@@ -1,7 +1,7 @@
 """The plan: steps in order, checked before anything runs, the frozen list of parts, and what a run will do and why."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,10 +17,12 @@ from gristmill.pipeline.plan.steps import MEASURING, Step, chain, check
 
 @dataclass(frozen=True)
 class Phase:
-    """Steps that run together: a wave (part by part), a reducer, the passes of a grouping or the two of the sink."""
+    """Steps that run together: a wave (part by part), a reducer and the takes and joins before it, the passes of a
+    grouping or the two of the sink."""
 
-    kind: Literal["wave", "reducer", "sort", "group", "merge", "return", "scatter", "gather", "ledger"]
+    kind: Literal["wave", "take", "join", "reducer", "sort", "group", "merge", "return", "scatter", "gather", "ledger"]
     steps: tuple[Step, ...]
+    number: int = 0  # of a take and a join: which of the reducer's passes
 
     @property
     def name(self) -> str:
@@ -92,7 +94,7 @@ class Plan:
                 continue
             phases, wave = [*phases, *([Phase("wave", tuple(wave))] if wave else [])], []
             if step.kind == "reducer":
-                phases.append(Phase("reducer", (step,)))
+                phases += of_reducer(step)
             elif step.kind == "grouping":
                 merge: list[Literal["merge"]] = ["merge"] if step.grouping.merges else []
                 phases += [Phase(kind, (step,)) for kind in ("sort", "group", *merge, "return")]
@@ -121,6 +123,16 @@ class Plan:
             "steps": steps,
             "parts": [asdict(p) for p in self.parts],
         }
+
+
+def of_reducer(step: Step) -> Iterator[Phase]:
+    """A take and a join per pass; the last join is the reduction's own."""
+    last = len(step.reducer.passes) - 1
+    for i in range(last + 1):
+        yield Phase("take", (step,), i)
+        yield Phase("join", (step,), i) if i < last else Phase("reducer", (step,))
+    if last < 0:
+        yield Phase("reducer", (step,))
 
 
 def make_plan(name: str, config_digest: str, stages: Sequence[Stage], parts: Iterable[Part]) -> Plan:

@@ -21,7 +21,7 @@ from gristmill.pipeline.plan.plan import Phase, Plan, load_plan
 from gristmill.pipeline.run.failures import failure_path, quarantined, record_failure
 from gristmill.pipeline.run.phases.exchange import Group, Merge, Return, Sort
 from gristmill.pipeline.run.phases.fates import Fates
-from gristmill.pipeline.run.phases.reduction import Reduction
+from gristmill.pipeline.run.phases.reduction import Join, Reduction, Take
 from gristmill.pipeline.run.phases.sinking import Gather, Scatter
 from gristmill.pipeline.run.phases.wave import Wave
 from gristmill.pipeline.run.phases.work import Opened, Work
@@ -30,8 +30,8 @@ from gristmill.pipeline.run.view import MEMORY, RunView
 
 ATTEMPTS = 2  # a part that fails is retried once in place; a killed worker's part is retried by the executor
 KINDS: Mapping[str, type[Work]] = {
-    "wave": Wave, "reducer": Reduction, "sort": Sort, "group": Group, "merge": Merge, "return": Return,
-    "scatter": Scatter, "gather": Gather, "ledger": Fates,
+    "wave": Wave, "take": Take, "join": Join, "reducer": Reduction, "sort": Sort, "group": Group, "merge": Merge,
+    "return": Return, "scatter": Scatter, "gather": Gather, "ledger": Fates,
 }  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """`gristmill contamination`: benchmark items in the documents of a finished run, counted and shown."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +9,8 @@ import polars as pl
 
 from gristmill.pipeline.contract.draws import key64
 from gristmill.pipeline.contract.errors import ConfigError
-from gristmill.pipeline.contract.shapes import Artifacts
 from gristmill.stages.contamination.benchmarks import FIELDS, BenchmarkSet, files_of
-from gristmill.stages.contamination.sampled import counted
+from gristmill.stages.contamination.sampled import counted, drawn_of, share_of
 from gristmill.stages.contamination.stage import (
     Contamination,
     ContaminationGate,
@@ -19,19 +18,6 @@ from gristmill.stages.contamination.stage import (
     benchmark_columns,
     fewest_hits,
 )
-
-
-@dataclass
-class Documents:
-    """The documents of a run as a corpus: batches of doc_id and text, each document once."""
-
-    read: Callable[[], Iterator[pl.DataFrame]]
-    artifacts: Artifacts = field(default_factory=dict)
-    scratch: Path = Path("no-scratch")
-
-    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
-        for batch in self.read():
-            yield batch.select("doc_id", *(("text",) if columns is None else columns))
 
 
 def benchmark_of(argument: str) -> BenchmarkSet:
@@ -79,7 +65,8 @@ def flagged(
     names = [b.name for b in sets]
     sets = tuple(replace(b, name=b.paths[0]) if names.count(b.name) > 1 else b for b in sets)
     maker, marker, gate = ContaminationIndex(sets), Contamination(sets), ContaminationGate(sets)
-    index = counted(maker.index(), Documents(read), maker.sample_docs)
+    share = share_of(maker.sample_docs, sum(batch.height for batch in read()))
+    index = counted(maker.index(), (drawn_of(batch, share)["text"] for batch in read()))
     items = dict(index.items.group_by("set", maintain_order=True).agg(pl.col("name").n_unique()).iter_rows())
     fewest = fewest_hits(marker.max_hits)
 

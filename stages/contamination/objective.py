@@ -5,7 +5,7 @@ hold enough of their word n-grams are dropped under a rule of their own; a targe
 would reward the mixture for learning it by heart.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -14,9 +14,9 @@ import numpy as np
 import polars as pl
 
 from gristmill.pipeline.contract.ranges import Count, Range, Share, Whole
-from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer, Tables
+from gristmill.stages.contamination import sampled
 from gristmill.stages.contamination.index import Item, build_index, load_index
-from gristmill.stages.contamination.sampled import counted
 from gristmill.stages.contamination.stage import holds_item
 from gristmill.stages.mixture.material.readings import held_out_texts, validation_texts
 
@@ -44,24 +44,34 @@ class ObjectiveIndex(Reducer):
     borrowed: ClassVar = {"measured": ("mixture",)}
     reads: ClassVar[Reads] = {"ingest": ("text",)}
     needs: ClassVar[tuple[str, ...]] = ("dedup.held_out",)
+    passes: ClassVar[tuple[str, ...]] = sampled.PASSES
     files: ClassVar[tuple[str, ...]] = ("validation",)
 
     @property
     def validation(self) -> tuple[str, ...]:
         return self.measured.validation
 
-    def run(self, corpus: Corpus, out: Path) -> None:
-        targets = (
-            validation_texts(self.validation, self.measured.validation_fields)
-            if self.validation
-            else held_out_texts(corpus.artifacts["dedup.held_out"] / "texts.parquet")
-        )
+    def take(self, name: str, corpus: Corpus, known: Tables) -> Tables:
+        """Nothing where there is no objective text."""
+        if name == "texts" and not self._targets(corpus):
+            return {}
+        return sampled.take(name, corpus, known, self.sample_docs)
+
+    def join(self, name: str, taken: Iterator[Tables], corpus: Corpus, known: Tables) -> Tables:
+        return sampled.join(name, taken)
+
+    def _targets(self, corpus: Corpus) -> dict[str, list[str]]:
+        if self.validation:
+            return validation_texts(self.validation, self.measured.validation_fields)
+        return held_out_texts(corpus.artifacts["dedup.held_out"] / "texts.parquet")
+
+    def finish(self, known: Tables, corpus: Corpus, out: Path) -> None:
         items = [
             Item(target, str(number), "text", text)
-            for target, texts in targets.items()
+            for target, texts in self._targets(corpus).items()
             for number, text in enumerate(texts, start=1)
         ]
-        counted(build_index(items, self.ngram, self.min_idf, self.common_docs), corpus, self.sample_docs).save(out)
+        sampled.counted_in(build_index(items, self.ngram, self.min_idf, self.common_docs), known).save(out)
 
 
 @dataclass(frozen=True)

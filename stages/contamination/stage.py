@@ -5,7 +5,7 @@ the document. Ours counts the hits per item, not over all benchmarks, and leaves
 `index`). A paraphrase that keeps no 15 words in a row is not found.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -16,10 +16,10 @@ import polars as pl
 
 from gristmill.pipeline.contract.errors import ConfigError, DataError
 from gristmill.pipeline.contract.ranges import Count, Range, Share, Whole
-from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer, Tables
+from gristmill.stages.contamination import sampled
 from gristmill.stages.contamination.benchmarks import BenchmarkSet, files_of, items_of, training_texts
 from gristmill.stages.contamination.index import Index, Matches, build_index, load_index, memory
-from gristmill.stages.contamination.sampled import counted
 
 Field = Literal["question", "answer", "passage"]
 HOLDS = 0.8  # share of a document that is an item's words from which fewer hits do: a short document is one n-gram
@@ -46,6 +46,7 @@ class ContaminationIndex(Reducer):
     version: ClassVar[int] = 1
     reads: ClassVar[Reads] = {"ingest": ("text",)}
     needs: ClassVar[tuple[str, ...]] = ()
+    passes: ClassVar[tuple[str, ...]] = sampled.PASSES
     files: ClassVar[tuple[str, ...]] = ("paths",)
 
     def __post_init__(self) -> None:
@@ -77,8 +78,14 @@ class ContaminationIndex(Reducer):
             raise DataError(_too_many(int(made.hashes.size), self.max_ngrams))
         return made
 
-    def run(self, corpus: Corpus, out: Path) -> None:
-        counted(self.index(), corpus, self.sample_docs).save(out)
+    def take(self, name: str, corpus: Corpus, known: Tables) -> Tables:
+        return sampled.take(name, corpus, known, self.sample_docs)
+
+    def join(self, name: str, taken: Iterator[Tables], corpus: Corpus, known: Tables) -> Tables:
+        return sampled.join(name, taken)
+
+    def finish(self, known: Tables, corpus: Corpus, out: Path) -> None:
+        sampled.counted_in(self.index(), known).save(out)
 
 
 def _too_many(ngrams: int, limit: int) -> str:

@@ -5,7 +5,7 @@ the objective of the mixture search and never reach the corpus.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -19,11 +19,13 @@ from gristmill.classifiers.license.sites import HOST_CHARS
 from gristmill.pipeline.contract.draws import uniform
 from gristmill.pipeline.contract.notes import write_notes
 from gristmill.pipeline.contract.ranges import FilePath, Share, Whole
-from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Reducer
+from gristmill.pipeline.contract.samples import summed, tables_of
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Reducer, Tables
 from gristmill.pipeline.contract.state import write_parquet
 from gristmill.pipeline.contract.texts import is_sidecar, records_of
 
 SALT = "held_out"
+HOSTS = {"host": pl.String, "documents": pl.Int64, "references": pl.Int64}
 _TEXTS = {"doc_id": pl.String, "text": pl.String, "language": pl.String, "is_held_out": pl.Boolean}
 
 
@@ -120,6 +122,7 @@ class References(Reducer):
     files: ClassVar = ("paths",)
     reads: ClassVar = {"ingest": ("url",), "language": ("language",)}
     needs: ClassVar = ()
+    passes: ClassVar = ("hosts",)
 
     def __post_init__(self) -> None:
         for code in self.languages or ():
@@ -130,21 +133,33 @@ class References(Reducer):
             if not is_sidecar(path):
                 next(records_of(path, self.text_field, "dedup.references.paths"), None)
 
-    def run(self, corpus: Corpus, out: Path) -> None:
+    def take(self, name: str, corpus: Corpus, known: Tables) -> Tables:
+        """Documents, and references per host; a host that is null counts only for the documents."""
+        return {"hosts": summed((self._counted(batch) for batch in corpus.batches()), "host")}
+
+    def _counted(self, batch: pl.DataFrame) -> pl.DataFrame:
+        seen = pl.DataFrame({"host": [None], "documents": [batch.height], "references": [0]}, HOSTS)
+        if not self.enabled or self.paths:
+            return seen
+        found = hosts_of(batch.filter(is_reference(batch, self))["url"]).alias("host").to_frame()
+        by_host = found.group_by("host").agg(documents=pl.lit(0, pl.Int64), references=pl.len().cast(pl.Int64))
+        return pl.concat([seen, by_host])
+
+    def join(self, name: str, taken: Iterator[Tables], corpus: Corpus, known: Tables) -> Tables:
+        return {"hosts": summed(tables_of("hosts", taken), "host")}
+
+    def finish(self, known: Tables, corpus: Corpus, out: Path) -> None:
         texts = given_texts(self if self.enabled else replace(self, paths=()))
-        documents, references, by_host = 0, texts.height, pl.DataFrame(schema={"host": pl.String, "len": pl.UInt32})
-        for batch in corpus.batches():
-            documents += batch.height
-            if self.enabled and not self.paths:
-                found = hosts_of(batch.filter(is_reference(batch, self))["url"])
-                references += found.len()
-                by_host = pl.concat([by_host, found.alias("host").to_frame().group_by("host").len()])
+        by_host = known["hosts"] if known["hosts"].width else pl.DataFrame(schema=HOSTS)
+        documents, found = (int(by_host[column].sum()) for column in ("documents", "references"))
+        references = texts.height + found
         rule = self
         if self.enabled and references < self.min_references:
             rule, texts = replace(self, enabled=False, paths=()), texts.clear()
             write_notes(out, _too_few(self, references, documents))
         write_parquet(out / "texts.parquet", texts.to_arrow())
-        top = by_host.group_by("host").agg(pl.col("len").sum()).sort("len", "host", descending=[True, False]).head(50)
+        top = by_host.filter(pl.col("references") > 0).select("host", "references")
+        top = top.sort("references", "host", descending=[True, False]).head(50)
         report = {
             "documents": documents,
             "references": references,

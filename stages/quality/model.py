@@ -6,6 +6,7 @@ reference gets no bonus for having been trained on, and the report's figures are
 """
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -18,13 +19,15 @@ from gristmill.classifiers import fasttext
 from gristmill.classifiers.calibration import auc, calibrated, platt
 from gristmill.classifiers.fasttext import Training
 from gristmill.classifiers.importance import count, importance, log_ratios
-from gristmill.pipeline.contract.draws import key64, uniform
+from gristmill.pipeline.contract.draws import uniform
 from gristmill.pipeline.contract.notes import write_notes
 from gristmill.pipeline.contract.ranges import Count, Range, Size
-from gristmill.pipeline.contract.shapes import Corpus, Reads, Reducer
+from gristmill.pipeline.contract.samples import drawn, smallest, tables_of, together
+from gristmill.pipeline.contract.shapes import Corpus, Reads, Reducer, Tables
 from gristmill.pipeline.kernels.text.lines import one_line
 from gristmill.stages.quality.sources import SourceQuality, judged
 
+COLUMNS = ("language", "is_reference")
 # report.json where there are no models.
 NO_REPORT = {
     "references": 0, "others": 0, "q_reference_auc": None, "q_importance_auc": None, "accuracy": None, "brier": None,
@@ -60,6 +63,7 @@ class QualityModel(Reducer):
     version: ClassVar = 2
     borrowed: ClassVar = {"sources": ("sources",)}
     needs: ClassVar = ("dedup.references",)
+    passes: ClassVar = ("chosen", "texts")
 
     @property
     def reads(self) -> Reads:
@@ -69,12 +73,52 @@ class QualityModel(Reducer):
             "dedup.references": ("is_reference",),
         }
 
-    def run(self, corpus: Corpus, out: Path) -> None:
+    def take(self, name: str, corpus: Corpus, known: Tables) -> Tables:
+        """The first examples of each class and language by draw; then the beginnings of the chosen ones' texts."""
+        if not self._settled(corpus)["enabled"]:
+            return {}
+        if name == "texts":
+            batches = corpus.batches(("text",), of=known["chosen"]["doc_id"])
+            return {"texts": together(self._beginnings(batch) for batch in batches)}
+        _, stratum = self._given(corpus)
+        columns = (*COLUMNS, "source") if self.sources else COLUMNS
+        batches = (batch.filter(judged(self.sources)) for batch in corpus.batches(columns))
+        return {"first": self._first(_example(batch, stratum) for batch in batches)}
+
+    def join(self, name: str, taken: Iterator[Tables], corpus: Corpus, known: Tables) -> Tables:
+        if not self._settled(corpus)["enabled"]:
+            return {}
+        given, stratum = self._given(corpus)
+        if name == "texts":
+            texts = together([self._beginnings(given), *tables_of("texts", taken)])
+            return {"texts": known["chosen"].join(texts, on="doc_id", how="inner").sort("draw", "doc_id")}
+        first = self._first(chain([_example(given, stratum)], tables_of("first", taken)))
+        return {"chosen": self._balanced(first)}
+
+    def _settled(self, corpus: Corpus) -> dict:
+        """What the references' report says; nothing is enabled where this stage is not."""
         settled = json.loads((corpus.artifacts["dedup.references"] / "report.json").read_text())
-        if not self.enabled or not settled["enabled"]:  # the references' own notes say why
+        return {**settled, "enabled": self.enabled and settled["enabled"]}
+
+    def _given(self, corpus: Corpus) -> tuple[pl.DataFrame, pl.Expr]:
+        """References of files that are not held out, and the stratum of an example."""
+        given = pl.read_parquet(corpus.artifacts["dedup.references"] / "texts.parquet", glob=False)
+        given = given.filter(~pl.col("is_held_out")).with_columns(is_reference=pl.lit(True))
+        return given, pl.col("language") if given["language"].null_count() == 0 else pl.lit("")
+
+    def _beginnings(self, batch: pl.DataFrame) -> pl.DataFrame:
+        return batch.select("doc_id", text=pl.col("text").str.slice(0, self.max_chars))
+
+    def _first(self, examples: Iterable[pl.DataFrame]) -> pl.DataFrame:
+        """The first `max_examples` of each class and stratum by draw."""
+        return smallest(examples, self.max_examples, ("is_reference", "stratum"))
+
+    def finish(self, known: Tables, corpus: Corpus, out: Path) -> None:
+        settled = self._settled(corpus)
+        if not settled["enabled"]:  # the references' own notes say why
             _without_models(out)
             return
-        examples = self._examples(corpus)
+        examples = known["texts"]
         positive = examples["is_reference"].to_numpy()
         fold = fold_of(examples["doc_id"], self.folds)
         seen = [(label & (fold != k)).sum() for label in (positive, ~positive) for k in range(self.folds)]
@@ -108,43 +152,13 @@ class QualityModel(Reducer):
         )
         (out / "report.json").write_text(json.dumps(report, indent=1))
 
-    def _examples(self, corpus: Corpus) -> pl.DataFrame:
-        """doc_id, is_reference, language, text (cut) of the drawn examples, in the order of their draw."""
-        given = pl.read_parquet(corpus.artifacts["dedup.references"] / "texts.parquet", glob=False).filter(
-            ~pl.col("is_held_out")
-        )
-        given = given.with_columns(is_reference=pl.lit(True))
-        stratum = pl.col("language") if given["language"].null_count() == 0 else pl.lit("")
-        columns = ("language", "is_reference")
-
-        def drawn(batch: pl.DataFrame) -> pl.DataFrame:
-            draws = pl.Series("draw", key64(batch["doc_id"], "quality.example"), dtype=pl.UInt64)
-            return batch.select("doc_id", *columns, stratum=stratum).with_columns(draws).drop_nulls("stratum")
-
-        known = self._first(drawn(given))
-        for batch in corpus.batches((*columns, "source") if self.sources else columns):
-            batch = batch.filter(judged(self.sources))
-            known = self._first(pl.concat([known.drop("place"), drawn(batch)]))
-        chosen = self._balanced(known)
-        texts = [
-            batch.select("doc_id", text=pl.col("text").str.slice(0, self.max_chars)).join(
-                chosen, on="doc_id", how="semi"
-            )
-            for batch in chain([given], corpus.batches(("text",)))
-        ]
-        return chosen.join(pl.concat(texts), on="doc_id", how="inner").sort("draw", "doc_id")
-
-    def _first(self, drawn: pl.DataFrame) -> pl.DataFrame:
-        """The first `max_examples` of each class and stratum by draw, and their `place` there: never more in memory."""
-        placed = drawn.sort("draw", "doc_id").with_columns(place=pl.int_range(pl.len()).over("is_reference", "stratum"))
-        return placed.filter(pl.col("place") < self.max_examples)
-
     def _balanced(self, known: pl.DataFrame) -> pl.DataFrame:
         """As many references as other documents in every language, at most `max_examples` each, by draw.
 
-        So the models learn what references are, not which language they are in. Where texts given as files do not
-        name their language, languages are not matched.
+        known: in the order of the draws. So the models learn what references are, not which language they are in.
+        Where texts given as files do not name their language, languages are not matched.
         """
+        known = known.with_columns(place=pl.int_range(pl.len()).over("is_reference", "stratum"))
         counted = known.with_columns(
             references=pl.col("is_reference").sum().over("stratum"),
             others=(~pl.col("is_reference")).sum().over("stratum"),
@@ -167,6 +181,11 @@ class QualityModel(Reducer):
         )
         references, crawl = counts.sum(axis=1, keepdims=True) - counts
         return np.array([log_ratios(r, c) for r, c in zip(references, crawl, strict=True)])
+
+
+def _example(batch: pl.DataFrame, stratum: pl.Expr) -> pl.DataFrame:
+    """What choosing needs of a document; one without a language is none."""
+    return drawn(batch.select("doc_id", *COLUMNS, stratum=stratum), "quality.example").drop_nulls("stratum")
 
 
 def _without_models(out: Path) -> None:

@@ -48,9 +48,11 @@ class FakeCorpus:
     artifacts: dict[str, Path] = field(default_factory=dict)
     scratch: Path = Path("no-scratch")
 
-    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+    def batches(self, columns: Sequence[str] | None = None, of: pl.Series | None = None) -> Iterator[pl.DataFrame]:
         for frame in self.frames:
-            yield frame if columns is None else frame.select("doc_id", *columns)
+            chosen = frame if of is None else frame.filter(pl.col("doc_id").is_in(of.implode()))
+            if of is None or chosen.height:
+                yield chosen if columns is None else chosen.select("doc_id", *columns)
 
 
 @dataclass
@@ -60,8 +62,8 @@ class CountingCorpus(FakeCorpus):
     alive: int = 0
     most: int = 0
 
-    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
-        for frame in super().batches(columns):
+    def batches(self, columns: Sequence[str] | None = None, of: pl.Series | None = None) -> Iterator[pl.DataFrame]:
+        for frame in super().batches(columns, of):
             batch = frame.clone()
             self.alive += 1
             self.most = max(self.most, self.alive)

@@ -358,10 +358,17 @@ def test_gate_looser_limit_never_drops_more(run: LawRun, stage: Gate, name: str)
 # --- reducers ------------------------------------------------------------------------------------------------------
 
 
-def reduced(stage: Reducer, run: LawRun, frames: Sequence[pl.DataFrame], out: Path) -> str:
-    """Digest of the files that the reducer leaves."""
+def reduced(stage: Reducer, run: LawRun, bundles: Sequence[Sequence[pl.DataFrame]], out: Path) -> str:
+    """Digest of the files that the reducer leaves of bundles of batches, pass by pass."""
     out.mkdir()
-    stage.run(corpus(run, stage, frames), out)
+    if len(bundles) == 1:
+        stage.run(corpus(run, stage, bundles[0]), out)
+    else:
+        none, known = corpus(run, stage, ()), {}
+        for name in stage.passes:
+            tables = [stage.take(name, corpus(run, stage, frames), known) for frames in bundles]
+            known |= stage.join(name, iter(tables), none, known)
+        stage.finish(known, none, out)
     assert any(out.iterdir())
     return digest_folder(out)
 
@@ -370,15 +377,17 @@ def check_reducer(run: LawRun, stage: Reducer, folder: Path) -> str:
     parts = run.parts(stage)
     assert len(parts) == 3
     everything = pl.concat(parts)
-    ways = {
+    odd = [piece for chunk in chunks(shuffled(everything, 7), [1, 40, 3, 90]) for piece in (chunk, everything.clear())]
+    ways: dict[str, Sequence[pl.DataFrame]] = {
         "as stored": parts,
         "batches reversed": parts[::-1],
         "one batch": [everything],
-        "rows shuffled, odd batches, empty ones between": [
-            piece for chunk in chunks(shuffled(everything, 7), [1, 40, 3, 90]) for piece in (chunk, everything.clear())
-        ],
+        "rows shuffled, odd batches, empty ones between": odd,
     }
-    digests = {way: reduced(stage, run, frames, folder / str(i)) for i, (way, frames) in enumerate(ways.items())}
+    bundles = {way: [frames] for way, frames in ways.items()}
+    if stage.passes:
+        bundles |= {"odd bundles": [odd[5:], odd[:2], odd[2:5]], "a bundle per part": [[part] for part in parts[::-1]]}
+    digests = {way: reduced(stage, run, frames, folder / str(i)) for i, (way, frames) in enumerate(bundles.items())}
     assert len(set(digests.values())) == 1, digests
     return digests["as stored"]
 
@@ -417,7 +426,7 @@ def test_reducer_of_no_or_one_document_makes_an_artifact_or_says_what_is_missing
     for i, frames in enumerate(ways):
         out = tmp_path / str(i)
         try:
-            ends.append(reduced(stage, run, frames, out))
+            ends.append(reduced(stage, run, [frames], out))
         except GristmillError as error:
             ends.append(str(error))
         else:

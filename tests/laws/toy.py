@@ -18,6 +18,7 @@ from gristmill.pipeline.contract.columns import REJECTED, Column, arrow_schema
 from gristmill.pipeline.contract.corpus.splits import numbered
 from gristmill.pipeline.contract.draws import key64
 from gristmill.pipeline.contract.errors import DataError
+from gristmill.pipeline.contract.samples import tables_of, together
 from gristmill.pipeline.contract.shapes import (
     Annotator,
     Artifacts,
@@ -28,6 +29,7 @@ from gristmill.pipeline.contract.shapes import (
     Reducer,
     Sink,
     Source,
+    Tables,
 )
 from gristmill.pipeline.contract.state import write_parquet
 from gristmill.pipeline.plan.config import Recipe
@@ -139,7 +141,7 @@ class WordsGate(Gate):
 
 @dataclass(frozen=True)
 class Ranking(Reducer):
-    """All texts, sorted: an artifact that depends on every row."""
+    """All texts, sorted: an artifact that depends on every row. A pass before that counts them."""
 
     fail: str | None = None
     name: ClassVar = "ranking"
@@ -147,12 +149,23 @@ class Ranking(Reducer):
     reads: ClassVar = {"ingest": ("text",)}
     needs: ClassVar = ()
     outside_identity: ClassVar = ("fail",)
+    passes: ClassVar = ("counts", "texts")
 
-    def run(self, corpus: Corpus, out: Path) -> None:
+    def take(self, name: str, corpus: Corpus, known: Tables) -> Tables:
+        if name == "counts":
+            return {"counts": pl.DataFrame({"n": [sum(b.height for b in corpus.batches(()))]})}
+        assert known["counts"].height == 1
+        return {"texts": together(b.select("text") for b in corpus.batches())}
+
+    def join(self, name: str, taken: Iterator[Tables], corpus: Corpus, known: Tables) -> Tables:
+        joined = together(tables_of(name, taken))
+        return {name: joined.sum() if name == "counts" else joined.sort("text")}
+
+    def finish(self, known: Tables, corpus: Corpus, out: Path) -> None:
         if self.fail:
             raise DataError(self.fail)
-        texts = sorted(t for b in corpus.batches() for t in b["text"])
-        (out / "texts.json").write_text(json.dumps(texts))
+        assert known["texts"].height == known["counts"]["n"].sum()
+        (out / "texts.json").write_text(json.dumps(known["texts"]["text"].to_list()))
 
 
 @dataclass(frozen=True)

@@ -1,57 +1,258 @@
-"""A reducer: the whole corpus to one artifact, in one unit."""
+"""A reducer: bundles of parts are taken and joined, pass after pass, and what was joined last becomes the artifact.
 
+A bundle is the parts whose keys hash to one of 512 numbers: a function of the data, never of workers. What is taken
+lies in `<step>.taken/` and goes when the artifact is made. A small corpus has no bundles: the reduction takes it whole.
+"""
+
+import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
+from pathlib import Path
 from typing import ClassVar
 
 import polars as pl
 from loguru import logger
 
 from gristmill.pipeline.contract import watch
-from gristmill.pipeline.contract.shapes import Artifacts
-from gristmill.pipeline.plan.plan import Plan
+from gristmill.pipeline.contract.shapes import Artifacts, Part, Reducer, Tables
+from gristmill.pipeline.contract.state import write_json, write_parquet
+from gristmill.pipeline.plan.identity import digest, digest_file
+from gristmill.pipeline.plan.plan import Phase, Plan
 from gristmill.pipeline.plan.steps import Step
 from gristmill.pipeline.run.part import PartRun
 from gristmill.pipeline.run.phases.work import Opened, Work
-from gristmill.pipeline.run.store import Receipt, Store
-from gristmill.pipeline.run.view import RunView, Want, corpus_identity
+from gristmill.pipeline.run.store import Receipt, Store, finish, read_parquet, read_receipt
+from gristmill.pipeline.run.view import NotReady, RunView, Want, artifact_contents, corpus_identity, part_receipt
+
+BUNDLES = 512  # of parts, by their keys
+SMALL_DOCUMENTS = 20_000  # so many are read in the time that two phases more take on a machine, about a second
 
 
 class StoredCorpus:
     """What a reducer reads: one batch per part, straight from the store."""
 
-    def __init__(self, store: Store, plan: Plan, step: Step):
+    def __init__(self, store: Store, plan: Plan, step: Step, parts: Sequence[Part] | None = None):
+        """`parts`: of a bundle; None: all that are usable."""
         self.view = store if isinstance(store, RunView) else RunView(store, plan)
         self.plan, self.step = plan, step
+        self.parts = self.view.usable if parts is None else parts
         self.artifacts: Artifacts = {a: store.artifact(a) for a in step.needs}
         self.scratch = store.scratch(step.name)
 
-    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
-        for i, part in enumerate(self.view.usable, 1):
-            watch.note(f"part {i:,} of {len(self.view.usable):,}")
+    def batches(self, columns: Sequence[str] | None = None, of: pl.Series | None = None) -> Iterator[pl.DataFrame]:
+        for i, part in enumerate(self.parts, 1):
+            watch.note(f"part {i:,} of {len(self.parts):,}")
             run = PartRun(self.view, self.plan, part, {})
-            yield run.batch(self.step, run.ids(self.step), columns)
+            ids = run.ids(self.step)
+            chosen = None if of is None else ids.is_in(of.implode())
+            if chosen is not None and not chosen.any():
+                continue
+            batch = run.batch(self.step, ids, columns)
+            yield batch if chosen is None else batch.filter(chosen)
         watch.note("all parts are read")
 
 
-class Reduction(Work):
+class Passed(Work):
+    """What the phases of one reducer share: its bundles, and where tables lie."""
+
     vital: ClassVar[bool] = True
-    limit_s: ClassVar[float | None] = None
+
+    def __init__(self, view: RunView, phase: Phase):
+        super().__init__(view, phase)
+        self.step: Step = phase.steps[0]
+        self.stage: Reducer = self.step.reducer
+        self.folder: Path = view.root / f"{self.step.name}.taken"
+
+    def bundles(self) -> dict[str, list[Part]]:
+        """Unit -> its parts, in the order of their keys; none where the corpus is small."""
+
+        def make() -> dict[str, list[Part]]:
+            if not self.stage.passes or self.documents() < SMALL_DOCUMENTS:
+                return {}
+            found: dict[str, list[Part]] = {}
+            for part in self.view.usable:
+                found.setdefault(f"bundle:{bundle_of(part):03d}", []).append(part)
+            return dict(sorted(found.items()))
+
+        return self.view.once(("taken", self.step.name), make)
+
+    def documents(self, parts: Sequence[Part] | None = None) -> int:
+        """Rows of the step in these parts, or in all. Raises NotReady where they are not known yet."""
+        rows = self.view.plan.rows_source(self.step).name
+        return sum(part_receipt(self.view, rows, p).docs_out for p in (self.view.usable if parts is None else parts))
+
+    def stem(self, number: int, unit: str) -> str:
+        return f"{self.stage.passes[number]}.{unit.replace(':', '-')}"
+
+    def receipt_of(self, number: int, unit: str) -> Receipt | None:
+        """Of the tables that were taken of a bundle, or joined of all, if they are there."""
+        stem = self.stem(number, unit)
+
+        def read() -> Receipt | None:
+            receipt = read_receipt(self.folder / f"{stem}.receipt.json")
+            try:
+                whole = receipt is not None and all(
+                    (self.folder / f"{stem}.{table}.parquet").stat().st_size == size
+                    for table, (_, size) in receipt.files.items()
+                )
+            except FileNotFoundError:
+                return None
+            return receipt if whole else None
+
+        return self.view.pass_receipt((self.step.name, stem), read)
+
+    def keep(self, number: int, unit: str, tables: Tables, identity: str, docs: int) -> None:
+        stem, files = self.stem(number, unit), {}
+        for name, frame in tables.items():
+            path = self.folder / f"{stem}.{name}.parquet"
+            write_parquet(path, frame.to_arrow(), checksums=True)
+            files[name] = (digest_file(path), path.stat().st_size)
+        receipt = Receipt(identity, "", "", docs, docs, files=files)
+        write_json(self.folder / f"{stem}.receipt.json", vars(finish(receipt, "", 0)))
+
+    def unprove_tables(self, number: int, unit: str) -> None:
+        self.folder.mkdir(exist_ok=True)
+        (self.folder / f"{self.stem(number, unit)}.receipt.json").unlink(missing_ok=True)
+
+    def tables(self, number: int, unit: str) -> dict[str, pl.DataFrame]:
+        """Raises NotReady where they are not made."""
+        receipt = self.receipt_of(number, unit)
+        if receipt is None:
+            raise NotReady(f"{self.step.name}: {self.stem(number, unit)} is not made")
+        stem = self.stem(number, unit)
+        return {table: read_parquet(self.folder / f"{stem}.{table}.parquet") for table in sorted(receipt.files)}
+
+    def taken(self, number: int) -> Iterator[Tables]:
+        return (self.tables(number, unit) for unit in self.bundles())
+
+    def known(self, number: int) -> dict[str, pl.DataFrame]:
+        """What the passes before have joined."""
+        return {name: frame for i in range(number) for name, frame in self.tables(i, "joined").items()}
+
+    def take_identity(self, number: int, unit: str) -> str:
+        """Of what is taken of a bundle: the stage, its artifacts, what is known, its parts, their inputs and rows."""
+        rows = self.view.plan.rows_source(self.step).name
+        parts = [
+            [p.key, {d: part_receipt(self.view, d, p).identity for d in self.step.reads},
+             part_receipt(self.view, rows, p).kept]
+            for p in self.bundles()[unit]
+        ]  # fmt: skip
+        before = [] if number == 0 else [self.joined(number - 1).identity]
+        return digest([self.step.fingerprint, number, artifact_contents(self.view, self.step), before, parts])
+
+    def joined(self, number: int) -> Receipt:
+        receipt = self.receipt_of(number, "joined")
+        if receipt is None:
+            raise NotReady(f"{self.step.name}: {self.stage.passes[number]} is not joined")
+        return receipt
+
+    def join_identity(self, number: int) -> str:
+        """Of what is joined: a digest of those of all bundles. Raises NotReady where one is not taken as it should."""
+        return self.view.once(
+            ("joined", self.step.name, number), lambda: digest([self.take_identity(number, u) for u in self.bundles()])
+        )
+
+    def check_taken(self, number: int) -> None:
+        """Raises NotReady where what was taken is not what is to be joined."""
+        for unit in self.bundles():
+            receipt = self.receipt_of(number, unit)
+            if receipt is None or receipt.identity != self.take_identity(number, unit):
+                raise NotReady(f"{self.step.name}: {self.stem(number, unit)} is not taken")
+
+
+class Interim(Passed):
+    """Its tables go when the artifact is made."""
+
+    passing: ClassVar[bool] = True
+
+    def settled(self) -> bool:
+        return Reduction(self.view, Phase("reducer", self.phase.steps)).done(self.step.name) or super().settled()
+
+
+class Take(Interim):
+    """Bundle by bundle: what a pass needs of the parts."""
 
     def units(self) -> list[str]:
-        return [self.phase.steps[0].name]
+        return list(self.bundles())
+
+    def most(self) -> int:
+        return min(BUNDLES, len(self.view.usable))
 
     def owed(self, unit: str) -> Iterator[tuple[Receipt | None, Want]]:
-        yield self.view.artifact_receipt(unit), Want(corpus_identity(self.view, self.phase.steps[0]))
+        yield self.receipt_of(self.phase.number, unit), Want(self.take_identity(self.phase.number, unit))
+
+    def touched(self, units: Iterable[str]) -> tuple[str, ...]:
+        return ()
 
     def compute(self, unit: str, opened: Opened) -> None:
         if self.done(unit):
             return
-        view, step = self.view, self.phase.steps[0]
+        number, parts = self.phase.number, self.bundles()[unit]
+        identity = self.take_identity(number, unit)
+        known = self.view.once(("known", self.step.name, number), lambda: self.known(number))
+        self.unprove_tables(number, unit)
+        corpus = StoredCorpus(self.view, self.view.plan, self.step, parts)
+        tables = self.stage.take(self.stage.passes[number], corpus, known)
+        self.keep(number, unit, tables, identity, self.documents(parts))
+
+
+class Join(Interim):
+    """What a pass took of all bundles, as one."""
+
+    limit_s: ClassVar[float | None] = None
+
+    def units(self) -> list[str]:
+        return ["joined"] if self.bundles() else []
+
+    def most(self) -> int:
+        return 1
+
+    def owed(self, unit: str) -> Iterator[tuple[Receipt | None, Want]]:
+        yield self.receipt_of(self.phase.number, unit), Want(self.join_identity(self.phase.number))
+
+    def compute(self, unit: str, opened: Opened) -> None:
+        if self.done(unit):
+            return
+        number = self.phase.number
+        self.check_taken(number)
+        self.unprove_tables(number, unit)
+        corpus = StoredCorpus(self.view, self.view.plan, self.step, ())
+        tables = self.stage.join(self.stage.passes[number], self.taken(number), corpus, self.known(number))
+        self.keep(number, unit, tables, self.join_identity(number), self.documents())
+
+
+class Reduction(Passed):
+    limit_s: ClassVar[float | None] = None
+
+    def units(self) -> list[str]:
+        return [self.step.name]
+
+    def owed(self, unit: str) -> Iterator[tuple[Receipt | None, Want]]:
+        yield self.view.artifact_receipt(unit), Want(corpus_identity(self.view, self.step))
+
+    def compute(self, unit: str, opened: Opened) -> None:
+        if self.done(unit):
+            return
+        view, step, stage = self.view, self.step, self.stage
         started = time.perf_counter()
-        identity = corpus_identity(view, step)
-        rows = view.plan.rows_source(step).name
-        docs = sum(r.docs_out for p in view.usable if (r := view.receipt(rows, p.key)))
-        with view.making(step.name, Receipt(identity, "", "", docs, docs)) as out:
-            step.reducer.run(StoredCorpus(view, view.plan, step), out)
+        docs = self.documents()
+        with view.making(step.name, Receipt(corpus_identity(view, step), "", "", docs, docs)) as out:
+            if not self.bundles():
+                stage.run(StoredCorpus(view, view.plan, step), out)
+            else:
+                last = len(stage.passes) - 1
+                self.check_taken(last)
+                corpus = StoredCorpus(view, view.plan, step, ())
+                known = self.known(last)
+                known |= stage.join(stage.passes[last], self.taken(last), corpus, known)
+                stage.finish(known, corpus, out)
         logger.info(f"{step.name}: {docs} documents in {time.perf_counter() - started:.1f} s")
+
+    def tidy(self) -> None:
+        if self.folder.is_dir() and self.done(self.step.name):
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def bundle_of(part: Part) -> int:
+    return int.from_bytes(blake2b(part.key.encode(), digest_size=8).digest(), "little") % BUNDLES

@@ -206,6 +206,7 @@ def held_out_batch(n: int) -> pl.DataFrame:
         {
             "doc_id": [doc_id(str(i)) for i in range(n)],
             "text": [f"text {i} " * 10 for i in range(n)],
+            "text_bytes": [len(f"text {i} ") * 10 for i in range(n)],
             "is_held_out": [i % 2 == 0 for i in range(n)],
         }
     )
