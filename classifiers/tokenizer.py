@@ -70,17 +70,22 @@ class TokenEncoder:
     library: str
     pieces: _Pieces
 
-    def ids(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Token ids of all texts (uint32) and offsets (n + 1,) int64 into them; no text's ids depend on another's."""
+    def ids(self, texts: Sequence[str], kind: type[np.unsignedinteger] = np.uint32) -> tuple[np.ndarray, np.ndarray]:
+        """Token ids of all texts (of `kind`, which must hold them) and offsets (n + 1,) int64 into them; no text's ids
+        depend on another's."""
         if not texts:
-            return np.zeros(0, np.uint32), np.zeros(1, np.int64)
+            return np.zeros(0, kind), np.zeros(1, np.int64)
         found: list[np.ndarray] = []
-        sizes = np.zeros(len(texts), np.int64)
+        sizes: list[np.ndarray] = []
+        owned: list[int] = []
         for owners, pieces in _calls(texts):
             ids, ends = self.pieces.ids_of(pieces)
-            np.add.at(sizes, owners, np.diff(ends))
-            found.append(ids)
-        return np.concatenate(found), np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+            found.append(ids.astype(kind, copy=False))
+            sizes.append(np.diff(ends))
+            owned += owners
+        reached = np.concatenate([[0], np.cumsum(np.concatenate(sizes))]).astype(np.int64)
+        pieces_n = np.bincount(owned, minlength=len(texts))
+        return np.concatenate(found), reached[np.concatenate([[0], np.cumsum(pieces_n)])]
 
     def counts(self, texts: Sequence[str]) -> np.ndarray:
         """(n,) int64 tokens of each text."""

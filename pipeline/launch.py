@@ -25,7 +25,7 @@ from gristmill.pipeline.run.executors import Engine, Job, job_for, limit_threads
 from gristmill.pipeline.run.failures import failures, record_failure
 from gristmill.pipeline.run.forecast import Intent, intents
 from gristmill.pipeline.run.losses import review_source
-from gristmill.pipeline.run.phases.sinking import SCATTER, Gather
+from gristmill.pipeline.run.phases.sinking import SCATTER, Gather, forget_scattered
 from gristmill.pipeline.run.phases.work import Work
 from gristmill.pipeline.run.progress import Progress
 from gristmill.pipeline.run.shards import corpus_folder, remove_left_over
@@ -256,9 +256,9 @@ def prepare(recipe: Recipe, situation: Situation, store: Store) -> None:
     shutil.rmtree(store.root / "failures", ignore_errors=True)
     datasets = {s.name for p in (situation.plan, situation.old) if p for s in p.steps if s.kind != "reducer"}
     for key in [*situation.removed, *situation.resplit]:
-        for dataset in [*datasets, "ingest.rejected", SCATTER, "ledger"]:
-            store.unprove(dataset, key)
-            store.data(dataset, key).unlink(missing_ok=True)
+        for dataset in [*datasets, "ingest.rejected", "ledger"]:
+            store.remove(dataset, key)
+        forget_scattered(store, key)
     head = f"{CONFIG_HEAD}; digest {recipe.digest}\n"
     write_text(store.root / "config.yaml", head + to_yaml(recipe.resolved))
     write_json(store.root / "plan.json", situation.plan.as_json())

@@ -26,7 +26,7 @@ def proved_by(store: Store, receipt_path: Path) -> Path:
         return store.artifact(name)
     if receipt_path.parent == store.root / "corpus.receipts":
         return record_path(store, unit_of_mark(name))
-    return receipt_path.with_name(f"{name}.parquet")
+    return receipt_path.with_name(name if name.endswith(".slices") else f"{name}.parquet")
 
 
 def holds(store: Store, receipt_path: Path) -> bool:

@@ -192,7 +192,10 @@ class CorpusShards(Sink):
         return corpus / place(unit, one.folder, one.suffix)
 
     def marks(self, path: Path) -> tuple[list[int], list[int], int]:
-        """Ids put before and behind each document, and how many ids there are. Raises ConfigError for no such token."""
+        """Ids put before and behind each document, and the number above all ids.
+
+        Raises ConfigError for a token that the tokenizer does not have.
+        """
         tokenizer = open_tokenizer(path)
         for key, asked in (("begin_token", self.begin_token), ("end_token", self.end_token)):
             if asked is not None and tokenizer.token_to_id(asked) is None:
@@ -200,7 +203,8 @@ class CorpusShards(Sink):
         begin = None if self.begin_token is None else tokenizer.token_to_id(self.begin_token)
         ends = (tokenizer.token_to_id(t) for t in ((self.end_token,) if self.end_token is not None else ENDS))
         end = next((i for i in ends if i is not None), None)
-        return [i for i in (begin,) if i is not None], [i for i in (end,) if i is not None], tokenizer.get_vocab_size()
+        above = 1 + max(tokenizer.get_vocab().values())
+        return [i for i in (begin,) if i is not None], [i for i in (end,) if i is not None], above
 
     def open_spans(self, path: Path) -> Callable[[pl.DataFrame], TokenSpans]:
         """What gives the token ids of rows, each with the begin and end tokens."""
@@ -208,18 +212,18 @@ class CorpusShards(Sink):
         encoder, more = open_encoder(path), len(before) + len(behind)
 
         def spans_of(rows: pl.DataFrame) -> TokenSpans:
-            ids, ends = encoder.ids(rows["text"].fill_null("").to_list())
-            sizes = np.diff(ends) + more
-            all_ends = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-            whole = np.empty(int(all_ends[-1]), np.uint16 if vocab < MAX_UINT16 else np.uint32)
-            own = np.ones(len(whole), bool)
+            kind = np.uint16 if vocab < MAX_UINT16 else np.uint32
+            ids, ends = encoder.ids(rows["text"].fill_null("").to_list(), kind)
+            all_ends = ends + more * np.arange(len(ends))
+            whole = np.empty(int(all_ends[-1]), kind)
+            begins, last = all_ends[:-1] + len(before), 0
+            for begin, end in zip(begins.tolist(), ends[1:].tolist(), strict=True):
+                whole[begin : begin + end - last] = ids[last:end]
+                last = end
             if before:
                 whole[all_ends[:-1]] = before[0]
-                own[all_ends[:-1]] = False
             if behind:
                 whole[all_ends[1:] - 1] = behind[0]
-                own[all_ends[1:] - 1] = False
-            whole[own] = ids
             return TokenSpans(whole, all_ends)
 
         return spans_of
@@ -236,22 +240,23 @@ def with_carried(rows: pl.DataFrame, types: Mapping[str, Notation]) -> tuple[pl.
 
 
 def scattered(batch: pl.DataFrame, split: str, shards: int, pieces: int) -> pl.DataFrame:
-    """The copies of a split's documents, each with its shard, the piece of it, and its place in the split's shuffle."""
+    """The copies of a split's documents by shard and piece, each with these and its place in the split's shuffle."""
     copies = batch["copies_n"].to_numpy()
     rows = np.repeat(np.arange(batch.height), copies)
     copy = np.arange(len(rows)) - np.repeat(np.cumsum(copies) - copies, copies)
-    out = batch[rows] if len(rows) else batch.clear()
     salt = "shuffle" if split in (TRAIN, VALIDATION) else f"shuffle/{split}"
-    draw = key64((f"{i}/{c}" for i, c in zip(out["doc_id"], copy, strict=True)), salt)
+    draw = key64((f"{i}/{c}" for i, c in zip(batch["doc_id"].gather(rows), copy.tolist(), strict=True)), salt)
     # Copy c of n lies in the c-th of n stretches of the shuffle: copies are far apart, all places equally likely.
     stretches = copies[rows].astype(np.uint64) if len(rows) else np.ones(0, np.uint64)
     key = copy.astype(np.uint64) * (np.uint64(2**64 - 1) // stretches) + draw // stretches
     # High bits choose the shard, what is left of them the piece, the whole key the place: one permutation of all rows.
     place = (key >> np.uint64(32)) * np.uint64(shards)
     piece = (place & np.uint64(2**32 - 1)) * np.uint64(pieces) >> np.uint64(32)
+    order = np.lexsort((piece, place >> np.uint64(32)))
+    out = batch[rows[order]] if len(rows) else batch.clear()
     return out.with_columns(
-        pl.Series("epoch", copy.astype(np.int64)),
-        pl.Series("shard", (place >> np.uint64(32)).astype(np.int64)),
-        pl.Series("piece", piece.astype(np.int64)),
-        pl.Series("_key", key),
+        pl.Series("epoch", copy[order].astype(np.int64)),
+        pl.Series("shard", (place[order] >> np.uint64(32)).astype(np.int64)),
+        pl.Series("piece", piece[order].astype(np.int64)),
+        pl.Series("_key", key[order]),
     )

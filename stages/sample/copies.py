@@ -53,8 +53,8 @@ class Sample(Annotator):
                 held_back = held & (sum(counts) > 0)
                 counts = [np.where(held, 0, n) for n in counts] + [held_back.astype(np.int64)]
             table = np.stack(counts, axis=1)
-            splits = pl.Series("splits_n", table.tolist(), dtype=pl.List(pl.Int64))
-            return pl.DataFrame({"doc_id": batch["doc_id"], "copies_n": table.sum(axis=1)}).with_columns(splits)
+            splits = pl.Series("splits_n", table).arr.to_list()
+            return pl.DataFrame({"doc_id": batch["doc_id"], "copies_n": table.sum(axis=1), "splits_n": splits})
 
         return annotate
 

@@ -10,15 +10,17 @@ import pyarrow.parquet as pq
 import pytest
 from test_first_job import prose
 
+from faults import Faults, Killed, stopped_by
 from gristmill.pipeline.books.ledger import read_books
 from gristmill.pipeline.books.summary import write_papers
 from gristmill.pipeline.books.verify import verify
 from gristmill.pipeline.cli import main
-from gristmill.pipeline.contract.errors import ConfigError, GristmillError
+from gristmill.pipeline.contract.errors import ConfigError, DataError, GristmillError
 from gristmill.pipeline.launch import launch, survey
 from gristmill.pipeline.plan.config import parse_yaml
 from gristmill.pipeline.plan.plan import load_plan
 from gristmill.pipeline.recipe import make_recipe
+from gristmill.pipeline.run.exchange.slices import Pieces, write_slices
 from gristmill.pipeline.run.phases import sinking
 from gristmill.pipeline.run.store import Store
 from lawrun import InProcess, Silent
@@ -176,6 +178,41 @@ def test_shards_lost_and_made_again_are_the_same_bytes(phased: Store, folder: Pa
         path.unlink()
     (again.root / "seal.json").unlink()
     assert digests(run(folder, again.root, PHASED)) == before
+
+
+def test_killed_in_the_middle_of_the_sink_the_same_command_gives_the_same_bytes(
+    phased: Store, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def unsunk(name: str) -> Path:
+        out = Path(shutil.copytree(phased.root, tmp_path / name))
+        for path in (out / "corpus", out / "corpus.receipts"):
+            shutil.rmtree(path)
+        (out / "seal.json").unlink()
+        return out
+
+    before, faults = digests(phased), Faults(monkeypatch)
+    run(folder, unsunk("count"), PHASED)
+    total = faults.n
+    assert total > 40
+    for n in (total // 10, total * 3 // 4):  # among the slices of the parts, among the shards
+        out = unsunk(str(n))
+        faults.n, faults.strike = 0, n
+        assert stopped_by(lambda out=out: run(folder, out, PHASED)) is Killed
+        faults.strike = -1
+        assert digests(run(folder, out, PHASED)) == before, f"write {n} of {total}"
+
+
+def test_a_changed_byte_between_scatter_and_gather_is_an_error_that_names_the_file(tmp_path: Path):
+    rows = pl.DataFrame({"doc_id": ["a", "b"], "text": ["one text", "two texts"], "shard": [1, 0]})
+    path = tmp_path / "part.slices"
+    write_slices(path, sinking.stretches(rows))
+    (found,) = sinking.pieces([Pieces(path)], 1)
+    assert pl.concat(found).rows() == [("a", "one text")]
+    (found,) = sinking.pieces([Pieces(path)], 2)
+    assert pl.concat(found).equals(rows.drop("shard").clear())
+    path.write_bytes(path.read_bytes().replace(b"one text", b"One text"))
+    with pytest.raises(DataError, match=r"part\.slices is damaged"):
+        list(sinking.pieces([Pieces(path)], 1))
 
 
 def test_shards_gathered_in_small_pieces_hold_the_same_rows_in_the_same_order(

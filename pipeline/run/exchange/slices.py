@@ -8,10 +8,11 @@ reader of a range of keys reads the end of the file and the pieces that the rang
 import io
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import polars as pl
@@ -65,30 +66,43 @@ def between(frame: pl.DataFrame, key: str, low: int, high: int) -> pl.DataFrame:
 
 
 def write_slices(path: Path, frames: Iterator[pl.DataFrame]) -> int:
-    """Writes a piece per frame, in order, into a file that takes the place of `path`; how many rows it holds."""
+    """Writes a piece per frame, in order, into a file that takes the place of `path`; how many rows it holds.
+
+    A frame without columns is a piece of no bytes.
+    """
     index: list[tuple[int, int, int, int]] = []
     with replaced(path) as file:
         for frame in frames:
-            data = _stream(frame) if frame.height else b""
-            index.append((file.tell(), len(data), frame.height, zlib.crc32(data)))
-            file.write(data)
+            piece = _Checked(file)
+            if frame.width:
+                table = frame.to_arrow().combine_chunks()
+                with pa.ipc.new_stream(piece, table.schema) as stream:
+                    stream.write_table(table)
+            index.append((piece.begin, file.tell() - piece.begin, frame.height, piece.crc))
         head = np.array(index, "<u8").reshape(-1, 4).tobytes()
         file.write(head + _END.pack(len(index), zlib.crc32(head), _MARK))
     return sum(rows for _, _, rows, _ in index)
 
 
-def _stream(frame: pl.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    frame.rechunk().write_ipc_stream(buffer, compat_level=pl.CompatLevel.oldest())
-    return buffer.getvalue()
+class _Checked(io.RawIOBase):
+    """Writes through to a file, and holds the CRC-32 of what was written. Closing it leaves the file open."""
+
+    def __init__(self, file: IO[bytes]):
+        self.file, self.begin, self.crc = file, file.tell(), 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
+        self.crc = zlib.crc32(data, self.crc)
+        return self.file.write(data)
 
 
 @dataclass(frozen=True)
-class Slices:
-    """A slice file of rows sorted by `key`. Raises DataError where it does not hold what was written."""
+class Pieces:
+    """What `write_slices` wrote, by the numbers of the pieces. Raises DataError where the file holds something else."""
 
     path: Path
-    key: str
 
     @cached_property
     def index(self) -> np.ndarray:
@@ -110,6 +124,29 @@ class Slices:
     def rows(self) -> int:
         return int(self.index[:, 2].sum())
 
+    def frames(self, numbers: Iterable[int]) -> Iterator[pl.DataFrame]:
+        """Pieces by their numbers; those of no bytes are left out."""
+        with self.path.open("rb") as file:
+            for number in numbers:
+                offset, length, _, crc = (int(n) for n in self.index[number])
+                if not length:
+                    continue
+                file.seek(offset)
+                data = file.read(length)
+                if zlib.crc32(data) != crc:
+                    raise self._damaged()
+                yield pl.DataFrame(pa.ipc.open_stream(data).read_all())
+
+    def _damaged(self) -> DataError:
+        return DataError(f"{self.path} is damaged; delete it and run again to recompute it")
+
+
+@dataclass(frozen=True)
+class Slices(Pieces):
+    """A slice file of rows sorted by `key`."""
+
+    key: str
+
     def _met(self, low: int, high: int) -> range:
         if not len(self.index):
             return range(0)
@@ -126,17 +163,7 @@ class Slices:
         met = self._met(low, high)
         if not len(met) or not self.index[met.start : met.stop, 2].any():
             return None
-        found = []
-        with self.path.open("rb") as file:
-            for piece in met:
-                offset, length, rows, crc = (int(n) for n in self.index[piece])
-                if not rows:
-                    continue
-                file.seek(offset)
-                data = file.read(length)
-                if zlib.crc32(data) != crc:
-                    raise self._damaged()
-                found.append(pl.DataFrame(pa.ipc.open_stream(data).read_all()))
+        found = list(self.frames(met))
         frame = between(pl.concat(found), self.key, low, high)
         return frame if frame.height else None
 
@@ -151,9 +178,6 @@ class Slices:
             if frame is not None:
                 yield frame
             at = stop
-
-    def _damaged(self) -> DataError:
-        return DataError(f"{self.path} is damaged; delete it and run again to recompute it")
 
 
 def together(files: Sequence[Slices], low: int = 0, high: int = KEYS) -> pl.DataFrame | None:

@@ -63,7 +63,8 @@ class Sorter:
         if frame is None:
             return
         for low, high in ranges(n):
-            yield between(frame, self.by[0], low, high)
+            piece = between(frame, self.by[0], low, high)
+            yield piece if piece.height else pl.DataFrame()
 
     def _spill(self) -> None:
         if not self.held:

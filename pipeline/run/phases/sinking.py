@@ -1,21 +1,20 @@
 """The sink's two passes: each part is scattered into a slice per output shard, and each shard gathers its slices."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from gristmill.pipeline.contract.errors import DataError
-from gristmill.pipeline.contract.state import replaced, write_json
+from gristmill.pipeline.contract.state import write_json
 from gristmill.pipeline.plan.plan import Phase
+from gristmill.pipeline.run.exchange.slices import Pieces, write_slices
 from gristmill.pipeline.run.phases.work import Opened, PartWork, Work
 from gristmill.pipeline.run.shards import Index, corpus_folder, forget_shard, keep_shard, shard_receipt
-from gristmill.pipeline.run.store import Receipt, finish
+from gristmill.pipeline.run.store import Receipt, Store, finish, proven
 from gristmill.pipeline.run.view import Want, corpus_identity
 
 SCATTER = "corpus.scatter"
@@ -24,13 +23,31 @@ PIECE_BYTES = 64 << 20  # of a shard's rows in memory at once; its sorted copy, 
 GATHER_RANKS = 32  # ranks of a queued engine that write output shards: how many there are, the mixture decides
 
 
+def scattered_path(store: Store, unit: str) -> Path:
+    return store.root / SCATTER / f"{unit}.slices"
+
+
+def scattered_receipt_path(store: Store, unit: str) -> Path:
+    return store.root / SCATTER / f"{unit}.slices.receipt.json"
+
+
+def forget_scattered(store: Store, unit: str) -> None:
+    scattered_receipt_path(store, unit).unlink(missing_ok=True)
+    scattered_path(store, unit).unlink(missing_ok=True)
+
+
 class Scatter(PartWork):
-    """One file per part, sorted by output shard, a row group (or more) per shard, so that gather reads only its own."""
+    """One slice file per part, a stretch of rows per output shard (and piece of it), so that gather reads only its own.
+
+    The first piece of the file says which stretch each from the third on is; the second has the columns alone.
+    """
 
     passing: ClassVar[bool] = True
 
     def owed(self, unit: str) -> Iterator[tuple[Receipt | None, Want]]:
-        yield self.view.receipt(SCATTER, unit), self.of(unit).want(self.phase.steps[0])
+        paths = scattered_receipt_path(self.view, unit), scattered_path(self.view, unit)
+        receipt = self.view.pass_receipt((SCATTER, unit), lambda: proven(*paths))
+        yield receipt, self.of(unit).want(self.phase.steps[0])
 
     def settled(self) -> bool:
         """Its files go when the corpus is gathered."""
@@ -44,17 +61,30 @@ class Scatter(PartWork):
         units = sink.sink.units({a: view.artifact(a) for a in sink.needs})
         ids = run.ids(sink)
         rows = sink.sink.scatter(run.batch(sink, ids), units)
+        run.frames.clear()
         receipt = Receipt(want.identity, want.rows, want.rows, ids.len(), ids.len())
-        path = view.data(SCATTER, unit)
+        path = scattered_path(view, unit)
         path.parent.mkdir(parents=True, exist_ok=True)
-        view.unprove(SCATTER, unit)
-        order = [PIECE] if PIECE in rows.columns else []
-        rows = rows.sort("shard", *order, maintain_order=True)
-        schema = rows.head(0).to_arrow().schema
-        with replaced(path) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
-            for _, group in rows.group_by("shard", *order, maintain_order=True):
-                writer.write_table(group.to_arrow().cast(schema))
-        write_json(view.receipt_path(SCATTER, unit), asdict(finish(receipt, "", path.stat().st_size)))
+        scattered_receipt_path(view, unit).unlink(missing_ok=True)
+        write_slices(path, stretches(rows))
+        write_json(scattered_receipt_path(view, unit), asdict(finish(receipt, "", path.stat().st_size)))
+
+
+def stretches(rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """A frame of (shard, piece) in order, one of no rows, then the rows of each."""
+    place = rows.select("shard", pl.col(PIECE) if PIECE in rows.columns else pl.lit(0).alias(PIECE)).cast(pl.Int64)
+    keys = place["shard"].to_numpy(), place[PIECE].to_numpy()
+    order = np.lexsort(keys[::-1])  # stable
+    rows = rows.drop("shard", PIECE, strict=False)
+    if (np.diff(order) < 0).any():
+        rows, place = rows[order], place[order]
+        keys = keys[0][order], keys[1][order]
+    changes = (np.diff(keys[0]) != 0) | (np.diff(keys[1]) != 0)
+    begins = np.flatnonzero(np.concatenate([np.ones(min(1, len(rows)), bool), changes]))
+    yield place[begins]
+    yield rows.clear()
+    for begin, end in zip(begins, [*begins[1:], len(rows)], strict=True):
+        yield rows[int(begin) : int(end)]
 
 
 class Gather(Work):
@@ -77,58 +107,43 @@ class Gather(Work):
         view, sink = self.view, self.phase.steps[0]
         identity = corpus_identity(view, sink, unit)
         index = Index(text=not any(loaded.startswith("data/") for loaded in sink.sink.loads))
-        paths = [view.data(SCATTER, part.key) for part in view.usable]
-        gathered = (sink.sink.gather(iter(frames)) for frames in pieces(paths, self.units().index(unit)))
+        files = [Pieces(scattered_path(view, part.key)) for part in view.usable]
+        gathered = (sink.sink.gather(iter(frames)) for frames in pieces(files, self.units().index(unit)))
         forget_shard(view, unit)
         artifacts = {a: view.artifact(a) for a in sink.needs}
         written = sink.sink.write(index.through(gathered), corpus_folder(view), unit, artifacts)
         keep_shard(view, unit, identity, index, written)
 
 
-def pieces(paths: Sequence[Path], shard: int) -> Iterator[list[pl.DataFrame]]:
-    """The slices of an output shard, by pieces of about PIECE_BYTES: one per file and piece, in the order of the files.
+def pieces(files: Sequence[Pieces], shard: int) -> Iterator[list[pl.DataFrame]]:
+    """The rows of an output shard, by pieces of about PIECE_BYTES, each in the order of the files.
 
     A shard without rows is one piece. Raises DataError for a file that cannot be read.
     """
-    places: dict[int, dict[Path, list[int]]] = {}
+    places: dict[int, list[tuple[Pieces, int]]] = {}
     sizes: Counter[int] = Counter()
-    for path in paths:
-        for group, piece, size in groups_of(path, shard):
-            places.setdefault(piece, {}).setdefault(path, []).append(group)
-            sizes[piece] += size
-    together: list[dict[Path, list[int]]] = []
+    for file in files:
+        for number, piece in stretches_of(file, shard):
+            places.setdefault(piece, []).append((file, number))
+            sizes[piece] += int(file.index[number, 1])
+    together: list[tuple[Pieces, int]] = []
     begun = 0
     for piece in sorted(places):
         if together and begun + sizes[piece] > PIECE_BYTES:
-            yield [frame for some in together for frame in read_groups(some)]
+            yield read(together)
             together, begun = [], 0
-        together.append(places[piece])
+        together += places[piece]
         begun += sizes[piece]
-    yield [frame for some in together or [{path: [] for path in paths[:1]}] for frame in read_groups(some)]
+    yield read(together or [(file, 1) for file in files[:1]])
 
 
-def groups_of(path: Path, shard: int) -> Iterator[tuple[int, int, int]]:
-    """(row group, piece, uncompressed bytes) of a shard's row groups in a scattered file, by their statistics."""
-    try:
-        metadata = pq.read_metadata(path)
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"cannot read {path}: {error}; delete it and run again to recompute it") from error
-    names = metadata.schema.names
-    for i in range(metadata.num_row_groups):
-        group = metadata.row_group(i)
-        shard_n, piece = (
-            group.column(names.index(name)).statistics.min if name in names else 0 for name in ("shard", PIECE)
-        )
+def stretches_of(file: Pieces, shard: int) -> Iterator[tuple[int, int]]:
+    """(number of a piece of the file, piece of the shard) of the stretches of an output shard."""
+    (labels,) = file.frames([0])
+    for number, (shard_n, piece) in enumerate(labels.iter_rows(), 2):
         if shard_n == shard:
-            yield i, piece, group.total_byte_size
+            yield number, piece
 
 
-def read_groups(places: Mapping[Path, Sequence[int]]) -> Iterator[pl.DataFrame]:
-    for path, groups in places.items():
-        try:
-            with pq.ParquetFile(path) as file:
-                table = file.read_row_groups(list(groups), use_threads=False)
-        except (OSError, pa.ArrowException) as error:
-            raise DataError(f"cannot read {path}: {error}; delete it and run again to recompute it") from error
-        frame = pl.DataFrame(table)
-        yield frame.drop("shard", *([PIECE] if PIECE in frame.columns else []))
+def read(places: Sequence[tuple[Pieces, int]]) -> list[pl.DataFrame]:
+    return [frame for file, number in places for frame in file.frames([number])]

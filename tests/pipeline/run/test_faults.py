@@ -1,20 +1,16 @@
 """A fault at every write of a run, one after the other: the same command then gives the same bytes each time."""
 
 import errno
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import toy
+from faults import Faults, Killed, stopped_by
 from gristmill.pipeline.launch import launch, survey
 from gristmill.pipeline.run.store import Store
 from lawrun import InProcess, Silent
-
-
-class Killed(BaseException):
-    """What no code of ours may catch, as it could not catch a SIGKILL."""
 
 
 def run(folder: Path, out: Path) -> None:
@@ -31,32 +27,6 @@ def contents(out: Path) -> dict[str, bytes]:
     }
 
 
-class Faults:
-    """Counts what the one writer does (a rename, an fsync) and strikes at the n-th of them."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch):
-        self.n, self.strike = 0, -1
-        self.error: Callable[[], BaseException] = Killed
-        self.after = False
-        for owner, name in ((Path, "replace"), (Path, "rename"), (os, "fsync")):
-            monkeypatch.setattr(owner, name, self.watched(getattr(owner, name), name))
-
-    def watched(self, original: Callable, name: str) -> Callable:
-        def call(*args: object) -> object:
-            if self.error is not Killed and name != "fsync":
-                return original(*args)
-            self.n += 1
-            due = self.n == self.strike if self.error is Killed else 0 <= self.strike <= self.n
-            if due and not self.after:
-                raise self.error()
-            result = original(*args)
-            if due:
-                raise self.error()
-            return result
-
-        return call
-
-
 @pytest.fixture(scope="module")
 def lines(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return toy.write_lines(tmp_path_factory.mktemp("lines"), shards=2, lines=6)
@@ -67,15 +37,6 @@ def undisturbed(lines: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     out = tmp_path_factory.mktemp("undisturbed") / "run"
     run(lines, out)
     return contents(out)
-
-
-def stopped_by(call: Callable[[], None]) -> type | None:
-    """The class alone: a traceback that is kept would keep the worker's lock, for which the next run waits."""
-    try:
-        call()
-    except (Killed, OSError) as error:
-        return type(error)
-    return None
 
 
 def full() -> OSError:
