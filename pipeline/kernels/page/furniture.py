@@ -67,6 +67,14 @@ def _rule_of(data, a, b, table, keys, kinds, whole_rules, colon_rules, found):
         if kind == 1:
             continue
         chars += 1
+        if chars > NOTICE_CHARS and not only_share:  # no rule but that of a repeated line is left
+            if (kind == 2 or kind == 3 or kind == 5) and code != 95:
+                h = (h ^ np.uint64(code)) * PRIME
+                letters += 1
+                last = code
+            elif i <= b and kind == 4:
+                last = code
+            continue
         if (kind == 2 or kind == 3 or kind == 5) and code != 95:
             h = (h ^ np.uint64(code)) * PRIME
             letters += 1

@@ -25,7 +25,9 @@ class _Marks:
 
     def forget(self, position: int) -> None:
         """Lets go of all that lie before the last at or before `position`."""
-        held = self.positions
+        held, behind = self.positions, self.first + 1
+        if behind >= len(held) or held[behind] > position:
+            return
         self.first = max(self.first, bisect_right(held, position, self.first) - 1)
         if self.first > len(held) // 2 + 64:
             del held[: self.first], self.offsets[: self.first]
@@ -33,6 +35,9 @@ class _Marks:
 
     def last(self, position: int) -> tuple[int, int]:
         """The last at or before `position`, which is not before the first that is held."""
+        behind = self.first + 1
+        if behind >= len(self.positions) or self.positions[behind] > position:
+            return self.positions[behind - 1], self.offsets[behind - 1]
         i = max(bisect_right(self.positions, position, self.first) - 1, self.first)
         return self.positions[i], self.offsets[i]
 

@@ -13,6 +13,8 @@ r"""Normalises the characters of a text by a table: spaces to the space, line se
 import re
 import unicodedata
 
+from gristmill.pipeline.kernels.page.normal import may_change
+
 _SPACES = "\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
 _LINES = "\u0085\u2028\u2029"
 _NOTHING = "\ufeff\u2060\u00ad\u180e\u2061-\u2064\u034f"
@@ -36,12 +38,12 @@ _OUT = re.compile(
 
 def normalised(text: str) -> tuple[str, int]:
     """The text and how many of its characters the table or NFC changed; the number is 0 where nothing changed."""
-    if text.isascii():
+    if text.isascii() or not may_change(text.encode("utf-8", "replace")):
         return text, 0
     n = text.count("\u00a0")  # by far the commonest: most texts need no more
     if n:
         text = text.replace("\u00a0", " ")
-    if text.isascii():
+    if not may_change(text.encode("utf-8", "replace")):
         return text, n
     if _ANY.search(text):
         text, spaces = _SPACE.subn(" ", text)

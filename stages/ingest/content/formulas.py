@@ -11,13 +11,13 @@ from urllib.parse import unquote, unquote_plus
 from resiliparse.parse.html import ElementNode, HTMLTree, Node, TextNode
 
 from gristmill.pipeline.kernels.signs import has_formula_sign
+from gristmill.pipeline.kernels.text.markup import has_word, needles_of
 
-# Each formula needs one of these; then the tree is asked.
-_SIGNS = (
-    b"<math", b"math/tex", b"mathjax", b"katex", b"latex", b"mwe-math", b"texrender", b"mathtex", b"class=\"math",
-    b"class='math", b"class=math", b" math\"", b" math'",
-    b"class=\"tex", b"class='tex", b"class=tex", b" tex\"", b" tex'",
-)  # fmt: skip
+# Each formula needs one of these, in any case; then the tree is asked.
+_SIGNS = needles_of([
+    b"<math", b"math/tex", b"mathjax", b"katex", b"latex", b"mwe-math", b"texrender", b"mathtex", b"\"math", b"'math",
+    b"=math", b"math\"", b"math'", b"\"tex ", b"'tex ", b"=tex ", b"=tex>", b"tex\"", b"tex'",
+])  # fmt: skip
 _TEX_ENCODINGS = frozenset(("application/x-tex", "application/x-latex", "text/x-tex", "tex", "latex"))
 _MATHJAX = (
     ".MathJax, .MathJax_Preview, .MathJax_Display, .MathJax_SVG, .MathJax_SVG_Display, .MathJax_CHTML, "
@@ -51,8 +51,7 @@ def with_formulas(tree: HTMLTree, html: str, raw: bytes) -> str:
     """Changes `tree` where the page has formulas, and returns its markup then; else `html`. raw: the page in UTF-8."""
     if not has_formula_sign(raw) or tree.document is None:
         return html
-    lower = raw.lower()  # of one page in twenty: aftermath, mathematics and the like
-    if not any(sign in lower for sign in _SIGNS):
+    if not has_word(raw, _SIGNS):  # one page in twenty: aftermath, mathematics and the like
         return html
     n = _scripts(tree) + _mathml(tree) + _images(tree) + _delimited(tree, html)
     return tree.document.html if n else html

@@ -8,6 +8,7 @@ nothing (docs/decisions/charset.md).
 import codecs
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
@@ -124,6 +125,7 @@ def _detected(body: bytes) -> Decoded:
     return utf8 if name == "utf-8" else _decoded(body, name, "detector")
 
 
+@lru_cache(maxsize=4096)
 def whatwg_name(label: str) -> str | None:
     """The WHATWG's name of an encoding label; None where it knows none (EBCDIC, UTF-7, typing errors)."""
     label = label.strip().lower()

@@ -12,6 +12,7 @@ _STATUS = re.compile(
 )
 _CHUNK = re.compile(rb"\s*([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
 HEAD_BYTES = 1 << 20  # browsers end at 256 KiB (Chromium, net/http: kMaxHeaderBufSize); a larger head is none
+LINE_BYTES = 1 << 13  # in which a head whose lines end in CR alone has to end
 VALUE_CHARS = 1 << 16  # of a header's values together that are read
 _INTERIM_HEADS = 16  # heads before the response's own
 # Of some twenty headers of a response these say how to read it, under which licence it stands, and what it opts out of.
@@ -22,6 +23,8 @@ _READ = {
         "tdm-policy", "content-signal", "content-usage",
     )
 }  # fmt: skip
+
+_HEADER = re.compile(rb"(?i)\n[\r\f\v]*(" + b"|".join(map(re.escape, _READ)) + rb")[ \t\r\f\v]*:([^\n]*)")
 
 
 @dataclass(slots=True)
@@ -73,7 +76,11 @@ def _split(block: bytes) -> tuple[int, dict[str, str], bytes]:
     start = len(block) - len(block.lstrip()) if status else 0
     stop = block.find(b"\n\r\n", start, HEAD_BYTES)
     bare = block.find(b"\n\n", start, stop if stop >= 0 else HEAD_BYTES)
-    if bare >= 0:
+    line_end = block.find(b"\n", start, start + LINE_BYTES)
+    alone = block.find(b"\r\r", start, start + LINE_BYTES if line_end < 0 else line_end) if status else -1
+    if alone >= 0 and alone + 2 != line_end:  # lines end in CR alone
+        head, body = block[start:alone].replace(b"\r", b"\n"), block[alone + 2 :]
+    elif bare >= 0:
         head, body = block[start:bare], block[bare + 2 :]
     elif stop >= 0:
         head, body = block[start:stop], block[stop + 3 :]
@@ -88,14 +95,18 @@ def _split(block: bytes) -> tuple[int, dict[str, str], bytes]:
 
 def _headers(head: bytes) -> dict[str, str]:
     values: dict[str, list[str]] = {}
+    if b"\n " not in head and b"\n\t" not in head:
+        for name, value in _HEADER.findall(head):
+            values.setdefault(_READ[name.lower()], []).append(value.strip().decode("latin-1"))
+        return {key: ", ".join(found)[:VALUE_CHARS].strip() for key, found in values.items()}
     key: str | None = None
     for line in head.split(b"\n")[1:]:
         if line[:1] in (b" ", b"\t"):  # a folded line (RFC 9112, 5.2)
             if key and (more := line.strip()):
                 values[key] += [" ", more.decode("latin-1")]
             continue
-        name, _, value = line.partition(b":")
-        if key := _READ.get(name.strip().lower()):
+        name, colon, value = line.partition(b":")
+        if key := _READ.get(name.strip().lower()) if colon else None:
             found = values.setdefault(key, [])
             found += [", ", value.strip().decode("latin-1")] if found else [value.strip().decode("latin-1")]
     return {key: "".join(found)[:VALUE_CHARS].strip() for key, found in values.items()}

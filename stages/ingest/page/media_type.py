@@ -3,6 +3,7 @@ what its first bytes look like (MIME Sniffing, 7.1)."""
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 XHTML = "application/xhtml+xml"
 HTML = ("text/html", XHTML)
@@ -54,6 +55,7 @@ class MediaType:
     charset: str | None
 
 
+@lru_cache(maxsize=4096)  # servers say few different ones
 def media_type(value: str) -> MediaType:
     """Of a Content-Type; of several, joined by commas, the last that is valid (Fetch, 3.2).
 

@@ -30,13 +30,16 @@ _NO = ("no", "n", "?0", "disallow", "false")
 
 def header_signals(headers: Mapping[str, str]) -> list[str]:
     """Of a response's headers (lower-case names, repeated values joined by commas)."""
-    found = [*_robots("x-robots-tag", headers.get("x-robots-tag", ""))]
+    found: list[str] = []
+    if robots := headers.get("x-robots-tag"):
+        found += _robots("x-robots-tag", robots)
     if "1" in _BETWEEN.split(headers.get("tdm-reservation", "").strip().strip('"')):
         found.append("tdm-reservation:header=1")
     if policy := headers.get("tdm-policy", "").strip():
         found.append(f"tdm-policy:{policy[:SIGNAL_CHARS]}")
     for name in ("content-signal", "content-usage"):
-        found += [f"{name}:{said}" for said in refused(headers.get(name, ""))]
+        if said := headers.get(name):
+            found += [f"{name}:{what}" for what in refused(said)]
     return found
 
 
@@ -83,7 +86,7 @@ def refused(preferences: str) -> list[str]:
 def _robots(where: str, content: str) -> list[str]:
     """Directives, each for all robots or, behind `agent:`, for one."""
     found, agent = [], ""
-    for word in _BETWEEN.split(content.lower().replace(":", ": ")) if content else ():
+    for word in _BETWEEN.split(content.lower().replace(":", ": ")):
         if word.endswith(":"):
             agent = word[:-1]
         elif word in DIRECTIVES:

@@ -66,10 +66,16 @@ def _prescan(head: bytes, lower: bytes, is_known: Callable[[str], bool]) -> str 
         else:
             if found.group(2) and start >= PRESCAN_BYTES:
                 return None
-            _, at = _attributes(head, at)
+            at = _behind_tag(head, at)
             if found.group(1):
                 at = max(lower.find(b"</" + found.group(1).lower(), at), at)
     return None
+
+
+def _behind_tag(head: bytes, at: int) -> int:
+    end = head.find(b">", at) + 1
+    quoted = end == 0 or head.find(b'"', at, end) >= 0 or head.find(b"'", at, end) >= 0  # quotes may hold a >
+    return _attributes(head, at)[1] if quoted else end
 
 
 def _attributes(head: bytes, at: int) -> tuple[dict[bytes, bytes], int]:

@@ -6,6 +6,8 @@ import zlib
 
 import pytest
 import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from fastwarc.stream_io import BrotliWriter
 
 from gristmill.stages.ingest.archive.reader import Record
@@ -102,6 +104,27 @@ def test_page_that_shows_a_response_stays_whole():
 def test_folded_and_repeated_headers_are_joined():
     block = response("X-Robots-Tag: noindex,", "  noai", "TDM-Reservation: 1", "tdm-reservation: 1")
     assert response_of(block, 1 << 20).headers == {"x-robots-tag": "noindex, noai", "tdm-reservation": "1, 1"}
+
+
+def test_head_whose_lines_end_in_cr_alone_is_read():
+    block = b"HTTP/1.1 200 OK\rContent-Type: text/html\rX-Robots-Tag: noai\r\r" + PAGE + b"\n\nend"
+    found = response_of(block, 1 << 20)
+    assert found.headers == {"content-type": "text/html", "x-robots-tag": "noai"}
+    assert found.body == PAGE + b"\n\nend"
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(
+        st.sampled_from([b"Link", b"LINK ", b"tdm-policy", b":", b":", b" a", b"\xe9", b"\xa0", b"\r", b"\n", b"\x0b", b"x"]),
+        max_size=30,
+    )
+)
+def test_headers_are_read_alike_with_and_without_a_folded_line(pieces):
+    lines = (b"HTTP/1.1 200 OK\n" + b"".join(pieces)).rstrip(b"\n").split(b"\n")
+    head = b"\n".join(line for line in lines if line[:1] not in (b" ", b"\t"))
+    plain = response_of(head + b"\n\n", 1 << 20).headers
+    assert response_of(head + b"\nx-folded: y\n z\n\n", 1 << 20).headers == plain
 
 
 def test_endless_head_has_an_error_of_its_own():

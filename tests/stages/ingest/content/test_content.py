@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gristmill.pipeline.kernels.page.normal import may_change
 from gristmill.stages.ingest import Ingest
 from gristmill.stages.ingest.content.characters import normalised
 from gristmill.stages.ingest.content.furniture import rules_of_lines, without_furniture
@@ -98,6 +99,19 @@ def test_every_code_point_is_normalised_to_nfc_and_stays_so():
         assert unicodedata.is_normalized("NFC", once)
         assert normalised(once) == (once, 0)
         assert normalised(unicodedata.normalize("NFD", text))[0] == once
+
+
+def test_code_points_that_are_said_to_stay_are_their_own_nfc_wherever_they_stand():
+    """UAX #15: such a code point is its own NFC, has no combining class, and is the second of no composite."""
+    changed = "\u0085\u00a0\u1680\u202f\u205f\u3000\u2028\u2029\ufeff\u2060\u00ad\u180e\u034f\u200b\u200c\u200d"
+    assert all(may_change(c.encode()) for c in changed)
+    points = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000]
+    canonical = [d.split() for c in points if (d := unicodedata.decomposition(c)) and not d.startswith("<")]
+    seconds = {chr(int(parts[1], 16)) for parts in canonical if len(parts) == 2}
+    stays = [c for c in points if not may_change(c.encode())]
+    assert len(stays) > 15_000
+    for c in stays:
+        assert unicodedata.normalize("NFC", c) == c and not unicodedata.combining(c) and c not in seconds, hex(ord(c))
 
 
 @given(st.text())
