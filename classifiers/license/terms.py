@@ -46,6 +46,8 @@ _NAMED = tuple(
     )
 )
 
+_NAMED_WORDS = sorted({word for guarded, _ in _NAMED for word in guarded.words})
+
 
 # "under the BSD-3-Clause AND MIT license", "License: Apache-2.0 OR MIT": an SPDX expression in words.
 _STATED = Guarded(
@@ -71,8 +73,10 @@ def license_of_text(text: str) -> tuple[str, str] | None:
         stated := expression(found[1].replace(" and ", " AND ").replace(" or ", " OR "))
     ):
         return stated, found[1]
-    if any(word in folded for word in _CC_GUARD) and (found := commons_license(text)):
+    if any(map(folded.__contains__, _CC_GUARD)) and (found := commons_license(text)):
         return found
+    if not any(map(folded.__contains__, _NAMED_WORDS)):
+        return None
     for guarded, license in _NAMED:
         if found := guarded.search(text, folded):
             return license, found[0]

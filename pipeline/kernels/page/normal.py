@@ -9,7 +9,7 @@ def may_change(text: bytes) -> bool:
     its own NFC or joins what stands before it (Unicode UAX #15: NFC_QC is not Yes, or a combining class).
 
     False is sure. Known to stay: U+0000-02FF but U+0085, 00A0 and 00AD, Cyrillic letters, U+2010-2027, U+2030-205E,
-    kana but the voicing marks, CJK punctuation and unified ideographs.
+    kana but the voicing marks, CJK punctuation, unified ideographs, Hangul syllables and fullwidth forms.
     """
     return _may_change(np.frombuffer(text, np.uint8))
 
@@ -31,7 +31,7 @@ def _may_change(data):
             i += 2
         elif c == 0xE2:
             k = (data[i + 1] & 0x3F) << 6 | (data[i + 2] & 0x3F)  # beyond U+2000
-            if not (0x10 <= k <= 0x27 or 0x30 <= k <= 0x5E):
+            if not (0x10 <= k <= 0x27 or 0x30 <= k <= 0x5E or k == 0xAC):  # the euro sign
                 return True
             i += 3
         elif c == 0xE3:
@@ -39,8 +39,10 @@ def _may_change(data):
             if not (0x01 <= k <= 0x29 or 0x41 <= k <= 0x96 or 0x9B <= k <= 0xFF):
                 return True
             i += 3
-        elif 0xE5 <= c <= 0xE8:  # U+5000-8FFF
-            i += 3
+        elif 0xE4 <= c <= 0xE9 or c == 0xEB or c == 0xEC or (c == 0xEA and data[i + 1] >= 0xB0):
+            i += 3  # U+4000-9FFF, U+AC00-CFFF
+        elif (c == 0xED and data[i + 1] < 0x9E) or (c == 0xEF and (data[i + 1] == 0xBC or data[i + 1] == 0xBD)):
+            i += 3  # U+D000-D77F, U+FF00-FF7F
         else:
             return True
     return False

@@ -19,6 +19,7 @@ _SPACES = "\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
 _LINES = "\u0085\u2028\u2029"
 _NOTHING = "\ufeff\u2060\u00ad\u180e\u2061-\u2064\u034f"
 _ANY = re.compile(f"[{_SPACES}{_LINES}{_NOTHING}\u200b-\u200d]")
+_INVISIBLE = re.compile(f"[{_NOTHING}\u200b-\u200d]")
 _SPACE = re.compile(f"[{_SPACES}]")
 _LINE = re.compile(f"[{_LINES}]")
 # Thai and Lao, Burmese, Khmer (UAX #14, class SA, and their extensions)
@@ -48,9 +49,11 @@ def normalised(text: str) -> tuple[str, int]:
     if _ANY.search(text):
         text, spaces = _SPACE.subn(" ", text)
         text, lines = _LINE.subn("\n", text)
-        before = len(text)
-        text = _OUT.sub("", text)
-        n += spaces + lines + before - len(text)
+        n += spaces + lines
+        if _INVISIBLE.search(text):
+            before = len(text)
+            text = _OUT.sub("", text)
+            n += before - len(text)
     if not unicodedata.is_normalized("NFC", text):
         composed = unicodedata.normalize("NFC", text)
         n += max(abs(len(text) - len(composed)), 1)

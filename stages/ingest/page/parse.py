@@ -111,6 +111,8 @@ def titled(text: str, title: str | None) -> str:
     if not title or not text or text.isspace():
         return text
     title = " ".join(title.split())[:TITLE_CHARS]
+    if title and title in text[:500]:
+        return text
     title = max(_TITLE_PARTS.split(title), key=len)
     if not title or title in text[:500] or title.lower() in " ".join(text[:500].split()).lower():
         return text

@@ -46,8 +46,8 @@ def _known(label: bytes | None, is_known: Callable[[str], bool]) -> str | None:
 
 
 def _prescan(head: bytes, lower: bytes, is_known: Callable[[str], bool]) -> str | None:
-    at, last = 0, lower.rfind(b"charset")
-    while at <= last and (found := _TAG.search(head, at)):
+    at, following = 0, lower.find(b"charset")
+    while following >= 0 and (found := _TAG.search(head, at)):
         start, at = found.start(), found.end()
         token = found.group().lower()
         if token == b"<!--":
@@ -69,6 +69,8 @@ def _prescan(head: bytes, lower: bytes, is_known: Callable[[str], bool]) -> str 
             at = _behind_tag(head, at)
             if found.group(1):
                 at = max(lower.find(b"</" + found.group(1).lower(), at), at)
+        if following < at:
+            following = lower.find(b"charset", at)
     return None
 
 

@@ -116,7 +116,9 @@ def test_head_whose_lines_end_in_cr_alone_is_read():
 @settings(max_examples=200)
 @given(
     st.lists(
-        st.sampled_from([b"Link", b"LINK ", b"tdm-policy", b":", b":", b" a", b"\xe9", b"\xa0", b"\r", b"\n", b"\x0b", b"x"]),
+        st.sampled_from(
+            [b"Link", b"LINK ", b"tdm-policy", b":", b":", b" a", b"\xe9", b"\xa0", b"\r", b"\n", b"\x0b", b"x"]
+        ),
         max_size=30,
     )
 )
