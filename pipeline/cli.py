@@ -40,7 +40,10 @@ def parser(whole: bool = True) -> argparse.ArgumentParser:
         )
         if name == "run":
             c.add_argument(
-                "--workers", type=int, default=None, help="processes (default: the cores this process may use)"
+                "--workers",
+                type=int,
+                default=None,
+                help="processes (default: the cores this process may use; on a cluster what it gives)",
             )
             c.add_argument(
                 "--engine",
@@ -149,14 +152,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(a: argparse.Namespace) -> int:
-    import os
-
     from gristmill.pipeline.books.notes import notes
     from gristmill.pipeline.books.summary import summary, write_papers
     from gristmill.pipeline.launch import describe, launch, refuse, survey
     from gristmill.pipeline.plan.config import override, read_config
     from gristmill.pipeline.recipe import make_recipe
-    from gristmill.pipeline.run.executors import make_engine
+    from gristmill.pipeline.run.engines.named import make_engine
     from gristmill.pipeline.run.progress import make_progress
     from gristmill.pipeline.run.store import Store
 
@@ -183,8 +184,7 @@ def run(a: argparse.Namespace) -> int:
     if dry:
         return 0
     refuse(situation, store, a.yes)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    engine = make_engine(a.engine, a.workers or cores, recipe.engine)
+    engine = make_engine(a.engine, a.workers, recipe.engine)
     try:
         entries = launch(recipe, situation, store, engine, a.until, make_progress(), write_papers)
     finally:

@@ -1,45 +1,33 @@
-"""A run from config to corpus: plan, say what will happen, run the phases, balance the books, write the papers."""
+"""A run from config to corpus: plan, say what will happen, refuse what must not, run the phases or queue them."""
 
 import shutil
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import cast
 
-from gristmill.pipeline.books.ledger import books
-from gristmill.pipeline.books.seal import break_seal, write_seal
-from gristmill.pipeline.books.stopped import forget_stop, record_stop
+from gristmill.pipeline.books.seal import break_seal
+from gristmill.pipeline.books.stopped import forget_stop
 from gristmill.pipeline.contract import watch
-from gristmill.pipeline.contract.errors import DataError, GristmillError, PlanError
+from gristmill.pipeline.contract.errors import PlanError
 from gristmill.pipeline.contract.shapes import Source
-from gristmill.pipeline.contract.state import DamagedFile, read_state, write_json, write_text
+from gristmill.pipeline.contract.state import DamagedFile, write_json, write_text
 from gristmill.pipeline.plan.config import Recipe, preflight
-from gristmill.pipeline.plan.identity import is_ours, reference_of
 from gristmill.pipeline.plan.plan import Plan, load_plan, make_plan
-from gristmill.pipeline.run.deaths import Deaths
-from gristmill.pipeline.run.emptied import refuse_nothing
-from gristmill.pipeline.run.exchange.memory import worker_memory
-from gristmill.pipeline.run.executors import Engine, Job, job_for, limit_threads, no_word, waiting_jobs
-from gristmill.pipeline.run.failures import failures, record_failure
+from gristmill.pipeline.queued import refuse_queued, submit
+from gristmill.pipeline.run.engines.job import Engine, limit_threads
+from gristmill.pipeline.run.engines.on_slurm import SlurmEngine
+from gristmill.pipeline.run.exchange.memory import bytes_of, worker_memory
 from gristmill.pipeline.run.forecast import Intent, intents
-from gristmill.pipeline.run.losses import review_source
-from gristmill.pipeline.run.phases.sinking import SCATTER, Gather, forget_scattered
-from gristmill.pipeline.run.phases.work import Work
+from gristmill.pipeline.run.phases.sinking import forget_scattered
 from gristmill.pipeline.run.progress import Progress
-from gristmill.pipeline.run.shards import corpus_folder, remove_left_over
-from gristmill.pipeline.run.store import Store, locked, refuse_links
-from gristmill.pipeline.run.units import RunStep, work_of
+from gristmill.pipeline.run.session import JOBS, locked
+from gristmill.pipeline.run.store import Store, refuse_links
 from gristmill.pipeline.run.view import RunView
+from gristmill.pipeline.through import Papers, Passage, close
 
 CONFIG_HEAD = "# The resolved config of this run"
 CAUSES = 3  # named in a line of the plan
-JOBS = "jobs.json"  # ids of the jobs that a queueing engine was given
-
-
-class RunFailed(GristmillError):
-    """Some parts failed; the rest of the run went on without them."""
 
 
 @dataclass(frozen=True)
@@ -129,22 +117,6 @@ def refuse(situation: Situation, store: Store, confirmed: bool) -> None:
         )
 
 
-def refuse_queued(plan: Plan, store: Store) -> None:
-    """Raises PlanError while Slurm jobs of an earlier command wait or work on this run."""
-    try:
-        jobs = [str(job) for job in read_state(store.root / JOBS, "jobs")["jobs"]]
-    except DamagedFile:
-        return
-    waiting = waiting_jobs(jobs)
-    view = RunView(store, plan)
-    if waiting and not all(settled(work_of(view, phase)) for phase in plan.phases):
-        shown = ", ".join(waiting[:5]) + (", ..." if len(waiting) > 5 else "")
-        raise PlanError(
-            f"{len(waiting)} Slurm jobs of this run are queued or running ({shown}); gristmill status {store.root} "
-            "tells how far it is. To start over, scancel them and say --yes"
-        )
-
-
 def describe(situation: Situation, until: str | None) -> list[str]:
     """Lines that say what will be done, redone and skipped, and why."""
     lines = [
@@ -184,64 +156,36 @@ def launch(
     engine: Engine,
     until: str | None,
     progress: Progress,
-    papers: Callable[[Store, Plan], None],
+    papers: Papers,
 ) -> list[dict[str, object]]:
-    """Runs everything that is not done; returns the ledger's books.
+    """Runs everything that is not done, or queues it; returns the ledger's books, none where it was queued.
 
     Raises RunFailed when parts were quarantined, the reducer's own error when one failed, BooksError when they do
     not balance. The folder resumes from wherever this stops.
     """
     for stage in recipe.stages:
         stage.check_code()
-    with locked(store.root):
-        plan = situation.plan
+    with locked(store.root) as token:
         prepare(recipe, situation, store)
-        cut = plan.until(until)
         limit_threads(1)
-        aside = 0
-        view = RunView(store, cut)
-        view.memory = worker_memory(recipe.engine, getattr(engine, "workers", 1))
-        if engine.queues and submit(view, engine):
+        view = RunView(store, situation.plan.until(until))
+        view.memory = memory_of(recipe, engine)
+        if engine.queues and submit(view, cast(SlurmEngine, engine), recipe.engine, papers if until is None else None):
             return []
-        for number, phase in enumerate(cut.phases):
-            try:
-                work = work_of(view, phase)
-                run_phase(work, number, engine, progress)
-                failed = failures(store)
-                fatal = [f for f in failed if f["phase"] == phase.name and work.vital]
-                if fatal:
-                    raise failed_step(fatal[0])
-                if len(failed) > aside:
-                    aside = len(failed)
-                    if aside >= len(plan.parts):
-                        raise failed_step(failed[0])
-                if phase.kind == "wave":
-                    review_source(view, cut, phase)
-                    refuse_nothing(view, cut, phase)
-            except (GristmillError, OSError, KeyboardInterrupt) as error:
-                with suppress(OSError):  # a full disk, say: the error itself is what matters
-                    record_stop(store, phase, error)
-                raise
-        entries = books(view, cut)
-        write_json(store.root / "ledger.json", entries)
-        if until is None:
-            finish_corpus(view)
-            papers(view, cut)
-        write_seal(view)
-        failed = failures(store)
-        if failed:
-            lines = "\n".join(f"  {f['unit']}: {f['error']}: {f['message']}" for f in failed)
-            raise RunFailed(
-                f"{len(failed)} of {len(plan.parts)} parts failed and are not in the corpus; "
-                f"run again to retry them:\n{lines}"
-            )
-        return entries
+        view.session = token if getattr(engine, "remote", False) else ""
+        passage = Passage(view, engine, progress, recipe.engine)
+        for number in range(len(view.plan.phases)):
+            passage.go(number)
+        return close(view, papers if until is None else None)
 
 
-def failed_step(failure: dict[str, object]) -> GristmillError:
-    error = RunFailed(f"{failure['phase']}: {failure['message']}")
-    error.exit_status = int(failure["exit_status"])  # pyright: ignore
-    return error
+def memory_of(recipe: Recipe, engine: Engine) -> int:
+    """Bytes that a worker may take for sorting: of a cluster's task what is asked for, or half of what it reserves."""
+    reserved = getattr(engine, "memory", None)
+    if reserved is None:
+        return worker_memory(recipe.engine, getattr(engine, "workers", 1))
+    given = recipe.engine.get("memory")
+    return reserved // 2 if given is None else bytes_of(given)
 
 
 def prepare(recipe: Recipe, situation: Situation, store: Store) -> None:
@@ -262,89 +206,3 @@ def prepare(recipe: Recipe, situation: Situation, store: Store) -> None:
     head = f"{CONFIG_HEAD}; digest {recipe.digest}\n"
     write_text(store.root / "config.yaml", head + to_yaml(recipe.resolved))
     write_json(store.root / "plan.json", situation.plan.as_json())
-
-
-def run_phase(work: Work, number: int, engine: Engine, progress: Progress) -> None:
-    view, phase = work.view, work.phase
-    if work.passing and settled(work):
-        return
-    todo = work.pending()
-    all_units = work.units()
-    progress.start(phase, len(all_units), len(all_units) - len(todo), view, todo)
-    if todo:
-        places = {u: i for i, u in enumerate(all_units)}
-        job = job_of(work, number, len(all_units), [places[u] for u in todo], Deaths(view, phase))
-        given_up = engine.run(job, progress.tick)
-        view.forget(phase, work.touched(todo))
-        left = left_by(work, given_up, all_units, job.tasks)
-        if len(left) > 1:
-            # Which unit of a rank killed its worker is not known: each that is left gets a rank of its own.
-            step = step_of(view, number, left)
-            alone = Job(
-                [step], len(left), range(len(left)), job.logs.with_name(f"{job.logs.name}-one-by-one"), job.died
-            )
-            given_up = engine.run(alone, progress.tick)
-            view.forget(phase, work.touched(left))
-            left = left_by(work, given_up, left, alone.tasks)
-        for unit in left:
-            died = GristmillError("its worker was killed three times (out of memory?)")
-            record_failure(view, phase, unit, died)
-        view.forget(phase, work.touched(left))
-    work.tidy()
-    progress.end()
-
-
-def left_by(work: Work, ranks: list[int], among: Sequence[str], tasks: int) -> list[str]:
-    """Units of the ranks that an engine has given up which are not done."""
-    if not ranks:
-        return []
-    todo = set(work.pending())
-    return [unit for rank in ranks for unit in among[rank::tasks] if unit in todo]
-
-
-def job_of(work: Work, number: int, n_units: int, wanted: Iterable[int], died: Deaths | None = None) -> Job:
-    step = step_of(work.view, number)
-    logs = work.view.root / "logs" / f"{number:02d}-{work.phase.name.split('+')[0]}"
-    return job_for([step], n_units, wanted, logs, died or no_word)
-
-
-def step_of(view: RunView, number: int, only: Sequence[str] | None = None) -> RunStep:
-    steps = view.plan.steps
-    classes = {reference_of(type(s.stage)) for s in steps}
-    code = tuple(sorted(c for c in classes if not is_ours(c)))
-    return RunStep(str(view.root.absolute()), number, len(steps), only, code, view.memory)
-
-
-def submit(view: RunView, engine: Engine) -> bool:
-    """Queues all phases from the first that is not done, each behind the one before; False when all are done.
-
-    How many shards there will be is known only when the mixture is, so the gathering ranks share them out at run time.
-    """
-    queued = False
-    for number, phase in enumerate(view.plan.phases):
-        work = work_of(view, phase)
-        if queued or not settled(work):
-            queued = True
-            n = work.most()
-            engine.run(job_of(work, number, n, range(n)), lambda: None)
-            write_json(view.root / JOBS, {"jobs": getattr(engine, "jobs", [])})  # each at once: the next may fail
-    return queued
-
-
-def settled(work: Work) -> bool:
-    try:
-        return work.settled()
-    except (DataError, FileNotFoundError):  # something before it is not done
-        return False
-
-
-def finish_corpus(view: RunView) -> None:
-    """Writes the sink's files about all shards, removes those of an earlier numbering and the intermediate files.
-
-    Raises PlanError for a file among the shards that no run wrote.
-    """
-    gather = next(p for p in view.plan.phases if p.kind == "gather")
-    wanted = Gather(view, gather).units()
-    about = gather.steps[0].sink.finish(corpus_folder(view), wanted)
-    remove_left_over(view, wanted, about)
-    shutil.rmtree(view.root / SCATTER, ignore_errors=True)

@@ -20,6 +20,7 @@ from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.plan.published import publish
 from gristmill.pipeline.plan.schedule import PHASES, taken_phases, with_phases
 from gristmill.pipeline.plan.sources import SOURCES, check_sources, expanded, keys_of, taken
+from gristmill.pipeline.run.engines.job import check_resources
 from gristmill.pipeline.run.exchange.memory import bytes_of
 from gristmill.pipeline.run.shards import records
 from gristmill.pipeline.run.store import Store, read_parquet
@@ -107,7 +108,7 @@ def standard() -> tuple[tuple[str, type[Shape]], ...]:
     return tuple((section, load_class(f"{STAGES}.{name}")) for section, name in STANDARD)
 
 
-ENGINE_KEYS = ("slurm", "ray", "memory")
+ENGINE_KEYS = ("slurm", "ray", "memory", "resources")
 
 
 def settings_of(cls: type[Shape]) -> list[Field]:
@@ -216,8 +217,10 @@ def make_recipe(tree: Tree, default_name: str, code: bool = True) -> Recipe:
     for key, value in engine.items():
         if key == "memory":
             bytes_of(value)
+        elif key == "resources":
+            check_resources(engine, [stage.name for stage in stages])
         elif key not in ENGINE_KEYS or not isinstance(value, dict):
-            raise ConfigError(f"engine.{key}: sections slurm and ray with that executor's options, or memory")
+            raise ConfigError(f"engine.{key}: sections slurm, ray and resources, or memory")
     if engine:
         resolved["engine"] = without_secrets(engine)
     where = tuple(sections.get(type(stage), f"extra.{stage.name}") for stage in stages)

@@ -27,7 +27,8 @@ from made_documents import CHAIN, EXACT, GROUP, Made, MadeSignatures, NoFlags, N
 from gristmill.pipeline.launch import launch, survey
 from gristmill.pipeline.plan.config import Recipe
 from gristmill.pipeline.plan.plan import Phase
-from gristmill.pipeline.run.executors import Job, LocalEngine
+from gristmill.pipeline.run.engines.job import Job
+from gristmill.pipeline.run.engines.local import LocalEngine
 from gristmill.pipeline.run.progress import Progress
 from gristmill.pipeline.run.store import Store, read_parquet
 from gristmill.stages.dedup import Components, ExactDuplicates, ExactGate, NearDuplicates, NearGate

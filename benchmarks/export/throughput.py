@@ -27,7 +27,7 @@ from gristmill.pipeline.launch import launch, survey
 from gristmill.pipeline.plan.config import parse_yaml
 from gristmill.pipeline.plan.plan import Phase
 from gristmill.pipeline.recipe import make_recipe
-from gristmill.pipeline.run.executors import make_engine
+from gristmill.pipeline.run.engines.named import make_engine
 from gristmill.pipeline.run.progress import Progress
 from gristmill.pipeline.run.store import Store
 from gristmill.stages.ingest import Ingest

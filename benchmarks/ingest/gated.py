@@ -28,7 +28,8 @@ from gristmill.pipeline.launch import launch, prepare, survey
 from gristmill.pipeline.plan.config import override, read_config
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.recipe import make_recipe
-from gristmill.pipeline.run.executors import LocalEngine, limit_threads
+from gristmill.pipeline.run.engines.job import limit_threads
+from gristmill.pipeline.run.engines.local import LocalEngine
 from gristmill.pipeline.run.failures import failures
 from gristmill.pipeline.run.progress import Progress
 from gristmill.pipeline.run.store import Store

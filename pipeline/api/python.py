@@ -26,7 +26,7 @@ from gristmill.pipeline.plan.config import Recipe, Tree, override, read_config
 from gristmill.pipeline.plan.plan import Plan, load_plan
 from gristmill.pipeline.plan.steps import MEASURING
 from gristmill.pipeline.recipe import ENABLED, known_keys, make_recipe
-from gristmill.pipeline.run.executors import make_engine
+from gristmill.pipeline.run.engines.named import make_engine
 from gristmill.pipeline.run.progress import Progress, make_progress
 from gristmill.pipeline.run.shards import records, training_records
 from gristmill.pipeline.run.store import Store

@@ -1,24 +1,26 @@
 """Says whether a run goes on, waits, stopped, failed or is finished; since when, how fast, and how long still."""
 
-import fcntl
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from gristmill.pipeline.books.stopped import STOPPED
 from gristmill.pipeline.contract import watch
 from gristmill.pipeline.contract.drawing.tables import duration, plural
 from gristmill.pipeline.contract.state import DamagedFile, read_state
 from gristmill.pipeline.plan.plan import Phase, Plan
-from gristmill.pipeline.run.executors import waiting_jobs
+from gristmill.pipeline.queued import queue_of
+from gristmill.pipeline.run.engines.on_slurm import QueuedJob
 from gristmill.pipeline.run.failures import failures
 from gristmill.pipeline.run.forecast import Intent, intents
 from gristmill.pipeline.run.progress import NOW
+from gristmill.pipeline.run.session import by, in_use, read_lease, this_host
 from gristmill.pipeline.run.shards import RECEIPTS
 from gristmill.pipeline.run.store import Store
 from gristmill.pipeline.run.view import RunView
 
-JOBS = "jobs.json"
 SHOWN_STEPS = 8
+SHOWN_JOBS = 10
 
 
 def status_lines(store: Store, plan: Plan, every: bool = False) -> tuple[list[str], bool]:
@@ -27,8 +29,9 @@ def status_lines(store: Store, plan: Plan, every: bool = False) -> tuple[list[st
     steps = [(intent, how_far(view, intent)) for intent in intents(plan, view, plan)]
     todo = [(intent, said) for intent, said in steps if said is not None]
     failed = failures(store)
-    state, complete = standing(view, bool(todo), bool(failed))
-    lines = [f"{plan.name}: {state}", *current(view, state)]
+    jobs = queue_of(view)
+    state, complete = standing(view, jobs, bool(todo), bool(failed))
+    lines = [f"{plan.name}: {state}", *current(view, state), *queue_lines(jobs)]
     done = len(steps) - len(todo)
     shards = plural(len(list((store.root / RECEIPTS).glob("*.json"))), "shard")
     lines.append(f"done: {done} of {plural(len(steps), 'step')} over {plural(len(plan.parts), 'part')}, {shards}")
@@ -54,14 +57,19 @@ def how_far(view: RunView, intent: Intent) -> str | None:
     return None if done == len(plan.parts) else f"{done} of {len(plan.parts)} parts"
 
 
-def standing(view: RunView, left: bool, failed: bool) -> tuple[str, bool]:
+def standing(view: RunView, jobs: list[QueuedJob], left: bool, failed: bool) -> tuple[str, bool]:
     """(the run's state in a sentence, whether it is finished with everything that its plan asks for)."""
     root, now = view.root, at(view)
     began = now.get("began")
-    if held(view):
-        return f"running since {clock(began)}" if began else "running", False
-    if waiting := queued(view):
-        return f"queued: {plural(len(waiting), 'Slurm job')} waiting or running ({', '.join(waiting[:5])})", False
+    waiting = [job for job in jobs if job.waits]
+    if waiting:
+        n = sum(job.states.get("RUNNING", 0) for job in waiting)
+        return (
+            f"{'running' if n else 'queued'} as {plural(len(waiting), 'Slurm job')}, {plural(n, 'task')} at work",
+            False,
+        )
+    if in_use(root):
+        return f"running{f' since {clock(began)}' if began else ''}{by_other(root)}", False
     ended = root / "ledger.json"
     stop = state_of(view, STOPPED)
     if stop:
@@ -106,6 +114,19 @@ def wave(view: RunView, phase: Phase) -> tuple[int, int]:
     return len(done), sum(r.docs_in for k in new if (r := view.receipt(first.name, k)) is not None)
 
 
+def queue_lines(jobs: list[QueuedJob]) -> list[str]:
+    """The jobs that wait or run, and those that ended otherwise than well, while Slurm remembers them."""
+    shown = [job for job in jobs if job.states.keys() - {"COMPLETED"}]
+    more = [f"  and {len(shown) - SHOWN_JOBS} more jobs"] if len(shown) > SHOWN_JOBS else []
+    return [*(f"  {job.said}" for job in shown[:SHOWN_JOBS]), *more]
+
+
+def by_other(root: Path) -> str:
+    """Where the run goes on, if that is another host."""
+    lease = read_lease(root)
+    return by(root) if lease is not None and lease.host != this_host() else ""
+
+
 def at(view: RunView) -> dict:
     return state_of(view, NOW)
 
@@ -115,23 +136,6 @@ def state_of(view: RunView, name: str) -> dict:
         return read_state(view.root / name)
     except DamagedFile:
         return {}
-
-
-def held(view: RunView) -> bool:
-    """Whether a process works on the folder."""
-    try:
-        with (view.root / ".lock").open("r") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # no lock: no run has begun here
-        return False
-    return False
-
-
-def queued(view: RunView) -> list[str]:
-    jobs = state_of(view, JOBS).get("jobs")
-    return waiting_jobs([str(job) for job in jobs]) if isinstance(jobs, list) else []
 
 
 def clock(seconds: object) -> str:

@@ -16,7 +16,8 @@ from gristmill.pipeline.plan.steps import Step
 from gristmill.pipeline.run.failures import failures
 from gristmill.pipeline.run.part import PartRun
 from gristmill.pipeline.run.phases.fates import write_fates
-from gristmill.pipeline.run.store import Store, locked
+from gristmill.pipeline.run.session import locked
+from gristmill.pipeline.run.store import Store
 from gristmill.pipeline.run.units import work_of
 from gristmill.pipeline.run.view import NotReady, RunView, view_of
 

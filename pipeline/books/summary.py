@@ -59,8 +59,8 @@ def summary(store: Store, plan: Plan, entries: list[dict], until: str | None) ->
     """A dozen lines at the end of a run."""
     if not entries:
         return [
-            f"queued; gristmill status {store.root} tells how far it is; when the jobs are done, run the same command",
-            "again: it checks the books and writes the card and the report",
+            f"queued   gristmill status {store.root} tells how far it is; the last job writes the books, the card and",
+            "         the report. Where jobs end otherwise, the same command goes on from there",
         ]
     first, last = entries[0], entries[-1]
     choosing = {s.label for s in plan.steps if s.kind == "gate" and s.gate.chooses}

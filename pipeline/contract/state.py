@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
+from secrets import token_hex
 from typing import IO, Any
 
 import pyarrow as pa
@@ -52,18 +53,28 @@ def read_state(path: Path, *holds: str) -> dict:
     return value
 
 
+def unique() -> str:
+    """A name that no other process on any host has: the process and a random number."""
+    return f"{os.getpid()}-{token_hex(8)}"
+
+
+def temporary(path: Path) -> Path:
+    """Beside `path`, with a name of its own; what a killed process leaves there, the next run removes."""
+    return path.with_name(f".{path.name}.tmp-{unique()}")
+
+
 @contextmanager
 def replaced(path: Path) -> Iterator[IO[bytes]]:
     """A file to write to that takes the place of `path` when the block ends without error."""
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    begun = temporary(path)
     try:
-        with temporary.open("wb") as file:
+        with begun.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        begun.replace(path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        begun.unlink(missing_ok=True)
         raise
 
 

@@ -8,7 +8,6 @@ far it is, for whoever shows the run's progress.
 
 import json
 import mmap
-import os
 import signal
 from collections.abc import Callable
 from hashlib import blake2b
@@ -18,24 +17,24 @@ MARKER_BYTES = 1536
 UNIT_S = 4 * 3600.0  # CPU seconds of one part in one phase; parts of 64 MB take minutes
 _FOLDER = ".watch"
 
-_watched = False
+_watched = ""  # the name by which the parent knows this worker
 _marker: mmap.mmap | None = None
 _half = MARKER_BYTES // 3  # the unit, then the record, then the note
 _listener: Callable[[str], None] | None = None
 _deaths: dict[str, int] = {}  # of workers, by the record of this unit that they were at
 
 
-def allow() -> None:
+def allow(worker: str) -> None:
     """In a worker whose parent watches it: what it begins from here on is marked and limited, and may end it."""
     global _watched
-    _watched = True
+    _watched = worker
 
 
 def _enable(root: Path) -> None:
     global _marker
     if _marker is not None or not _watched:
         return
-    path = _marker_path(root, os.getpid())
+    path = _marker_path(root, _watched)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(bytes(MARKER_BYTES))
     with path.open("r+b") as file:
@@ -110,9 +109,9 @@ def deaths(key: str) -> int:
     return _deaths.get(key, 0)
 
 
-def last_words(root: Path, pid: int) -> tuple[str, str] | None:
+def last_words(root: Path, worker: str) -> tuple[str, str] | None:
     """(unit, record or "") at which a dead worker was; None where it had begun no unit. Removes its marker."""
-    path = _marker_path(root, pid)
+    path = _marker_path(root, worker)
     try:
         data = path.read_bytes()
         path.unlink()
@@ -142,8 +141,8 @@ def _put(at: int, text: str) -> None:
     _marker[at : at + len(data)] = data
 
 
-def _marker_path(root: Path, pid: int) -> Path:
-    return folder(root) / f"{pid}.at"
+def _marker_path(root: Path, worker: str) -> Path:
+    return folder(root) / f"{worker}.at"
 
 
 def _deaths_path(root: Path, unit: str) -> Path:

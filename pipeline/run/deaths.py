@@ -20,9 +20,9 @@ class Deaths:
         self.store, self.phase = store, phase
         self.at: dict[str, dict[str, int]] = {}  # unit -> record, or "" -> workers that died there
 
-    def __call__(self, pid: int, code: int | None) -> bool:
-        """Whether the rank of worker `pid` goes on; False where it died before it had begun a unit."""
-        words = watch.last_words(self.store.root, pid)
+    def __call__(self, worker: str, code: int | None) -> bool:
+        """Whether the rank of `worker` goes on; False where it died before it had begun a unit."""
+        words = watch.last_words(self.store.root, worker)
         if words is None:
             return False
         unit, record = words

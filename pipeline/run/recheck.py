@@ -4,8 +4,9 @@ from pathlib import Path
 
 from gristmill.pipeline.contract.corpus.splits import unit_of_mark
 from gristmill.pipeline.plan.identity import digest_file, digest_folder
+from gristmill.pipeline.run.session import locked
 from gristmill.pipeline.run.shards import record_path, size_of
-from gristmill.pipeline.run.store import REJECTED_DATASET, Store, locked, read_receipt
+from gristmill.pipeline.run.store import REJECTED_DATASET, Store, read_receipt
 
 
 def forget_changed(store: Store) -> list[str]:

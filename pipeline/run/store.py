@@ -5,7 +5,6 @@ either a receipt that is true or no receipt.
 """
 
 import errno
-import fcntl
 import json
 import math
 import os
@@ -22,7 +21,7 @@ import pyarrow.parquet as pq
 
 from gristmill.pipeline.contract.columns import arrow_schema
 from gristmill.pipeline.contract.errors import DataError, PlanError
-from gristmill.pipeline.contract.state import synced, write_json, write_parquet
+from gristmill.pipeline.contract.state import synced, temporary, write_json, write_parquet
 from gristmill.pipeline.plan.identity import CODE_VERSION, digest, digest_file, digest_folder
 
 REJECTED_DATASET = "ingest.rejected"
@@ -147,21 +146,20 @@ class Store:
         final, receipt_path = self.artifact(name), self.artifact_receipt_path(name)
         final.parent.mkdir(parents=True, exist_ok=True)
         receipt_path.unlink(missing_ok=True)
-        temporary = final.with_name(f".{name}.tmp-{os.getpid()}")
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
+        begun = temporary(final)
+        begun.mkdir()
         try:
             try:
-                yield temporary
+                yield begun
             except Exception as error:
-                refuse_full_disk(temporary, error)
+                refuse_full_disk(begun, error)
                 raise
-            refuse_full_disk(temporary, None)
-            synced(temporary)
+            refuse_full_disk(begun, None)
+            synced(begun)
             shutil.rmtree(final, ignore_errors=True)
-            temporary.rename(final)
+            begun.rename(final)
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(begun, ignore_errors=True)
         size = sum(p.stat().st_size for p in final.rglob("*") if p.is_file())
         write_json(receipt_path, asdict(finish(receipt, digest_folder(final), size)))
 
@@ -296,30 +294,6 @@ def trusted_again(paths: Sequence[Path], receipt_path: Path) -> bool:
         with suppress(OSError):  # a folder that may only be read
             os.utime(path, ns=(before, before))
     return True
-
-
-@contextmanager
-def locked(root: Path) -> Iterator[None]:
-    """One run at a time per folder; also waits for workers that outlived a killed parent.
-
-    Raises PlanError when another run holds the folder.
-    """
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / ".lock").open("a+") as run, (root / ".workers.lock").open("a+") as workers:
-        try:
-            fcntl.flock(run, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise PlanError(f"{root} is in use by another run; wait for it or choose another --out") from None
-        fcntl.flock(workers, fcntl.LOCK_EX)
-        fcntl.flock(workers, fcntl.LOCK_UN)
-        yield
-
-
-def hold_worker_lock(root: Path) -> object:
-    """Held for a worker's life (keep the returned handle), so that a new run waits for it."""
-    handle = (root / ".workers.lock").open("a+")
-    fcntl.flock(handle, fcntl.LOCK_SH)
-    return handle
 
 
 def refuse_links(root: Path) -> None:

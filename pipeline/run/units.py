@@ -25,7 +25,8 @@ from gristmill.pipeline.run.phases.reduction import Join, Reduction, Take
 from gristmill.pipeline.run.phases.sinking import Gather, Scatter
 from gristmill.pipeline.run.phases.wave import Wave
 from gristmill.pipeline.run.phases.work import Opened, Work
-from gristmill.pipeline.run.store import Store, hold_worker_lock
+from gristmill.pipeline.run.session import working
+from gristmill.pipeline.run.store import Store
 from gristmill.pipeline.run.view import MEMORY, RunView
 
 ATTEMPTS = 2  # a part that fails is retried once in place; a killed worker's part is retried by the executor
@@ -53,17 +54,22 @@ class RunStep(PipelineStep):
         only: Sequence[str] | None = None,
         code: tuple[str, ...] = (),
         memory: int = MEMORY,
+        session: str = "",
     ):
         """`only`: these units, in the place of all that the phase has. `code`: classes outside this package that the
-        config names; plan.json alone lets nothing be imported. `memory`: bytes that a rank may take for sorting."""
+        config names; plan.json alone lets nothing be imported. `memory`: bytes that a rank may take for sorting.
+        `session`: the token of the command, of workers that do not end with it (`session.working`)."""
         super().__init__()
         self.root, self.phase, self.steps, self.only, self.code = root, phase, steps, only, code
-        self.memory = memory
+        self.memory, self.session = memory, session
 
     def run(self, data: object = None, rank: int = 0, world_size: int = 1) -> Iterator[object]:  # pyright: ignore
         yield from data or ()  # pyright: ignore
         store = Store(Path(self.root))
-        lock = hold_worker_lock(store.root)
+        with working(store.root, self.session):
+            self.go(store, rank, world_size)
+
+    def go(self, store: Store, rank: int, world_size: int) -> None:
         for reference in self.code:
             load_class(reference)
         held = held_for(store, self.phase, self.steps)
@@ -80,7 +86,6 @@ class RunStep(PipelineStep):
             finally:
                 watch.end_unit()
                 work.view.drop(work.touched([unit]))
-        del lock
 
 
 @dataclass(frozen=True)

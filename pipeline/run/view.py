@@ -53,6 +53,7 @@ class RunView(Store):
         self._artifacts: dict[str, Receipt] = shared._artifacts if shared else {}
         self._passes: dict[tuple[str, ...], Receipt] = shared._passes if shared else {}  # of bundles and partitions
         self.memory = shared.memory if shared else MEMORY
+        self.session = shared.session if shared else ""  # token of the command, for workers that it does not start
         self._known: dict[object, object] = {}
 
     @cached_property

@@ -33,6 +33,8 @@ from gristmill.pipeline.contract.shapes import (
 )
 from gristmill.pipeline.contract.state import write_parquet
 from gristmill.pipeline.plan.config import Recipe
+from gristmill.pipeline.plan.plan import Plan
+from gristmill.pipeline.run.store import Store
 
 EXTRA = (
     Column("words_toy_n", pa.int64(), "words", "toy"),
@@ -281,6 +283,11 @@ def recipe(folder: Path, *, name: str = "toy", slow: float = 0.0, **options: dic
     )
     resolved = {"name": name, "gate": options.get("gate", {}), "paths": str(folder)}
     return Recipe(name, stages, resolved, {}, tuple(s.name for s in stages))
+
+
+def papers(store: Store, plan: Plan) -> None:
+    """In the place of card and report, for which the toy lacks columns."""
+    (store.root / "paper.txt").write_text(f"{len(plan.parts)} parts")
 
 
 def write_lines(folder: Path, shards: int = 4, lines: int = 20) -> Path:

@@ -6,7 +6,6 @@ go when all has come back; what stays there is a receipt per bundle with a diges
 is the identity of the part's columns: where another document changes nothing for a part, nothing behind it is redone.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from hashlib import blake2b
@@ -17,7 +16,7 @@ import polars as pl
 
 from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.contract.shapes import Grouping, Part
-from gristmill.pipeline.contract.state import write_json, write_parquet
+from gristmill.pipeline.contract.state import temporary, write_json, write_parquet
 from gristmill.pipeline.plan.identity import digest, digest_file
 from gristmill.pipeline.plan.plan import Phase
 from gristmill.pipeline.plan.steps import Step
@@ -87,7 +86,7 @@ class Pass(Work):
         """Takes away the receipt of the unit's slices; what sorts the new ones."""
         path = self.slices(unit)
         path.with_name(f"{path.name}.receipt.json").unlink(missing_ok=True)
-        spill = self.view.root / f".{path.stem}.{self.step.name}.tmp-{os.getpid()}"
+        spill = temporary(self.view.root / f"{path.stem}.{self.step.name}")
         return Sorter(spill, by, self.view.memory)
 
     def sort_identity(self, bundle: int) -> str:

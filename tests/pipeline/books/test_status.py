@@ -11,10 +11,11 @@ import toy
 from gristmill.pipeline.books.status import status_lines
 from gristmill.pipeline.contract import watch
 from gristmill.pipeline.contract.drawing.tables import duration
-from gristmill.pipeline.launch import RunFailed, launch, survey
+from gristmill.pipeline.launch import launch, survey
 from gristmill.pipeline.plan.plan import load_plan
 from gristmill.pipeline.run.progress import NOW, Progress
 from gristmill.pipeline.run.store import Store
+from gristmill.pipeline.through import RunFailed
 from lawrun import InProcess
 
 

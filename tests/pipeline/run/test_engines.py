@@ -1,106 +1,140 @@
-"""The same plan on datatrove's Ray executor, on a real Ray in this machine: the same bytes."""
+"""Which engine a name gives, what a stage may ask of it, and the queue's rules on a stand-in for Slurm's commands.
+
+The same rules on a real Slurm are in test_slurm.py, which is there where Slurm is installed.
+"""
 
 import json
 import os
-import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from test_machine import Quiet, corpus_digest, go
+from test_machine import Quiet
 
 import toy
+from gristmill.pipeline.books.status import status_lines
 from gristmill.pipeline.contract.errors import ConfigError, PlanError
 from gristmill.pipeline.launch import launch, refuse, survey
-from gristmill.pipeline.run.executors import RayEngine, SlurmEngine, make_engine
-from gristmill.pipeline.run.phases import sinking
+from gristmill.pipeline.plan.plan import load_plan
+from gristmill.pipeline.run.engines.job import Resources, check_resources, resources_of
+from gristmill.pipeline.run.engines.named import make_engine
 from gristmill.pipeline.run.store import Store
-from places import SOURCE
+
+# Stands in for a cluster: a file per job, and a queue that shows what the file "queue" says.
+COMMANDS = {
+    "sbatch": """#!/bin/bash
+[ -e "$STAND_IN/full" ] && [ $(ls "$STAND_IN/jobs" | wc -l) -ge 2 ] && { echo 'sbatch: error: too many' >&2; exit 1; }
+n=$((100 + $(ls "$STAND_IN/jobs" | wc -l))); printf '%s\\n' "$@" > "$STAND_IN/jobs/$n"; echo "$n;cluster"
+""",
+    "squeue": '#!/bin/bash\ncat "$STAND_IN/queue"\n',
+    "scontrol": '#!/bin/bash\necho "MaxArraySize            = 3"; echo "$@" >> "$STAND_IN/released"\n',
+    "scancel": '#!/bin/bash\necho "$@" >> "$STAND_IN/cancelled"\n',
+}
+SECTION = {"slurm": {"time": "1:00:00", "partition": "cpu"}}
 
 
-@pytest.mark.slow
-def test_ray_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    pytest.importorskip("ray", reason="the extra `ray` is not installed")
-    # Ray's workers are fresh processes: they find the toy recipe as an installed package would be found.
-    monkeypatch.setenv("PYTHONPATH", f"{Path(toy.__file__).parent}:{SOURCE}")
-    folder = toy.write_lines(tmp_path / "in", shards=3)
-    go(folder, tmp_path / "local", gate={"min_words": 3})
-    made, store = toy.recipe(folder, gate={"min_words": 3}), Store(tmp_path / "ray")
-    engine = RayEngine(2, {"mem_per_cpu_gb": 0.5})
-    try:
-        launch(made, survey(made, store, None), store, engine, None, Quiet(), lambda store, plan: None)
-    finally:
-        engine.close()
-    assert corpus_digest(tmp_path / "ray") == corpus_digest(tmp_path / "local")
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    place = tmp_path / "stand-in"
+    (place / "jobs").mkdir(parents=True)
+    (place / "bin").mkdir()
+    for name, text in COMMANDS.items():
+        (place / "bin" / name).write_text(text)
+        (place / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("STAND_IN", str(place))
+    monkeypatch.setenv("PATH", f"{place / 'bin'}:{os.environ['PATH']}")
+    return place
 
 
-SBATCH = """#!{python}
-# Stands in for a cluster: runs each array task of a job where it is submitted, then prints a job id as sbatch does.
-import os, re, subprocess, sys
-script = sys.argv[-1]
-text = open(script).read()
-last = int(re.search(r"--array=0-([0-9]+)", text)[1])
-for task in range(last + 1):
-    environment = dict(os.environ, SLURM_ARRAY_TASK_ID=str(task), SLURM_NODELIST="localhost", RUN_OFFSET="0")
-    subprocess.run(["bash", script], env=environment, stdout=sys.stderr, check=True)
-with open(os.environ["SBATCH_LOG"], "a") as log:
-    log.write(" ".join(a for a in sys.argv[1:-1]) + "\\n")
-print("Submitted batch job", 1000 + len(open(os.environ["SBATCH_LOG"]).readlines()))
-"""
+def queue(folder: Path, out: Path, until: str | None = None, **options: dict) -> Store:
+    made, store = toy.recipe(folder, **options), Store(out)
+    situation = survey(made, store, until)
+    refuse(situation, store, confirmed=False)
+    engine = make_engine("slurm", None, SECTION)
+    assert launch(made, situation, store, engine, until, Quiet(), toy.papers) == []
+    return store
 
 
-def test_slurm_queues_every_phase_behind_the_one_before_and_a_rerun_finishes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    """datatrove's real Slurm executor, its scripts and its pickled pipelines; only the cluster's commands stand in."""
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    commands = {"sbatch": SBATCH.format(python=sys.executable), "scontrol": "#!/bin/sh\necho localhost\n"}
-    for name, text in commands.items():
-        (tools / name).write_text(text)
-        (tools / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tools}:{Path(sys.executable).parent}:{os.environ['PATH']}")
-    monkeypatch.setenv("PYTHONPATH", f"{Path(toy.__file__).parent}:{SOURCE}")
-    monkeypatch.setenv("SBATCH_LOG", str(tmp_path / "submitted"))
-    monkeypatch.setattr(sinking, "GATHER_RANKS", 3)
-    folder = toy.write_lines(tmp_path / "in", shards=2)
-    go(folder, tmp_path / "local", gate={"min_words": 3})
-    made, store = toy.recipe(folder, gate={"min_words": 3}), Store(tmp_path / "slurm")
-    options: dict = {"time": "1:00:00", "partition": "cpu", "with_srun": False}
-    results = []
-    for _ in range(2):
-        engine = SlurmEngine(2, options)
-        results.append(launch(made, survey(made, store, None), store, engine, None, Quiet(), lambda store, plan: None))
-    assert results[0] == []
-    assert results[1][-1]["stage"] == "corpus"
-    assert corpus_digest(tmp_path / "slurm") == corpus_digest(tmp_path / "local")
-    submitted = (tmp_path / "submitted").read_text().split("\n")
-    assert sum("--dependency=afterok:" in line for line in submitted) >= 5
+def test_a_chain_is_held_until_it_is_whole_and_arrays_keep_to_the_limit(stand_in: Path, tmp_path: Path):
+    store = queue(toy.write_lines(tmp_path / "in", shards=4, lines=4), tmp_path / "run")
+    jobs = json.loads((store.root / "jobs.json").read_text())["jobs"]
+    given = {p.name: p.read_text().split("\n") for p in (stand_in / "jobs").iterdir()}
+    assert [job["id"] for job in jobs] == sorted(given)
+    assert max(job["tasks"] for job in jobs) == 2  # MaxArraySize 3: indices 0, 1 and 2 are allowed, one is kept free
+    assert given["100"][1] == "--hold"
+    for before, job in pairwise(jobs):
+        turn = before["name"].endswith("-turn")
+        last = f"afterok:{before['id']}" if turn else f"afterany:{before['id']}"
+        assert given[job["id"]][1].endswith(last)
+        assert given[job["id"]][2] == "--kill-on-invalid-dep=yes"
+    turns = [job["id"] for job in jobs if job["name"].endswith("-turn")]
+    assert given[turns[1]][1] == f"--dependency=afterok:{turns[0]},afterany:{int(turns[1]) - 1}"
+    assert (stand_in / "released").read_text().split("\n")[-2] == "release 100"
 
 
-def test_unknown_engine_and_missing_slurm_options_are_named():
+def test_where_slurm_refuses_a_job_the_chain_is_taken_back(stand_in: Path, tmp_path: Path):
+    (stand_in / "full").touch()
+    with pytest.raises(ConfigError, match=r"sbatch: sbatch: error: too many; nothing is queued"):
+        queue(toy.write_lines(tmp_path / "in", shards=2, lines=4), tmp_path / "run")
+    assert (stand_in / "cancelled").read_text() == "100 101\n"
+
+
+def test_jobs_that_wait_are_named_and_neither_queued_again_nor_run_beside(stand_in: Path, tmp_path: Path):
+    folder = toy.write_lines(tmp_path / "lines", shards=2, lines=4)
+    store = queue(folder, tmp_path / "run")
+    (stand_in / "queue").write_text("100|COMPLETED|None\n100|RUNNING|None\n101|PENDING|Dependency\n")
+    with pytest.raises(
+        PlanError, match=r"(?s)2 Slurm jobs .*running:\n  job 100 .* 1 completed, 1 running\n.* 101 .*scancel"
+    ):
+        queue(folder, tmp_path / "run")
+    said = status_lines(store, load_plan(store.root / "plan.json"))[0]
+    assert said[0] == "toy: running as 2 Slurm jobs, 1 task at work"
+    assert said[1].split() == ["job", "100", "ingest", "1", "completed,", "1", "running"]
+    (stand_in / "queue").write_text("100|COMPLETED|None\n101|FAILED|NonZeroExitCode\n")
+    assert [line.split()[1:4] for line in status_lines(store, load_plan(store.root / "plan.json"))[0][1:2]] == [
+        ["101", "ingest-turn", "1"]
+    ]
+    refuse(survey(toy.recipe(folder), store, None), store, confirmed=False)
+
+
+def test_unknown_engine_and_options_are_named(stand_in: Path):
     with pytest.raises(ConfigError, match="there are local, ray and slurm"):
         make_engine("spark", 1, {})
     with pytest.raises(ConfigError, match=r"engine\.slurm\.time"):
-        SlurmEngine(1, {})
+        make_engine("slurm", 1, {})
+    with pytest.raises(ConfigError, match=r"engine\.slurm: unknown partitoin; there are .*partition"):
+        make_engine("slurm", 1, {"slurm": {**SECTION["slurm"], "partitoin": "gpu"}})
 
 
-def test_jobs_that_wait_are_not_queued_again_and_no_local_run_starts_beside_them(tmp_path: Path, monkeypatch):
-    folder = toy.write_lines(tmp_path / "lines", shards=1, lines=4)
-    commands = tmp_path / "bin"
-    commands.mkdir()
-    for name, script in (("sbatch", "echo Submitted batch job $RANDOM"), ("squeue", f"cat {tmp_path}/queue")):
-        (commands / name).write_text(f"#!/bin/bash\n{script}\n")
-        (commands / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
-    store, made = Store(tmp_path / "run"), toy.recipe(folder)
-    engine = make_engine("slurm", 1, {"slurm": {"time": "1:00:00", "partition": "cpu"}})
-    situation = survey(made, store, None)
-    launch(made, situation, store, engine, None, Quiet(), lambda store, plan: None)
-    jobs = json.loads((store.root / "jobs.json").read_text())["jobs"]
-    assert len(jobs) == len(situation.plan.phases)
-    (tmp_path / "queue").write_text(f"1\n{jobs[-1]}\n")
-    with pytest.raises(PlanError, match=rf"1 Slurm jobs .*{jobs[-1]}.* scancel"):
-        refuse(survey(made, store, None), store, confirmed=False)
-    refuse(survey(made, store, None), store, confirmed=True)
-    (tmp_path / "queue").write_text("1\n")
-    refuse(survey(made, store, None), store, confirmed=False)
+def test_no_slurm_on_this_machine_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConfigError, match="there is no scontrol on this machine"):
+        make_engine("slurm", 1, SECTION)
+
+
+def test_resources_of_a_phase_are_enough_for_each_of_its_stages():
+    engine = {
+        "resources": {
+            "embed": {"gpus": 1, "time": "30"},
+            "mixture": {"cpus": 8, "memory_gb": 20},
+            "quality": {"time": "1-0"},
+        }
+    }
+    assert resources_of(engine, ["language", "signals"]) == Resources()
+    assert resources_of(engine, ["embed", "quality.model"]) == Resources(gpus=1, time="1-0")
+    assert resources_of(engine, ["mixture"]) == Resources(cpus=8, memory_gb=20)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"embd": {"gpus": 1}}, r"engine\.resources\.embd: no such stage; there are embed, mixture"),
+        ({"embed": {"gpu": 1}}, r"engine\.resources\.embed: unknown gpu; there are cpus, gpus"),
+        ({"embed": {"gpus": True}}, r"engine\.resources\.embed\.gpus: True is no number"),
+        ({"embed": {"time": "soon"}}, r"engine\.resources\.embed\.time: 'soon'; write 08:00:00"),
+        ({"embed": 1}, r"engine\.resources\.embed: a mapping"),
+    ],
+)
+def test_resources_that_cannot_be_are_named(given: dict, said: str):
+    with pytest.raises(ConfigError, match=said):
+        check_resources({"resources": given}, ["embed", "mixture"])

@@ -16,13 +16,14 @@ import pytest
 import toy
 from gristmill.pipeline.books.ledger import read_books
 from gristmill.pipeline.contract.errors import DataError, PlanError
-from gristmill.pipeline.launch import RunFailed, describe, launch, refuse, survey
+from gristmill.pipeline.launch import describe, launch, refuse, survey
 from gristmill.pipeline.plan.plan import load_plan, make_plan
 from gristmill.pipeline.plan.steps import check
-from gristmill.pipeline.run.executors import LocalEngine
+from gristmill.pipeline.run.engines.local import LocalEngine
 from gristmill.pipeline.run.progress import Progress
 from gristmill.pipeline.run.store import Store
 from gristmill.pipeline.run.units import RunStep
+from gristmill.pipeline.through import RunFailed
 from places import receipts_below
 
 
@@ -289,7 +290,7 @@ def test_receipt_of_another_size_is_not_believed(lines: Path, undisturbed: Path,
 
 
 def test_two_runs_in_one_folder_the_second_is_refused(lines: Path, tmp_path: Path):
-    from gristmill.pipeline.run.store import locked
+    from gristmill.pipeline.run.session import locked
 
     with locked(tmp_path / "run"), pytest.raises(PlanError, match="in use by another run"):
         go(lines, tmp_path / "run")

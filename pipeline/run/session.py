@@ -1,0 +1,244 @@
+"""Who holds a run folder: one command at a time on any host, and workers that end once theirs holds it no longer.
+
+On one host a file lock decides, which the kernel frees when its process dies. Between hosts that share the folder a
+lease does: a file with a random token and a number that its holder raises every BEAT_S. Whoever finds another host's
+lease watches it for SILENCE_S on its own clock; clocks of two hosts are never compared.
+"""
+
+import fcntl
+import json
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import IO
+
+from gristmill.pipeline.contract.errors import GristmillError, PlanError
+from gristmill.pipeline.contract.shown import say
+from gristmill.pipeline.contract.state import DamagedFile, read_state, temporary, unique
+
+LEASE = ".session"
+JOBS = "jobs.json"  # what a queueing engine was given: the jobs, and the token of their session
+BEAT_S = 2.0
+SILENCE_S = 20.0  # of a holder on another host, after which it is taken for dead; of a holder, for its workers
+WORKER_LOOK_S = 3.0  # between two looks of a worker at whether its command still holds the folder
+PATIENCE_S = 30.0  # for workers of this host that outlived their command
+LOST = 75  # exit status of a process whose session another command has ended (sysexits.h: try again)
+
+
+class NoSession(GristmillError):
+    """A worker's command no longer holds the run folder."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    token: str
+    host: str
+    pid: int
+    beat: int = 0
+
+
+@cache
+def this_host() -> str:
+    """Name and boot of this machine; processes of one host see each other's file locks."""
+    boot = ""
+    with suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
+    return f"{socket.gethostname()} {boot}".strip()
+
+
+def read_lease(root: Path) -> Lease | None:
+    try:
+        return Lease(**json.loads((root / LEASE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _put(root: Path, lease: Lease) -> None:
+    begun = temporary(root / LEASE)
+    begun.write_text(json.dumps(asdict(lease)), encoding="utf-8")
+    begun.replace(root / LEASE)
+
+
+def _put_first(root: Path, lease: Lease) -> bool:
+    """False where there is a lease: of two hosts that try at once, one makes the link."""
+    begun = temporary(root / LEASE)
+    begun.write_text(json.dumps(asdict(lease)), encoding="utf-8")
+    try:
+        os.link(begun, root / LEASE)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without hard links
+        try:
+            with (root / LEASE).open("x", encoding="utf-8") as file:
+                file.write(begun.read_text(encoding="utf-8"))
+        except FileExistsError:
+            return False
+    finally:
+        begun.unlink()
+    return True
+
+
+@contextmanager
+def locked(root: Path, patience: float = 0.0, silence: float = SILENCE_S) -> Iterator[str]:
+    """One command at a time per folder; yields the session's token. Waits for workers that outlived a killed command.
+
+    `patience`: seconds to wait for another command; `silence`: how long a lease of another host is watched.
+    Raises PlanError when another command holds the folder.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + patience
+    with (root / ".lock").open("a+") as command, (root / ".workers.lock").open("a+") as workers:
+        while not (taken := _flock(command, fcntl.LOCK_EX)):
+            if taken is None:
+                break
+            if time.monotonic() >= until:
+                raise PlanError(f"{root} is in use by another run{by(root)}; wait for it or choose another --out")
+            time.sleep(0.2)
+        with _leased(root, taken is None, until, silence) as token:
+            _wait_for_workers(root, workers)
+            yield token
+
+
+def _flock(file: IO[str], how: int) -> bool | None:
+    """Whether the lock was had; None where the file system has no locks."""
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def by(root: Path) -> str:
+    lease = read_lease(root)
+    return f" (process {lease.pid} on {lease.host.split()[0]})" if lease else ""
+
+
+@contextmanager
+def _leased(root: Path, no_locks: bool, until: float, silence: float) -> Iterator[str]:
+    lease = Lease(unique(), this_host(), os.getpid())
+    while not _put_first(root, lease):
+        before = read_lease(root)
+        if before and (no_locks or before.host != this_host()):
+            _watch(root, before, until, silence)
+        _put(root, lease)  # its holder is dead
+        if before and before.host != this_host():
+            time.sleep(min(BEAT_S, silence))  # another host may have seen the same
+        if (now := read_lease(root)) and now.token == lease.token:
+            break
+    ended = threading.Event()
+    threading.Thread(target=_beat, args=(root, lease, ended), daemon=True).start()
+    try:
+        yield lease.token
+    finally:
+        ended.set()
+        if (now := read_lease(root)) and now.token == lease.token:
+            (root / LEASE).unlink(missing_ok=True)
+
+
+def _watch(root: Path, before: Lease, until: float, silence: float) -> None:
+    """Returns when a lease has not changed for so long, or is gone. Raises PlanError where it is alive."""
+    say([f"gristmill: watching for {silence:g} s whether {before.host.split()[0]} still works on {root}"], sys.stderr)
+    began = time.monotonic()
+    while time.monotonic() - began < silence:
+        time.sleep(min(0.5, silence / 10))
+        now = read_lease(root)
+        if now is None:
+            return
+        if now != before:
+            if time.monotonic() >= until:
+                raise PlanError(f"{root} is in use by another run{by(root)}; wait for it or choose another --out")
+            before, began = now, time.monotonic()
+
+
+def _beat(root: Path, lease: Lease, ended: threading.Event) -> None:
+    beat = 0
+    while not ended.wait(BEAT_S):
+        now = read_lease(root)
+        if now is not None and now.token != lease.token:
+            say([f"gristmill: {root} was taken over by another run{by(root)}; this one ends"], sys.stderr)
+            os._exit(LOST)
+        beat += 1
+        with suppress(OSError):  # a full disk: the run will say so itself
+            _put(root, Lease(lease.token, lease.host, lease.pid, beat))
+    # A beat that was under way when the session ended may have brought its lease back.
+    if (now := read_lease(root)) and now.token == lease.token:
+        (root / LEASE).unlink(missing_ok=True)
+
+
+def _wait_for_workers(root: Path, workers: IO[str]) -> None:
+    began, said = time.monotonic(), False
+    while _flock(workers, fcntl.LOCK_EX) is False:
+        waited = time.monotonic() - began
+        if waited > 3 and not said:
+            said = True
+            say([f"gristmill: waiting for workers of an earlier run of {root} to end"], sys.stderr)
+        if waited > PATIENCE_S:
+            raise PlanError(f"workers of an earlier run of {root} do not end; end them (fuser {root}/.workers.lock)")
+        time.sleep(0.05)
+    with suppress(OSError):
+        fcntl.flock(workers, fcntl.LOCK_UN)
+
+
+def in_use(root: Path) -> bool:
+    """Whether a process works on the folder: its lock on this host, or a lease of another one that changes."""
+    try:
+        with (root / ".lock").open("r") as lock:
+            if _flock(lock, fcntl.LOCK_SH) is False:
+                return True
+    except OSError:  # no lock: no run has begun here
+        return False
+    lease = read_lease(root)
+    if lease is None or lease.host == this_host():
+        return False
+    time.sleep(1.5 * BEAT_S)
+    return read_lease(root) not in (None, lease)
+
+
+def tokens(root: Path) -> set[str]:
+    """Of the sessions that may work on the folder: the command that holds it, and the jobs that were queued last."""
+    found = {lease.token} if (lease := read_lease(root)) else set()
+    with suppress(DamagedFile):
+        found.add(str(read_state(root / JOBS, "session")["session"]))
+    return found
+
+
+@contextmanager
+def working(root: Path, session: str) -> Iterator[None]:
+    """In a worker, for a rank: holds the workers' lock, so that a new command waits for it.
+
+    `session`: the token of its command; the process ends soon after another has taken its place, or after SILENCE_S
+    without a sign of life from it. "": the worker ends with its parent. Raises NoSession where it is over already.
+    """
+    if session and session not in tokens(root):
+        raise NoSession(f"{root}: the command that this worker belongs to no longer holds the run")
+    ended = threading.Event()
+    with (root / ".workers.lock").open("a+") as handle:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_SH)
+        if session:
+            threading.Thread(target=_follow, args=(root, session, ended), daemon=True).start()
+        try:
+            yield
+        finally:
+            ended.set()
+
+
+def _follow(root: Path, session: str, ended: threading.Event) -> None:
+    last, heard = None, time.monotonic()
+    while not ended.wait(WORKER_LOOK_S):
+        if session not in tokens(root):
+            os._exit(LOST)
+        lease = read_lease(root)
+        if lease is None or lease.token != session or lease != last:
+            last, heard = lease, time.monotonic()
+        elif time.monotonic() - heard > SILENCE_S:
+            os._exit(LOST)
