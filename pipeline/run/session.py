@@ -135,11 +135,13 @@ def _leased(root: Path, no_locks: bool, until: float, silence: float) -> Iterato
         if (now := read_lease(root)) and now.token == lease.token:
             break
     ended = threading.Event()
-    threading.Thread(target=_beat, args=(root, lease, ended), daemon=True).start()
+    beats = threading.Thread(target=_beat, args=(root, lease, ended), daemon=True)
+    beats.start()
     try:
         yield lease.token
     finally:
         ended.set()
+        beats.join()
         if (now := read_lease(root)) and now.token == lease.token:
             (root / LEASE).unlink(missing_ok=True)
 
@@ -169,9 +171,6 @@ def _beat(root: Path, lease: Lease, ended: threading.Event) -> None:
         beat += 1
         with suppress(OSError):  # a full disk: the run will say so itself
             _put(root, Lease(lease.token, lease.host, lease.pid, beat))
-    # A beat that was under way when the session ended may have brought its lease back.
-    if (now := read_lease(root)) and now.token == lease.token:
-        (root / LEASE).unlink(missing_ok=True)
 
 
 def _wait_for_workers(root: Path, workers: IO[str]) -> None:
