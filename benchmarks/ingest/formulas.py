@@ -22,7 +22,8 @@ import zstandard
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
 sys.path.insert(0, str(Path(__file__).parents[2] / ".src"))
-from gristmill.stages.ingest.content.formulas import SIGNS, tex_of
+from gristmill.pipeline.kernels.signs import has_formula_sign
+from gristmill.stages.ingest.content.formulas import tex_of
 from gristmill.stages.ingest.page.charset import decode
 from gristmill.stages.ingest.page.parse import parsed
 
@@ -53,7 +54,7 @@ def pages(data: Path) -> Iterator[tuple[str, str]]:
     for shard in sorted([*(data / "web").glob("*.warc.gz"), *(data / "web" / "native").rglob("*.warc.gz")]):
         for record in ArchiveIterator(str(shard), record_types=WarcRecordType.response):
             body = record.reader.read()
-            if any(sign in body for sign in SIGNS):
+            if has_formula_sign(body):
                 yield record.headers.get("WARC-Target-URI") or "", decode(body, record.http_charset).text
     for file in sorted((data / "license").glob("web_cc_pages*.jsonl.zst")):
         for entry in lines(file):

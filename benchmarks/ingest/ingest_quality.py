@@ -24,11 +24,11 @@ from resiliparse.parse.encoding import bytes_to_str, detect_encoding
 from resiliparse.parse.html import HTMLTree
 
 sys.path.insert(0, str(Path(__file__).parents[2] / ".src"))
+from gristmill.stages.ingest.content.blocks import MARKDOWN, PLAIN
 from gristmill.stages.ingest.content.characters import normalised
-from gristmill.stages.ingest.content.formulas import with_formulas
 from gristmill.stages.ingest.content.furniture import without_furniture
 from gristmill.stages.ingest.page.charset import decode
-from gristmill.stages.ingest.page.parse import EXTRACTORS, Extract
+from gristmill.stages.ingest.page.parse import EXTRACTORS, Extract, parsed
 from gristmill.stages.ingest.page.plain import plain_text
 
 WORDS = re.compile(r"\w+")
@@ -90,16 +90,17 @@ def extraction(data: Path, names: list[str]) -> None:
     extractors: dict[str, Extract] = {
         **EXTRACTORS,
         "as ingest writes it": as_written,
+        "the same, markdown": lambda tree, page: as_written(tree, page, MARKDOWN),
         "everything between tags": lambda tree, page: plain_text(page),
     }
     for name in names or extractors:
         measure(name, extractors[name], held, gold)
 
 
-def as_written(tree: HTMLTree, page: str) -> str:
-    """With formulas, characters normalised, page furniture cut."""
-    page = with_formulas(tree, page, page.encode("utf-8", "replace"))
-    text, _ = normalised(EXTRACTORS["resiliparse"](tree, page))
+def as_written(tree: HTMLTree, page: str, style: str = PLAIN) -> str:
+    """With formulas, tables and code, characters normalised, page furniture cut."""
+    read = parsed(page, page.encode("utf-8", "replace"), {}, "resiliparse", blocks=style)
+    text, _ = normalised(read.text)
     return without_furniture(pl.Series([text]), np.ones(1, bool))[0].item()
 
 

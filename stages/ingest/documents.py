@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gristmill.stages.ingest.archive.records import Record
+from gristmill.stages.ingest.content.blocks import PLAIN
 from gristmill.stages.ingest.content.service import service_of
 from gristmill.stages.ingest.page.charset import Decoded, decode
 from gristmill.stages.ingest.page.codings import BodyTooLarge, TooManyCodings, unpacked
@@ -43,6 +44,7 @@ class Limits:
     extractor: str
     fallback: str
     page_s: float
+    blocks: str = PLAIN  # how tables and code stand in the text
     service_pages: bool = False  # whether log-in, cart, not found and the like become documents
     beside: bool = False  # every page is read beside the worker, by the fallback too
 
@@ -178,7 +180,7 @@ def _page_of(decoded: Decoded, headers: Mapping[str, str], size: int, limits: Li
         if engine == REJECT:
             break
         try:
-            return read_page(decoded.text, decoded.utf8, headers, engine, limits.page_s, limits.beside)
+            return read_page(decoded.text, decoded.utf8, headers, engine, limits.page_s, limits.beside, limits.blocks)
         except tuple(_UNREADABLE) as error:
             rule = rule or _UNREADABLE[type(error)]
     raise Rejected(rule, size)

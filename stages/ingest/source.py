@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import polars as pl
 
@@ -21,6 +21,7 @@ from gristmill.stages.ingest.archive.members import Codec
 from gristmill.stages.ingest.archive.reader import Record
 from gristmill.stages.ingest.archive.records import records
 from gristmill.stages.ingest.captures import MARK, captures_of, parts_of_index, read_captures
+from gristmill.stages.ingest.content.blocks import STYLES
 from gristmill.stages.ingest.content.service import RULES as SERVICE_RULES
 from gristmill.stages.ingest.detect import kind_of
 from gristmill.stages.ingest.documents import REJECT, Limits, Rejected, document_of, may_be_document, text_of, url_of
@@ -64,6 +65,9 @@ class Ingest(Source):
     # Spaces of every kind become the space, line separators \n, invisible characters go, NFC (the table stands in
     # stages/ingest/content/characters.py). For source code whose string literals must stay: false, in `sources`.
     normalize: bool = True
+    # How tables of data and preformatted code of HTML pages stand in the text. plain: a line a row with tabs between
+    # cells, code with its indentation; markdown: pipe tables, and code between fences with its language.
+    blocks: Literal["plain", "markdown"] = "plain"
     # Skip links, cookie notices, share bars, teasers, adverts, buttons and repeated lines are cut out of the texts of
     # HTML pages and WET records (stages/ingest/content/phrases.py); other inputs stay as they are.
     cut_furniture: bool = True
@@ -110,7 +114,7 @@ class Ingest(Source):
     sources: tuple[SourceInput, ...] = ()  # of the list `sources`, in place of `paths`
 
     name: ClassVar[str] = "ingest"
-    version: ClassVar[int] = 9
+    version: ClassVar[int] = 10
     borrowed: ClassVar = {"sources": ("sources",)}
     writes: ClassVar[tuple[str, ...]] = WRITES
     # Where the input lies and how it is fetched and cut; what matters of them is in each part's own identity.
@@ -138,6 +142,7 @@ class Ingest(Source):
             ("format", self.format, FORMATS),
             ("extractor", self.extractor, tuple(EXTRACTORS)),
             ("fallback", self.fallback, fallbacks),
+            ("blocks", self.blocks, STYLES),
         ):
             if value not in known:
                 raise ConfigError(f"input.{field} is {value!r}; it can be {', '.join(known)}")
@@ -269,7 +274,9 @@ class Ingest(Source):
 
     @property
     def _limits(self) -> Limits:
-        return Limits(self.body_bytes, self.mimes, self.extractor, self.fallback, self.page_s, self.service_pages)
+        return Limits(
+            self.body_bytes, self.mimes, self.extractor, self.fallback, self.page_s, self.blocks, self.service_pages
+        )
 
     def _fields(self) -> Fields:
         return Fields(

@@ -23,6 +23,7 @@ class SourceInput:
     extractor: str | None = None
     mimes: tuple[str, ...] | None = None
     fallback: str | None = None
+    blocks: str | None = None
     normalize: bool | None = None
     cut_furniture: bool | None = None
     service_pages: bool | None = None

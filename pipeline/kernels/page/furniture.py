@@ -127,11 +127,21 @@ def judge_lines(data, start, end, table, keys, kinds, whole_rules, colon_rules, 
     before = np.uint64(0)
     n = 0
     a = start
+    fenced = False
     while a < end:
         b = a
+        cells = data[a] == 124  # a row of a table: it begins with a pipe, or a tab stands behind words
+        words = False
         while b < end and data[b] != 10:
+            cells |= words and data[b] == 9
+            words |= data[b] > 32
             b += 1
         rule = _rule_of(data, a, b, table, keys, kinds, whole_rules, colon_rules, found)
+        if b - a > 2 and data[a] == 96 and data[a + 1] == 96 and data[a + 2] == 96:
+            fenced = not fenced
+        if cells or fenced:
+            rule = np.int64(-1)
+            found[1] = 1
         if rule == -2:
             rule = numbers[0]
         elif rule == -3:

@@ -10,15 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
+from gristmill.pipeline.kernels.page.needles import LOWER, Needles, find_words, first_word, perfect_factor
+
 TAG, META, COMMENT, SCRIPT = 1, 2, 3, 4  # regions of a span; SCRIPT: ld+json only
 # Words in text that are kept from either end of a page: a footer counts as much as a header. A power of two.
 TEXT_HITS = 512
 SPANS = 256  # of a page, as a rule; more take a second pass
-_NO_KEY = 0x41414141  # AAAA: no bytes in lower case make it
 _NAMES = 1024  # buckets that count open elements by name
 
-LOWER = np.arange(256, dtype=np.uint8)
-LOWER[65:91] += 32
 _VOID = b"area base br col embed hr img input link meta param source track wbr keygen frame basefont bgsound".split()
 # never nest by themselves: a second one closes the first
 _FLAT = b"html head body p li dt dd tr td th thead tbody tfoot colgroup caption option optgroup rp rt rb rtc".split()
@@ -33,23 +32,22 @@ def _name_key(name: bytes) -> int:
     return key
 
 
-def _perfect_factor(keys: list[int]) -> int:
-    """An odd factor whose products with the keys differ in their top 12 of 32 bits; a hundred keys take a few tries."""
-    for factor in range(2654435761, 1 << 32, 2):
-        if len({(key * factor & 0xFFFFFFFF) >> 20 for key in keys}) == len(keys):
-            return factor
-    raise ValueError(f"no factor tells {len(keys)} keys apart")
-
-
 _IS_VOID, _IS_FLAT, _IS_FORMATTING, _IS_RAW, _IS_SEARCHED, _IS_ROOT, _IS_META, _IS_SCRIPT = (1 << i for i in range(8))
+_IS_TABLE, _IS_ROW, _IS_CELL, _IS_HEADING, _IS_CONTROL, _IS_COMPOSED = (1 << i for i in range(8, 14))
 _ELEMENTS = (
     (_IS_VOID, _VOID), (_IS_FLAT, _FLAT), (_IS_FORMATTING, _FORMATTING), (_IS_RAW, _RAW),
     (_IS_SEARCHED, b"a area link meta script".split()), (_IS_ROOT, [b"html", b"body"]), (_IS_META, [b"meta"]),
-    (_IS_SCRIPT, [b"script"]),
+    (_IS_SCRIPT, [b"script"]), (_IS_TABLE, [b"table"]), (_IS_ROW, [b"tr"]), (_IS_CELL, [b"td", b"th"]),
+    (_IS_HEADING, [b"th", b"caption"]), (_IS_CONTROL, b"form textarea select iframe object embed h1 h2 pre".split()),
+    (_IS_COMPOSED, b"br p div li dd h3 h4 img svg i input script style noscript button".split()),
 )  # fmt: skip
 _OPTION, _OPTGROUP = _name_key(b"option"), _name_key(b"optgroup")
-_NAME_FACTOR = np.uint32(_perfect_factor(sorted({_name_key(name) for _, names in _ELEMENTS for name in names})))
-_NAME_KEYS, _NAME_KINDS = np.zeros(4096, dtype=np.uint32), np.zeros(4096, dtype=np.uint8)
+_PRE = _name_key(b"pre")
+_FIGURE = (_name_key(b"figure") * 2654435761 & 0xFFFFFFFF) >> 22  # its bucket of open elements
+# Cells of the smallest table of data with headings, and of one without: three rows of two
+CELLS, BARE_CELLS = 4, 6
+_NAME_FACTOR = np.uint32(perfect_factor(sorted({_name_key(name) for _, names in _ELEMENTS for name in names})))
+_NAME_KEYS, _NAME_KINDS = np.zeros(4096, dtype=np.uint32), np.zeros(4096, dtype=np.uint16)
 for _kind, _names in _ELEMENTS:
     for _key in map(_name_key, _names):
         _slot = (_key * int(_NAME_FACTOR) & 0xFFFFFFFF) >> 20
@@ -66,6 +64,9 @@ class Scan:
     `depth`: most elements open at once; `attributes`: most in one tag, of html and body in all tags together;
     `formatting`: how many elements a parser could be made to reopen because formatting tags were left open;
     `options`: option and optgroup tags, each of which a parser may compare with all others of its select.
+
+    `tables`: tables without a table in them that may hold data: enough cells, no form, no main heading; `composed`:
+    those of them with more than text in a cell; `pres`: pre tags; `figured`: table and pre tags in a figure.
     """
 
     words: np.ndarray
@@ -74,46 +75,10 @@ class Scan:
     attributes: int
     formatting: int
     options: int = 0
-
-
-@dataclass(frozen=True)
-class Needles:
-    """`keys` (4096,) uint32: the words' first four bytes, big-endian, each at the top 12 bits of its product with
-    `factor`, where no other is, or _NO_KEY. `first` (4096,) int16: the first word that has them; `words` (n, 32) uint8;
-    `chain` (n, 2) int64: a word's length, and the next word with the same four bytes or -1."""
-
-    keys: np.ndarray
-    factor: np.uint32
-    first: np.ndarray
-    words: np.ndarray
-    chain: np.ndarray
-
-    @property
-    def sign(self) -> int:
-        """Index under which a copyright sign is reported: two bytes, found beside the words."""
-        return len(self.words)
-
-
-def needles_of(words: list[bytes]) -> Needles:
-    """4 to 32 bytes each, ASCII letters in lower case; of words with one beginning the first that fits is the hit.
-
-    The first word marks a script whose content is to be searched (`ld+json`).
-    """
-    held, chain = np.zeros((len(words), 32), dtype=np.uint8), np.full((len(words), 2), -1, dtype=np.int64)
-    begins: dict[int, int] = {}
-    for i, word in reversed(list(enumerate(words))):
-        if not 4 <= len(word) <= 32 or word != word.lower() or word[0] <= 32:
-            raise ValueError(f"needle {word!r}: 4 to 32 bytes, ASCII letters in lower case, no space before them")
-        held[i, : len(word)] = np.frombuffer(word, dtype=np.uint8)
-        key = int.from_bytes(word[:4], "big")
-        chain[i] = len(word), begins.get(key, -1)
-        begins[key] = i
-    factor = _perfect_factor(list(begins))
-    keys, first = np.full(4096, _NO_KEY, dtype=np.uint32), np.zeros(4096, dtype=np.int16)
-    for key, i in begins.items():
-        slot = (key * factor & 0xFFFFFFFF) >> 20
-        keys[slot], first[slot] = key, i
-    return Needles(keys, np.uint32(factor), first, held, chain)
+    tables: int = 0
+    composed: int = 0
+    pres: int = 0
+    figured: int = 0
 
 
 def scan_markup(page: bytes, needles: Needles) -> Scan:
@@ -123,21 +88,13 @@ def scan_markup(page: bytes, needles: Needles) -> Scan:
     room = SPANS
     while True:  # an array that the kernel makes larger itself costs it four times its time
         spans = np.empty((room, 4), dtype=np.int32)
-        n, spans_n, depth, attributes, formatting, options = _scan(
-            np.frombuffer(page, dtype=np.uint8), LOWER, *tables, words, spans
-        )
+        n, spans_n, *counts = _scan(np.frombuffer(page, dtype=np.uint8), LOWER, *tables, words, spans)
         if spans_n <= room:
             break
         room = spans_n
     if n > 2 * TEXT_HITS:  # the second half was written around
         words[TEXT_HITS:] = np.roll(words[TEXT_HITS:], -(n % TEXT_HITS), axis=0)
-    return Scan(words[:n], spans[:spans_n].copy(), depth, attributes, formatting, options)
-
-
-def has_word(page: bytes, needles: Needles) -> bool:
-    """Whether one of the words stands anywhere in the page, in any case."""
-    tables = (needles.keys, needles.factor, needles.first, needles.words, needles.chain)
-    return bool(_first_word(np.frombuffer(page, np.uint8), LOWER, *tables, 0, len(page)) >= 0)
+    return Scan(words[:n], spans[:spans_n].copy(), *counts)
 
 
 @njit(cache=True, nogil=True)
@@ -156,60 +113,6 @@ def _next(page, i, byte):
     while at < size and page[at] != byte:
         at += np.uint64(1)
     return np.int64(at)
-
-
-@njit(cache=True, nogil=True)
-def _word_at(page, lower, words, chain, word, begin, stop):
-    """The first word of a chain that stands at `begin` and ends by `stop`; -1 if none."""
-    while word >= 0:
-        length = chain[word, 0]
-        same = begin + length <= stop
-        k = 4
-        while same and k < length:
-            same = lower[page[begin + k]] == words[word, k]
-            k += 1
-        if same:
-            return word
-        word = chain[word, 1]
-    return np.int64(-1)
-
-
-@njit(cache=True, nogil=True)
-def _find(page, lower, keys, factor, first, words, chain, start, stop, hits, n):
-    """Adds the words and copyright signs that stand in [start, stop); returns the number of hits. Beyond the first
-    half of `hits` the last ones are kept."""
-    while start < stop and page[start] <= 32:  # between tags there is mostly white space, and no word begins with it
-        start += 1
-    half = hits.shape[0] // 2
-    key = np.uint32(0)
-    for i in range(start, stop):
-        key = np.uint32(key << np.uint32(8)) | np.uint32(lower[page[i]])
-        word, begin = np.int64(-1), i - 3
-        slot = np.uint32(key * factor) >> np.uint32(20)
-        if keys[slot] == key and begin >= start:
-            word = _word_at(page, lower, words, chain, first[slot], begin, stop)
-        elif (key & np.uint32(0xFFFF)) == np.uint32(0xC2A9):
-            word, begin = np.int64(words.shape[0]), i - 1
-        if word >= 0:
-            # no division: it would be checked for zero, at twice the time
-            at = n if n < half else half + ((n - half) & (half - 1))
-            hits[at, 0], hits[at, 1] = begin, word
-            n += 1
-    return n
-
-
-@njit(cache=True, nogil=True)
-def _first_word(page, lower, keys, factor, first, words, chain, start, stop):
-    """The first word that stands in [start, stop); -1 if none."""
-    key = np.uint32(0)
-    for i in range(start, stop):
-        key = np.uint32(key << np.uint32(8)) | np.uint32(lower[page[i]])
-        slot = np.uint32(key * factor) >> np.uint32(20)
-        if keys[slot] == key and i - 3 >= start:
-            word = _word_at(page, lower, words, chain, first[slot], i - 3, stop)
-            if word >= 0:
-                return word
-    return np.int64(-1)
 
 
 @njit(cache=True, nogil=True)
@@ -243,11 +146,30 @@ def _names_property(page, lower, at):
 
 
 @njit(cache=True, nogil=True)
+def _is_mark(page, start, stop):
+    """Whether a text begins with a mark of U+25C0 to U+277F (ticks, crosses, circles, stars), also as a reference."""
+    while start < stop and page[start] <= 32:
+        start += 1
+    if start + 2 >= stop:
+        return False
+    if page[start] == 0xE2:
+        return 0x97 <= page[start + 1] <= 0x9D
+    if page[start] != 38:  # &check; &cross; &#10003; &#x2713;
+        return False
+    second, third = page[start + 1], page[start + 2]
+    return (second == 99 and (third == 104 or third == 114)) or (
+        second == 35 and (third == 49 or third == 120 or third == 88) and start + 7 < stop and page[start + 7] == 59
+    )
+
+
+@njit(cache=True, nogil=True)
 def _scan(page, lower, keys, factor, first, words, chain, hits, spans):
     size = page.size
     spans_n = 0
     opened = np.zeros(_NAMES, dtype=np.int32)
     n = depth = deepest = attributes = root_attributes = formatting = open_formatting = options = 0
+    tables = composed = pres = figured = cells = rows = parts = 0
+    in_table = headed = ruled_out = False
     i = text = 0
     while i < size:
         if page[i] != 60:  # <
@@ -259,7 +181,9 @@ def _scan(page, lower, keys, factor, first, words, chain, hits, spans):
         if not (97 <= c <= 122 or c == 47 or c == 33 or c == 63):  # letter / ! ?
             i += 1
             continue
-        n = _find(page, lower, keys, factor, first, words, chain, text, i, hits, n)
+        if in_table and text < i and _is_mark(page, text, i):
+            parts += 1
+        n = find_words(page, lower, keys, factor, first, words, chain, text, i, hits, n)
         if c == 33 or c == 63 or (c == 47 and (i + 2 >= size or not 97 <= lower[page[i + 2]] <= 122)):
             start = i
             if i + 3 < size and c == 33 and page[i + 2] == 45 and page[i + 3] == 45:
@@ -270,7 +194,7 @@ def _scan(page, lower, keys, factor, first, words, chain, hits, spans):
                     or (page[i - 1] == 33 and page[i - 2] == 45 and page[i - 3] == 45 and i >= start + 7)
                 ):
                     i = _next(page, i + 1, 62)
-                word = _first_word(page, lower, keys, factor, first, words, chain, start, i)
+                word = first_word(page, lower, keys, factor, first, words, chain, start, i)
                 if word >= 0:
                     spans_n = _add_span(spans, spans_n, start, i, COMMENT, word)
             else:
@@ -320,6 +244,11 @@ def _scan(page, lower, keys, factor, first, words, chain, hits, spans):
         kind = _NAME_KINDS[slot] if _NAME_KEYS[slot] == key else 0
         attributes = max(attributes, count)  # an end tag's are parsed as well
         if closing:
+            if in_table and kind & _IS_TABLE:
+                in_table = False
+                if not ruled_out and cells >= (CELLS if headed else BARE_CELLS) and (headed or cells >= 2 * rows):
+                    tables += 1
+                    composed += parts > 0
             if opened[bucket] > 0:
                 opened[bucket] -= 1
                 if kind & _IS_FORMATTING:
@@ -327,9 +256,21 @@ def _scan(page, lower, keys, factor, first, words, chain, hits, spans):
                     formatting += open_formatting
                 depth -= 1
             continue
+        if kind & _IS_TABLE:
+            in_table, headed, ruled_out = True, False, False
+            cells = rows = parts = 0
+        elif in_table:
+            cells += (kind & _IS_CELL) > 0
+            rows += (kind & _IS_ROW) > 0
+            headed |= (kind & _IS_HEADING) > 0
+            ruled_out |= (kind & _IS_CONTROL) > 0
+            # an element without content is an icon
+            parts += (kind & _IS_COMPOSED) > 0 or (
+                not kind & _IS_FLAT and i + 1 < size and page[i] == 60 and page[i + 1] == 47
+            )
         region = META if kind & _IS_META else TAG
         if kind & _IS_SEARCHED or names_property:
-            word = _first_word(page, lower, keys, factor, first, words, chain, start, stop)
+            word = first_word(page, lower, keys, factor, first, words, chain, start, stop)
             if word >= 0:
                 spans_n = _add_span(spans, spans_n, start, stop, region, word)
         formatting += open_formatting
@@ -349,7 +290,7 @@ def _scan(page, lower, keys, factor, first, words, chain, hits, spans):
                 j = j + 1 if found else _next(page, j + 1, 60)
             j = j - 1 if found else size
             if kind & _IS_SCRIPT and _has_marker(page, lower, words, chain, start, stop):
-                word = _first_word(page, lower, keys, factor, first, words, chain, body, j)
+                word = first_word(page, lower, keys, factor, first, words, chain, body, j)
                 if word >= 0:
                     spans_n = _add_span(spans, spans_n, body, j, SCRIPT, word)
             while j < size and page[j] != 62:
@@ -365,8 +306,11 @@ def _scan(page, lower, keys, factor, first, words, chain, hits, spans):
             opened[bucket] += 1
             depth += 1
             deepest = max(deepest, depth)
+            pres += key == _PRE
+            if opened[_FIGURE] > 0 and (key == _PRE or kind & _IS_TABLE):
+                figured += 1
             if kind & _IS_FORMATTING:
                 open_formatting += 1
     if text < size:
-        n = _find(page, lower, keys, factor, first, words, chain, text, size, hits, n)
-    return n, spans_n, deepest, max(attributes, root_attributes), formatting, options
+        n = find_words(page, lower, keys, factor, first, words, chain, text, size, hits, n)
+    return n, spans_n, deepest, max(attributes, root_attributes), formatting, options, tables, composed, pres, figured

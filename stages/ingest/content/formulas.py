@@ -10,8 +10,9 @@ from urllib.parse import unquote, unquote_plus
 
 from resiliparse.parse.html import ElementNode, HTMLTree, Node, TextNode
 
+from gristmill.pipeline.kernels.page.needles import has_word, needles_of
 from gristmill.pipeline.kernels.signs import has_formula_sign
-from gristmill.pipeline.kernels.text.markup import has_word, needles_of
+from gristmill.stages.ingest.content.elements import found
 
 # Each formula needs one of these, in any case; then the tree is asked.
 _SIGNS = needles_of([
@@ -79,13 +80,6 @@ def _is_balanced(tex: str) -> bool:
     return depth == 0
 
 
-def _found(within: HTMLTree | ElementNode, selector: str) -> list[ElementNode]:
-    holder = within.document if isinstance(within, HTMLTree) else within
-    # One slice: an iterator over the list makes all nodes anew for each of its steps.
-    found = [] if holder is None else holder.query_selector_all(selector)[:]
-    return [node for node in found if isinstance(node, ElementNode)]
-
-
 def _classes(node: Node | None) -> set[str]:
     return set((node.getattr("class") or "").split()) if isinstance(node, ElementNode) else set()
 
@@ -106,9 +100,9 @@ def _put(tree: HTMLTree, node: ElementNode, tex: str | None, display: bool) -> i
 
 def _scripts(tree: HTMLTree) -> int:
     """MathJax 2 keeps the source in a script behind what it has drawn."""
-    scripts = _found(tree, "script[type^='math/tex']")
+    scripts = found(tree, "script[type^='math/tex']")
     if scripts:
-        for drawn in _found(tree, _MATHJAX):
+        for drawn in found(tree, _MATHJAX):
             if drawn.parent is not None:
                 drawn.decompose()
     return sum(_put(tree, s, s.text_content, "display" in (s.getattr("type") or "")) for s in scripts)
@@ -116,12 +110,12 @@ def _scripts(tree: HTMLTree) -> int:
 
 def _mathml(tree: HTMLTree) -> int:
     n = 0
-    for math in _found(tree, "math"):
+    for math in found(tree, "math"):
         if math.query_selector("math") is not None:  # no formula; each would be searched for all that it holds
             continue
         display = math.getattr("display") == "block" or math.getattr("mode") == "display"
         tex = None
-        for annotation in _found(math, "annotation"):
+        for annotation in found(math, "annotation"):
             if (annotation.getattr("encoding") or "").strip().lower() in _TEX_ENCODINGS:
                 tex = annotation.text_content
         tex = tex or math.getattr("alttext")
@@ -142,7 +136,7 @@ def _mathml(tree: HTMLTree) -> int:
 
 def _images(tree: HTMLTree) -> int:
     n = 0
-    for image in _found(tree, _IMAGES):
+    for image in found(tree, _IMAGES):
         tex = image.getattr("alt") or _tex_in(image.getattr("src") or "")
         names = _classes(image) | _classes(image.parent)
         if _LETTERS.search(tex):

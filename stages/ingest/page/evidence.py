@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from resiliparse.parse.html import HTMLTree
 
 from gristmill.classifiers.license.agents import AGENTS
-from gristmill.pipeline.kernels.text.markup import COMMENT, META, SCRIPT, TAG, TEXT_HITS, Scan, needles_of
+from gristmill.pipeline.kernels.page.needles import needles_of
+from gristmill.pipeline.kernels.text.markup import COMMENT, META, SCRIPT, TAG, TEXT_HITS, Scan
 from gristmill.stages.ingest.page.licence_links import (
     CONTENT_HOSTS,
     HREF_CHARS,

@@ -10,6 +10,8 @@ from resiliparse.parse.html import HTMLTree
 
 from gristmill.pipeline.kernels.text.characters import sentence_ends
 from gristmill.pipeline.kernels.text.markup import Scan, scan_markup
+from gristmill.stages.ingest.content.blocks import EXTRACTOR_TABS, with_blocks
+from gristmill.stages.ingest.content.blocks import PLAIN as PLAIN_BLOCKS
 from gristmill.stages.ingest.content.formulas import with_formulas
 from gristmill.stages.ingest.page.evidence import NEEDLES, Evidence, harvest
 from gristmill.stages.ingest.page.plain import plain_text, plain_title
@@ -36,17 +38,30 @@ class Page:
     evidence: Evidence
 
 
-def parsed(html: str, raw: bytes, headers: Mapping[str, str], extractor: str, scan: Scan | None = None) -> Page:
+def parsed(
+    html: str,
+    raw: bytes,
+    headers: Mapping[str, str],
+    extractor: str,
+    scan: Scan | None = None,
+    blocks: str = PLAIN_BLOCKS,
+) -> Page:
     """Text, title, language and evidence of a page that is tame enough to parse, or of any with `plain`."""
+    scan = scan_markup(raw, NEEDLES) if scan is None else scan
     if extractor == PLAIN:
-        found = harvest(raw, scan_markup(raw, NEEDLES) if scan is None else scan, None, headers)
+        found = harvest(raw, scan, None, headers)
         return Page(plain_text(html), clean_title(plain_title(html)), None, found)
     tree = HTMLTree.parse(html)
     root = tree.document.document_element if tree.document is not None else None
     lang = (root.getattr("lang") or root.getattr("xml:lang")) if root is not None else None
-    evidence = harvest(raw, scan_markup(raw, NEEDLES) if scan is None else scan, tree, headers)
+    evidence = harvest(raw, scan, tree, headers)
     html = with_formulas(tree, html, raw)
-    return Page(EXTRACTORS[extractor](tree, html), clean_title(tree.title), lang or None, evidence)
+    if with_blocks(tree, blocks, scan) and tree.document is not None:
+        html = tree.document.html
+    text = EXTRACTORS[extractor](tree, html)
+    if extractor == "resiliparse" and not scan.pres:
+        text = text.replace(EXTRACTOR_TABS, "\t")
+    return Page(text, clean_title(tree.title), lang or None, evidence)
 
 
 def clean_title(title: str | None) -> str | None:
@@ -100,7 +115,9 @@ def without_tail(text: str) -> str:
     while end > 0:
         start = text.rfind("\n", 0, end) + 1
         line = text[start:end].strip()
-        if line and (len(line) >= TAIL_CHARS or line[-1] in _SENTENCE_ENDS or (line[0] == line[-1] == "$")):
+        if line and (
+            len(line) >= TAIL_CHARS or line[-1] in _SENTENCE_ENDS or line[0] == line[-1] in "$`|" or "\t" in line
+        ):
             return text[:end]
         end = start - 1
     return text

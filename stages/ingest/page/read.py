@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from gristmill.pipeline.kernels.text.markup import Scan, scan_markup
+from gristmill.stages.ingest.content.blocks import PLAIN as BLOCKS
 from gristmill.stages.ingest.page.evidence import NEEDLES
 from gristmill.stages.ingest.page.parse import PLAIN, Page, parsed
 from gristmill.stages.ingest.page.sandbox import GUARD
@@ -35,7 +36,13 @@ def is_heavy(scan: Scan, size: int) -> bool:
 
 
 def read_page(
-    html: str, utf8: bytes | None, headers: Mapping[str, str], extractor: str, page_s: float, beside: bool = False
+    html: str,
+    utf8: bytes | None,
+    headers: Mapping[str, str],
+    extractor: str,
+    page_s: float,
+    beside: bool = False,
+    blocks: str = BLOCKS,
 ) -> Page:
     """`utf8`: the page's bytes where they are UTF-8 already; `headers`: of the HTTP response, lower-case names.
 
@@ -49,7 +56,7 @@ def read_page(
     heavy = is_wild(scan) or is_heavy(scan, len(raw))
     if beside or heavy or extractor not in (PLAIN, "resiliparse"):
         seconds = max(page_s, PLAIN_S) if extractor == PLAIN else page_s
-        page = GUARD.read((raw, dict(headers), extractor), seconds)
+        page = GUARD.read((raw, dict(headers), extractor, blocks), seconds)
         assert isinstance(page, Page)
         return page
-    return parsed(html, raw, headers, extractor, scan)
+    return parsed(html, raw, headers, extractor, scan, blocks)

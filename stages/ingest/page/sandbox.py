@@ -16,7 +16,7 @@ from typing import IO, TypeAlias
 
 from gristmill.pipeline.contract.loading import python_child
 
-Job: TypeAlias = tuple[bytes, Mapping[str, str], str]  # page in UTF-8, HTTP headers, extractor
+Job: TypeAlias = tuple[bytes, Mapping[str, str], str, str]  # page in UTF-8, HTTP headers, extractor, blocks
 
 
 class TimedOut(Exception):
@@ -98,5 +98,5 @@ def serve() -> None:
     os.dup2(2, 1)
     _send(answers, "ready")
     while head := source.read(8):
-        page, headers, extractor = pickle.loads(source.read(int.from_bytes(head, "little")))
-        _send(answers, parsed(page.decode("utf-8", "replace"), page, headers, extractor))
+        page, headers, extractor, blocks = pickle.loads(source.read(int.from_bytes(head, "little")))
+        _send(answers, parsed(page.decode("utf-8", "replace"), page, headers, extractor, None, blocks))

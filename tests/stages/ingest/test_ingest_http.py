@@ -6,9 +6,9 @@ import zlib
 
 import pytest
 import zstandard
+from fastwarc.stream_io import BrotliWriter
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from fastwarc.stream_io import BrotliWriter
 
 from gristmill.stages.ingest.archive.reader import Record
 from gristmill.stages.ingest.documents import Limits, Rejected, document_of

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from resiliparse.parse.html import HTMLTree
 
-from gristmill.pipeline.kernels.text.markup import COMMENT, META, SCRIPT, TAG, needles_of, scan_markup
+from gristmill.pipeline.kernels.page.needles import needles_of
+from gristmill.pipeline.kernels.text.markup import COMMENT, META, SCRIPT, TAG, scan_markup
 from gristmill.stages.ingest import Ingest
 from gristmill.stages.ingest.page.charset import decode
 from gristmill.stages.ingest.page.evidence import NEEDLES, Evidence, harvest
