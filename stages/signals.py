@@ -79,6 +79,12 @@ RATIOS = {
 }
 
 
+# Columns whose English limits were set on whitespace runs (Gopher, arXiv:2112.11446, A1.1; RedPajama-V2's card); other
+# languages' limits (FineWeb2), and those on lines and n-grams, were set on split words by datatrove.
+PUBLISHED = frozenset(("words_n", "mean_word_len", "alpha_words_frac", "hash_ratio", "ellipsis_ratio", "symbol_ratio"))
+ENGLISH = ("en", "eng")
+RUNS = {name: f"run_{name}" for name in ("segments", "words", "word_chars", "alpha_segments")}
+
 # RedPajama-V2's count per line, summed; in ASCII letters of any case.
 JAVASCRIPT = r"(?i-u:javascript)"
 # Formulas between dollars: displayed ones; those with a sign of TeX, which prices lack; those of up to three letters or
@@ -110,8 +116,10 @@ class Signals(Annotator):
     """One row of counts and fractions per text."""
 
     # What a word is. "split": as spaCy's English tokenizer, close to it: punctuation marks and clitics are words of
-    # their own (datatrove, and so FineWeb's and FineWeb2's thresholds); "whitespace": runs of non-space (the papers).
-    words: Literal["split", "whitespace"] = "split"
+    # their own (datatrove, and so FineWeb's and FineWeb2's limits); "whitespace": runs of non-space (Gopher's and
+    # RedPajama-V2's). "published": split, but runs in the English counts that those two set limits on: words_n,
+    # mean_word_len, alpha_words_frac, hash_ratio, ellipsis_ratio, symbol_ratio.
+    words: Literal["published", "split", "whitespace"] = "published"
     # Scripts without spaces (Chinese, Japanese, Thai, Lao, Khmer, Burmese) are cut by our own rules, or by the
     # dictionaries of ICU of this major version (package icu4py; 78). Null: our rules.
     icu: Count | None = None
@@ -122,7 +130,7 @@ class Signals(Annotator):
     languages_file: FilePath | None = None
 
     name: ClassVar[str] = "signals"
-    version: ClassVar[int] = 7
+    version: ClassVar[int] = 8
     reads: ClassVar[Reads] = {"ingest": ("text",), "language": ("language",)}
     writes: ClassVar[tuple[str, ...]] = (
         *COUNTS,
@@ -141,8 +149,8 @@ class Signals(Annotator):
     files: ClassVar[tuple[str, ...]] = ("languages_file", "bad_words")
 
     def __post_init__(self) -> None:
-        if self.words not in ("split", "whitespace"):
-            raise ConfigError(f'signals.words is {self.words!r}; say "split" or "whitespace"')
+        if self.words not in ("published", "split", "whitespace"):
+            raise ConfigError(f'signals.words is {self.words!r}; say "published", "split" or "whitespace"')
 
     def preflight(self) -> None:
         self.open({})
@@ -158,10 +166,11 @@ class Signals(Annotator):
         def annotate(batch: pl.DataFrame) -> pl.DataFrame:
             text = batch["text"].fill_null("")
             places = None if self.icu is None else word_places(text)
-            counts = measure_texts(text, batch["language"], self.words == "split", stop_words, places)
+            runs = (batch["language"].is_in(ENGLISH) & (self.words == "published")).fill_null(False).to_numpy()
+            counts = measure_texts(text, batch["language"], self.words != "whitespace", stop_words, places, runs)
             javascripts = text.str.count_matches(JAVASCRIPT).cast(pl.Int64).alias("javascripts_n")
             bad = count_bad_words(text, batch["language"], bad_words)
-            return batch.select("doc_id").with_columns(*_columns(counts), javascripts, bad, *count_shapes(text))
+            return batch.select("doc_id").with_columns(*_columns(counts, runs), javascripts, bad, *count_shapes(text))
 
         return annotate
 
@@ -186,10 +195,12 @@ def measure_texts(
     split: bool,
     stop_words: StopWords | None = None,
     places: tuple[np.ndarray, np.ndarray] | None = None,
+    runs: np.ndarray | None = None,
 ) -> np.ndarray:
     """(rows, kernel counts) float64, columns as in kernels.text.text_stats; a null text counts as empty.
 
     places: where words begin in scripts without spaces, as classifiers.segmenter finds them; None: by our rules.
+    runs (rows,) bool: the texts whose whitespace runs are counted besides; None: no text's.
     """
     octets, bounds = utf8(texts)
     rows = len(texts)
@@ -197,8 +208,9 @@ def measure_texts(
     language = languages.replace_strict(numbers, default=-1, return_dtype=pl.Int32).to_numpy()
     abbreviations = abbreviation_hashes(ABBREVIATIONS)
     begins, ends = places or (np.zeros(0, np.int32), np.zeros(rows + 1, np.int64))
+    runs = np.zeros(rows, bool) if runs is None else runs
     return measure(
-        octets, bounds, language, class_table(), fold_table(), abbreviations, keys, bits, split, begins, ends
+        octets, bounds, language, class_table(), fold_table(), abbreviations, keys, bits, split, runs, begins, ends
     )
 
 
@@ -249,10 +261,12 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> pl.Series:
     return pl.select(pl.when(pl.Series(known)).then(pl.Series(values))).to_series()
 
 
-def _columns(counts: np.ndarray) -> list[pl.Series]:
-    """The stage's columns in the order of `Signals.writes`."""
+def _columns(counts: np.ndarray, runs: np.ndarray) -> list[pl.Series]:
+    """The stage's columns in the order of `Signals.writes`. runs (rows,): whether PUBLISHED are those of runs."""
 
-    def of(name: str) -> np.ndarray:
+    def of(name: str, column: str = "") -> np.ndarray:
+        if column in PUBLISHED and name in RUNS:
+            return np.where(runs, counts[:, COLUMN[RUNS[name]]], counts[:, COLUMN[name]])
         return counts[:, COLUMN[name]]
 
     known = of("stop_kinds") >= 0
@@ -261,9 +275,9 @@ def _columns(counts: np.ndarray) -> list[pl.Series]:
     safe = np.maximum(words, 1)
     entropy = (np.log(safe) - of("entropy_sum") / safe).astype(np.float32)
     return [
-        *(pl.Series(name, of(count).astype(np.int64)) for name, count in COUNTS.items()),
-        *(_ratio(of(part), of(whole)).alias(name) for name, (part, whole) in RATIOS.items()),
-        _ratio(of("hashes") + of("ellipses"), of("segments")).alias("symbol_ratio"),
+        *(pl.Series(name, of(count, name).astype(np.int64)) for name, count in COUNTS.items()),
+        *(_ratio(of(part, name), of(whole, name)).alias(name) for name, (part, whole) in RATIOS.items()),
+        _ratio(of("hashes") + of("ellipses"), of("segments", "symbol_ratio")).alias("symbol_ratio"),
         _ratio(of("dup_body_chars"), of("chars") - of("newlines")).alias("dup_line_body_frac"),
         pl.select(pl.when(pl.Series(words > 0)).then(pl.Series(entropy))).to_series().alias("word_entropy"),
         stop_words.alias("stop_words_n"),

@@ -90,7 +90,7 @@ def cold(text: str) -> str:
 
 
 def speed(frame: pl.DataFrame, sample: int) -> None:
-    annotate, gate = Signals().open({}), Gates()
+    annotate, gate = Signals(words="split").open({}), Gates()
     annotate(frame.head(2))  # compiles
     megabytes = frame["text"].str.len_bytes().sum() / 1e6
     signals = fastest(lambda: annotate(frame))

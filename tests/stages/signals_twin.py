@@ -266,7 +266,7 @@ def c4_fate(line: str) -> tuple[str, str]:
     return ("c4_policy" if any(p in low for p in POLICIES) else "c4_kept"), line
 
 
-def measure(text: str, language: str | None, split: bool) -> dict[str, float]:
+def measure(text: str, language: str | None, split: bool, runs: bool = False) -> dict[str, float]:
     words = words_of(text, split)
     known = [bare(w) for w in words if bare(w)]
     real = [w for w in words if bare(w)]
@@ -322,6 +322,11 @@ def measure(text: str, language: str | None, split: bool) -> dict[str, float]:
         result[f"c4_{fate}"] = fate_counts[f"c4_{fate}"]
     result["c4_kept_chars"] = sum(len(line) for line, _ in kept)
     result["c4_sentences"] = sum(n for _, n in kept)
+    whole = words_of(text, split=False) if runs else []
+    result["run_segments"] = len(whole)
+    result["run_words"] = sum(map(bool, map(bare, whole)))
+    result["run_word_chars"] = sum(len(w) for w in whole if bare(w))
+    result["run_alpha_segments"] = sum(any(has(c, ch.ALPHA) for c in w) for w in whole)
     return result
 
 
@@ -329,6 +334,7 @@ def table(names: tuple[str, ...], rows: list[dict[str, float]]) -> np.ndarray:
     return np.array([[row[name] for name in names] for row in rows], float).reshape(len(rows), len(names))
 
 
+PUBLISHED = ("words_n", "mean_word_len", "alpha_words_frac", "hash_ratio", "ellipsis_ratio", "symbol_ratio")
 SHARES = """mean_word_len = word_chars / words; unique_words_frac = unique_words / words;
     alpha_words_frac = alpha_segments / segments; caps_words_frac = caps_segments / segments;
     hash_ratio = hashes / segments; ellipsis_ratio = ellipses / segments; newline_ratio = newlines / segments;
@@ -347,8 +353,15 @@ WHOLE = """chars_n = chars; words_n = words; segments_n = segments; sentences_n 
     c4_curly_lines_n = c4_curly; c4_policy_lines_n = c4_policy"""
 
 
-def columns(text: str, language: str | None, split: bool) -> dict[str, float | None]:
+def columns(text: str, language: str | None, words: str) -> dict[str, float | None]:
     """Every column of `gristmill.stages.signals`, from its definition."""
+    if words == "published":
+        row = columns(text, language, "split")
+        if language in ("en", "eng"):
+            runs = columns(text, language, "whitespace")
+            row |= {name: runs[name] for name in PUBLISHED}
+        return row
+    split = words == "split"
     m = measure(text, SHORT_CODES.get(language or "", language), split)
     row: dict[str, float | None] = {}
     for line in WHOLE.split(";"):

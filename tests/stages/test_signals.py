@@ -73,8 +73,9 @@ def one(text: str, words: str = "split") -> dict:
 
 
 def compare_with_twin(texts: list[str], language: str | None, split: bool) -> None:
-    ours = measure_texts(pl.Series(texts, dtype=pl.String), pl.Series([language] * len(texts), dtype=pl.String), split)
-    theirs = twin.table(tuple(NAMES), [twin.measure(text, language, split) for text in texts])
+    languages, runs = pl.Series([language] * len(texts), dtype=pl.String), np.ones(len(texts), bool)
+    ours = measure_texts(pl.Series(texts, dtype=pl.String), languages, split, runs=runs)
+    theirs = twin.table(tuple(NAMES), [twin.measure(text, language, split, runs=True) for text in texts])
     for row, text in enumerate(texts):
         wrong = {
             name: (ours[row, i], theirs[row, i])
@@ -138,7 +139,7 @@ EACH_RULE = [replace(ALL_RULES, **{r.limit: None for r in RULES if r.limit != ru
 def compare_columns_and_decisions(text: str, language: str | None, words: str) -> None:
     batch = frame([text], [language])
     measured = Signals(words=words).open({})(batch)  # pyright: ignore[reportArgumentType]
-    row = twin.columns(text, language, words == "split")
+    row = twin.columns(text, language, words)
     assert set(row) == set(Signals.writes)
     entropy = row.pop("word_entropy")  # a sum of logarithms: its last bit depends on their order
     assert {name: measured[name][0] for name in row} == row
@@ -153,7 +154,7 @@ def compare_columns_and_decisions(text: str, language: str | None, words: str) -
 @given(
     TEXTS,
     st.sampled_from(["en", "eng", "de", "deu", "zh", "th", "tlh", None]),
-    st.sampled_from(["split", "whitespace"]),
+    st.sampled_from(["published", "split", "whitespace"]),
 )
 def test_columns_and_decisions_generated_texts_equal_plain_python(text: str, language: str | None, words: str):
     compare_columns_and_decisions(text, language, words)
@@ -162,7 +163,21 @@ def test_columns_and_decisions_generated_texts_equal_plain_python(text: str, lan
 def test_columns_and_decisions_hostile_texts_equal_plain_python():
     for text in HOSTILE:
         for language in ("en", "ja", None):
-            compare_columns_and_decisions(text, language, "split")
+            compare_columns_and_decisions(text, language, "published")
+
+
+def test_published_words_are_runs_in_english_where_gopher_set_the_limit():
+    """Five tokens of nine are no words to spaCy; Gopher's share of alphabetic words is 1 of runs."""
+    texts = ["The sum (of a, b) is 'c'; it's \"d\", e, f."] * 2
+    english, german = signals(texts, "published").rows(named=True), None
+    split, runs = one(texts[0], "split"), one(texts[0], "whitespace")
+    assert english[0]["alpha_words_frac"] == runs["alpha_words_frac"] == 1
+    assert split["alpha_words_frac"] < 0.6
+    assert english[0]["words_n"] == 11
+    for name in ("newline_ratio", "unique_words_frac", "top_2gram_chars_frac", "segments_n"):
+        assert english[0][name] == split[name]
+    german = Signals().open({})(frame(texts[:1], ["de"])).row(0, named=True)
+    assert {k: v for k, v in german.items() if "stop" not in k} == {k: v for k, v in split.items() if "stop" not in k}
 
 
 def test_kernel_whitespace_words_are_python_words():

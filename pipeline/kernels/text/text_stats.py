@@ -46,6 +46,7 @@ NAMES = (
     "c4_long_word", "c4_no_terminal", "c4_few_words", "c4_lorem", "c4_javascript", "c4_curly", "c4_policy", "c4_kept",
     "c4_kept_chars",
     "c4_sentences",
+    "run_segments", "run_words", "run_word_chars", "run_alpha_segments",
 )  # fmt: skip
 RETURN = 13
 COLUMN = {name: i for i, name in enumerate(NAMES)}
@@ -53,6 +54,7 @@ WIDTH = len(NAMES)
 WORDS_FROM, LINES_FROM = COLUMN["segments"], COLUMN["lines"]
 ALL_LINES, NEWLINES = COLUMN["all_lines"], COLUMN["newlines"]
 DUPLICATES_FROM = COLUMN["dup_lines"]
+RUNS_FROM = COLUMN["run_segments"]
 PARAGRAPHS_FROM, GRAMS_FROM, C4_FROM = COLUMN["paragraphs"], COLUMN["top2"], COLUMN["c4_long_word"]
 
 
@@ -143,6 +145,16 @@ def count_word(points, kinds, folds, a, b, row):
 
 
 @njit(cache=True, nogil=True)
+def count_run(a, b, union, symbols, row):
+    """Books the whitespace run [a, b) in row[0:4], as `count_word` books a word."""
+    row[0] += 1
+    row[3] += (union & ALPHA) != 0
+    if symbols < b - a:
+        row[1] += 1
+        row[2] += b - a
+
+
+@njit(cache=True, nogil=True)
 def stop_bit(stop_keys, stop_bits, key):
     """Bit number of a stop word, -1 for other words."""
     mask = len(stop_keys) - 1
@@ -198,12 +210,13 @@ def language_salt(language):
 
 
 @njit(cache=True, nogil=True)
-def measure(data, offsets, languages, classes, folds, abbreviations, stop_keys, stop_bits, split, places, bounds):
+def measure(data, offsets, languages, classes, folds, abbreviations, stop_keys, stop_bits, split, runs, places, bounds):
     """Counts of each text data[offsets[r]:offsets[r + 1]] (UTF-8): (rows, WIDTH) float64, all whole numbers
     but `entropy_sum`. `stop_kinds` is -1 where the language has no number.
 
     languages (rows,) number of the language whose stop words count, -1 for none; split: whether words are the
-    pieces of whitespace runs, else the runs themselves (scripts without spaces are cut in either case).
+    pieces of whitespace runs, else the runs themselves (scripts without spaces are cut in either case);
+    runs (rows,) bool: the texts whose runs are counted besides.
     places[bounds[r]:bounds[r + 1]]: where a segmenter says that words begin; none: scripts are cut by our rules.
     """
     rows = len(offsets) - 1
@@ -250,6 +263,14 @@ def measure(data, offsets, languages, classes, folds, abbreviations, stop_keys, 
                 continue
             a = i
             i, union, symbols = run_end(kinds, i, n)
+            if runs[r]:
+                if union & DENSE:
+                    pieces = cut_dense(points, kinds, a, i, piece_starts, piece_ends, 0)
+                    for j in range(pieces):
+                        _, piece_union, piece_symbols = run_end(kinds, piece_starts[j], piece_ends[j])
+                        count_run(piece_starts[j], piece_ends[j], piece_union, piece_symbols, row[RUNS_FROM:])
+                else:
+                    count_run(a, i, union, symbols, row[RUNS_FROM:])
             before = found
             if not union & (SYMBOL | DENSE):
                 found = push(starts, ends, found, a, i)

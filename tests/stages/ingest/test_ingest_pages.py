@@ -371,22 +371,22 @@ def test_deep_but_tame_page_is_parsed_beside_the_worker():
 def test_page_over_its_time_is_rejected_and_the_next_one_read():
     guard = Guard()
     page = ("<div>" * 2900 + "<p>x</p>").encode()
-    guard.read((BODY.encode(), {}, "resiliparse"), 60.0)
+    guard.read((BODY.encode(), {}, "resiliparse", "plain"), 60.0)
     with pytest.raises(TimedOut):
-        guard.read((page, {}, "resiliparse"), 0.0)
-    assert guard.read((BODY.encode(), {}, "resiliparse"), 60.0).text == BODY[3:-4]
+        guard.read((page, {}, "resiliparse", "plain"), 0.0)
+    assert guard.read((BODY.encode(), {}, "resiliparse", "plain"), 60.0).text == BODY[3:-4]
     guard.stop()
 
 
 def test_page_that_kills_the_parser_is_rejected_and_the_next_one_read():
     guard = Guard()
-    guard.read((BODY.encode(), {}, "resiliparse"), 60.0)
+    guard.read((BODY.encode(), {}, "resiliparse", "plain"), 60.0)
     os.kill(guard.process.pid, signal.SIGKILL)
     guard.process.wait()
     guard.process.poll = lambda: None  # it dies while it is at work
     with pytest.raises(Crashed):
-        guard.read((BODY.encode(), {}, "resiliparse"), 60.0)
-    assert guard.read((BODY.encode(), {}, "resiliparse"), 60.0).text == BODY[3:-4]
+        guard.read((BODY.encode(), {}, "resiliparse", "plain"), 60.0)
+    assert guard.read((BODY.encode(), {}, "resiliparse", "plain"), 60.0).text == BODY[3:-4]
     guard.stop()
 
 
