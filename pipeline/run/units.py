@@ -5,6 +5,7 @@ frozen list, and what is done is decided by receipts, never by datatrove's compl
 """
 
 import errno
+import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,9 +15,9 @@ from datatrove.pipeline.base import PipelineStep
 from loguru import logger
 
 from gristmill.pipeline.contract import watch
-from gristmill.pipeline.contract.errors import GristmillError
+from gristmill.pipeline.contract.errors import ConfigError, GristmillError
 from gristmill.pipeline.contract.secrets import scrubbed
-from gristmill.pipeline.plan.identity import load_class
+from gristmill.pipeline.plan.identity import CODE_VERSION, load_class
 from gristmill.pipeline.plan.plan import Phase, Plan, load_plan
 from gristmill.pipeline.run.failures import failure_path, quarantined, record_failure
 from gristmill.pipeline.run.phases.exchange import Group, Merge, Return, Sort
@@ -25,10 +26,11 @@ from gristmill.pipeline.run.phases.reduction import Join, Reduction, Take
 from gristmill.pipeline.run.phases.sinking import Gather, Scatter
 from gristmill.pipeline.run.phases.wave import Wave
 from gristmill.pipeline.run.phases.work import Opened, Work
-from gristmill.pipeline.run.session import working
+from gristmill.pipeline.run.session import tokens, working
 from gristmill.pipeline.run.store import Store
 from gristmill.pipeline.run.view import MEMORY, RunView
 
+SEEN_S = 10.0  # for a new file to be seen on another node (NFS looks anew at a folder after some seconds)
 ATTEMPTS = 2  # a part that fails is retried once in place; a killed worker's part is retried by the executor
 KINDS: Mapping[str, type[Work]] = {
     "wave": Wave, "take": Take, "join": Join, "reducer": Reduction, "sort": Sort, "group": Group, "merge": Merge,
@@ -61,7 +63,23 @@ class RunStep(PipelineStep):
         `session`: the token of the command, of workers that do not end with it (`session.working`)."""
         super().__init__()
         self.root, self.phase, self.steps, self.only, self.code = root, phase, steps, only, code
-        self.memory, self.session = memory, session
+        self.memory, self.session, self.version = memory, session, CODE_VERSION
+
+    def lacks(self) -> str | None:
+        """What this process lacks to run the step on the driver's behalf; None where it has all."""
+        until = time.monotonic() + SEEN_S
+        while self.session and self.session not in tokens(Path(self.root)):
+            if time.monotonic() > until:
+                return f"it does not see the run folder {self.root} that the driver sees; --out must be a shared one"
+            time.sleep(0.2)
+        if self.version != CODE_VERSION:
+            return f"it has Gristmill {CODE_VERSION}, the driver {self.version}; install the same on all nodes"
+        try:
+            for reference in self.code:
+                load_class(reference)
+        except ConfigError as error:
+            return f"{error}; put it into a folder that all nodes share, or name it in engine.ray.runtime_env"
+        return None
 
     def run(self, data: object = None, rank: int = 0, world_size: int = 1) -> Iterator[object]:  # pyright: ignore
         yield from data or ()  # pyright: ignore
