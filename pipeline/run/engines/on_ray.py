@@ -49,7 +49,7 @@ class RayExecutor(RayPipelineExecutor):
         PipelineExecutor._run_for_rank(self, rank, 1)
 
 
-class Hand:
+class RayWorker:
     """A worker's process on some node."""
 
     def __init__(self, name: str, environment: Mapping[str, str]):
@@ -70,9 +70,9 @@ class Hand:
 
 
 @dataclass
-class Worker:
+class Handle:
     name: str
-    actor: Any  # ray's handle of a Hand
+    actor: Any  # ray's, of a RayWorker
     future: Any  # of what it is at; None: it waits
     rank: int | None = None  # None with a future: it is starting
 
@@ -87,7 +87,7 @@ class RayEngine:
             if name not in OPTIONS:
                 raise ConfigError(f"engine.ray: unknown {name}; there are {', '.join(OPTIONS)}")
         self.workers, self.options = workers, options
-        self.pool: list[Worker] = []
+        self.pool: list[Handle] = []
         self.needs: Resources | None = None
         self.refused: list[str] = []  # starts of workers that came to nothing, one after another
         self.ours = False  # the connection to Ray was made here
@@ -170,7 +170,7 @@ class RayEngine:
         )
         raise ConfigError(f"no node of the Ray cluster has {said(needs)} for a worker; its nodes have {most}")
 
-    def _start(self, step: PipelineStep) -> Worker:
+    def _start(self, step: PipelineStep) -> Handle:
         import ray
 
         assert self.needs is not None
@@ -184,10 +184,10 @@ class RayEngine:
         }  # fmt: skip
         name = unique()
         carried = {k: v for k, v in os.environ.items() if k.upper().startswith(CARRIED)}
-        actor = ray.remote(Hand).options(**options).remote(name, carried)  # pyright: ignore
-        return Worker(name, actor, actor.lacks.remote(step))
+        actor = ray.remote(RayWorker).options(**options).remote(name, carried)  # pyright: ignore
+        return Handle(name, actor, actor.lacks.remote(step))
 
-    def _hear(self, worker: Worker, ranks: Ranks) -> None:
+    def _hear(self, worker: Handle, ranks: Ranks) -> None:
         """Takes a worker's answer, or its death. Raises ConfigError for one that cannot do the work."""
         import ray
 
