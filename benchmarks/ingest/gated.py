@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+os.environ.setdefault("POLARS_MAX_THREADS", "1")  # as a worker has it from its beginning
 sys.path.insert(0, str(Path(__file__).parents[2] / ".src"))
 from ingest import bare
 
