@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 
 from gristmill.pipeline.kernels.page.needles import LOWER, Needles, find_words, first_word, perfect_factor
+from gristmill.pipeline.kernels.signs import next_byte
 
 TAG, META, COMMENT, SCRIPT = 1, 2, 3, 4  # regions of a span; SCRIPT: ld+json only
 # Words in text that are kept from either end of a page: a footer counts as much as a header. A power of two.
@@ -98,24 +99,6 @@ def scan_markup(page: bytes, needles: Needles) -> Scan:
 
 
 @njit(cache=True, nogil=True)
-def _next(page, i, byte):
-    """Where `byte` stands next, from i on; the page's size if nowhere. 64 bytes a step, without a branch in it, so that
-    it compiles to vector instructions."""
-    size = np.uint64(page.size)
-    at = np.uint64(i)
-    while at + np.uint64(64) <= size:
-        here = np.uint8(0)
-        for k in range(np.uint64(64)):
-            here |= np.uint8(page[at + np.uint64(k)] == byte)
-        if here:
-            break
-        at += np.uint64(64)
-    while at < size and page[at] != byte:
-        at += np.uint64(1)
-    return np.int64(at)
-
-
-@njit(cache=True, nogil=True)
 def _has_marker(page, lower, words, chain, start, stop):
     """Whether the first of all words stands in [start, stop)."""
     length = chain[0, 0]
@@ -187,13 +170,13 @@ def _scan(page, lower, keys, factor, first, words, chain, hits, spans):
         if c == 33 or c == 63 or (c == 47 and (i + 2 >= size or not 97 <= lower[page[i + 2]] <= 122)):
             start = i
             if i + 3 < size and c == 33 and page[i + 2] == 45 and page[i + 3] == 45:
-                i = _next(page, i + 2, 62)
+                i = next_byte(page, i + 2, 62)
                 while i < size and not (
                     (page[i - 1] == 45 and page[i - 2] == 45 and i >= start + 4)
                     # --!> (WHATWG HTML, 13.2.5.52)
                     or (page[i - 1] == 33 and page[i - 2] == 45 and page[i - 3] == 45 and i >= start + 7)
                 ):
-                    i = _next(page, i + 1, 62)
+                    i = next_byte(page, i + 1, 62)
                 word = first_word(page, lower, keys, factor, first, words, chain, start, i)
                 if word >= 0:
                     spans_n = _add_span(spans, spans_n, start, i, COMMENT, word)
@@ -280,14 +263,14 @@ def _scan(page, lower, keys, factor, first, words, chain, hits, spans):
             found, length = False, 0
             while start + length < size and 97 <= lower[page[start + length]] <= 122:
                 length += 1
-            j = _next(page, j, 60)  # <
+            j = next_byte(page, j, 60)  # <
             while not found and j + 2 + length <= size:
                 if page[j + 1] == 47:
                     k = 0
                     while k < length and lower[page[j + 2 + k]] == lower[page[start + k]]:
                         k += 1
                     found = k == length
-                j = j + 1 if found else _next(page, j + 1, 60)
+                j = j + 1 if found else next_byte(page, j + 1, 60)
             j = j - 1 if found else size
             if kind & _IS_SCRIPT and _has_marker(page, lower, words, chain, start, stop):
                 word = first_word(page, lower, keys, factor, first, words, chain, body, j)
