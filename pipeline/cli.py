@@ -200,11 +200,12 @@ def opened(folder: Path, settle: bool = False) -> tuple[Store, Plan]:
     from gristmill.pipeline.books.stopped import headline, settled
     from gristmill.pipeline.plan.plan import load_plan
     from gristmill.pipeline.run.store import Store
+    from gristmill.pipeline.run.view import RunView
 
     if not folder.is_dir():
         raise ConfigError(f"no run folder {folder}")
-    store = Store(folder)
     plan = load_plan(folder / "plan.json")
+    store = RunView(Store(folder), plan)
     if settle:
         plan = settled(store, plan)
         if lines := list(headline(store)):

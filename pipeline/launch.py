@@ -125,10 +125,9 @@ def describe(situation: Situation, until: str | None) -> list[str]:
     lines += [f"code  {name}: a run imports it; this plan is without it" for name in situation.unseen]
     if situation.removed:
         lines.append(f"removed inputs: {', '.join(situation.removed)}")
-    words = {"skip": "skip", "run": "run ", "maybe": "maybe"}
     for intent in situation.intents:
         counts = ", ".join(f"{n} {what}" for what, n in _plain(intent).items() if n)
-        what = f"{words[intent.verdict]:5} {intent.step.name:22} {intent.step.kind:9} {counts}"
+        what = f"{intent.verdict:5} {intent.step.name:22} {intent.step.kind:9} {counts}"
         lines.append(f"{what}{f'  ({reason_of(intent)})' if intent.why and intent.verdict != 'skip' else ''}".rstrip())
     return lines
 
@@ -166,9 +165,9 @@ def launch(
     for stage in recipe.stages:
         stage.check_code()
     with locked(store.root) as token:
-        prepare(recipe, situation, store)
-        limit_threads(1)
         view = RunView(store, situation.plan.until(until))
+        prepare(recipe, situation, view)
+        limit_threads(1)
         view.memory = memory_of(recipe, engine)
         if engine.queues and submit(view, cast(SlurmEngine, engine), recipe.engine, papers if until is None else None):
             return []
@@ -197,6 +196,7 @@ def prepare(recipe: Recipe, situation: Situation, store: Store) -> None:
     (store.root / JOBS).unlink(missing_ok=True)
     shutil.rmtree(watch.folder(store.root), ignore_errors=True)
     store.remove_leftovers()
+    store.receipts.merge()
     shutil.rmtree(store.root / "failures", ignore_errors=True)
     datasets = {s.name for p in (situation.plan, situation.old) if p for s in p.steps if s.kind != "reducer"}
     for key in [*situation.removed, *situation.resplit]:

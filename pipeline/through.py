@@ -70,7 +70,7 @@ class Passage:
             return
         todo = work.pending()
         all_units = work.units()
-        self.progress.start(phase, len(all_units), len(all_units) - len(todo), view, todo)
+        self.progress.start(phase, len(all_units), len(all_units) - len(todo), view)
         if todo:
             places = {u: i for i, u in enumerate(all_units)}
             needs = needs_of(phase, self.settings)
@@ -103,6 +103,7 @@ def close(view: RunView, papers: Papers | None) -> list[dict[str, object]]:
     if papers is not None:
         finish_corpus(view)
         papers(view, view.plan)
+    view.receipts.merge()
     write_seal(view)
     failed = failures(view)
     if failed:

@@ -1,8 +1,9 @@
-"""What a run costs beside its work: N tiny parts; seconds and receipt reads of an idle rerun, plan, status and verify.
+"""What a run costs beside its work: N tiny parts; seconds and reads of receipts of an idle rerun, plan, status, verify.
 
-python benchmarks/job/bookkeeping.py 1000 10000     bar: linear, at most 3 reads of any receipt file per command, and
+python benchmarks/job/bookkeeping.py 1000 10000     bar: linear, at most 3 reads of any log of receipts per command, and
                                                     an idle rerun of 10,000 parts in under 60 s
-The recipe is the machine tests' (tests/laws/toy.py): five datasets, a reducer, a sink with 8 shards, the ledger.
+python benchmarks/job/bookkeeping.py --files RUN    files of a run folder: per part, and beside the parts
+The recipe is the machine tests' (tests/laws/toy.py): six datasets, a reducer, a sink with 8 shards, the ledger.
 """
 
 import argparse
@@ -24,10 +25,12 @@ from gristmill.pipeline.books.status import status_lines
 from gristmill.pipeline.books.verify import verify
 from gristmill.pipeline.contract.errors import BooksError
 from gristmill.pipeline.contract.shapes import Artifacts
+from gristmill.pipeline.contract.state import read_state
 from gristmill.pipeline.launch import describe, launch, survey
 from gristmill.pipeline.plan.config import Recipe
 from gristmill.pipeline.plan.plan import load_plan
 from gristmill.pipeline.run.progress import Progress
+from gristmill.pipeline.run.receipts.logs import LOGS
 from gristmill.pipeline.run.store import Store
 
 SHARDS = 8
@@ -71,8 +74,9 @@ READS: Counter[str] = Counter()
 
 
 def note_opened(event: str, arguments: tuple) -> None:
-    if event == "open" and str(arguments[0]).endswith(".receipt.json"):
-        READS[str(arguments[0])] += 1
+    path = str(arguments[0]) if event == "open" and not str(arguments[1]).startswith("a") else ""
+    if path.endswith(".receipt.json") or Path(path).parent.name == LOGS:
+        READS[path] += 1
 
 
 def measured(what: str, parts: int, call: Callable[[], object]) -> None:
@@ -83,7 +87,7 @@ def measured(what: str, parts: int, call: Callable[[], object]) -> None:
     most = max(READS.values(), default=0)
     print(
         f"{parts:7,} parts  {what:8} {seconds:8.2f} s {1e3 * seconds / parts:8.3f} ms a part"
-        f" {READS.total() / parts:8.1f} reads a part, at most {most} of one receipt",
+        f" {READS.total():8,} reads of {len(READS):6,} files of receipts, at most {most} of one",
         flush=True,
     )
 
@@ -111,11 +115,26 @@ def verified(out: Path) -> None:
             raise
 
 
+def count_files(out: Path) -> None:
+    """By how many files a run grows with a part: those that are named after one."""
+    keys = {part["key"] for part in read_state(out / "plan.json")["parts"]}
+    paths = [p for p in out.rglob("*") if p.is_file() and p.relative_to(out).parts[0] != "logs"]
+    of_parts = Counter(
+        p.parent.name for p in paths if p.name.removesuffix(".receipt.json").removesuffix(".parquet") in keys
+    )
+    logs = sum(p.parent.name == LOGS for p in paths)
+    print(f"{of_parts.total() / len(keys):.1f} files per part in {len(of_parts)} folders, of {len(keys):,} parts")
+    print(f"{logs:,} logs of receipts, {len(paths) - of_parts.total() - logs:,} other files, without logs/")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", type=int, nargs="+")
+    parser.add_argument("parts", type=int, nargs="*")
+    parser.add_argument("--files", type=Path, help="a run folder whose files are counted")
     parser.add_argument("--keep", type=Path, help="folder for the runs, which a second call finds again")
     a = parser.parse_args()
+    if a.files:
+        count_files(a.files)
     sys.addaudithook(note_opened)
     with tempfile.TemporaryDirectory() as temporary:
         for parts in a.parts:

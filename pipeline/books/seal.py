@@ -5,13 +5,16 @@ It proves nothing against somebody who rewrites it too; a digest of it, kept els
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from hashlib import blake2b
 from pathlib import Path
 
 from gristmill.pipeline.contract.errors import BooksError
 from gristmill.pipeline.contract.state import parse_json, write_json
 from gristmill.pipeline.plan.identity import digest, digest_file
+from gristmill.pipeline.run.receipts.logs import LOGS, results_of
+from gristmill.pipeline.run.receipts.receipt import Receipt, read_receipt
 from gristmill.pipeline.run.shards import INDEX, RECEIPTS
-from gristmill.pipeline.run.store import REJECTED_DATASET, Receipt, Store, read_receipt
+from gristmill.pipeline.run.store import REJECTED_DATASET, Store
 
 SEAL = "seal.json"
 RECEIPT = ".receipt.json"
@@ -117,16 +120,14 @@ def _mark(path: Path, read: Callable[[Path], Receipt | None] = read_receipt) -> 
     if path.is_symlink():
         return f"link to {path.readlink()}"
     if path.name.endswith(RECEIPT) and (receipt := read(path)) is not None:
-        return _mark_of(receipt)
+        return digest({**vars(receipt), "seconds": 0, "check": ""})
+    if path.parent.name == LOGS and (results := results_of(path.read_bytes())) is not None:
+        return blake2b(b"\n".join(results), digest_size=16).hexdigest()
     return digest_file(path)
 
 
-def _mark_of(receipt: Receipt) -> str:
-    return digest({**vars(receipt), "seconds": 0, "check": ""})
-
-
 def _receipts_mark(store: Store, path: Path, read: Callable[[Path], Receipt | None]) -> str:
-    """The mark of a part's file or receipt by what the store knows of it already; "" where it does not."""
+    """The mark of a part's file by what the store knows of it already; "" where it does not."""
     if path.is_symlink():
         return ""
     if path.parent.name == "data" and path.parent.parent.name == "corpus":
@@ -135,9 +136,6 @@ def _receipts_mark(store: Store, path: Path, read: Callable[[Path], Receipt | No
         return ""
     if path.parent.name == INDEX:
         return _record_mark(store, path, read)
-    if path.name.endswith(RECEIPT):
-        receipt = store.receipt(path.parent.name, path.name.removesuffix(RECEIPT))
-        return _mark_of(receipt) if receipt is not None else ""
     receipt = store.receipt(path.parent.name, path.stem) if path.suffix == ".parquet" else None
     return receipt.content if receipt is not None else ""
 

@@ -109,8 +109,8 @@ def wave(view: RunView, phase: Phase) -> tuple[int, int]:
     """Parts that have every step of a wave behind them, and documents that this run has read for it."""
     began = float(at(view).get("phase_began", 0.0))
     first, last = phase.steps[0], phase.steps[-1]
-    done = [p.key for p in view.plan.parts if view.receipt(last.name, p.key) is not None]
-    new = [k for k in done if view.receipt_path(last.name, k).stat().st_mtime >= began - 0.01]
+    done = {p.key: r for p in view.plan.parts if (r := view.receipt(last.name, p.key)) is not None}
+    new = [key for key, receipt in done.items() if receipt.modified / 1e9 >= began - 0.01]
     return len(done), sum(r.docs_in for k in new if (r := view.receipt(first.name, k)) is not None)
 
 

@@ -202,4 +202,9 @@ def _plan_of(saved: Mapping[str, object], path: Path, past: bool) -> "Plan":
         raise ValueError("steps or parts are not what a plan holds")
     plan = Plan(str(saved["name"]), str(saved["config_digest"]), steps, parts)
     check_names(plan)
+    if steps and any((path.parent / steps[0].name / f"{p.key}.receipt.json").exists() for p in parts[:1]):
+        raise PlanError(
+            f"{path.parent} is of a version of Gristmill that kept each receipt in a file of its own, which this one "
+            "does not read; choose another --out, or delete the folder and run again"
+        )
     return plan

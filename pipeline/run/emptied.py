@@ -5,7 +5,8 @@ from collections import Counter
 from gristmill.pipeline.contract.errors import GristmillError
 from gristmill.pipeline.plan.plan import Phase, Plan
 from gristmill.pipeline.run.losses import receipts_of
-from gristmill.pipeline.run.store import Receipt, Store
+from gristmill.pipeline.run.receipts.receipt import Receipt
+from gristmill.pipeline.run.store import Store
 
 
 class NothingLeft(GristmillError):

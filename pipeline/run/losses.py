@@ -3,7 +3,8 @@
 from gristmill.pipeline.contract.shapes import Counted, Part
 from gristmill.pipeline.plan.plan import Phase, Plan
 from gristmill.pipeline.plan.steps import Step
-from gristmill.pipeline.run.store import Receipt, Store
+from gristmill.pipeline.run.receipts.receipt import Receipt
+from gristmill.pipeline.run.store import Store
 from gristmill.pipeline.run.view import view_of
 
 

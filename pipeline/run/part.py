@@ -14,7 +14,8 @@ from gristmill.pipeline.contract.state import write_parquet
 from gristmill.pipeline.plan.identity import digest, digest_file, digest_rows
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.plan.steps import Step, part_identity, source_identity
-from gristmill.pipeline.run.store import REJECTED_DATASET, Receipt, Store
+from gristmill.pipeline.run.receipts.receipt import Receipt
+from gristmill.pipeline.run.store import REJECTED_DATASET, Store
 from gristmill.pipeline.run.view import Want, artifact_contents, part_receipt
 
 SLICE_BYTES = 96 << 20  # of text in one call of an annotator; parts of 64 MB of a compressed crawl hold less
@@ -43,7 +44,7 @@ class PartRun:
         receipt = self.store.receipt(step.name, self.part.key)
         if receipt is None or step.kind != "source":
             return receipt
-        return receipt if self.store.rejected_holds(step.name, self.part.key, receipt) else None
+        return receipt if self.store.rejected_holds(self.part.key, receipt) else None
 
     def is_done(self, step: Step) -> bool:
         receipt = self.found(step)

@@ -4,10 +4,8 @@ A step's speed is documents over the seconds that its receipts say it took, so i
 the run is at stands in logs/progress.json as well, for `gristmill status`.
 """
 
-import json
 import sys
 import time
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -17,10 +15,10 @@ from gristmill.pipeline.contract.shown import say, shown
 from gristmill.pipeline.contract.state import write_json
 from gristmill.pipeline.plan.plan import Phase
 from gristmill.pipeline.plan.steps import Step
+from gristmill.pipeline.run.receipts.logs import Appended
 from gristmill.pipeline.run.view import RunView
 
 POLL_S = 0.5
-LOOK_S = 0.1  # a look at the receipts of many units ends after so long, and the next one goes on from there
 SAY_S = 10.0  # between two lines on a phase that lasts
 LONG_S = 3.0  # a wave of that length says which of its steps took the time
 SLOW_STEPS = 3
@@ -37,14 +35,14 @@ class Progress:
         self.looked = 0.0
         self.said = 0.0
 
-    def start(self, phase: Phase, total: int, done: int, store: RunView, units: Sequence[str]) -> None:
-        """`units`: those that are not done."""
+    def start(self, phase: Phase, total: int, done: int, store: RunView) -> None:
         self.phase, self.total, self.already, self.store = phase, total, done, store
-        self.waiting = deque(units)  # units of which not every receipt has been seen
         self.started = self.said = time.monotonic()
         self.wall = time.time()
         self.todo = total - done
-        self.counted: dict[tuple[str, str], tuple[int, int, float]] = {}
+        # Step -> part -> documents in and out, seconds of its receipt
+        self.counted: dict[str, dict[str, tuple[int, int, float]]] = {step.name: {} for step in self.steps()}
+        self.written = {step.name: Appended(store.root / step.name) for step in self.steps()} if self.todo else {}
         phases = store.plan.phases
         self.place = f"{phases.index(phase) + 1:{len(str(len(phases)))}}/{len(phases)}"
         if self.todo:
@@ -85,41 +83,22 @@ class Progress:
 
     def end(self) -> None:
         if self.phase is not None and self.todo:
-            self.look(float("inf"))
+            self.look()
             self.closed()
         self.phase = None
 
-    def look(self, seconds: float = LOOK_S) -> None:
-        """Counts receipts written since the phase began: documents in and out, and seconds, per step and unit."""
-        until = time.monotonic() + seconds
-        for _ in range(len(self.waiting) if self.steps() else 0):
-            unit = self.waiting.popleft()
-            if sum(self.seen(step, unit) for step in self.steps()) < len(self.steps()):
-                self.waiting.append(unit)
-            if time.monotonic() > until:
-                return
-
-    def seen(self, step: Step, unit: str) -> bool:
-        """Counts a unit's receipt, once, if it was written since the phase began."""
-        if (step.name, unit) in self.counted:
-            return True
-        path = self.store.receipt_path(step.name, unit)
-        try:
-            if path.stat().st_mtime < self.wall - 0.01:
-                return False
-            receipt = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return False
-        self.counted[step.name, unit] = (receipt["docs_in"], receipt["docs_out"], receipt.get("seconds", 0.0))
-        return True
+    def look(self) -> None:
+        """Counts receipts written since the phase began."""
+        for name, appended in self.written.items():
+            self.counted[name].update((key, (r.docs_in, r.docs_out, r.seconds)) for key, r in appended.since())
 
     def steps(self) -> Sequence[Step]:
         return self.phase.steps if self.phase is not None and self.phase.kind == "wave" else ()
 
     def counts(self, step: Step) -> tuple[int, int, int, float]:
         """(parts, documents in, documents out, seconds of workers) of a step so far in this phase."""
-        rows = [v for (name, _), v in self.counted.items() if name == step.name]
-        return len(rows), sum(r[0] for r in rows), sum(r[1] for r in rows), sum(r[2] for r in rows)
+        seen = self.counted[step.name].values()
+        return len(seen), sum(r[0] for r in seen), sum(r[1] for r in seen), sum(r[2] for r in seen)
 
     def opened(self) -> None:
         return

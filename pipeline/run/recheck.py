@@ -4,9 +4,10 @@ from pathlib import Path
 
 from gristmill.pipeline.contract.corpus.splits import unit_of_mark
 from gristmill.pipeline.plan.identity import digest_file, digest_folder
+from gristmill.pipeline.run.receipts.receipt import Receipt, read_receipt
 from gristmill.pipeline.run.session import locked
 from gristmill.pipeline.run.shards import record_path, size_of
-from gristmill.pipeline.run.store import REJECTED_DATASET, Store, read_receipt
+from gristmill.pipeline.run.store import REJECTED_DATASET, Store
 
 
 def forget_changed(store: Store) -> list[str]:
@@ -14,11 +15,20 @@ def forget_changed(store: Store) -> list[str]:
     again; returns their paths below the folder. A resume itself looks at sizes and times only."""
     if not store.root.is_dir():
         return []
+    wrong: list[Path] = []
     with locked(store.root):
-        wrong = [p for p in sorted(store.root.rglob("*.receipt.json")) if not holds(store, p)]
-        for path in wrong:
-            path.unlink()
-    return [proved_by(store, path).relative_to(store.root).as_posix() for path in wrong]
+        for path in sorted(store.root.rglob("*.receipt.json")):
+            receipt, proved = read_receipt(path), proved_by(store, path)
+            if receipt is None or not holds(store, receipt, proved):
+                path.unlink()
+                wrong.append(proved)
+        store.receipts.look_again()
+        for dataset in store.receipts.datasets():
+            for key, receipt in store.receipts.all(dataset).items():
+                if not (holds(store, receipt, store.data(dataset, key)) and rejected_hold(store, key, receipt)):
+                    store.receipts.take_away(dataset, key)
+                    wrong.append(store.data(dataset, key))
+    return sorted(path.relative_to(store.root).as_posix() for path in wrong)
 
 
 def proved_by(store: Store, receipt_path: Path) -> Path:
@@ -30,15 +40,16 @@ def proved_by(store: Store, receipt_path: Path) -> Path:
     return receipt_path.with_name(name if name.endswith(".slices") else f"{name}.parquet")
 
 
-def holds(store: Store, receipt_path: Path) -> bool:
-    receipt, path = read_receipt(receipt_path), proved_by(store, receipt_path)
-    if receipt is None or not path.exists():
+def holds(store: Store, receipt: Receipt, path: Path) -> bool:
+    if not path.exists():
         return False
     if path.is_dir():
         return digest_folder(path) == receipt.content
     if any(size_of(p := store.root / n) != size or digest_file(p) != d for n, (d, size) in receipt.files.items()):
         return False
-    rejected = store.data(REJECTED_DATASET, path.stem)
-    if receipt.rejected and not (rejected.is_file() and digest_file(rejected) == receipt.rejected):
-        return False
     return receipt.content in ("", digest_file(path))
+
+
+def rejected_hold(store: Store, key: str, receipt: Receipt) -> bool:
+    rejected = store.data(REJECTED_DATASET, key)
+    return not receipt.rejected or (rejected.is_file() and digest_file(rejected) == receipt.rejected)

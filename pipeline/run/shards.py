@@ -22,7 +22,8 @@ from gristmill.pipeline.contract.corpus.splits import (
 from gristmill.pipeline.contract.errors import PlanError
 from gristmill.pipeline.contract.state import write_json, write_parquet
 from gristmill.pipeline.plan.identity import digest_file
-from gristmill.pipeline.run.store import Receipt, Store, finish, proven, read_receipt
+from gristmill.pipeline.run.receipts.receipt import Receipt, finish, proven, read_receipt
+from gristmill.pipeline.run.store import Store
 
 RECEIPTS = "corpus.receipts"
 INDEX = "corpus.index"

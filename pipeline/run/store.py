@@ -1,18 +1,16 @@
 """The run folder: datasets and artifacts, and the receipts that say what is done.
 
-Order on disk: delete receipt, write a temporary file, fsync, rename, write receipt. A kill at any point leaves
-either a receipt that is true or no receipt.
+Order on disk: take the receipt away, write a temporary file, fsync, rename, write the receipt. A kill at any point
+leaves either a receipt that is true or no receipt.
 """
 
 import errno
-import json
 import math
 import os
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import polars as pl
@@ -22,36 +20,13 @@ import pyarrow.parquet as pq
 from gristmill.pipeline.contract.columns import arrow_schema
 from gristmill.pipeline.contract.errors import DataError, PlanError
 from gristmill.pipeline.contract.state import synced, temporary, write_json, write_parquet
-from gristmill.pipeline.plan.identity import CODE_VERSION, digest, digest_file, digest_folder
+from gristmill.pipeline.plan.identity import digest_file, digest_folder
+from gristmill.pipeline.run.receipts.logs import LOGS, Receipts
+from gristmill.pipeline.run.receipts.receipt import Receipt, dated, finish, proves, read_receipt, unchanged
 
 REJECTED_DATASET = "ingest.rejected"
 FULL_BYTES = 256 << 10  # less is left over when a buffered write has failed; nothing of ours could go on with it
 WRITE_BYTES = 128 << 20  # of a frame that are made into Arrow at once
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """The proof that a part of a dataset (or an artifact) was computed.
-
-    `identity`: of the values (stage, artifacts and inputs). `rows`: digest of the ids it covers; `kept`: of those that
-    go on (differs from `rows` for gates). Counts are documents and bytes of text; tokens are the ledger's.
-    """
-
-    identity: str
-    rows: str
-    kept: str
-    docs_in: int
-    docs_out: int
-    bytes_in: int = 0
-    bytes_out: int = 0
-    dropped: dict[str, dict[str, int]] = field(default_factory=dict)
-    content: str = ""
-    file_bytes: int = 0
-    seconds: float = 0.0
-    rejected: str = ""  # digest of a source's second file, its rejected records
-    files: dict[str, tuple[str, int]] = field(default_factory=dict)  # a shard's other files -> (digest, bytes)
-    code: str = CODE_VERSION
-    check: str = ""  # digest of the other fields; a receipt that was changed is none
 
 
 class Store:
@@ -59,13 +34,11 @@ class Store:
 
     def __init__(self, root: Path):
         self.root = root
+        self.receipts = Receipts(root)
         self._unchanged: dict[str, Receipt] = {}  # artifacts that were found to hold what their receipts say
 
     def data(self, dataset: str, key: str) -> Path:
         return self.root / dataset / f"{key}.parquet"
-
-    def receipt_path(self, dataset: str, key: str) -> Path:
-        return self.root / dataset / f"{key}.receipt.json"
 
     def artifact(self, name: str) -> Path:
         return self.root / "artifacts" / name
@@ -78,26 +51,40 @@ class Store:
         return self.root / "artifacts" / f"{name}.receipt.json"
 
     def receipt(self, dataset: str, key: str) -> Receipt | None:
-        """None unless the receipt is whole and its file holds what it held when the receipt was written: it has its
-        size and, where it was written to since, its digest."""
-        return proven(self.receipt_path(dataset, key), self.data(dataset, key))
+        """None unless the part's file is the one that the receipt was written for (`proves`)."""
+        self.receipts.look_again()
+        return self.proven_receipt(dataset, key)
+
+    def proven_receipt(self, dataset: str, key: str) -> Receipt | None:
+        """As `receipt`, by the logs as they were looked at last."""
+        receipt = self.receipts.read(dataset, key)
+        return receipt if receipt is not None and proves(receipt, self.data(dataset, key)) else None
+
+    def prove(self, dataset: str, key: str, receipt: Receipt, content: str) -> Receipt:
+        """Writes the receipt of a part's file; returns it with the file's size and time. `content`: its digest."""
+        file = self.data(dataset, key).stat()
+        done = replace(receipt, content=content, file_bytes=file.st_size, modified=file.st_mtime_ns)
+        self.receipts.record(dataset, key, done)
+        return done
 
     def unprove(self, dataset: str, key: str) -> None:
         """Takes away a part's receipt, before its file changes."""
-        self.receipt_path(dataset, key).unlink(missing_ok=True)
+        self.receipts.look_again()
+        self.receipts.take_away(dataset, key)
 
     def remove(self, dataset: str, key: str) -> None:
         """Removes a part's receipt, then its file."""
         self.unprove(dataset, key)
         self.data(dataset, key).unlink(missing_ok=True)
 
-    def rejected_holds(self, source: str, key: str, receipt: Receipt) -> bool:
-        """Whether a part's rejected records are those that the source's receipt speaks for."""
-        path, receipt_path = self.data(REJECTED_DATASET, key), self.receipt_path(source, key)
+    def rejected_holds(self, key: str, receipt: Receipt) -> bool:
+        """Whether a part's rejected records, which were written before its documents, are those that the source's
+        receipt speaks for."""
+        path = self.data(REJECTED_DATASET, key)
         try:
-            if not written_since([path], receipt_path):
+            if path.stat().st_mtime_ns <= receipt.modified:
                 return True
-            return receipt.rejected in ("", digest_file(path)) and trusted_again([path], receipt_path)
+            return receipt.rejected in ("", digest_file(path)) and dated([path], receipt.modified)
         except FileNotFoundError:
             return False
 
@@ -136,9 +123,7 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.unprove(dataset, key)
         write_parquet(path, tables, checksums=True)
-        done = finish(receipt, digest_file(path), path.stat().st_size)
-        write_json(self.receipt_path(dataset, key), asdict(done))
-        return done
+        return self.prove(dataset, key, receipt, digest_file(path))
 
     @contextmanager
     def making(self, name: str, receipt: Receipt) -> Iterator[Path]:
@@ -167,6 +152,7 @@ class Store:
         """Temporary files of killed processes."""
         for path in [
             *self.root.glob("*/.*.tmp-*"),
+            *self.root.glob(f"*/{LOGS}/.*.tmp-*"),
             *self.root.glob("corpus/*/.*.tmp-*"),
             *self.root.glob("corpus/*/*/.*.tmp-*"),
             *self.root.glob(".*.tmp-*"),
@@ -228,72 +214,6 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pl.DataFra
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"cannot read {path}: {error}; delete it and run again to recompute it") from error
     return pl.DataFrame(table)
-
-
-def read_receipt(path: Path) -> Receipt | None:
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        # A part's receipts hold the same digests of rows over and over: one text of each is kept.
-        fields |= {name: sys.intern(fields[name]) for name in ("rows", "kept", "code") if name in fields}
-        receipt = Receipt(**fields)
-        return receipt if receipt.check in ("", check_of(receipt)) else None
-    except (FileNotFoundError, ValueError, TypeError, RecursionError):
-        return None  # absent, cut short or changed: not done
-
-
-def check_of(receipt: Receipt) -> str:
-    fields = {**vars(receipt), "check": ""}
-    if not receipt.files:  # so that receipts written before there were any still hold
-        del fields["files"]
-    return digest(fields)
-
-
-def finish(receipt: Receipt, content: str, size: int) -> Receipt:
-    done = replace(receipt, content=content, file_bytes=size)
-    return replace(done, check=check_of(done))
-
-
-def proven(receipt_path: Path, path: Path) -> Receipt | None:
-    """The receipt if it proves the file (`Store.receipt`)."""
-    receipt = read_receipt(receipt_path)
-    if receipt is None:
-        return None
-    try:
-        file = path.stat()
-        if file.st_size != receipt.file_bytes:
-            return None
-        if file.st_mtime_ns < receipt_path.stat().st_mtime_ns:
-            return receipt
-        same = receipt.content in ("", digest_file(path)) and trusted_again([path], receipt_path)
-    except FileNotFoundError:
-        return None
-    return receipt if same else None
-
-
-def unchanged(folder: Path, receipt_path: Path, receipt: Receipt) -> bool:
-    """Whether an artifact's folder holds what it held when its receipt was written; digested if one of its files was
-    written to since."""
-    files = [p for p in folder.rglob("*") if p.is_file()]
-    if sum(p.stat().st_size for p in files) != receipt.file_bytes:
-        return False
-    if not written_since([folder, *files], receipt_path):
-        return True
-    return digest_folder(folder) == receipt.content and trusted_again([folder, *files], receipt_path)
-
-
-def written_since(paths: Sequence[Path], receipt_path: Path) -> bool:
-    written = receipt_path.stat().st_mtime_ns
-    return any(path.stat().st_mtime_ns >= written for path in paths)
-
-
-def trusted_again(paths: Sequence[Path], receipt_path: Path) -> bool:
-    """Dates files whose digests were right (a copied run folder) before their receipt, so that they are not digested
-    each time; True."""
-    before = receipt_path.stat().st_mtime_ns - 1
-    for path in paths:
-        with suppress(OSError):  # a folder that may only be read
-            os.utime(path, ns=(before, before))
-    return True
 
 
 def refuse_links(root: Path) -> None:

@@ -93,6 +93,7 @@ class RunStep(PipelineStep):
         held = held_for(store, self.phase, self.steps)
         work = held.work
         work.view.memory = self.memory
+        work.view.receipts.look_again()  # of this rank's parts, a worker that died may have written some
         aside = quarantined(store)
         for unit in (work.units() if self.only is None else self.only)[rank::world_size]:
             if unit in aside:

@@ -1,8 +1,8 @@
 """A run folder whose receipts are each read once: what a phase needs to know of the run, kept in memory.
 
-A `RunView` is a `Store`, so whatever reads a run folder may be given one. It remembers receipts that prove their files,
-never that one is missing; what this process writes it remembers as written, and what other processes have written
-anew it must be told to `forget`.
+A `RunView` is a `Store`, so whatever reads a run folder may be given one. It looks at the logs once and remembers which
+receipts prove their files; what this process writes it remembers as written, and what other processes have written
+since it must be told to `forget`.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -12,15 +12,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-import pyarrow as pa
-
 from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.contract.shapes import Part
 from gristmill.pipeline.plan.identity import digest_from
 from gristmill.pipeline.plan.plan import Phase, Plan
 from gristmill.pipeline.plan.steps import Step
 from gristmill.pipeline.run.failures import quarantined
-from gristmill.pipeline.run.store import Receipt, Store
+from gristmill.pipeline.run.receipts.logs import Receipts
+from gristmill.pipeline.run.receipts.receipt import Receipt
+from gristmill.pipeline.run.store import Store
 
 T = TypeVar("T")
 MEMORY = 1 << 30  # bytes that a worker may take for sorting, where nobody said
@@ -49,6 +49,7 @@ class RunView(Store):
         super().__init__(store.root)
         shared = store if isinstance(store, RunView) else None
         self.plan = plan
+        self.receipts = shared.receipts if shared else Receipts(store.root, len(plan.parts))
         self._parts: dict[str, dict[str, Receipt]] = shared._parts if shared else {}  # part key -> dataset -> receipt
         self._artifacts: dict[str, Receipt] = shared._artifacts if shared else {}
         self._passes: dict[tuple[str, ...], Receipt] = shared._passes if shared else {}  # of bundles and partitions
@@ -69,7 +70,7 @@ class RunView(Store):
         known = self._parts.get(key)
         if known is not None and dataset in known:
             return known[dataset]
-        return self._remember(dataset, key, super().receipt(dataset, key))
+        return self._remember(dataset, key, self.proven_receipt(dataset, key))
 
     def _remember(self, dataset: str, key: str, receipt: Receipt | None) -> Receipt | None:
         if receipt is None:
@@ -88,10 +89,10 @@ class RunView(Store):
 
     def unprove(self, dataset: str, key: str) -> None:
         self._remember(dataset, key, None)
-        super().unprove(dataset, key)
+        self.receipts.take_away(dataset, key)
 
-    def write_tables(self, dataset: str, key: str, tables: Iterator[pa.Table], receipt: Receipt) -> Receipt:
-        done = super().write_tables(dataset, key, tables, receipt)
+    def prove(self, dataset: str, key: str, receipt: Receipt, content: str) -> Receipt:
+        done = super().prove(dataset, key, receipt, content)
         self._remember(dataset, key, done)
         return done
 
@@ -123,6 +124,7 @@ class RunView(Store):
     def forget(self, phase: Phase, keys: Iterable[str]) -> None:
         """After workers ran a phase: the receipts of these parts, which they may have written, and failed units."""
         self.drop(keys)
+        self.receipts.look_again()
         for step in phase.steps:
             self._artifacts.pop(step.name, None)
         self._passes.clear()

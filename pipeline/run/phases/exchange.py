@@ -25,7 +25,8 @@ from gristmill.pipeline.run.exchange.slices import Slices, between, ranges
 from gristmill.pipeline.run.exchange.sorter import Sorter
 from gristmill.pipeline.run.part import PartRun
 from gristmill.pipeline.run.phases.work import Opened, Work
-from gristmill.pipeline.run.store import Receipt, finish, proven, read_parquet, read_receipt
+from gristmill.pipeline.run.receipts.receipt import Receipt, finish, proven, read_receipt
+from gristmill.pipeline.run.store import read_parquet
 from gristmill.pipeline.run.view import NotReady, RunView, Want, artifact_contents, part_receipt
 
 PARTITION_RANKS = 32  # ranks of a queued engine that gather partitions: how many there are, the sorted rows decide

@@ -9,7 +9,8 @@ from gristmill.pipeline.contract.errors import BooksError
 from gristmill.pipeline.plan.identity import digest
 from gristmill.pipeline.run.part import PartRun
 from gristmill.pipeline.run.phases.work import Opened, PartWork
-from gristmill.pipeline.run.store import REJECTED_DATASET, Receipt, read_parquet
+from gristmill.pipeline.run.receipts.receipt import Receipt
+from gristmill.pipeline.run.store import REJECTED_DATASET, read_parquet
 from gristmill.pipeline.run.view import Want
 
 LEDGER_DATASET = "ledger"

@@ -22,7 +22,8 @@ from gristmill.pipeline.plan.plan import Phase, Plan
 from gristmill.pipeline.plan.steps import Step
 from gristmill.pipeline.run.part import PartRun
 from gristmill.pipeline.run.phases.work import Opened, Work
-from gristmill.pipeline.run.store import Receipt, Store, finish, read_parquet, read_receipt
+from gristmill.pipeline.run.receipts.receipt import Receipt, finish, read_receipt
+from gristmill.pipeline.run.store import Store, read_parquet
 from gristmill.pipeline.run.view import NotReady, RunView, Want, artifact_contents, corpus_identity, part_receipt
 
 BUNDLES = 512  # of parts, by their keys

@@ -13,8 +13,9 @@ from gristmill.pipeline.contract.state import write_json
 from gristmill.pipeline.plan.plan import Phase
 from gristmill.pipeline.run.exchange.slices import Pieces, write_slices
 from gristmill.pipeline.run.phases.work import Opened, PartWork, Work
+from gristmill.pipeline.run.receipts.receipt import Receipt, finish, proven
 from gristmill.pipeline.run.shards import Index, corpus_folder, forget_shard, keep_shard, shard_receipt
-from gristmill.pipeline.run.store import Receipt, Store, finish, proven
+from gristmill.pipeline.run.store import Store
 from gristmill.pipeline.run.view import Want, corpus_identity
 
 SCATTER = "corpus.scatter"

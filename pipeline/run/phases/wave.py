@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from gristmill.pipeline.run.phases.work import Opened, PartWork
-from gristmill.pipeline.run.store import Receipt
+from gristmill.pipeline.run.receipts.receipt import Receipt
 from gristmill.pipeline.run.view import Want
 
 

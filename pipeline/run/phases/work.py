@@ -9,7 +9,7 @@ from typing import ClassVar
 from gristmill.pipeline.contract import watch
 from gristmill.pipeline.plan.plan import Phase
 from gristmill.pipeline.run.part import PartRun
-from gristmill.pipeline.run.store import Receipt
+from gristmill.pipeline.run.receipts.receipt import Receipt
 from gristmill.pipeline.run.view import NotReady, RunView, Want
 
 Opened = dict[str, Callable]  # models that this process has opened, by digest

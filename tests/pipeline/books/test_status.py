@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -109,14 +110,17 @@ def test_a_long_phase_says_its_speed_and_the_time_that_is_left(lines: Path, tmp_
     plan = load_plan(tmp_path / "run" / "plan.json")
     from gristmill.pipeline.run.view import RunView
 
-    heard.start(plan.phases[0], 4, 2, RunView(Store(tmp_path / "run"), plan), [p.key for p in plan.parts])
-    heard.started -= 60
-    heard.todo, heard.wall = 4, 0.0  # as if two of four parts had been done in the last minute
-    heard.look(float("inf"))
+    shutil.copytree(tmp_path / "run", tmp_path / "done")
+    shutil.rmtree(tmp_path / "run")
+    (tmp_path / "run").mkdir()
+    heard.start(plan.phases[0], 4, 0, RunView(Store(tmp_path / "run"), plan))
+    assert json.loads((tmp_path / "run" / NOW).read_text())["place"].startswith("1/")
+    heard.started -= 60  # as if two of four parts had been done in the last minute
+    shutil.copytree(tmp_path / "done", tmp_path / "run", dirs_exist_ok=True)
+    heard.look()
     assert re.match(
         r"ingest: 1 min 00 s, 2 of 4 parts, \d+ documents, 0 a second, about 1 min 00 s left$", heard.so_far()
     )
-    assert json.loads((tmp_path / "run" / NOW).read_text())["place"].startswith("1/")
 
 
 def test_a_workers_note_is_seen_from_outside(tmp_path: Path):

@@ -17,7 +17,8 @@ from gristmill.pipeline.contract.drawing.told import Finished, Told
 from gristmill.pipeline.contract.shapes import Annotator, Gate, Part, Reducer, Sink, Source
 from gristmill.pipeline.contract.state import write_json, write_parquet
 from gristmill.pipeline.plan.plan import Plan, make_plan
-from gristmill.pipeline.run.store import Receipt, Store
+from gristmill.pipeline.run.receipts.receipt import Receipt
+from gristmill.pipeline.run.store import Store
 from gristmill.stages.cluster.report import told as of_clusters
 from gristmill.stages.mixture.report.told import told as of_mixture
 

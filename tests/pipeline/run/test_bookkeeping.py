@@ -1,4 +1,4 @@
-"""What a run asks of its receipts: a command reads each at most three times, whatever the number of parts."""
+"""What a run asks of its receipts: a command reads each log at most three times, whatever the number of parts."""
 
 import sys
 from collections import Counter
@@ -13,17 +13,21 @@ from gristmill.pipeline.books.status import status_lines
 from gristmill.pipeline.launch import launch, survey
 from gristmill.pipeline.plan.identity import digest, digest_from
 from gristmill.pipeline.plan.plan import load_plan
-from gristmill.pipeline.run.store import Receipt, Store
+from gristmill.pipeline.run.receipts import logs
+from gristmill.pipeline.run.receipts.receipt import Receipt
+from gristmill.pipeline.run.store import Store
 from gristmill.pipeline.run.units import work_of
 from gristmill.pipeline.run.view import RunView
 from lawrun import InProcess, Silent
 
-READS = 3  # of one receipt by one command
+READS = 3  # of one log by one command
+LOGS = len({logs.range_of(f"shard{i}", 8) for i in range(12)})  # of a dataset: 12 parts in 8 ranges
 _counting: list[Counter[str]] = []
 
 
 def _hear(event: str, arguments: tuple) -> None:
-    if event == "open" and _counting and str(arguments[0]).endswith(".receipt.json"):
+    appends = event == "open" and str(arguments[1]).startswith("a")
+    if event == "open" and not appends and _counting and Path(str(arguments[0])).parent.name == "receipts":
         _counting[-1][str(arguments[0])] += 1
 
 
@@ -32,7 +36,7 @@ sys.addaudithook(_hear)
 
 @contextmanager
 def reads() -> Iterator[Counter[str]]:
-    """Receipt file -> how often this process opened it."""
+    """Log of receipts -> how often this process opened it."""
     _counting.append(Counter())
     try:
         yield _counting[-1]
@@ -46,21 +50,30 @@ def go(lines: Path, out: Path, **options: dict) -> list[dict[str, object]]:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
     folder = tmp_path_factory.mktemp("many")
     lines = toy.write_lines(folder / "lines", shards=12, lines=4)
-    go(lines, folder / "run")
-    return lines, folder / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logs, "PARTS", 2)
+        go(lines, folder / "run")
+        yield lines, folder / "run"
 
 
-def test_idle_rerun_reads_each_receipt_at_most_three_times(run: tuple[Path, Path]):
+def test_a_dataset_has_as_many_logs_as_its_parts_ask_for(run: tuple[Path, Path]):
+    datasets = ["ingest", "words", "words.gate", "twins", "slow", "rank", "ledger"]
+    assert sorted(p.parent.parent.name for p in run[1].glob("*/receipts/*")) == sorted(datasets * LOGS)
+    alone = {p.parent.name for p in run[1].glob("*/*.receipt.json")}
+    assert alone == {"artifacts", "corpus.receipts", "twins.exchange"}
+
+
+def test_idle_rerun_reads_each_log_at_most_three_times(run: tuple[Path, Path]):
     with reads() as counted:
         go(*run)
-    assert len(counted) >= 12 * 5  # four datasets and the ledger
+    assert len(counted) == 7 * LOGS  # six datasets and the ledger
     assert max(counted.values()) <= READS
 
 
-def test_status_and_plan_read_each_receipt_once(run: tuple[Path, Path]):
+def test_status_and_plan_read_each_log_once(run: tuple[Path, Path]):
     lines, out = run
     with reads() as counted:
         status_lines(Store(out), load_plan(out / "plan.json"))

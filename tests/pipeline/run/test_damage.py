@@ -12,8 +12,9 @@ import toy
 from gristmill.pipeline.books.seal import check_seal
 from gristmill.pipeline.cli import main
 from gristmill.pipeline.launch import launch, survey
+from gristmill.pipeline.run.receipts.receipt import read_receipt
 from gristmill.pipeline.run.recheck import forget_changed
-from gristmill.pipeline.run.store import Store, read_receipt
+from gristmill.pipeline.run.store import Store
 from lawrun import InProcess, Silent
 
 NO_RESULTS = {"logs", "scratch", ".lock", ".workers.lock"}
@@ -31,7 +32,11 @@ def names(out: Path) -> list[str]:
 
 def contents(out: Path) -> dict[str, bytes]:
     """What a run makes; receipts hold times, and the seal digests of them."""
-    return {n: (out / n).read_bytes() for n in names(out) if not n.endswith(".receipt.json") and n != "seal.json"}
+    return {n: (out / n).read_bytes() for n in names(out) if not is_receipt(n) and n != "seal.json"}
+
+
+def is_receipt(name: str) -> bool:
+    return name.endswith(".receipt.json") or "/receipts/" in name
 
 
 @pytest.fixture(scope="module")
@@ -117,15 +122,17 @@ def test_a_resume_notices_what_was_written_to_since_and_check_what_was_not(lines
 def test_a_copied_run_is_digested_once_and_nothing_of_it_is_made_again(lines: Path, finished: Path, tmp_path: Path):
     out = tmp_path / "copy"
     shutil.copytree(finished, out, copy_function=shutil.copyfile)  # every file is as new as its receipt
-    written = {n: (out / n).stat().st_ino for n in names(out) if n.endswith(".receipt.json")}
+    written = {n: (out / n).stat().st_ino for n in names(out) if is_receipt(n)}
     run(lines, out)
-    assert {n: (out / n).stat().st_ino for n in names(out) if n.endswith(".receipt.json")} == written
-    path = next(out.glob("words/*.parquet"))
-    assert path.stat().st_mtime_ns < path.with_name(f"{path.stem}.receipt.json").stat().st_mtime_ns
+    assert {n: (out / n).stat().st_ino for n in names(out) if is_receipt(n)} == written
+    for path in (*out.glob("words/*.parquet"), *out.glob("ingest/*.parquet")):
+        receipt = Store(out).receipts.read(path.parent.name, path.stem)
+        assert receipt is not None
+        assert path.stat().st_mtime_ns == receipt.modified
 
 
 def test_a_receipt_proves_nothing_once_a_field_of_it_is_changed(finished: Path, tmp_path: Path):
-    path = next(finished.glob("words/*.receipt.json"))
+    path = next(finished.glob("artifacts/*.receipt.json"))
     fields = json.loads(path.read_text())
     for name, value in fields.items():
         other = tmp_path / "other.json"
