@@ -9,7 +9,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gristmill.pipeline.arguments import add_diff_arguments, add_push_arguments, late
+from gristmill.pipeline.arguments import add_diff_arguments, add_push_arguments, check_folders, late
 from gristmill.pipeline.contract.errors import ConfigError, GristmillError
 from gristmill.pipeline.contract.loading import make_importable
 from gristmill.pipeline.contract.secrets import scrubbed
@@ -126,6 +126,7 @@ def main(argv: list[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):  # a terminal of ASCII only: shown as \\u2019, not an error at the end
             stream.reconfigure(errors="backslashreplace")
     try:
+        check_folders(arguments)
         return COMMANDS[arguments.command](arguments)
     except GristmillError as error:
         notes = "".join(f"\n  {n}" for n in getattr(error, "__notes__", ()))

@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
+from gristmill.pipeline.arguments import run_folder
 from gristmill.pipeline.books.document.explain import explain as way_of
 from gristmill.pipeline.books.ledger import read_books, read_fates
 from gristmill.pipeline.books.stopped import headline, settled
@@ -43,7 +44,7 @@ def run(
     settings: `section__key=value`, as `section.key=value` on the command line. Without `quiet` the progress and the
     summary are printed. Raises GristmillError for what the command line refuses, RunFailed where parts failed.
     """
-    recipe, store = _recipe(config, settings), Store(Path(out))
+    recipe, store = _recipe(config, settings), Store(run_folder(out))
     situation = survey(recipe, store, until)
     refuse(situation, store, False)
     engine = make_engine("local", workers, recipe.engine)
@@ -58,13 +59,13 @@ def run(
 
 def plan(config: Config, out: str | Path, *, until: str | None = None, **settings: object) -> list[str]:
     """What `run` would do, redo and skip, and why; nothing is computed and no file is written."""
-    situation: Situation = survey(_recipe(config, settings), Store(Path(out)), until)
+    situation: Situation = survey(_recipe(config, settings), Store(run_folder(out)), until)
     return [*situation.notes, *describe(situation, until)]
 
 
 def load(run: str | Path) -> "Run":
     """A run folder. Raises PlanError where it is none."""
-    return Run(Path(run).absolute())
+    return Run(run_folder(run).absolute())
 
 
 @dataclass(frozen=True)

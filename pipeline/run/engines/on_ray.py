@@ -103,6 +103,7 @@ class RayEngine:
     def connect(self) -> None:
         import ray
 
+        logger.disable("datatrove.executor.ray")  # its warning of a local folder, at every phase: workers look for it
         if ray.is_initialized():
             return
         address = self.options.get("address")
