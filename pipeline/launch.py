@@ -13,7 +13,7 @@ from gristmill.pipeline.contract.errors import PlanError
 from gristmill.pipeline.contract.shapes import Source
 from gristmill.pipeline.contract.state import DamagedFile, write_json, write_text
 from gristmill.pipeline.plan.config import Recipe, preflight
-from gristmill.pipeline.plan.plan import Plan, load_plan, make_plan
+from gristmill.pipeline.plan.plan import Plan, load_plan, make_plan, placed
 from gristmill.pipeline.queued import refuse_queued, submit
 from gristmill.pipeline.run.engines.job import Engine, limit_threads
 from gristmill.pipeline.run.engines.on_slurm import SlurmEngine
@@ -48,18 +48,19 @@ def survey(recipe: Recipe, store: Store, until: str | None) -> Situation:
     refuse_links(store.root)
     preflight(recipe)
     source = cast(Source, recipe.stages[0])
-    plan = make_plan(recipe.name, recipe.digest, recipe.stages, source.parts())
+    parts, old = source.parts(), saved_plan(store)
+    stages = placed(recipe.stages, parts, old)
+    plan = make_plan(recipe.name, recipe.digest, stages, parts)
     own = store.root.resolve()
     for part in plan.parts:
         if "://" not in part.path and Path(part.path).resolve().is_relative_to(own):
             raise PlanError(f"input {part.path} lies inside the run folder {store.root}; choose another --out")
-    old, notes = saved_plan(store), source.notes()
+    notes = [note for stage in stages for note in stage.notes()]
     if old is None and (store.root / "plan.json").exists():
         notes.append(f"{store.root}/plan.json is damaged; it is made again, and what has a receipt is kept")
     if old is None and not is_own(store.root):
         raise PlanError(f"{store.root} is not empty and holds no Gristmill run; choose another --out or empty it")
-    keys = {p.key for p in plan.parts}
-    gone = [p for p in old.parts if p.key not in keys] if old else []
+    gone = [p for p in old.parts if p.key not in plan.part] if old else []
     paths = {p.path for p in plan.parts}
     source.preview(plan.parts)
     plan.until(until)

@@ -53,6 +53,7 @@ STANDARD: tuple[tuple[str, str], ...] = (
     ("dedup.minhash", "dedup:Signatures"),
     ("dedup.minhash", "dedup:Components"),
     ("dedup.minhash", "dedup:NearDuplicates"),
+    ("dedup", "dedup:KeptIndex"),
     ("dedup.minhash", "dedup:NearGate"),
     ("dedup.held_out", "dedup:HeldOutTexts"),
     ("dedup.held_out", "dedup:HeldOutGate"),

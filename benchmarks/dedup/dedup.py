@@ -24,7 +24,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from data import exchanged
 
 from gristmill.pipeline.kernels.numbers.minhash import similarity
-from gristmill.stages.dedup.minhash import Components, NearDuplicates, Scheme, Signatures
+from gristmill.stages.dedup.components import Components
+from gristmill.stages.dedup.minhash import Scheme, Signatures
+from gristmill.stages.dedup.near import NearDuplicates
 
 
 def records(path: Path) -> list[dict]:

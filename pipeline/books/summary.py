@@ -25,6 +25,8 @@ def write_papers(store: Store, plan: Plan) -> None:
     for step in plan.steps:
         for name, value in step.stage.papers(run).items():
             write_json(inside(store.root, name), value)
+    for step in plan.steps:
+        step.stage.deliver(run)
     told = [step.stage.tell(run) for step in plan.steps]
     write_attribution(store, plan)
     write_card(store, plan, told)

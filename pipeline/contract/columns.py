@@ -342,6 +342,7 @@ _DEDUP: list[Column] = [
     Column("is_reference", pa.bool_(), "", "a document of the kind we want, by dedup.references' rule"),
     Column("is_held_out", pa.bool_(), "", "a reference that is kept for the objective and never trained on"),
     Column("exact_duplicate_of", pa.string(), "", "doc_id of the document that stays for this text; null: this one"),
+    Column("exact_duplicate_older", pa.bool_(), "", "exact_duplicate_of is of an older run of dedup.index"),
     Column("exact_copies_n", pa.int64(), "documents", "documents with this text, this one included"),
     Column(
         "minhash", pa.binary(), "", "MinHash: a 64-bit key per band, a byte per value; null without words", "FineWeb"
@@ -349,10 +350,17 @@ _DEDUP: list[Column] = [
     Column(
         "minhash_component", pa.uint64(), "", "equal for documents that chains of shared bands join; null: no chain"
     ),
+    Column(
+        "minhash_known",
+        pa.string(),
+        "",
+        "what stayed of the component in older runs of dedup.index, at its first document; null: at none, or nothing",
+    ),
     Column("near_duplicate_of", pa.string(), "", "doc_id of the document that stays for this cluster; null: this one"),
     Column(
         "near_similarity", pa.float64(), "[0, 1]", "estimated Jaccard similarity to near_duplicate_of; null: this one"
     ),
+    Column("near_duplicate_older", pa.bool_(), "", "near_duplicate_of is of an older run of dedup.index"),
     Column(
         "minhash_cluster_size",
         pa.int64(),

@@ -15,6 +15,7 @@ Reads: TypeAlias = Mapping[str, tuple[str, ...]]
 Artifacts: TypeAlias = Mapping[str, Path]
 Tables: TypeAlias = Mapping[str, pl.DataFrame]
 PolarsType: TypeAlias = pl.DataType | type[pl.DataType]
+NOWHERE = (1 << 64) - 1  # node of a row that is no document's of this run
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,12 @@ class Shape:
         """Setting -> a column and the values that it names there, which must be values of that column."""
         return {}
 
+    def placed(self, parts: Sequence[Part], before: "Sequence[Stage]", earlier: "Sequence[Stage]") -> "Stage":
+        """The stage in a run of these parts. before: the stages of the run's last plan; earlier: those before this one,
+        placed. What it takes up from outside the config (which runs came before) is in its fields, so in its identity.
+        """
+        return self  # pyright: ignore[reportReturnType]
+
     def preflight(self) -> None:
         """Looks at what the settings name (a model's labels, a file's records, a package) before anything runs.
 
@@ -83,6 +90,15 @@ class Shape:
 
     def check_code(self) -> None:
         """Like `preflight`, for what has to call code that the config names: only a run does, before its first part."""
+
+    def notes(self) -> list[str]:
+        """What a person should know before the run, once the stage is placed (a source: of what `parts` leaves out)."""
+        return []
+
+    def deliver(self, run: Finished) -> None:
+        """Adds what the run leaves outside of its folder, when its corpus is finished; the same once more changes
+        nothing. Raises PlanError where others have changed that place meanwhile."""
+        return
 
     def papers(self, run: Finished) -> Mapping[str, object]:
         """JSON documents about the finished run that only this stage can write: path below the run folder -> value."""
@@ -120,10 +136,6 @@ class Source(Shape):
     def review(self, counted: Sequence[Counted]) -> None:
         """Looks at what became of all parts' records. Raises DataError where too many were rejected."""
         return
-
-    def notes(self) -> list[str]:
-        """What a person should know of what `parts` leaves out."""
-        return []
 
     def remarks(self, counted: Sequence[Counted]) -> list[str]:
         """What a person should know of what became of the parts' records, for the end of the run and the report."""
@@ -192,6 +204,10 @@ class Corpus(Protocol):
         """
         ...
 
+    def ordered(self, frames: Iterable[pl.DataFrame], by: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """The rows of all frames sorted by columns, of which the first is UInt64, beyond memory."""
+        ...
+
 
 class Reducer(Shape):
     """Whole corpus to an artifact: files under `out`, the same bytes for the same rows in any order.
@@ -246,6 +262,11 @@ class Grouping(Shape):
         """Documents that no part holds, which take part: doc_id and columns of `reads`. What comes back to them goes
         to a later grouping that reads it, in place of the columns that are missing here."""
         return None
+
+    def known(self, low: int, high: int) -> Iterable[pl.DataFrame]:
+        """Rows that other runs left, with a scattered row's columns and low <= key < high. Those that share a key with
+        a row of this run take part in `gather`; their node is `NOWHERE`, and nothing goes back to them."""
+        return ()
 
     def scatter(self, batch: pl.DataFrame) -> pl.DataFrame:
         """doc_id, `node` and `reads` of some documents to any number of rows: `key` (UInt64), `node` and `scatters`."""

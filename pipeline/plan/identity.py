@@ -9,13 +9,17 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
+from functools import cache
 from pathlib import Path
-from typing import cast, get_args
+from typing import TYPE_CHECKING, cast, get_args
 
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.loading import load_object
 from gristmill.pipeline.contract.secrets import without_secrets
 from gristmill.pipeline.contract.shapes import Gate, Kind, Reads, Shape, Stage
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 PACKAGE = __name__.partition(".")[0]
 CODE_VERSION = "0.1.0"
@@ -173,16 +177,22 @@ def recorded(frozen: Mapping[str, object]) -> Recorded:
         raise ConfigError(f"{frozen.get('class')} is not imported here, and plan.json says too little of it") from error
 
 
+@cache  # making one takes 2 ms, and a plan has 40 stages
+def _adapter(cls: type[Stage]) -> "TypeAdapter[Stage]":
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(cls)
+
+
 def thaw(frozen: Mapping[str, object]) -> Stage:
     """The stage, or what is recorded of it. Raises ConfigError where the class is gone or has other fields."""
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     cls = known_class(str(frozen["class"]))
     if cls is None:
         return cast(Stage, recorded(frozen))
-    adapter: TypeAdapter[Stage] = TypeAdapter(cls)
     try:
-        return adapter.validate_json(json.dumps(frozen["fields"]), strict=True)
+        return _adapter(cls).validate_json(json.dumps(frozen["fields"]), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(f"{frozen['class']}, {'.'.join(map(str, first['loc']))}: {first['msg'].lower()}") from None

@@ -146,6 +146,15 @@ def make_plan(name: str, config_digest: str, stages: Sequence[Stage], parts: Ite
     return plan
 
 
+def placed(stages: Sequence[Stage], parts: Sequence[Part], old: Plan | None) -> list[Stage]:
+    """The stages of a recipe in a run of these parts, whose last plan was `old`."""
+    before = [step.stage for step in old.steps] if old else []
+    found: list[Stage] = []
+    for stage in stages:
+        found.append(stage.placed(parts, before, found))
+    return found
+
+
 # What key_of of an input makes, and names of steps: both name files of the run folder.
 _PART_KEY = re.compile(r"[A-Za-z0-9_\-][A-Za-z0-9._\-]{0,199}")
 _STEP_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._\-]{0,99}")

@@ -1,6 +1,9 @@
+from gristmill.stages.dedup.components import Components
 from gristmill.stages.dedup.exact import ExactDuplicates, ExactGate
 from gristmill.stages.dedup.held_out import HeldOutGate, HeldOutTexts
-from gristmill.stages.dedup.minhash import Components, NearDuplicates, NearGate, Signatures
+from gristmill.stages.dedup.kept import KeptIndex
+from gristmill.stages.dedup.minhash import Signatures
+from gristmill.stages.dedup.near import NearDuplicates, NearGate
 from gristmill.stages.dedup.references import ReferenceFlags, References
 
 __all__ = [
@@ -9,6 +12,7 @@ __all__ = [
     "ExactGate",
     "HeldOutGate",
     "HeldOutTexts",
+    "KeptIndex",
     "NearDuplicates",
     "NearGate",
     "ReferenceFlags",

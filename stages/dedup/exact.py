@@ -1,6 +1,7 @@
 """Groups documents whose texts are the same bytes, and keeps one of each group (stages/dedup/survival.py)."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -9,8 +10,9 @@ import polars as pl
 from gristmill.pipeline.contract.drawing.told import Finished, Told
 from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.contract.ranges import Share
-from gristmill.pipeline.contract.shapes import Gate, Grouping, PolarsType, Reads
+from gristmill.pipeline.contract.shapes import NOWHERE, Gate, Grouping, Part, PolarsType, Reads
 from gristmill.stages.dedup.audit import removal_told
+from gristmill.stages.dedup.index.segments import NO_INDEX, Across, Segments, older_segments
 from gristmill.stages.dedup.sources import SourceDedup, judged
 from gristmill.stages.dedup.survival import KEEP, Preference, asked, names, read_for, types
 
@@ -27,10 +29,21 @@ class ExactDuplicates(Grouping):
     # Which copy stays: a held-out one, then by these columns in turn ({column: ingest.text_bytes, prefer: large}, or
     # order: [words, best first]), then the smallest draw. By default: freest licence, longest text, earliest capture.
     keep: tuple[Preference, ...] = KEEP
+    across: Across = NO_INDEX
+    older: tuple[str, ...] = ()  # segments of the index that the documents are compared with
     name: ClassVar = "dedup.exact"
     version: ClassVar = 2
-    writes: ClassVar = ("exact_duplicate_of", "exact_copies_n")
-    returns: ClassVar = {"exact_duplicate_of": pl.String, "exact_copies_n": pl.Int64}
+    borrowed: ClassVar = {"across": ("dedup",), "older": ()}
+    outside_identity: ClassVar = ("across",)
+
+    @property
+    def writes(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return tuple(self.returns)
+
+    @property
+    def returns(self) -> dict[str, PolarsType]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        own = {"exact_duplicate_of": pl.String, "exact_copies_n": pl.Int64}
+        return {**own, **({"exact_duplicate_older": pl.Boolean} if self.older else {})}
 
     @property
     def reads(self) -> Reads:
@@ -38,34 +51,52 @@ class ExactDuplicates(Grouping):
 
     @property
     def scatters(self) -> dict[str, PolarsType]:
-        return {"rest": pl.UInt64, **types(self.keep), "doc_id": pl.String}
+        is_new = {"is_new": pl.Boolean} if self.older else {}
+        return {"rest": pl.UInt64, **is_new, **types(self.keep), "doc_id": pl.String}
 
     @property
     def order(self) -> tuple[str, ...]:
-        return ("rest", *names(self.keep), "doc_id")
+        return ("rest", *(("is_new",) if self.older else ()), *names(self.keep), "doc_id")
+
+    def placed(self, parts: Sequence[Part], before: Sequence[object], earlier: Sequence[object]) -> "ExactDuplicates":
+        return replace(self, older=older_segments(self.across.index, parts, before, earlier))
+
+    def known(self, low: int, high: int) -> Iterator[pl.DataFrame]:
+        first = [pl.lit(0).cast(dtype).alias(name) for name, dtype in types(self.keep).items()]
+        for rows in Segments(self.across.index or "", self.older).rows("texts", low, high):
+            yield rows.with_columns(*first, node=pl.lit(NOWHERE, pl.UInt64), is_new=pl.lit(False))
 
     def scatter(self, batch: pl.DataFrame) -> pl.DataFrame:
-        halves = _halves(batch["text_hash"])
+        halves = halves_of(batch["text_hash"])
         hashed = {"key": halves[:, 0], "rest": halves[:, 1]}
-        return (
+        rows = (
             batch.select("doc_id", "node")
             .hstack(asked(batch, self.keep))
             .with_columns(**{k: pl.Series(v) for k, v in hashed.items()})
         )
+        return rows.with_columns(is_new=pl.lit(True)) if self.older else rows
 
     def gather(self, rows: pl.DataFrame) -> pl.DataFrame:
+        mine = pl.col("is_new") if self.older else pl.lit(True)
+        known = (~mine).any().over("key", "rest")
         groups = rows.with_columns(
-            exact_copies_n=pl.len().over("key", "rest").cast(pl.Int64),
+            exact_copies_n=(mine.sum() if self.older else pl.len()).over("key", "rest").cast(pl.Int64),
             first=pl.col("doc_id").first().over("key", "rest"),
-        ).filter(pl.col("exact_copies_n") > 1)
-        repeats = pl.when(pl.col("first") != pl.col("doc_id")).then("first")
-        return groups.select("node", repeats.alias("exact_duplicate_of"), "exact_copies_n")
+            **({"exact_duplicate_older": known} if self.older else {}),
+        )
+        met = pl.col("exact_copies_n") > 1
+        repeats = pl.col("first") != pl.col("doc_id")
+        if self.older:  # a record that an older run read, too, has the same doc_id
+            met, repeats = mine & (met | pl.col("exact_duplicate_older")), repeats | pl.col("exact_duplicate_older")
+        of = pl.when(repeats).then("first").alias("exact_duplicate_of")
+        return groups.filter(met).with_columns(of).select("node", *self.returns)
 
     def settle(self, batch: pl.DataFrame) -> pl.DataFrame:
-        return batch.select("doc_id", "exact_duplicate_of", pl.col("exact_copies_n").fill_null(1))
+        older = [pl.col("exact_duplicate_older").fill_null(False)] if self.older else []
+        return batch.select("doc_id", "exact_duplicate_of", pl.col("exact_copies_n").fill_null(1), *older)
 
 
-def _halves(hashes: pl.Series) -> np.ndarray:
+def halves_of(hashes: pl.Series) -> np.ndarray:
     """(n, 2) uint64: both halves of each hash. Raises DataError for one that is not of 128 bits in hex."""
     raw = hashes.str.decode("hex", strict=False)
     if raw.null_count() or bool((raw.bin.size() != HASH_BYTES).any()):
@@ -79,19 +110,27 @@ class ExactGate(Gate):
 
     sources: tuple[SourceDedup, ...] = ()  # of the list `sources`
     warn_share: Share = 0.5  # the report warns where more of one source's documents leave
+    across: Across = NO_INDEX
+    older: tuple[str, ...] = ()
     name: ClassVar = "dedup.exact.gate"
     version: ClassVar = 1
-    borrowed: ClassVar = {"sources": ("sources",)}
-    outside_identity: ClassVar = ("warn_share",)
-    rules: ClassVar = ("exact_duplicate",)
+    borrowed: ClassVar = {"sources": ("sources",), "across": ("dedup",), "older": ()}
+    outside_identity: ClassVar = ("warn_share", "across")
+    rules: ClassVar = ("exact_duplicate_of_older", "exact_duplicate")
     instead: ClassVar = ("exact_duplicate_of",)
 
     @property
     def reads(self) -> Reads:
-        return {"dedup.exact": ("exact_duplicate_of",), **({"ingest": ("source",)} if self.sources else {})}
+        columns = ("exact_duplicate_of", *(("exact_duplicate_older",) if self.older else ()))
+        return {"dedup.exact": columns, **({"ingest": ("source",)} if self.sources else {})}
+
+    def placed(self, parts: Sequence[Part], before: Sequence[object], earlier: Sequence[object]) -> "ExactGate":
+        return replace(self, older=older_segments(self.across.index, parts, before, earlier))
 
     def table(self) -> dict[str, pl.Expr]:
-        return {"exact_duplicate": pl.col("exact_duplicate_of").is_not_null() & judged(self.sources)}
+        repeats = pl.col("exact_duplicate_of").is_not_null() & judged(self.sources)
+        older = {"exact_duplicate_of_older": repeats & pl.col("exact_duplicate_older")} if self.older else {}
+        return {**older, "exact_duplicate": repeats}
 
     def tell(self, run: Finished) -> Told:
         return removal_told(run, self.name.removesuffix(".gate"), self.warn_share)

@@ -15,6 +15,7 @@ import polars as pl
 from gristmill.pipeline.contract.draws import key64
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.shapes import PolarsType, Reads
+from gristmill.pipeline.kernels.numbers.minhash import to_binary
 
 SALT = "dedup"
 LAST = np.uint64(0xFFFFFFFFFFFFFFFF)
@@ -72,6 +73,31 @@ def asked(batch: pl.DataFrame, keep: Sequence[Preference]) -> pl.DataFrame:
     told apart by doc_id."""
     by = {f"by_{i}": _numbers(batch[p.column.rpartition(".")[2]], p) for i, p in enumerate(keep)}
     return pl.DataFrame({"behind": ~batch["is_held_out"], **by}).with_columns(ranks(batch))
+
+
+def bytes_of(asked_: pl.DataFrame) -> pl.Series:
+    """Binary per row of `asked`: equal orders are equal bytes, and bytes sort as the columns do."""
+    behind = asked_["behind"].to_numpy().astype(np.uint8)[:, None]
+    numbers = np.stack([asked_[name].to_numpy() for name in asked_.columns[1:]], axis=1).astype(">u8")
+    whole = np.concatenate(
+        [behind, np.ascontiguousarray(numbers).view(np.uint8).reshape(len(behind), 8 * numbers.shape[1])], axis=1
+    )
+    return to_binary(whole, np.ones(len(behind), bool))
+
+
+def unpacked(column: str, keep: Sequence[Preference]) -> list[pl.Expr]:
+    """`names` out of `bytes_of`; where a run of another policy wrote them, by the draw alone."""
+    whole = pl.col(column).bin
+    same = whole.size() == 1 + 8 * (len(keep) + 1)
+
+    def number(offset: int) -> pl.Expr:
+        return whole.slice(offset, 8).bin.reinterpret(dtype=pl.UInt64, endianness="big")
+
+    by = [
+        pl.when(same).then(number(1 + 8 * i)).otherwise(pl.lit(0, pl.UInt64)).alias(f"by_{i}") for i in range(len(keep))
+    ]
+    rank = whole.slice(-8, 8).bin.reinterpret(dtype=pl.UInt64, endianness="big")
+    return [(whole.slice(0, 1) == pl.lit(b"\x01")).alias("behind"), *by, rank.alias("rank")]
 
 
 def ranks(batch: pl.DataFrame) -> pl.Series:

@@ -152,11 +152,12 @@ def flatten(parent):
 
 
 @njit(cache=True, nogil=True)
-def elect(parent, order, fingerprints, rows, min_matching):
+def elect(parent, order, fingerprints, rows, min_matching, stay):
     """(n,) int64 the document that stands for each: the first of its set that stays and is alike.
 
     parent (n,) is a flat forest, order (n,) sorts it, stably; fingerprints[rows[i]] are the bytes of document i. A
-    document that agrees with no document that stays in at least `min_matching` bytes stays itself.
+    document that agrees with no document that stays in at least `min_matching` bytes stays itself, and so do those of
+    `stay` (n,).
     """
     standing = np.arange(parent.size)
     leaders = np.empty(LEADERS, np.int64)
@@ -165,7 +166,7 @@ def elect(parent, order, fingerprints, rows, min_matching):
         document = order[i]
         if i == 0 or parent[document] != parent[order[i - 1]]:
             found = 0
-        for j in range(found):
+        for j in range(0 if stay[document] else found):
             if _matching(fingerprints[rows[leaders[j]]], fingerprints[rows[document]]) >= min_matching:
                 standing[document] = leaders[j]
                 break

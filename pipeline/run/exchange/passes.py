@@ -69,6 +69,8 @@ def gathered(stage: Grouping, files: Sequence[Slices], low: int, high: int, budg
     rows = together(files, low, high)
     if rows is None:
         return 0
+    read = rows.height
+    rows = with_known(stage, rows, low, high)
     size = weight(rows)
     if size > limit and rows["key"].min() != rows["key"].max():
         rows = None
@@ -85,7 +87,14 @@ def gathered(stage: Grouping, files: Sequence[Slices], low: int, high: int, budg
     if not back["node"].is_in(rows["node"].implode()).all():
         raise DataError(f"{stage.name}.gather gave rows for documents that it was not given")
     out.add(back)
-    return rows.height
+    return read
+
+
+def with_known(stage: Grouping, rows: pl.DataFrame, low: int, high: int) -> pl.DataFrame:
+    """The rows, and those of other runs that share a key with one of them, read as a stream."""
+    keys = rows["key"].unique().implode()
+    known = [frame.filter(pl.col("key").is_in(keys)).select(rows.columns) for frame in stage.known(low, high)]
+    return pl.concat([rows, *known]) if known else rows
 
 
 def _at_most(files: Sequence[Slices], low: int, high: int) -> int:

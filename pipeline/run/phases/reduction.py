@@ -4,6 +4,7 @@ A bundle is the parts whose keys hash to one of 512 numbers: a function of the d
 lies in `<step>.taken/` and goes when the artifact is made. A small corpus has no bundles: the reduction takes it whole.
 """
 
+import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +21,8 @@ from gristmill.pipeline.contract.state import write_json, write_parquet
 from gristmill.pipeline.plan.identity import digest, digest_file
 from gristmill.pipeline.plan.plan import Phase, Plan
 from gristmill.pipeline.plan.steps import Step
+from gristmill.pipeline.run.exchange.slices import Slices
+from gristmill.pipeline.run.exchange.sorter import SHARE, Sorter
 from gristmill.pipeline.run.part import PartRun
 from gristmill.pipeline.run.phases.work import Opened, Work
 from gristmill.pipeline.run.receipts.receipt import Receipt, finish, read_receipt
@@ -52,6 +55,17 @@ class StoredCorpus:
             batch = run.batch(self.step, ids, columns)
             yield batch if chosen is None else batch.filter(chosen)
         watch.note("all parts are read")
+
+    def ordered(self, frames: Iterable[pl.DataFrame], by: Sequence[str]) -> Iterator[pl.DataFrame]:
+        path = self.view.root / f".{self.step.name}.{by[0]}.tmp-{os.getpid()}"
+        sorter = Sorter(path.with_name(f"{path.name}.spill"), by, self.view.memory)
+        try:
+            for frame in frames:
+                sorter.add(frame)
+            sorter.write(path)
+            yield from Slices(path, by[0]).walk(self.view.memory // SHARE)
+        finally:
+            path.unlink(missing_ok=True)
 
 
 class Passed(Work):

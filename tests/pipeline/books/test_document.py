@@ -17,7 +17,7 @@ from gristmill.pipeline.launch import launch, survey
 from gristmill.pipeline.plan.plan import load_plan
 from gristmill.pipeline.run.store import Store
 from gristmill.stages.contamination.objective import ObjectiveGate
-from gristmill.stages.dedup.minhash import NearGate
+from gristmill.stages.dedup.near import NearGate
 from gristmill.stages.gates import Gates, SourceGates
 from gristmill.stages.language import LanguageGate
 from gristmill.stages.license import LicenseGate

@@ -28,7 +28,9 @@ from gristmill.pipeline.kernels.numbers.minhash import (
     unite,
 )
 from gristmill.pipeline.kernels.text.hashing import code_points, utf8
-from gristmill.stages.dedup.minhash import Components, NearDuplicates, NearGate, Scheme, Signatures
+from gristmill.stages.dedup.components import Components
+from gristmill.stages.dedup.minhash import Scheme, Signatures
+from gristmill.stages.dedup.near import NearDuplicates, NearGate
 
 NO_TEXTS = pl.DataFrame(
     schema={"doc_id": pl.String, "text": pl.String, "language": pl.String, "is_held_out": pl.Boolean}
@@ -317,9 +319,10 @@ def test_documents_stand_for_those_they_are_like_not_for_the_whole_chain(tmp_pat
     band=st.lists(st.lists(st.integers(0, 5), min_size=12, max_size=12), min_size=1, max_size=3),
     values=st.lists(st.lists(st.integers(0, 2), min_size=4, max_size=4), min_size=12, max_size=12),
     min_matching=st.integers(1, 4),
+    fixed=st.lists(st.booleans(), min_size=12, max_size=12),
 )
 @settings(max_examples=100, deadline=None)
-def test_elected_documents_equal_a_plain_greedy_choice(band, values, min_matching):
+def test_elected_documents_equal_a_plain_greedy_choice(band, values, min_matching, fixed):
     parent = np.arange(12)
     for keys in band:
         order = np.argsort(keys, kind="stable")
@@ -335,11 +338,14 @@ def test_elected_documents_equal_a_plain_greedy_choice(band, values, min_matchin
                     for k in sets[i]:
                         sets[k] = sets[i]
     assert parent.tolist() == [min(s) for s in sets]
-    rows = np.arange(12)[::-1].copy()
+    rows, stay = np.arange(12)[::-1].copy(), np.array(fixed)
     fingerprints = np.array(values, np.uint8)
-    elected = elect(parent, np.argsort(parent, kind="stable"), fingerprints, rows, min_matching)
+    elected = elect(parent, np.argsort(parent, kind="stable"), fingerprints, rows, min_matching, stay)
     stands: list[int] = []
     for i in range(12):
+        if stay[i]:
+            stands.append(i)
+            continue
         same = [j for j in range(i) if stands[j] == j and j in sets[i]]
         near = [j for j in same if (fingerprints[rows[j]] == fingerprints[rows[i]]).sum() >= min_matching]
         stands.append(near[0] if near else i)

@@ -18,7 +18,8 @@ from gristmill.pipeline.run.exchange import passes
 from gristmill.pipeline.run.store import Store
 from gristmill.stages.dedup.audit import AUDIT
 from gristmill.stages.dedup.exact import ExactGate
-from gristmill.stages.dedup.minhash import NearDuplicates, NearGate, Scheme
+from gristmill.stages.dedup.minhash import Scheme
+from gristmill.stages.dedup.near import NearDuplicates, NearGate
 from lawrun import InProcess, Silent
 
 SETTINGS = {

@@ -1,0 +1,216 @@
+"""Connected components of documents that share a band of their MinHash signatures, over the whole corpus.
+
+Every band key joins its documents to the first of them in a star, and one union-find unites the stars. With an index
+across runs the components of older runs take part, each as one member.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import polars as pl
+
+from gristmill.pipeline.contract.shapes import NOWHERE, Artifacts, Grouping, Part, PolarsType
+from gristmill.pipeline.kernels.numbers.minhash import flatten, unite
+from gristmill.stages.dedup.index.segments import NO_INDEX, Across, Segments, older_segments
+from gristmill.stages.dedup.minhash import SCHEME, Scheme, given_documents, packed
+from gristmill.stages.dedup.survival import ranks
+
+MERGED_ROWS = 1 << 20  # of a frame that `merge` yields
+MET = 1 << 16  # components of older runs whose documents are looked up at once
+SPREAD = np.uint64(0x9E3779B97F4A7C15)  # odd: times it, ranks stay different and fill the range of keys
+
+
+@dataclass(frozen=True)
+class Components(Grouping):
+    """Joins documents that share a band, and those they share one with: connected components of the whole corpus.
+
+    All rows of a band key meet, and each is joined to the first in the order of survival: 24 bytes per document and
+    band travel. A union-find over those stars, 40 bytes per document that shares a band, gives each component the
+    number of its first document, or of the older run's component that it meets (of several, the smallest). Held-out
+    texts given as files take part, so that their near-duplicates leave, too.
+    """
+
+    scheme: Scheme = SCHEME  # the one of dedup.signatures
+    across: Across = NO_INDEX
+    older: tuple[str, ...] = ()  # segments of the index that the documents are compared with
+    name: ClassVar = "dedup.components"
+    version: ClassVar = 1
+    reads: ClassVar = {"dedup.signatures": ("minhash",), "dedup.references": ("is_held_out",)}
+    needs: ClassVar = ("dedup.references",)
+    borrowed: ClassVar = {"across": ("dedup",), "older": ()}
+    outside_identity: ClassVar = ("across",)
+    merges: ClassVar = True
+    order: ClassVar = ("rank",)
+
+    @property
+    def writes(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return tuple(self.returns)
+
+    @property
+    def scatters(self) -> dict[str, PolarsType]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return {"rank": pl.UInt64, **({"component": pl.UInt64} if self.older else {})}
+
+    @property
+    def gathers(self) -> dict[str, PolarsType]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return {"to": pl.UInt64, **self.scatters}
+
+    @property
+    def returns(self) -> dict[str, PolarsType]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return {"minhash_component": pl.UInt64, **({"minhash_known": pl.String} if self.older else {})}
+
+    def placed(self, parts: Sequence[Part], before: Sequence[object], earlier: Sequence[object]) -> "Components":
+        return replace(self, older=older_segments(self.across.index, parts, before, earlier))
+
+    def extra(self, artifacts: Artifacts) -> pl.DataFrame:
+        return given_documents(self.scheme, artifacts)
+
+    def known(self, low: int, high: int) -> Iterator[pl.DataFrame]:
+        for rows in self._segments().rows("bands", low, high):
+            nothing = {"node": pl.lit(NOWHERE, pl.UInt64), "rank": pl.lit(0, pl.UInt64)}
+            yield rows.with_columns(**nothing)
+
+    def scatter(self, batch: pl.DataFrame) -> pl.DataFrame:
+        batch = batch.drop_nulls("minhash")
+        keys = band_keys(self.scheme, batch["minhash"])
+        of_document = np.repeat(np.arange(batch.height), self.scheme.bands)
+        rows = pl.DataFrame({"key": keys}).hstack([batch["node"].gather(of_document), ranks(batch).gather(of_document)])
+        return rows.with_columns(component=pl.lit(0, pl.UInt64)) if self.older else rows
+
+    def gather(self, rows: pl.DataFrame) -> pl.DataFrame:
+        own = rows.filter(pl.col("component") == 0) if self.older else rows
+        first = firsts(own["key"].to_numpy())
+        stars = own.with_columns(to=pl.Series(own["node"].to_numpy()[first]))
+        if not self.older:
+            return stars.filter(pl.Series(shared(first))).select(*self.gathers, "node")
+        known = rows.filter(pl.col("component") > 0).select("key", "component").unique().sort("key", "component")
+        of_key = known.group_by("key", maintain_order=True).agg(pl.col("component").first())
+        stars = stars.drop("component").join(of_key, on="key", how="left", maintain_order="left")
+        met = stars.with_columns(pl.col("component").fill_null(0)).filter(
+            pl.Series(shared(first)) | (pl.col("component") > 0)
+        )
+        more = known.join(of_key, on=["key", "component"], how="anti")
+        heads = own.unique("key", keep="first", maintain_order=True).select("key", "node", "rank", to="node")
+        more = more.join(heads, on="key", maintain_order="left")
+        return pl.concat([frame.select(*self.gathers, "node") for frame in (met, more)])
+
+    def merge(self, gathered: Callable[[], Iterator[pl.DataFrame]]) -> Iterator[pl.DataFrame]:
+        members = distinct(frame["node"].to_numpy() for frame in gathered())
+        joined = self._segments().whole("joined") if self.older else pl.DataFrame()
+        met = distinct(_met(frame) for frame in gathered()) if self.older else np.zeros(0, np.uint64)
+        known = distinct([met, *(c.to_numpy() for c in joined.get_columns())])
+        rank, parent = np.zeros(known.size + members.size, np.uint64), np.arange(known.size + members.size)
+        places = known.size + np.arange(members.size)
+        for frame in gathered():
+            rank[known.size + np.searchsorted(members, frame["node"].to_numpy())] = frame["rank"].to_numpy()
+        if joined.height:
+            a, b = (np.searchsorted(known, joined[name].to_numpy()) for name in ("key", "component"))
+            unite(a, b, rank, parent)
+        for frame in gathered():
+            a, b = (known.size + np.searchsorted(members, frame[name].to_numpy()) for name in ("node", "to"))
+            unite(a, b, rank, parent)
+            if self.older:
+                c = frame["component"].to_numpy()
+                unite(a[c > 0], np.searchsorted(known, c[c > 0]), rank, parent)
+        flatten(parent)
+        numbers = np.concatenate([known, rank[known.size :] * SPREAD])
+        waits = np.ones(members.size, bool)
+        if self.older:
+            roots, standing = _first_documents(parent, rank, known.size)
+            waits[standing] = False
+            for i in range(0, roots.size, MET):
+                of = roots[i : i + MET]
+                lines = _stays(self._segments(), known, parent, of)
+                yield lines.select(
+                    node=pl.Series(members[standing[i : i + MET]]),
+                    minhash_component=pl.Series(known[of]),
+                    minhash_known="minhash_known",
+                )
+        for i in range(0, members.size, MERGED_ROWS):
+            some = np.arange(i, min(i + MERGED_ROWS, members.size))
+            some = some[waits[some]]
+            frame = pl.DataFrame({"node": members[some], "minhash_component": numbers[parent[places[some]]]})
+            yield frame.with_columns(minhash_known=pl.lit(None, pl.String)) if self.older else frame
+
+    def settle(self, batch: pl.DataFrame) -> pl.DataFrame:
+        return batch.select("doc_id", *self.writes)
+
+    def _segments(self) -> Segments:
+        return Segments(self.across.index or "", self.older)
+
+
+def band_keys(scheme: Scheme, signatures: pl.Series) -> np.ndarray:
+    """(n * bands,) uint64: the keys of every document's bands, document by document."""
+    keys = np.ascontiguousarray(packed(scheme, signatures)[:, : 8 * scheme.bands]).view("<u8")
+    return keys.ravel().astype(np.uint64)
+
+
+def _met(frame: pl.DataFrame) -> np.ndarray:
+    return frame.filter(pl.col("component") > 0)["component"].to_numpy()
+
+
+def _first_documents(parent: np.ndarray, rank: np.ndarray, known: int) -> tuple[np.ndarray, np.ndarray]:
+    """Known components that documents joined (those that stand for all that came together), and for each the number of
+    its first document in the order of survival; the first `known` places of the forest are components."""
+    documents = np.flatnonzero(parent[known:] < known)
+    documents = documents[np.argsort(rank[known + documents], kind="stable")]
+    roots, first = np.unique(parent[known + documents], return_index=True)
+    return roots, documents[first]
+
+
+def _stays(segments: Segments, known: np.ndarray, parent: np.ndarray, roots: np.ndarray) -> pl.DataFrame:
+    """`minhash_known` per root: a line for each document of older runs that stays in one of its components, with the
+    component, its place in the order of survival, doc_id and fingerprint; a component without one has a line, too."""
+    mine = np.flatnonzero(np.isin(parent[: known.size], roots))
+    of = pl.DataFrame({"key": known[mine], "root": parent[mine]})
+    found = pl.concat([pl.DataFrame(schema=_STAYS), *segments.at("stays", known[mine])])
+    rows = of.join(found, on="key", how="left").sort("root", "key", "order", "doc_id")
+    words = [
+        pl.col("key").cast(pl.String),
+        pl.col("order").bin.encode("hex"),
+        pl.col("doc_id"),
+        pl.col("print").bin.encode("hex"),
+    ]
+    lines = pl.when(pl.col("doc_id").is_null()).then(words[0]).otherwise(pl.concat_str(words, separator=" "))
+    joined = rows.group_by("root", maintain_order=True).agg(lines.str.join("\n").alias("minhash_known"))
+    return pl.DataFrame({"root": roots}).join(joined, on="root", how="left", maintain_order="left")
+
+
+_STAYS: dict[str, PolarsType] = {"key": pl.UInt64, "order": pl.Binary, "doc_id": pl.String, "print": pl.Binary}
+
+
+def known_documents(batch: pl.DataFrame) -> pl.DataFrame:
+    """The lines of `minhash_known`, one a row: older (its component), order, doc_id and fingerprint (null where nobody
+    stays), beside the other columns of its document."""
+    lines = batch.drop_nulls("minhash_known").with_columns(pl.col("minhash_known").str.split("\n"))
+    words = pl.col("minhash_known").str.split(" ")
+    return lines.explode("minhash_known").select(
+        pl.exclude("minhash_known", "doc_id", "minhash"),
+        older=words.list.get(0).cast(pl.UInt64),
+        order=words.list.get(1, null_on_oob=True).str.decode("hex"),
+        doc_id=words.list.get(2, null_on_oob=True),
+        fingerprint=words.list.get(3, null_on_oob=True).str.decode("hex"),
+    )
+
+
+def firsts(keys: np.ndarray) -> np.ndarray:
+    """(n,) the place of the first row with each row's key; keys (n,) lie together."""
+    begins = np.concatenate([[True], keys[1:] != keys[:-1]])
+    return np.flatnonzero(begins)[np.cumsum(begins) - 1]
+
+
+def shared(places: np.ndarray) -> np.ndarray:
+    """(n,) bool: whether another row points to the same place; places (n,) are rows."""
+    return np.bincount(places, minlength=places.size)[places] > 1
+
+
+def distinct(arrays: Iterable[np.ndarray]) -> np.ndarray:
+    """The values of all arrays, each once, sorted; memory is that of twice the result."""
+    known, waiting, waits = np.zeros(0, np.uint64), [], 0
+    for values in arrays:
+        waiting.append(np.unique(values))
+        waits += waiting[-1].size
+        if waits > known.size:
+            known, waiting, waits = np.unique(np.concatenate([known, *waiting])), [], 0
+    return np.unique(np.concatenate([known, *waiting]))
