@@ -42,7 +42,7 @@ def frame_of(texts: Sequence[str]) -> pl.DataFrame:
             "is_held_out": False,
             "exact_copies_n": pl.Series([1] * len(texts), dtype=pl.Int64),
         }
-    )
+    ).with_columns(pl.lit(None, pl.String).alias(name) for name in ("url", "dump", "exact_hosts", "exact_dumps"))
 
 
 def speed(texts: Sequence[str], name: str) -> None:

@@ -66,7 +66,7 @@ class Made(Source):
     part_documents: int = 20_000
     name: ClassVar = "ingest"
     version: ClassVar = 1
-    writes: ClassVar = ("url", "record_bytes", "text_bytes", "text_hash")
+    writes: ClassVar = ("url", "dump", "record_bytes", "text_bytes", "text_hash")
 
     def parts(self) -> list[Part]:
         starts = range(0, self.documents, self.part_documents)
@@ -82,6 +82,7 @@ class Made(Source):
             {
                 "doc_id": [hashlib.blake2b(n.tobytes(), digest_size=16).hexdigest() for n in numbers],
                 "url": numbers.astype(str),
+                "dump": pl.Series([None] * numbers.size, dtype=pl.String),
                 "record_bytes": pl.Series([1] * numbers.size, dtype=pl.Int64),
                 "text_bytes": pl.Series([1] * numbers.size, dtype=pl.Int64),
                 "text_hash": [hashlib.blake2b(b"t" + n.tobytes(), digest_size=16).hexdigest() for n in text],

@@ -342,6 +342,8 @@ _DEDUP: list[Column] = [
     Column("is_reference", pa.bool_(), "", "a document of the kind we want, by dedup.references' rule"),
     Column("is_held_out", pa.bool_(), "", "a reference that is kept for the objective and never trained on"),
     Column("exact_duplicate_of", pa.string(), "", "doc_id of the document that stays for this text; null: this one"),
+    Column("exact_hosts", pa.string(), "", "hosts of all documents with this text, a line each; null: no other has it"),
+    Column("exact_dumps", pa.string(), "", "dumps of all documents with this text, a line each; null: no other has it"),
     Column("exact_duplicate_older", pa.bool_(), "", "exact_duplicate_of is of an older run of dedup.index"),
     Column("exact_copies_n", pa.int64(), "documents", "documents with this text, this one included"),
     Column(
@@ -360,6 +362,14 @@ _DEDUP: list[Column] = [
     Column(
         "near_similarity", pa.float64(), "[0, 1]", "estimated Jaccard similarity to near_duplicate_of; null: this one"
     ),
+    Column(
+        "dup_hosts_n",
+        pa.int64(),
+        "hosts",
+        "hosts of its near-duplicate cluster, exact copies too; null: it is alone, or no survivor",
+    ),
+    Column("dup_hosts", pa.list_(pa.string()), "", "those hosts, at most 100, by name"),
+    Column("dup_dumps", pa.list_(pa.string()), "", "dumps of its cluster, exact copies too, by name"),
     Column("near_duplicate_older", pa.bool_(), "", "near_duplicate_of is of an older run of dedup.index"),
     Column(
         "minhash_cluster_size",

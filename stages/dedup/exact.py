@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 import polars as pl
 
+from gristmill.classifiers.hosts import hosts_of
 from gristmill.pipeline.contract.drawing.told import Finished, Told
 from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.contract.ranges import Share
@@ -14,9 +15,10 @@ from gristmill.pipeline.contract.shapes import NOWHERE, Gate, Grouping, Part, Po
 from gristmill.stages.dedup.audit import removal_told
 from gristmill.stages.dedup.index.segments import NO_INDEX, Across, Segments, older_segments
 from gristmill.stages.dedup.sources import SourceDedup, judged
-from gristmill.stages.dedup.survival import KEEP, Preference, asked, names, read_for, types
+from gristmill.stages.dedup.survival import KEEP, Preference, asked, joined, names, read_for, types
 
 HASH_BYTES = 16  # blake2b-128
+WHERE = ("exact_hosts", "exact_dumps")  # of all documents with a text, at the one that stays
 
 
 @dataclass(frozen=True)
@@ -42,17 +44,17 @@ class ExactDuplicates(Grouping):
 
     @property
     def returns(self) -> dict[str, PolarsType]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        own = {"exact_duplicate_of": pl.String, "exact_copies_n": pl.Int64}
+        own = {"exact_duplicate_of": pl.String, "exact_copies_n": pl.Int64, **dict.fromkeys(WHERE, pl.String)}
         return {**own, **({"exact_duplicate_older": pl.Boolean} if self.older else {})}
 
     @property
     def reads(self) -> Reads:
-        return read_for(self.keep, {"ingest": ("text_hash",), "dedup.references": ("is_held_out",)})
+        return read_for(self.keep, {"ingest": ("text_hash", "url", "dump"), "dedup.references": ("is_held_out",)})
 
     @property
     def scatters(self) -> dict[str, PolarsType]:
         is_new = {"is_new": pl.Boolean} if self.older else {}
-        return {"rest": pl.UInt64, **is_new, **types(self.keep), "doc_id": pl.String}
+        return {"rest": pl.UInt64, **is_new, **types(self.keep), "doc_id": pl.String, **dict.fromkeys(WHERE, pl.String)}
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -63,14 +65,15 @@ class ExactDuplicates(Grouping):
 
     def known(self, low: int, high: int) -> Iterator[pl.DataFrame]:
         first = [pl.lit(0).cast(dtype).alias(name) for name, dtype in types(self.keep).items()]
+        nowhere = [pl.lit(None, pl.String).alias(name) for name in WHERE]
         for rows in Segments(self.across.index or "", self.older).rows("texts", low, high):
-            yield rows.with_columns(*first, node=pl.lit(NOWHERE, pl.UInt64), is_new=pl.lit(False))
+            yield rows.with_columns(*first, *nowhere, node=pl.lit(NOWHERE, pl.UInt64), is_new=pl.lit(False))
 
     def scatter(self, batch: pl.DataFrame) -> pl.DataFrame:
         halves = halves_of(batch["text_hash"])
         hashed = {"key": halves[:, 0], "rest": halves[:, 1]}
         rows = (
-            batch.select("doc_id", "node")
+            batch.select("doc_id", "node", exact_hosts=hosts_of(batch["url"]), exact_dumps="dump")
             .hstack(asked(batch, self.keep))
             .with_columns(**{k: pl.Series(v) for k, v in hashed.items()})
         )
@@ -89,11 +92,13 @@ class ExactDuplicates(Grouping):
         if self.older:  # a record that an older run read, too, has the same doc_id
             met, repeats = mine & (met | pl.col("exact_duplicate_older")), repeats | pl.col("exact_duplicate_older")
         of = pl.when(repeats).then("first").alias("exact_duplicate_of")
-        return groups.filter(met).with_columns(of).select("node", *self.returns)
+        groups = groups.filter(met)
+        stays = [pl.when(~repeats).then(joined(name).over("key", "rest")).alias(name) for name in WHERE]
+        return groups.with_columns(of, *stays).select("node", *self.returns)
 
     def settle(self, batch: pl.DataFrame) -> pl.DataFrame:
         older = [pl.col("exact_duplicate_older").fill_null(False)] if self.older else []
-        return batch.select("doc_id", "exact_duplicate_of", pl.col("exact_copies_n").fill_null(1), *older)
+        return batch.select("doc_id", "exact_duplicate_of", pl.col("exact_copies_n").fill_null(1), *WHERE, *older)
 
 
 def halves_of(hashes: pl.Series) -> np.ndarray:

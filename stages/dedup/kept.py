@@ -12,13 +12,12 @@ import polars as pl
 from gristmill.pipeline.contract.drawing.told import Finished, Told
 from gristmill.pipeline.contract.shapes import Corpus, Part, Reads, Reducer
 from gristmill.pipeline.contract.state import read_state
-from gristmill.pipeline.kernels.numbers.minhash import to_binary
 from gristmill.stages.dedup.components import SPREAD, band_keys, known_documents
 from gristmill.stages.dedup.exact import halves_of
 from gristmill.stages.dedup.index.manifest import Entry, add, check_parameters, read_manifest
 from gristmill.stages.dedup.index.segments import FILES, known_run, older_segments, write_rows
 from gristmill.stages.dedup.minhash import SCHEME, Scheme, Signatures
-from gristmill.stages.dedup.near import fingerprints
+from gristmill.stages.dedup.near import Verified, fingerprints
 from gristmill.stages.dedup.survival import KEEP, Preference, asked, bytes_of, ranks, read_for
 
 COUNTS = "counts.json"
@@ -47,6 +46,9 @@ class KeptIndex(Reducer):
     # An index across runs, a folder: documents that an older run kept leave, exact and near-duplicates of them too, and
     # what this run keeps is added when it is finished. Runs take their places in the order in which they were added.
     index: str | None = None
+    # Every near-duplicate is compared with the document that stays by the words of both texts, and leaves only where
+    # their exact Jaccard similarity reaches dedup.minhash.min_similarity; 8 bytes per word of such documents travel.
+    verify: bool = False
     near: Near = NEAR
     run_id: str = ""
     older: tuple[str, ...] = ()
@@ -72,6 +74,8 @@ class KeptIndex(Reducer):
             "dedup.minhash": ("near_duplicate_of",),
             "dedup.references": ("is_held_out",),
         }
+        if self.verify and self.near.enabled:
+            own["ingest"] = ("text_hash", "text")
         return read_for(self.near.keep, own)
 
     def placed(self, parts: Sequence[Part], before: Sequence[object], earlier: Sequence[object]) -> "KeptIndex":
@@ -81,7 +85,7 @@ class KeptIndex(Reducer):
     def parameters(self) -> dict[str, object]:
         """What must be the same for the keys of two runs to compare."""
         near = {**asdict(self.near.scheme), "signatures": Signatures.version} if self.near.enabled else None
-        return {"dedup.minhash.scheme": near, "text_hash": "blake2b-128"}
+        return {"dedup.minhash.scheme": near, "dedup.verify": self.verify, "text_hash": "blake2b-128"}
 
     def preflight(self) -> None:
         if self.index is not None:
@@ -115,7 +119,7 @@ class KeptIndex(Reducer):
         texts = written("texts", map(texts_of, corpus.batches(("text_hash", "exact_duplicate_of"))))
         written("bands", (self.bands(batch) for batch in corpus.batches(near)))
         preferred = tuple(p.column.rpartition(".")[2] for p in self.near.keep)
-        columns = dict.fromkeys((*near, "near_duplicate_of", *preferred))
+        columns = dict.fromkeys((*near, "near_duplicate_of", *self.reads["ingest"][1:], *preferred))
         stays = written("stays", (self.stays(batch) for batch in corpus.batches(tuple(columns))))
         known = ("minhash_component", "minhash_known")
         at = "minhash_known" in self.reads["dedup.components"]
@@ -129,7 +133,7 @@ class KeptIndex(Reducer):
 
     def stays(self, batch: pl.DataFrame) -> pl.DataFrame:
         batch = batch.filter(pl.col("minhash").is_not_null() & pl.col("near_duplicate_of").is_null())
-        prints = to_binary(fingerprints(self.near.scheme, batch["minhash"]), np.ones(batch.height, bool))
+        prints = fingerprints(self.near.scheme, Verified(self.verify), batch)
         order = bytes_of(asked(batch, self.near.keep))
         columns = {"key": pl.Series(components_of(batch)), "order": order, "print": prints}
         return batch.select("doc_id").with_columns(**columns).select(*FILES["stays"])

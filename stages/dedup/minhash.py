@@ -48,15 +48,16 @@ class Scheme:
         values, shingles = signatures(data, offsets, code_points(), self.word_ngram, self.char_ngram, factors, addends)
         return pack(values, self.bands), shingles > 0
 
+    def sets(self, texts: pl.Series) -> list[np.ndarray]:
+        """The hashes of each text's shingles, sorted, each once."""
+        data, offsets = utf8(texts)
+        n = (self.word_ngram, self.char_ngram)
+        return [np.unique(shingles_of(data, a, b, code_points(), *n)) for a, b in pairwise(offsets)]
+
     def jaccard(self, left: pl.Series, right: pl.Series) -> np.ndarray:
         """(n,) exact Jaccard similarity of the texts' sets of shingles; 0 where neither has one."""
-
-        def sets(texts: pl.Series) -> list[np.ndarray]:
-            data, offsets = utf8(texts)
-            n = (self.word_ngram, self.char_ngram)
-            return [np.unique(shingles_of(data, a, b, code_points(), *n)) for a, b in pairwise(offsets)]
-
-        pairs = [(a.size + b.size, np.intersect1d(a, b).size) for a, b in zip(sets(left), sets(right), strict=True)]
+        both_sides = zip(self.sets(left), self.sets(right), strict=True)
+        pairs = [(a.size + b.size, np.intersect1d(a, b).size) for a, b in both_sides]
         return np.array([common / (both - common) if both else 0.0 for both, common in pairs])
 
 
@@ -95,6 +96,5 @@ def given_documents(scheme: Scheme, artifacts: Artifacts) -> pl.DataFrame:
     """Held-out texts that came as files, as documents of which the corpus holds no copy."""
     texts = pl.read_parquet(artifacts["dedup.references"] / "texts.parquet", glob=False).filter("is_held_out")
     signed, valid = scheme.pack(texts["text"])
-    return texts.select("doc_id", to_binary(signed, valid).alias("minhash"), "is_held_out").with_columns(
-        exact_copies_n=pl.lit(0, pl.Int64)
-    )
+    minhash = to_binary(signed, valid).alias("minhash")
+    return texts.select("doc_id", minhash, "is_held_out", "text", exact_copies_n=pl.lit(0, pl.Int64))

@@ -12,16 +12,33 @@ from typing import ClassVar
 import numpy as np
 import polars as pl
 
+from gristmill.classifiers.hosts import hosts_of
 from gristmill.pipeline.contract.drawing.told import Finished, Told
+from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.ranges import Share
 from gristmill.pipeline.contract.shapes import Artifacts, Gate, Grouping, Part, PolarsType, Reads
 from gristmill.pipeline.kernels.numbers.minhash import elect, from_binary, matching, similarity, to_binary
+from gristmill.pipeline.kernels.numbers.shingle_sets import elect_exact, jaccards
 from gristmill.stages.dedup.audit import AUDIT, audit_told, audited, removal_told
 from gristmill.stages.dedup.components import firsts, known_documents, shared
+from gristmill.stages.dedup.exact import WHERE
 from gristmill.stages.dedup.index.segments import NO_INDEX, Across, older_segments
 from gristmill.stages.dedup.minhash import SCHEME, Scheme, given_documents, packed
 from gristmill.stages.dedup.sources import SourceDedup, judged
-from gristmill.stages.dedup.survival import KEEP, Preference, asked, names, read_for, types, unpacked
+from gristmill.stages.dedup.survival import KEEP, Preference, asked, joined, names, read_for, types, unpacked
+
+DUP = ("dup_hosts", "dup_dumps")  # of all documents of a cluster, at the one that stays
+HOSTS = 100  # names that a document's dup_hosts holds at most; dup_hosts_n counts all
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What the stage takes from the section `dedup`."""
+
+    verify: bool = False
+
+
+BY_SIGNATURE = Verified()
 
 
 @dataclass(frozen=True)
@@ -40,14 +57,22 @@ class NearDuplicates(Grouping):
     # Which copy stays: a held-out one, then by these columns in turn ({column: ingest.text_bytes, prefer: large}, or
     # order: [words, best first]), then the smallest draw. By default: freest licence, longest text, earliest capture.
     keep: tuple[Preference, ...] = KEEP
+    verified: Verified = BY_SIGNATURE
     across: Across = NO_INDEX
     older: tuple[str, ...] = ()  # segments of the index that the documents are compared with
     name: ClassVar = "dedup.minhash"
     version: ClassVar = 2
     needs: ClassVar = ("dedup.references",)
-    borrowed: ClassVar = {"across": ("dedup",), "older": ()}
+    borrowed: ClassVar = {"verified": ("dedup",), "across": ("dedup",), "older": ()}
     outside_identity: ClassVar = ("across",)
-    settles: ClassVar = ("exact_copies_n",)
+    settles: ClassVar = ("exact_copies_n", *WHERE)
+
+    def __post_init__(self) -> None:
+        if self.verified.verify and self.min_similarity is None:
+            raise ConfigError(
+                "dedup.verify: true compares the texts of two documents with dedup.minhash.min_similarity, which is "
+                "null; give it a similarity, e.g. 0.7, or leave verify out"
+            )
 
     @property
     def reads(self) -> Reads:
@@ -55,17 +80,23 @@ class NearDuplicates(Grouping):
             "dedup.components": ("minhash_component", *(("minhash_known",) if self.older else ())),
             "dedup.signatures": ("minhash",),
             "dedup.references": ("is_held_out",),
-            "dedup.exact": ("exact_copies_n",),
+            "dedup.exact": ("exact_copies_n", *WHERE),
+            "ingest": ("url", "dump", *(("text",) if self.verified.verify else ())),
         }
         return read_for(self.keep, own)
 
     @property
     def writes(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return tuple(self.returns)
+        return (*self.returns, "dup_hosts_n")
 
     @property
     def scatters(self) -> dict[str, PolarsType]:
-        own = {"doc_id": pl.String, "exact_copies_n": pl.Int64, "fingerprint": pl.Binary}
+        own = {
+            "doc_id": pl.String,
+            "exact_copies_n": pl.Int64,
+            "fingerprint": pl.Binary,
+            **dict.fromkeys(DUP, pl.String),
+        }
         return {**({"is_new": pl.Boolean} if self.older else {}), **types(self.keep), **own}
 
     @property
@@ -74,7 +105,12 @@ class NearDuplicates(Grouping):
 
     @property
     def returns(self) -> dict[str, PolarsType]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        own = {"near_duplicate_of": pl.String, "near_similarity": pl.Float64, "minhash_cluster_size": pl.Int64}
+        own: dict[str, PolarsType] = {
+            "near_duplicate_of": pl.String,
+            "near_similarity": pl.Float64,
+            "minhash_cluster_size": pl.Int64,
+        }
+        own |= dict.fromkeys(DUP, pl.String)
         return {**own, **({"near_duplicate_older": pl.Boolean} if self.older else {})}
 
     def placed(self, parts: Sequence[Part], before: Sequence[object], earlier: Sequence[object]) -> "NearDuplicates":
@@ -82,17 +118,17 @@ class NearDuplicates(Grouping):
 
     def extra(self, artifacts: Artifacts) -> pl.DataFrame:
         nothing = [pl.lit(None, pl.Int64).alias(p.column.rpartition(".")[2]) for p in self.keep]
-        return given_documents(self.scheme, artifacts).with_columns(nothing)
+        where = [pl.lit(None, pl.String).alias(name) for name in ("url", "dump", *WHERE)]
+        return given_documents(self.scheme, artifacts).with_columns(nothing).with_columns(where)
 
     def scatter(self, batch: pl.DataFrame) -> pl.DataFrame:
         batch = batch.drop_nulls("minhash_component")
-        prints = fingerprints(self.scheme, batch["minhash"])
-        fingerprint = to_binary(prints, np.ones(batch.height, bool)).alias("fingerprint")
+        fingerprint = fingerprints(self.scheme, self.verified, batch).alias("fingerprint")
         key = pl.col("minhash_component").alias("key")
         rows = (
             batch.select(key, "node", "doc_id", "exact_copies_n")
             .hstack(asked(batch, self.keep))
-            .with_columns(fingerprint)
+            .with_columns(fingerprint, *_places(batch))
         )
         if not self.older:
             return rows
@@ -100,34 +136,32 @@ class NearDuplicates(Grouping):
         known = known.select(
             "doc_id", "node", "fingerprint", *unpacked("order", self.keep),
             key="minhash_component", exact_copies_n=pl.lit(0, pl.Int64), is_new=pl.lit(False),
+            **{name: pl.lit(None, pl.String) for name in DUP},
         )  # fmt: skip
         rows = rows.with_columns(is_new=pl.lit(True))
         return pl.concat([rows, known.select(rows.columns)])
 
     def gather(self, rows: pl.DataFrame) -> pl.DataFrame:
-        standing = firsts(rows["key"].to_numpy())
-        values, order = self.scheme.bands * self.scheme.rows, np.arange(rows.height)
-        prints = from_binary(rows["fingerprint"], values)
         stay = ~rows["is_new"].to_numpy() if self.older else np.zeros(rows.height, bool)
-        if self._min_matching():
-            standing = elect(standing, order, prints, order, self._min_matching(), stay)
-        standing[stay] = order[stay]
-        alike = np.clip(similarity(matching(prints, standing), values), 0, 1)
+        standing, alike = (self._by_text if self.verified.verify else self._by_signature)(rows, stay)
         repeats = pl.col("of") != pl.col("doc_id")
         known = {"near_duplicate_older": pl.Series(stay[standing])} if self.older else {}
         if self.older:  # a record that an older run read, too, has the same doc_id
             repeats |= pl.col("near_duplicate_older")
         of = rows["doc_id"].gather(standing).alias("of")
         return (
-            rows.select("node", "doc_id", "exact_copies_n")
+            rows.select("node", "doc_id", "exact_copies_n", *DUP)
             .with_columns(of, pl.Series("standing", standing), pl.Series("alike", alike), **known)
-            .with_columns(minhash_cluster_size=pl.col("exact_copies_n").sum().over("standing"))
-            .filter(pl.Series(shared(standing)) & (rows["exact_copies_n"] > 0))
+            .filter(pl.Series(shared(standing)))
+            .with_columns(pl.col("exact_copies_n").sum().over("standing").alias("minhash_cluster_size"))
+            .with_columns(joined(name).over("standing") for name in DUP)
+            .filter(pl.col("exact_copies_n") > 0)
             .select(
                 "node",
                 pl.when(repeats).then("of").alias("near_duplicate_of"),
                 pl.when(repeats).then("alike").alias("near_similarity"),
                 "minhash_cluster_size",
+                *(pl.when(~repeats).then(name).alias(name) for name in DUP),
                 *known,
             )
         )
@@ -135,13 +169,38 @@ class NearDuplicates(Grouping):
     def settle(self, batch: pl.DataFrame) -> pl.DataFrame:
         size = pl.col("minhash_cluster_size").fill_null(pl.col("exact_copies_n"))
         older = [pl.col("near_duplicate_older").fill_null(False)] if self.older else []
-        return batch.select("doc_id", "near_duplicate_of", "near_similarity", size, *older)
+        stays = pl.col("near_duplicate_of").is_null()
+        lines = [pl.when(stays).then(pl.coalesce(*both)).str.split("\n") for both in zip(DUP, WHERE, strict=True)]
+        n = lines[0].list.len().cast(pl.Int64)
+        return batch.select(
+            "doc_id", "near_duplicate_of", "near_similarity", size, *older,
+            dup_hosts_n=n, dup_hosts=lines[0].list.head(HOSTS), dup_dumps=lines[1],
+        )  # fmt: skip
 
     def papers(self, run: Finished) -> dict[str, object]:
         return {AUDIT: audited(run, self.name, self.scheme.jaccard)}
 
     def tell(self, run: Finished) -> Told:
         return audit_told(run, self.name)
+
+    def _by_signature(self, rows: pl.DataFrame, stay: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(n,) the row that stands for each, and (n,) the estimated similarity to it."""
+        standing, order = firsts(rows["key"].to_numpy()), np.arange(rows.height)
+        values = self.scheme.bands * self.scheme.rows
+        prints = from_binary(rows["fingerprint"], values)
+        if self._min_matching():
+            standing = elect(standing, order, prints, order, self._min_matching(), stay)
+        standing[stay] = order[stay]
+        return standing, np.clip(similarity(matching(prints, standing), values), 0, 1)
+
+    def _by_text(self, rows: pl.DataFrame, stay: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As `_by_signature`, by the exact similarity of the texts' shingles."""
+        sizes = rows["fingerprint"].bin.size().to_numpy() // 8
+        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        hashes = np.frombuffer(b"".join(rows["fingerprint"].to_list()), "<u8").astype(np.uint64)
+        least = float(self.min_similarity or 0.0)
+        standing = elect_exact(firsts(rows["key"].to_numpy()), hashes, offsets, least, stay)
+        return standing, jaccards(hashes, offsets, standing)
 
     def _min_matching(self) -> int:
         """Fingerprint bytes that must agree with the survivor; 0 where none need."""
@@ -151,9 +210,18 @@ class NearDuplicates(Grouping):
         return ceil(values * (self.min_similarity * (1 - 1 / 256) + 1 / 256) - 1e-9)
 
 
-def fingerprints(scheme: Scheme, signatures: pl.Series) -> np.ndarray:
-    """(n, bands * rows) uint8: a byte of every value of packed signatures."""
-    return np.ascontiguousarray(packed(scheme, signatures)[:, 8 * scheme.bands :])
+def _places(batch: pl.DataFrame) -> list[pl.Expr]:
+    """DUP of each document with its exact copies, as lines."""
+    host = hosts_of(batch["url"].cast(pl.String))
+    return [pl.coalesce("exact_hosts", host).alias("dup_hosts"), pl.coalesce("exact_dumps", "dump").alias("dup_dumps")]
+
+
+def fingerprints(scheme: Scheme, verified: Verified, batch: pl.DataFrame) -> pl.Series:
+    """Binary per row of `batch`: a byte of every value of its signature; verified: its text's shingles' hashes."""
+    if verified.verify:
+        return pl.Series([hashes.astype("<u8").tobytes() for hashes in scheme.sets(batch["text"])], dtype=pl.Binary)
+    prints = np.ascontiguousarray(packed(scheme, batch["minhash"])[:, 8 * scheme.bands :])
+    return to_binary(prints, np.ones(batch.height, bool))
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,13 @@ def asked(batch: pl.DataFrame, keep: Sequence[Preference]) -> pl.DataFrame:
     return pl.DataFrame({"behind": ~batch["is_held_out"], **by}).with_columns(ranks(batch))
 
 
+def joined(column: str) -> pl.Expr:
+    """The different values of a column of texts (each a line or several) as sorted lines; null where there is none."""
+    values = pl.col(column).drop_nulls().str.split("\n").list.explode().unique().sort()
+    lines = values.str.join("\n")
+    return pl.when(pl.col(column).count() > 0).then(lines)
+
+
 def bytes_of(asked_: pl.DataFrame) -> pl.Series:
     """Binary per row of `asked`: equal orders are equal bytes, and bytes sort as the columns do."""
     behind = asked_["behind"].to_numpy().astype(np.uint8)[:, None]

@@ -17,6 +17,8 @@ def documents(rows: list[tuple[str, str, bool]]) -> pl.DataFrame:
             "doc_id": [doc_id(name) for name, _, _ in rows],
             "text_hash": [text_hash(text) for _, text, _ in rows],
             "is_held_out": [held for _, _, held in rows],
+            "url": pl.Series([None] * len(rows), dtype=pl.String),
+            "dump": pl.Series([None] * len(rows), dtype=pl.String),
         }
     )
 

@@ -207,7 +207,8 @@ def documents(rows: list[tuple[str, str, bool]], copies: int = 1) -> pl.DataFram
         },
         schema={"doc_id": pl.String, "text": pl.String, "is_held_out": pl.Boolean, "exact_copies_n": pl.Int64},
     )
-    return frame.hstack(Signatures().open({})(frame).drop("doc_id"))
+    nowhere = [pl.lit(None, pl.String).alias(name) for name in ("url", "dump", "exact_hosts", "exact_dumps")]
+    return frame.with_columns(nowhere).hstack(Signatures().open({})(frame).drop("doc_id"))
 
 
 def groups(

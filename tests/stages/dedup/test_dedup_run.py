@@ -82,7 +82,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     (folder / "texts").mkdir()
     found = list(documents())
     for i in range(5):
-        lines = [json.dumps({"text": t, "url": f"http://h/{i}/{n}"}) for n, t in enumerate(found[i::5])]
+        lines = [
+            json.dumps({"text": t, "url": f"http://h{n % 3}.org/{i}/{n}", "dump": f"CC-{i}"})
+            for n, t in enumerate(found[i::5])
+        ]
         (folder / "texts" / f"{i}.jsonl").write_text("\n".join(lines))
     go(folder / "texts", folder / "run")
     return folder / "texts", folder / "run"
@@ -98,6 +101,27 @@ def test_copies_leave_and_each_names_the_one_that_stays(run: tuple[Path, Path]):
     stays = near.filter(pl.col("near_duplicate_of").is_null())
     assert set(near["near_duplicate_of"].drop_nulls()) <= set(stays["doc_id"])
     assert stays["minhash_cluster_size"].sum() == len(found)
+
+
+def test_the_survivor_has_the_hosts_and_dumps_of_its_cluster(run: tuple[Path, Path]):
+    def read(dataset: str) -> pl.DataFrame:
+        return pl.concat([pl.read_parquet(p) for p in (run[1] / dataset).glob("*.parquet")])
+
+    rows = read("ingest").join(read("dedup.exact"), on="doc_id").select("doc_id", "url", "dump", "exact_duplicate_of")
+    near = {r["doc_id"]: r for r in read("dedup.minhash").iter_rows(named=True)}
+    clusters: dict[str, list[tuple[str, str]]] = {}
+    for doc, url, dump, of in rows.iter_rows():
+        stays = near[of or doc]["near_duplicate_of"] or of or doc
+        clusters.setdefault(stays, []).append((url.split("/")[2], dump))
+    assert len({len(hosts) for hosts in clusters.values()}) > 3
+    for doc, row in near.items():
+        found = row["dup_hosts_n"], row["dup_hosts"], row["dup_dumps"]
+        if len(clusters.get(doc, ())) < 2:
+            assert found == (None, None, None)
+        else:
+            hosts, dumps = (sorted(set(column)) for column in zip(*clusters[doc], strict=True))
+            assert found == (len(hosts), hosts, dumps)
+            assert row["minhash_cluster_size"] == len(clusters[doc])
 
 
 def test_any_bundles_partitions_and_memory_same_bytes(run: tuple[Path, Path], tmp_path: Path, monkeypatch):

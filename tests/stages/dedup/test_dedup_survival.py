@@ -26,6 +26,7 @@ def copies(**columns: list) -> pl.DataFrame:
     } | columns
     types = {"license_tier": pl.String, "date": pl.String, "text_bytes": pl.Int64}
     frame = pl.DataFrame(given, schema_overrides={k: v for k, v in types.items() if k in given})
+    frame = frame.with_columns(url=pl.lit(None, pl.String), dump=pl.lit(None, pl.String))
     return frame.with_columns(doc_id=pl.Series([doc_id(f"c{i}") for i in range(n)]), text_hash=pl.lit(text_hash("x")))
 
 
