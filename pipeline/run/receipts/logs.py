@@ -11,21 +11,25 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, dataclass, fields
 from hashlib import blake2b
 from pathlib import Path
+from typing import TypeVar
 
 from gristmill.pipeline.contract.state import replaced
 from gristmill.pipeline.run.receipts.receipt import Receipt, receipt_of
 
+T = TypeVar("T")
 LOGS = "receipts"  # the folder of a dataset's logs
 PARTS = 128  # of a log: what a worker reads of a dataset to know one part, about 50 kB
 MOST_LOGS = 512  # of a dataset; as many as an engine has ranks
 TAKEN_AWAY = b"-"  # in the place of a receipt
 DIGEST_BYTES = 8
 BESIDE = ("seconds", "modified", "check")  # what differs between runs of equal results stands outside the JSON
-_DEFAULTS = {f.name: {} if f.default is MISSING else f.default for f in fields(Receipt)}
+# Fields that are left out of a line where they hold this
+_DEFAULTS = {f.name: {} if f.default is MISSING else f.default for f in fields(Receipt) if f.name != "code"}
+TRIES = 5  # to read logs that the run merges meanwhile
 _NAME = re.compile(r"(\d{3})-of-(\d{3})(\.[0-9a-f]{16})?\.log")
 
 
@@ -50,7 +54,7 @@ class Line:
         """The line as it stands in a log, with its digest."""
         said = self.said
         if isinstance(said, Receipt):
-            receipt = {k: v for k, v in vars(said).items() if k not in BESIDE and v != _DEFAULTS[k]}
+            receipt = {k: v for k, v in vars(said).items() if k not in BESIDE and v != _DEFAULTS.get(k)}
             written = json.dumps(receipt, sort_keys=True, separators=(",", ":"))
             said = f"{round(said.seconds, 6)} {said.modified} {written}".encode()
         line = b"%d %s %s" % (self.number, key.encode(), said or TAKEN_AWAY)
@@ -143,7 +147,7 @@ class Receipts:
 
     def all(self, dataset: str) -> dict[str, Receipt]:
         """Part -> its receipt, in the order of the parts' keys."""
-        found = self._joined(self._logs(dataset))
+        found = self._found(lambda: self._joined(self._logs(dataset)))
         return {key: receipt for key, line in sorted(found.items()) if (receipt := line.receipt())}
 
     def record(self, dataset: str, key: str, receipt: Receipt) -> None:
@@ -179,7 +183,8 @@ class Receipts:
                 ranges.setdefault(range_of(key, self.n), {})[key] = line
             for i, lines in ranges.items():
                 path = self._path(dataset, i)
-                join(lines, self._read(path).items())
+                if path.exists():
+                    join(lines, self._read(path).items())
                 with replaced(path) as file:
                     file.writelines(line.text(key) for key, line in sorted(lines.items()))
             for path in left:
@@ -189,8 +194,20 @@ class Receipts:
     def _path(self, dataset: str, i: int, writer: str = "") -> Path:
         return self.root / dataset / LOGS / f"{i:03d}-of-{self.n:03d}{writer and '.'}{writer}.log"
 
+    def _found(self, look: Callable[[], T]) -> T:
+        """What `look` returns; from anew where a log that was there is merged into another."""
+        for _ in range(TRIES):
+            try:
+                return look()
+            except FileNotFoundError:
+                self.look_again()
+        return look()
+
     def _line(self, dataset: str, key: str) -> Line | None:
         """What was written of a part last."""
+        return self._found(lambda: self._last(dataset, key))
+
+    def _last(self, dataset: str, key: str) -> Line | None:
         found = None
         for n, ranges in self._listed(dataset).items():
             for path in ranges.get(range_of(key, n), ()):
@@ -218,10 +235,7 @@ class Receipts:
     def _read(self, path: Path) -> dict[str, Line]:
         """A log's lines by part; read again where it is another file, or was appended to."""
         if path not in self._looked:
-            try:
-                mark = _mark(path.stat())
-            except FileNotFoundError:
-                return {}
+            mark = _mark(path.stat())
             if path not in self._lines or self._lines[path][0] != mark:
                 self._lines[path] = mark, join({}, lines_of(path.read_bytes()))
             self._looked.add(path)
@@ -232,7 +246,7 @@ class Receipts:
         line = Line(before.number + 1 if before else 0, receipt)
         i = range_of(key, self.n)
         path = self._path(dataset, i, self._writer)
-        lines = self._read(path)
+        lines = self._read(path) if path.exists() else {}
         mark = _mark(append(path, line.text(key)))
         lines[key] = line
         self._lines[path] = mark, lines

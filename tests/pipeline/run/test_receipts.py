@@ -111,6 +111,19 @@ def test_what_others_write_is_seen_by_who_looks_again(tmp_path: Path):
     assert (mine.read("words", "a"), mine.read("words", "b")) == (receipt(2), receipt(2))
 
 
+def test_logs_that_are_merged_while_somebody_reads_are_read_where_they_are_then(tmp_path: Path):
+    for key in "ab":
+        Receipts(tmp_path).record("words", key, receipt(1))
+    readers = [Receipts(tmp_path) for _ in range(2)]
+    assert [reader.read("words", "none") for reader in readers] == [None, None]
+    late = [Receipts(tmp_path) for _ in range(2)]
+    for reader in late:
+        reader._listed("words")
+    Receipts(tmp_path).merge()
+    assert [reader.read("words", "b") for reader in (*readers, late[0])] == [receipt(1)] * 3
+    assert late[1].all("words") == {"a": receipt(1), "b": receipt(1)}
+
+
 @pytest.mark.parametrize("parts", [1, 4, 9])
 def test_merged_logs_are_the_same_bytes_whoever_wrote_them(parts: int, tmp_path: Path, monkeypatch):
     monkeypatch.setattr(logs, "PARTS", 2)
