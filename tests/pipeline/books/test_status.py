@@ -75,7 +75,9 @@ def test_every_phase_is_a_line_with_its_place_and_what_it_left(lines: Path, tmp_
     heard = Heard()
     run(lines, tmp_path / "run", heard, InProcess())
     places = [line.split()[0] for line in heard.lines if re.match(r" ?\d", line)]
-    assert places == [f"{i + 1}/{len(places)}" for i in range(len(places))]
+    phases = load_plan(tmp_path / "run" / "plan.json").phases
+    # Passes of a reducer have no units where the corpus is small.
+    assert places == [f"{i}/{len(phases)}" for i, p in enumerate(phases, 1) if p.kind not in ("take", "join")], phases
     assert re.match(r" 1/\d+  ingest, words .* s  \d+ records, 12 documents", heard.lines[0]), heard.lines
 
 
