@@ -44,3 +44,9 @@ def add_push_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--to", required=True, metavar="USER/NAME", help="the dataset's repository")
     parser.add_argument("--dry-run", action="store_true", help="check the run and say what would be sent")
     parser.add_argument("--public", action="store_true", help="make a new repository public (default: private)")
+
+
+def add_dedup_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("config", type=Path, help="YAML file")
+    parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings that replace the config's")
+    parser.add_argument("--pairs", type=int, default=1000, help="planted pairs per similarity (default: 1000)")

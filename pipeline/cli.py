@@ -9,7 +9,13 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gristmill.pipeline.arguments import add_diff_arguments, add_push_arguments, check_folders, late
+from gristmill.pipeline.arguments import (
+    add_dedup_arguments,
+    add_diff_arguments,
+    add_push_arguments,
+    check_folders,
+    late,
+)
 from gristmill.pipeline.contract.errors import ConfigError, GristmillError
 from gristmill.pipeline.contract.loading import make_importable
 from gristmill.pipeline.contract.secrets import scrubbed
@@ -75,6 +81,9 @@ def parser(whole: bool = True) -> argparse.ArgumentParser:
     c = command("explain", "what became of one document and why, then its whole way")
     c.add_argument("run", type=Path, help="a run folder")
     c.add_argument("document", help="doc_id or URL")
+    add_dedup_arguments(
+        command("dedup", "what a config's deduplication finds of planted near-duplicates, and the theory")
+    )
     c = command("diff", "what changed from one run to another, and by which rule documents left or came")
     add_diff_arguments(c)
     add_push_arguments(command("push", "send a finished run's corpus to the Hugging Face hub"))
@@ -327,6 +336,7 @@ COMMANDS = {
     "inspect": inspect,
     "explain": explain,
     "verify": verify,
+    "dedup": late("planted:dedup_command"),
     "diff": late("compare.command:diff_command"),
     "push": late("push:push_command"),
     "report": report,
