@@ -3,8 +3,8 @@
     python benchmarks/dedup/curve.py [--data FOLDER] [--seeds 100]
 
 Reads dedup/web_pairs, web_pair_texts, license_variant_pairs and license_variant_texts. Recall: the share of pairs that
-meet in a band, over independent seeds of the hash functions, beside 1 - (1 - J^8)^14. Precision: the texts as a corpus; of
-those that leave, the share that is as similar to the one that stays as min_similarity asks, by signatures and verified.
+meet in a band, over independent seeds of the hash functions, beside 1 - (1 - J^8)^14. Precision: the texts as a corpus;
+of those that leave, the share that is as similar to the one that stays as min_similarity asks, by signatures, verified.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def recall(kind: str, left: list[str], right: list[str], seeds: int) -> float:
 
 def precision(kind: str, texts: list[str]) -> None:
     print(
-        f"\n{kind} as a corpus of {len(texts)} texts, min_similarity 0.7: those that leave, by J with the one that stays"
+        f"\n{kind}, a corpus of {len(texts)} texts, min_similarity 0.7: those that leave, by J with the one that stays"
     )
     print("               leave  J < 0.6  0.6-0.7  0.7-0.8  0.8-0.9  0.9-1.0  precision")
     frame = frame_of(texts)

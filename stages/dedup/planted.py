@@ -41,7 +41,7 @@ def planted_pairs(level: float, n: int, seed: int, ngram: int) -> tuple[list[str
 
 
 def measured(stage: NearDuplicates, level: float, n: int, seed: int = SEED) -> tuple[float, float, float, float]:
-    """Of n planted pairs: the mean similarity, and the shares that meet in a band, that would in theory, and of which one
+    """Of n planted pairs: the mean similarity; the shares that meet in a band, that would in theory, of which one
     leaves."""
     scheme = stage.scheme
     left, right = planted_pairs(level, n, seed, scheme.word_ngram)
