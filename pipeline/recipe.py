@@ -48,6 +48,8 @@ STANDARD: tuple[tuple[str, str], ...] = (
     ("tokenizer", "tokens:Tokens"),
     ("dedup.references", "dedup:References"),
     ("dedup.references", "dedup:ReferenceFlags"),
+    ("dedup.url", "dedup:UrlDuplicates"),
+    ("dedup.url", "dedup:UrlGate"),
     ("dedup.exact", "dedup:ExactDuplicates"),
     ("dedup.exact", "dedup:ExactGate"),
     ("dedup.minhash", "dedup:Signatures"),

@@ -5,6 +5,7 @@ from gristmill.stages.dedup.kept import KeptIndex
 from gristmill.stages.dedup.minhash import Signatures
 from gristmill.stages.dedup.near import NearDuplicates, NearGate
 from gristmill.stages.dedup.references import ReferenceFlags, References
+from gristmill.stages.dedup.urls import UrlDuplicates, UrlGate
 
 __all__ = [
     "Components",
@@ -18,4 +19,6 @@ __all__ = [
     "ReferenceFlags",
     "References",
     "Signatures",
+    "UrlDuplicates",
+    "UrlGate",
 ]

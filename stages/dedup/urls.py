@@ -1,0 +1,109 @@
+"""Documents of one address: normalised URLs (RFC 3986, sec. 6.2), and one capture of each stays.
+
+Off unless `dedup.url.enabled` is set: a page that changes has one address and different texts.
+"""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import ClassVar
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import numpy as np
+import polars as pl
+
+from gristmill.pipeline.contract.drawing.told import Finished, Told
+from gristmill.pipeline.contract.ranges import Share
+from gristmill.pipeline.contract.shapes import Gate, Grouping, PolarsType, Reads
+from gristmill.stages.dedup.audit import removal_told
+from gristmill.stages.dedup.sources import SourceDedup, judged
+from gristmill.stages.dedup.survival import KEEP, Preference, asked, names, read_for, types
+
+# Parameters that say where a reader came from, not what the page is: Google Analytics (utm_*), ad networks' click ids,
+# mail campaigns and session ids; not `sid`, which is an article's number on many sites.
+TRACKING = frozenset({
+    "gclid", "gclsrc", "dclid", "gbraid", "wbraid", "fbclid", "msclkid", "twclid", "yclid", "igshid", "mc_cid", "mc_eid",
+    "_ga", "_gl", "ref_src", "phpsessid", "jsessionid", "sessionid",
+})  # fmt: skip
+PORTS = {"http": 80, "https": 443}
+
+
+def normalised(url: str) -> str:
+    """Host in lower case without www. and the scheme's own port, path without its last slash, the query's parameters
+    in order without those that only track, no scheme and no fragment. A URL that is none stays as it is."""
+    try:
+        parts = urlsplit(url.strip())
+        scheme, host, port = parts.scheme.lower(), (parts.hostname or "").rstrip("."), parts.port
+    except ValueError:
+        return url
+    if scheme not in PORTS or not host:
+        return url
+    given = parse_qsl(parts.query, keep_blank_values=True)
+    query = sorted((k, v) for k, v in given if k.lower() not in TRACKING and not k.lower().startswith("utm_"))
+    place = host.removeprefix("www.") + (f":{port}" if port not in (None, PORTS[scheme]) else "")
+    return f"{place}{parts.path.rstrip('/')}{'?' if query else ''}{urlencode(query)}"
+
+
+@dataclass(frozen=True)
+class UrlDuplicates(Grouping):
+    """Which document each other capture of an address repeats; whether their texts are the same is said, too."""
+
+    enabled: bool = False  # of the captures of one normalised URL, one stays, whatever their texts
+    # Which capture stays: a held-out one, then by these columns in turn, then the smallest draw (see dedup.exact).
+    keep: tuple[Preference, ...] = KEEP
+    name: ClassVar = "dedup.url"
+    version: ClassVar = 1
+    writes: ClassVar = ("url_duplicate_of", "url_similarity")
+    returns: ClassVar = {"url_duplicate_of": pl.String, "url_similarity": pl.Float64}
+
+    @property
+    def reads(self) -> Reads:
+        return read_for(self.keep, {"ingest": ("url", "text_hash"), "dedup.references": ("is_held_out",)})
+
+    @property
+    def scatters(self) -> dict[str, PolarsType]:
+        return {"rest": pl.UInt64, **types(self.keep), "doc_id": pl.String, "text_hash": pl.String}
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        return ("rest", *names(self.keep), "doc_id")
+
+    def scatter(self, batch: pl.DataFrame) -> pl.DataFrame:
+        batch = batch.drop_nulls("url")
+        hashes = b"".join(blake2b(normalised(url).encode(), digest_size=16).digest() for url in batch["url"])
+        halves = np.frombuffer(hashes, ">u8").reshape(-1, 2).astype(np.uint64)
+        rows = batch.select("doc_id", "node", "text_hash").hstack(asked(batch, self.keep))
+        return rows.with_columns(key=pl.Series(halves[:, 0]), rest=pl.Series(halves[:, 1]))
+
+    def gather(self, rows: pl.DataFrame) -> pl.DataFrame:
+        first = {name: pl.col(name).first().over("key", "rest") for name in ("doc_id", "text_hash")}
+        others = rows.with_columns(of=first["doc_id"], same=pl.col("text_hash") == first["text_hash"])
+        others = others.filter(pl.col("of") != pl.col("doc_id"))
+        return others.select("node", url_duplicate_of="of", url_similarity=pl.when("same").then(1.0))
+
+    def settle(self, batch: pl.DataFrame) -> pl.DataFrame:
+        return batch.select("doc_id", *self.writes)
+
+
+@dataclass(frozen=True)
+class UrlGate(Gate):
+    """Drops all but one of the captures of an address."""
+
+    enabled: bool = False  # as in the grouping
+    sources: tuple[SourceDedup, ...] = ()  # of the list `sources`
+    warn_share: Share = 0.5  # the report warns where more of one source's documents leave
+    name: ClassVar = "dedup.url.gate"
+    version: ClassVar = 1
+    borrowed: ClassVar = {"sources": ("sources",)}
+    outside_identity: ClassVar = ("warn_share",)
+    rules: ClassVar = ("url_duplicate",)
+    instead: ClassVar = ("url_duplicate_of", "url_similarity")
+
+    @property
+    def reads(self) -> Reads:
+        return {"dedup.url": self.instead, **({"ingest": ("source",)} if self.sources else {})}
+
+    def table(self) -> dict[str, pl.Expr]:
+        return {"url_duplicate": pl.col("url_duplicate_of").is_not_null() & judged(self.sources)}
+
+    def tell(self, run: Finished) -> Told:
+        return removal_told(run, self.name.removesuffix(".gate"), self.warn_share)
