@@ -125,6 +125,9 @@ _CLEAN: list[Column] = [
     Column("cut_policy_bytes", pa.int64(), "bytes", "of the lines cut for cookies, privacy policy, terms", "C4's code"),
     Column("cut_citation_bytes", pa.int64(), "bytes", "of citation marks taken off lines that stay", "C4's code"),
     Column("cut_space_bytes", pa.int64(), "bytes", "of spaces, blank lines and line ends that went with the rest"),
+    Column("repeated_lines", pa.list_(pa.uint64()), "", "keys of its lines that stand in too many documents"),
+    Column("cut_repeated_lines_n", pa.int64(), "lines", "such lines, cut by clean.repeated_lines"),
+    Column("cut_repeated_bytes", pa.int64(), "bytes", "bytes of text that went with them"),
 ]
 
 _SAFETY: list[Column] = [

@@ -256,6 +256,7 @@ class Grouping(Shape):
     gathers: ClassVar[Mapping[str, PolarsType]] = {}  # columns that `gather` gives `merge` beside `node`
     returns: ClassVar[Mapping[str, PolarsType]] = {}  # columns that come back to a document beside `node`
     settles: ClassVar[tuple[str, ...]] = ()  # columns of `reads` that `settle` sees
+    several: ClassVar[bool] = False  # a document may get several rows back: `settle` sees lists
     merges: ClassVar[bool] = False  # what is gathered goes through `merge`, as a whole, before it goes back
 
     def extra(self, artifacts: Artifacts) -> pl.DataFrame | None:
@@ -273,9 +274,9 @@ class Grouping(Shape):
         raise NotImplementedError
 
     def gather(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """All rows of one or more keys, sorted by key and `order`, to `node` and `returns`, a node once at most; where
-        the stage `merges`, to `node` and `gathers`, any number of times. A key's result does not depend on the keys
-        that came with it."""
+        """All rows of one or more keys, sorted by key and `order`, to `node` and `returns`, a node once at most (any
+        number of times where `several` is set); where the stage `merges`, to `node` and `gathers`, any number of times.
+        A key's result does not depend on the keys that came with it."""
         raise NotImplementedError
 
     def merge(self, gathered: Callable[[], Iterator[pl.DataFrame]]) -> Iterator[pl.DataFrame]:

@@ -21,8 +21,8 @@ from gristmill.stages.dedup.survival import KEEP, Preference, asked, names, read
 # Parameters that say where a reader came from, not what the page is: Google Analytics (utm_*), ad networks' click ids,
 # mail campaigns and session ids; not `sid`, which is an article's number on many sites.
 TRACKING = frozenset({
-    "gclid", "gclsrc", "dclid", "gbraid", "wbraid", "fbclid", "msclkid", "twclid", "yclid", "igshid", "mc_cid", "mc_eid",
-    "_ga", "_gl", "ref_src", "phpsessid", "jsessionid", "sessionid",
+    "gclid", "gclsrc", "dclid", "gbraid", "wbraid", "fbclid", "msclkid", "twclid", "yclid", "igshid", "mc_cid",
+    "mc_eid", "_ga", "_gl", "ref_src", "phpsessid", "jsessionid", "sessionid",
 })  # fmt: skip
 PORTS = {"http": 80, "https": 443}
 

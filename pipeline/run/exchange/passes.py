@@ -119,10 +119,14 @@ def merged(stage: Grouping, files: Sequence[Slices], budget: int, out: Sorter) -
 
 
 def come_back(stage: Grouping, files: Sequence[Slices], low: int, high: int) -> pl.DataFrame:
-    """What came back to the nodes of [low, high), sorted by node. Raises DataError where one came back twice."""
+    """What came back to the nodes of [low, high), sorted by node; where `several` rows may, as lists. Raises DataError
+    where one came back twice that must not."""
     found = together(files, low, high)
     if found is None:
-        return pl.DataFrame(schema={"node": pl.UInt64, **stage.returns})
+        kinds = {name: pl.List(kind) if stage.several else kind for name, kind in stage.returns.items()}
+        return pl.DataFrame(schema={"node": pl.UInt64, **kinds})
+    if stage.several:
+        return found.sort("node", *stage.returns).group_by("node", maintain_order=True).all()
     found = found.sort("node")
     if found["node"].n_unique() < found.height:
         raise DataError(f"{stage.name}: a document came back twice; what is gathered per key needs `merges`")
