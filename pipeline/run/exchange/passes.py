@@ -91,10 +91,14 @@ def gathered(stage: Grouping, files: Sequence[Slices], low: int, high: int, budg
 
 
 def with_known(stage: Grouping, rows: pl.DataFrame, low: int, high: int) -> pl.DataFrame:
-    """The rows, and those of other runs that share a key with one of them, read as a stream."""
-    keys = rows["key"].unique().implode()
-    known = [frame.filter(pl.col("key").is_in(keys)).select(rows.columns) for frame in stage.known(low, high)]
-    return pl.concat([rows, *known]) if known else rows
+    """The rows, and those of other runs that share a key with one of them, frame by frame."""
+    keys, found = np.zeros(0, np.uint64), []
+    for frame in stage.known(low, high):
+        keys = keys if keys.size else np.unique(rows["key"].to_numpy())
+        theirs = frame["key"].to_numpy()
+        places = np.minimum(np.searchsorted(keys, theirs), keys.size - 1)
+        found.append(frame.filter(pl.Series(keys[places] == theirs)).select(rows.columns))
+    return pl.concat([rows, *found]) if found else rows
 
 
 def _at_most(files: Sequence[Slices], low: int, high: int) -> int:

@@ -50,7 +50,7 @@ def test_lines_are_cut_as_a_plain_twin_cuts_them(texts: list[str], cut: set[str]
 
 
 def write(folder: Path) -> Path:
-    """40 pages of two hosts with the host's own menu; one page of menus only, one captured five times, one without a host."""
+    """40 pages of two hosts with the host's menu; a page of menus only, one captured five times, one without a host."""
     folder.mkdir()
     rows = []
     for i in range(40):
