@@ -162,12 +162,15 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(a: argparse.Namespace) -> int:
+    from gristmill.pipeline.books.estimate import estimate_lines
     from gristmill.pipeline.books.notes import notes
     from gristmill.pipeline.books.summary import summary, write_papers
     from gristmill.pipeline.launch import describe, launch, refuse, survey
     from gristmill.pipeline.plan.config import override, read_config
     from gristmill.pipeline.recipe import make_recipe
+    from gristmill.pipeline.run.engines.local import cores
     from gristmill.pipeline.run.engines.named import make_engine
+    from gristmill.pipeline.run.exchange.memory import worker_memory
     from gristmill.pipeline.run.progress import make_progress
     from gristmill.pipeline.run.store import Store
 
@@ -190,7 +193,11 @@ def run(a: argparse.Namespace) -> int:
         say(f"gristmill: {note}", sys.stderr)
     changed = situation.old is not None and any(i.why and i.verdict != "skip" for i in situation.intents)
     if dry or changed:
-        say(describe(situation, a.until), sys.stdout if dry else sys.stderr)
+        lines = describe(situation, a.until)
+        if dry:
+            memory = worker_memory(recipe.engine, 1)
+            lines += estimate_lines(situation.plan.until(a.until), situation.intents, store, cores(), memory)
+        say(lines, sys.stdout if dry else sys.stderr)
     if dry:
         return 0
     refuse(situation, store, a.yes)

@@ -1,0 +1,50 @@
+"""`plan` estimates what is left by the rates of the parts that are done."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gristmill.pipeline.cli import main
+from gristmill.pipeline.launch import launch, survey
+from gristmill.pipeline.plan.config import override, read_config
+from gristmill.pipeline.recipe import make_recipe
+from gristmill.pipeline.run.store import Store
+from lawrun import InProcess, Silent
+
+OFF = [f"{name}.enabled=false" for name in ("language", "license", "signals", "gates")]
+
+
+def test_plan_says_what_is_left_once_some_parts_are_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    rng = np.random.default_rng(0)
+    for i in range(6):
+        texts = [" ".join(f"w{v}" for v in rng.integers(0, 10_000, 200)) for _ in range(60)]
+        (tmp_path / f"{i}.jsonl").write_text("\n".join(json.dumps({"text": t}) for t in texts))
+    (tmp_path / "c.yaml").write_text("name: c\n")
+
+    def given(files: str) -> list[str]:
+        return [str(tmp_path / "c.yaml"), f"input.paths={tmp_path}/{files}.jsonl", *OFF]
+
+    def planned() -> str:
+        assert main(["plan", *given("*"), "--out", str(tmp_path / "run"), "--until", "dedup.minhash"]) == 0
+        return capsys.readouterr().out
+
+    assert "estimate: none yet; run some of these files" in planned()
+    recipe = make_recipe(override(read_config(tmp_path / "c.yaml"), given("[0-2]")[1:]), "c")
+    store = Store(tmp_path / "run")
+    launch(recipe, survey(recipe, store, "dedup.minhash"), store, InProcess(), "dedup.minhash", Silent(), lambda s, p: None)  # fmt: skip
+    said = planned()
+    about, read = re.search(r"estimate: about (\d+) documents, (\d+) of them read \(3 parts of 6\)", said).groups()  # type: ignore
+    assert int(read) == 180
+    assert abs(int(about) - 360) <= 4
+    assert re.search(r"^  dedup.minhash +[\d.]+ s$", said, re.MULTILINE)
+    assert re.search(r"^  together +[\d.]+ s$", said, re.MULTILINE)
+    stay = re.search(r"disk: ([\d.]+) KB more that stay, ([\d.]+) KB of slices", said)
+    held = sum(p.stat().st_size for p in (tmp_path / "run").glob("*/*.parquet") if p.parent.name not in ("ledger", "ingest.rejected"))  # fmt: skip
+    assert float(stay[1]) == pytest.approx(held / 1000, rel=0.05)  # type: ignore
+    assert float(stay[2]) == pytest.approx(0.423 * int(about), rel=0.01)  # type: ignore
+    recipe = make_recipe(override(read_config(tmp_path / "c.yaml"), given("*")[1:]), "c")
+    launch(recipe, survey(recipe, store, "dedup.minhash"), store, InProcess(), "dedup.minhash", Silent(), lambda s, p: None)  # fmt: skip
+    assert "estimate" not in planned()
