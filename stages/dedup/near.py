@@ -128,7 +128,8 @@ class NearDuplicates(Grouping):
         rows = (
             batch.select(key, "node", "doc_id", "exact_copies_n")
             .hstack(asked(batch, self.keep))
-            .with_columns(fingerprint, *_places(batch))
+            .hstack(batch.select(_places(batch)))
+            .with_columns(fingerprint)
         )
         if not self.older:
             return rows

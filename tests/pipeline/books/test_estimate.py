@@ -32,9 +32,14 @@ def test_plan_says_what_is_left_once_some_parts_are_done(tmp_path: Path, capsys:
         return capsys.readouterr().out
 
     assert "estimate: none yet; run some of these files" in planned()
-    recipe = make_recipe(override(read_config(tmp_path / "c.yaml"), given("[0-2]")[1:]), "c")
     store = Store(tmp_path / "run")
-    launch(recipe, survey(recipe, store, "dedup.minhash"), store, InProcess(), "dedup.minhash", Silent(), lambda s, p: None)  # fmt: skip
+
+    def run(files: str) -> None:
+        recipe = make_recipe(override(read_config(tmp_path / "c.yaml"), given(files)[1:]), "c")
+        situation = survey(recipe, store, "dedup.minhash")
+        launch(recipe, situation, store, InProcess(), "dedup.minhash", Silent(), lambda store, plan: None)
+
+    run("[0-2]")
     said = planned()
     about, read = re.search(r"estimate: about (\d+) documents, (\d+) of them read \(3 parts of 6\)", said).groups()  # type: ignore
     assert int(read) == 180
@@ -42,9 +47,10 @@ def test_plan_says_what_is_left_once_some_parts_are_done(tmp_path: Path, capsys:
     assert re.search(r"^  dedup.minhash +[\d.]+ s$", said, re.MULTILINE)
     assert re.search(r"^  together +[\d.]+ s$", said, re.MULTILINE)
     stay = re.search(r"disk: ([\d.]+) KB more that stay, ([\d.]+) KB of slices", said)
-    held = sum(p.stat().st_size for p in (tmp_path / "run").glob("*/*.parquet") if p.parent.name not in ("ledger", "ingest.rejected"))  # fmt: skip
+    aside = ("ledger", "ingest.rejected")
+    files = [p for p in (tmp_path / "run").glob("*/*.parquet") if p.parent.name not in aside]
+    held = sum(p.stat().st_size for p in files)
     assert float(stay[1]) == pytest.approx(held / 1000, rel=0.05)  # type: ignore
     assert float(stay[2]) == pytest.approx(0.423 * int(about), rel=0.01)  # type: ignore
-    recipe = make_recipe(override(read_config(tmp_path / "c.yaml"), given("*")[1:]), "c")
-    launch(recipe, survey(recipe, store, "dedup.minhash"), store, InProcess(), "dedup.minhash", Silent(), lambda s, p: None)  # fmt: skip
+    run("*")
     assert "estimate" not in planned()
