@@ -33,7 +33,7 @@ class Components(Grouping):
     """
 
     scheme: Scheme = SCHEME  # the one of dedup.signatures
-    across: Across = NO_INDEX
+    across: Across = NO_INDEX  # where the index lies
     older: tuple[str, ...] = ()  # segments of the index that the documents are compared with
     name: ClassVar = "dedup.components"
     version: ClassVar = 1

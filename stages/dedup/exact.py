@@ -31,7 +31,7 @@ class ExactDuplicates(Grouping):
     # Which copy stays: a held-out one, then by these columns in turn ({column: ingest.text_bytes, prefer: large}, or
     # order: [words, best first]), then the smallest draw. By default: freest licence, longest text, earliest capture.
     keep: tuple[Preference, ...] = KEEP
-    across: Across = NO_INDEX
+    across: Across = NO_INDEX  # where the index lies
     older: tuple[str, ...] = ()  # segments of the index that the documents are compared with
     name: ClassVar = "dedup.exact"
     version: ClassVar = 2
@@ -115,8 +115,8 @@ class ExactGate(Gate):
 
     sources: tuple[SourceDedup, ...] = ()  # of the list `sources`
     warn_share: Share = 0.5  # the report warns where more of one source's documents leave
-    across: Across = NO_INDEX
-    older: tuple[str, ...] = ()
+    across: Across = NO_INDEX  # where the index lies
+    older: tuple[str, ...] = ()  # segments of the index that the documents are compared with
     name: ClassVar = "dedup.exact.gate"
     version: ClassVar = 1
     borrowed: ClassVar = {"sources": ("sources",), "across": ("dedup",), "older": ()}

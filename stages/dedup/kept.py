@@ -49,9 +49,9 @@ class KeptIndex(Reducer):
     # Every near-duplicate is compared with the document that stays by the words of both texts, and leaves only where
     # their exact Jaccard similarity reaches dedup.minhash.min_similarity; 8 bytes per word of such documents travel.
     verify: bool = False
-    near: Near = NEAR
-    run_id: str = ""
-    older: tuple[str, ...] = ()
+    near: Near = NEAR  # how near-duplicates are found
+    run_id: str = ""  # of the run in the index
+    older: tuple[str, ...] = ()  # segments of the index that the documents are compared with
     name: ClassVar = "dedup.index"
     version: ClassVar = 1
     borrowed: ClassVar = {"near": ("dedup.minhash",), "run_id": (), "older": ()}

@@ -57,8 +57,8 @@ class NearDuplicates(Grouping):
     # Which copy stays: a held-out one, then by these columns in turn ({column: ingest.text_bytes, prefer: large}, or
     # order: [words, best first]), then the smallest draw. By default: freest licence, longest text, earliest capture.
     keep: tuple[Preference, ...] = KEEP
-    verified: Verified = BY_SIGNATURE
-    across: Across = NO_INDEX
+    verified: Verified = BY_SIGNATURE  # whether texts are compared, or signatures
+    across: Across = NO_INDEX  # where the index lies
     older: tuple[str, ...] = ()  # segments of the index that the documents are compared with
     name: ClassVar = "dedup.minhash"
     version: ClassVar = 2
@@ -231,8 +231,8 @@ class NearGate(Gate):
 
     sources: tuple[SourceDedup, ...] = ()  # of the list `sources`
     warn_share: Share = 0.5  # the report warns where more of one source's documents leave
-    across: Across = NO_INDEX
-    older: tuple[str, ...] = ()
+    across: Across = NO_INDEX  # where the index lies
+    older: tuple[str, ...] = ()  # segments of the index that the documents are compared with
     name: ClassVar = "dedup.minhash.gate"
     version: ClassVar = 1
     borrowed: ClassVar = {"sources": ("sources",), "across": ("dedup",), "older": ()}
