@@ -50,3 +50,21 @@ def add_dedup_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("config", type=Path, help="YAML file")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings that replace the config's")
     parser.add_argument("--pairs", type=int, default=1000, help="planted pairs per similarity (default: 1000)")
+
+
+def add_thresholds_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, help="a run folder")
+    parser.add_argument("--out", type=Path, required=True, help="the YAML file to write, for gates.languages_file")
+    parser.add_argument("--min-docs", type=int, default=200, help="fewest documents of a language (default: 200)")
+    parser.add_argument(
+        "--tail", type=float, help="share of documents that each limit takes (default: as English's limits of English)"
+    )
+
+
+def add_contamination_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, help="a run folder")
+    parser.add_argument(
+        "benchmarks", nargs="+", metavar="FILE[:question=FIELD]",
+        help="JSONL, JSON, Parquet or text; also :answer=FIELD, :passage=FIELD, :train=FILE (its words do not count)",
+    )  # fmt: skip
+    parser.add_argument("-n", type=int, default=10, help="documents to show of each benchmark (default: 10)")

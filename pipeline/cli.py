@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gristmill.pipeline.arguments import (
+    add_contamination_arguments,
     add_dedup_arguments,
     add_diff_arguments,
     add_push_arguments,
+    add_thresholds_arguments,
     check_folders,
     late,
 )
@@ -87,20 +89,10 @@ def parser(whole: bool = True) -> argparse.ArgumentParser:
     c = command("diff", "what changed from one run to another, and by which rule documents left or came")
     add_diff_arguments(c)
     add_push_arguments(command("push", "send a finished run's corpus to the Hugging Face hub"))
-    c = command("thresholds", "limits and stop words per language, estimated from a run's documents")
-    c.add_argument("run", type=Path, help="a run folder")
-    c.add_argument("--out", type=Path, required=True, help="the YAML file to write, for gates.languages_file")
-    c.add_argument("--min-docs", type=int, default=200, help="fewest documents of a language (default: 200)")
-    c.add_argument(
-        "--tail", type=float, help="share of documents that each limit takes (default: as English's limits of English)"
+    add_thresholds_arguments(
+        command("thresholds", "limits and stop words per language, estimated from a run's documents")
     )
-    c = command("contamination", "benchmark items that stand in a run's corpus")
-    c.add_argument("run", type=Path, help="a run folder")
-    c.add_argument(
-        "benchmarks", nargs="+", metavar="FILE[:question=FIELD]",
-        help="JSONL, JSON, Parquet or text; also :answer=FIELD, :passage=FIELD, :train=FILE (its words do not count)",
-    )  # fmt: skip
-    c.add_argument("-n", type=int, default=10, help="documents to show of each benchmark (default: 10)")
+    add_contamination_arguments(command("contamination", "benchmark items that stand in a run's corpus"))
     c = command("train", "train a fastText classifier (toxicity, adult, quality) from labelled texts")
     if whole:
         from gristmill.pipeline.recipe import train_command
