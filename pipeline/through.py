@@ -91,6 +91,8 @@ class Passage:
             view.forget(phase, work.touched(left))
         work.tidy()
         self.progress.end()
+        if todo:
+            view.receipts.merge()  # no worker writes between two phases
 
 
 def close(view: RunView, papers: Papers | None) -> list[dict[str, object]]:

@@ -2,7 +2,7 @@
 
 A log is appended to by one process alone, so no file system has to order writes. A line holds a digest of itself and
 how many lines were written of its part before: the last one counts, whatever log it is in, and a line that is cut
-short or changed counts as not written. When a run begins and when it ends, what the writers left is merged into one
+short or changed counts as not written. When a run begins and after each phase, what the writers left is merged into one
 log per range of parts, sorted.
 """
 

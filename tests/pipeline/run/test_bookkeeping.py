@@ -66,6 +66,25 @@ def test_a_dataset_has_as_many_logs_as_its_parts_ask_for(run: tuple[Path, Path])
     assert alone == {"artifacts", "corpus.receipts", "twins.exchange"}
 
 
+class Looking(InProcess):
+    """Looks at the logs before each phase that computes something."""
+
+    def __init__(self, out: Path):
+        self.out, self.seen = out, []
+
+    def run(self, job, tick):
+        self.seen.append([path.name for path in self.out.glob("*/receipts/*")])
+        return super().run(job, tick)
+
+
+def test_between_two_phases_the_logs_are_merged(run: tuple[Path, Path], tmp_path: Path):
+    engine = Looking(tmp_path / "run")
+    made, store = toy.recipe(run[0]), Store(tmp_path / "run")
+    launch(made, survey(made, store, None), store, engine, None, Silent(), lambda store, plan: None)
+    assert sorted({len(names) / LOGS for names in engine.seen}) == [0, 3, 4, 5, 6]  # datasets; the ledger comes last
+    assert {name.count(".") for names in engine.seen for name in names} == {1}
+
+
 def test_idle_rerun_reads_each_log_at_most_three_times(run: tuple[Path, Path]):
     with reads() as counted:
         go(*run)
