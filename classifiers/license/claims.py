@@ -61,6 +61,7 @@ _NEGATION_BEHIND = re.compile(
     r"^[\s,(]{0,3}until (?:\w+ ){0,2}\d{4}|\b(?:does|do|did|shall|will) not apply|\b(?:does|do|did)n['’]t apply|\bno longer appl\w+"
     r"|\b(?:is|was|are|has|have|been) (?:not|never|no longer) (?:\w+ )?(?:in force|granted|given|valid|applicable|used|apply|available)"
     r"|\b(?:has|have) been (?:withdrawn|revoked)|\bw(?:as|ere) (?:withdrawn|revoked)|\b(?:has )?expired"
+    r"|^\W*(?:Lizenz )?(?:\w+ )?(?:stünden?|wären?)\b"
     r"|\bg(?:ilt|elten) (?:hier |für \w+ \w+ )?nicht|\bne s['’]applique(?:nt)? pas|\bno (?:se )?(?:aplica|rige|vale)|\bnon si applica"
     r"|\bnão se aplica|\bgeldt niet|\bgäller inte|\bg(?:ælder|jelder) ikke|\bnie (?:obowiązuje|dotyczy)|\bне (?:действует|распространяется|применяется)"
     r"|\bdeğil|\blisanslanma|lisansı altında değil|ではありません|ではない|ません|いない|않|아닙니다|아니|नहीं|نیست|نمی|不适用|不適用",
@@ -73,6 +74,13 @@ _BUT_THIS = re.compile(
     r"|exception de|sauf|hormis|excep(?:to|ción de)|salvo|eccezione di|tranne|eccetto|exceto|exceção d|behalve|uitzondering van)"
     r" ?(?:this|the present|dies\w{1,2}|cette|cet|ce|esta|este|questa|questo|est[ae]|deze|dit)\s"
     r"(?:page|article|text|post|work|document|seite|artikel|beitrags?|text\w{0,2}|texte|página|artículo|texto|pagina|articolo|testo|artigo|tekst)\b",
+    re.I,
+)
+# If this page were under ..., it would be under ...
+_UNREAL = re.compile(
+    r"\b(?:if|wenn|falls|si|se|indien|als|hvis|om|jeśli|gdyby|если)\b[^.;]{0,80}"
+    r"\b(?:were|had been|wären?|stünden?|était|étaient|fueran?|estuvieran?|fosse|fossero|estivesse|vore|był[aoy]?by)\b"
+    r"|\bwould (?:be|have been) (?:licen|releas|publish|availab|distribut)",
     re.I,
 )
 _ASKED = re.compile(r"\W{0,3}(?:licen[cs]e|lizenz|licencia|licenza|licença|licentie)?\W{0,3}[?？]", re.I)
@@ -134,7 +142,7 @@ def denies(line: str, start: int, end: int) -> bool:
             before = before[: element.start] + "_" * (element.end - element.start) + before[element.end :]
     if _NEGATION.search(_HARMLESS.sub(" ", before)):
         return True
-    if _BUT_THIS.search(line, max(0, start - _CLAUSE), start) or _ASKED.match(line, end):
+    if _UNREAL.search(before) or _BUT_THIS.search(line, max(0, start - _CLAUSE), start) or _ASKED.match(line, end):
         return True
     stop = _BOUNDARY.search(line, end, end + _BEHIND)
     behind = line[end : stop.start() if stop else end + _BEHIND]

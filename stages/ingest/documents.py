@@ -32,6 +32,7 @@ _UNREADABLE: dict[type[Exception], str] = {
     TimedOut: "timed_out",
     Crashed: "parser_crashed",
 }
+UTF16_FRAC = 0.01  # as UNDECODABLE_FRAC: of random bytes a thirtieth is no UTF-16, and few of the rest are controls
 LOOK_CHARS = 4096  # in which control characters are counted: what is no text has them from its beginning on
 BINARY_FRAC = 0.02  # control characters beyond which there is no text; the bytes of compressed data have 0.1
 LONE_CONTROLS = 4  # so many stray ones a short text may have
@@ -163,6 +164,8 @@ def _from_body(
 def is_text(decoded: Decoded) -> bool:
     """Whether few characters had to be replaced, and few of the first ones and of those in the middle are controls."""
     if decoded.bad_frac > UNDECODABLE_FRAC:
+        return False
+    if decoded.charset.startswith("utf-16") and decoded.bad_frac > max(UTF16_FRAC, 3 / len(decoded.text)):
         return False
     whole = decoded.text if decoded.utf8 is None else decoded.utf8
     middle = max(len(whole) // 2, LOOK_CHARS)

@@ -105,7 +105,9 @@ def test_a_licence_that_cannot_be_read_is_of_no_known_family():
     assert verdict("This page is licensed under Creative Commons Attribution-Frobnicate 4.0").tier == "unknown"
 
 
-DENIALS = """This page is not licensed under CC BY 4.0.|This page is no longer licensed under CC BY 4.0.
+DENIALS = """This page is not licensed under CC BY 4.0.|If this page were licensed under CC BY 4.0, you could copy it.
+Wenn dieser Text unter CC BY 4.0 stünde, ginge das.|Then it would be released under CC BY 4.0.
+This page is no longer licensed under CC BY 4.0.
 This work isn't released under CC BY.|This work isn’t under the MIT License|None of this text is under CC BY 4.0
 Never released under CC BY 4.0|Our pages were formerly licensed under CC BY 4.0.|Neither text nor images are under CC BY 4.0
 The CC BY 4.0 licence does not apply to this page.|This is not a CC BY 4.0 licensed text|This text cannot be used under CC BY 4.0

@@ -60,7 +60,8 @@ for _kind, _names in _ELEMENTS:
 class Scan:
     """`words`: (n, 2) int32: offset and index of the needles in text, at most TEXT_HITS from either end of the page.
     `spans`: (n, 4) int32: first byte, end, region and first needle of each tag, meta, comment and ld+json script that
-    has one; a tag from its name on, a script without its tags.
+    has one, or of a meta with a character reference the number of needles; a tag from its name on, a script without its
+    tags.
 
     `depth`: most elements open at once; `attributes`: most in one tag, of html and body in all tags together;
     `formatting`: how many elements a parser could be made to reopen because formatting tags were left open;
@@ -143,6 +144,15 @@ def _is_mark(page, start, stop):
     return (second == 99 and (third == 104 or third == 114)) or (
         second == 35 and (third == 49 or third == 120 or third == 88) and start + 7 < stop and page[start + 7] == 59
     )
+
+
+@njit(cache=True, nogil=True)
+def _has_reference(page, start, stop):
+    """Whether a letter may be written as a character reference: &# in [start, stop)."""
+    for i in range(start, stop - 1):
+        if page[i] == 38 and page[i + 1] == 35:
+            return True
+    return False
 
 
 @njit(cache=True, nogil=True)
@@ -254,6 +264,8 @@ def _scan(page, lower, keys, factor, first, words, chain, hits, spans):
         region = META if kind & _IS_META else TAG
         if kind & _IS_SEARCHED or names_property:
             word = first_word(page, lower, keys, factor, first, words, chain, start, stop)
+            if word < 0 and region == META and _has_reference(page, start, stop):
+                word = np.int64(words.shape[0])
             if word >= 0:
                 spans_n = _add_span(spans, spans_n, start, stop, region, word)
         formatting += open_formatting

@@ -163,6 +163,8 @@ def test_utf8_under_a_label_that_decodes_anything_is_utf8(label):
 def test_long_utf8_under_an_east_asian_label_is_utf8(label):
     text = "<p>中文网页的内容，日本語の文章です。" * 20
     assert decode(text.encode(), label).text == text
+    short = "<p>Die Fähre fährt früh zurück."
+    assert decode(short.encode(), label).text == short
 
 
 def test_short_gbk_that_could_be_utf8_is_what_the_label_says():

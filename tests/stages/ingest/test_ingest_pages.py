@@ -180,6 +180,11 @@ def test_opt_out_in_character_references_is_one(meta):
     assert evidence(f"<head><meta {meta}></head>{BODY}").opt_outs == ["meta-robots:noai"]
 
 
+@pytest.mark.parametrize("name", ["tdm&#45;reservation", "&#x74;dm-reservation"])
+def test_name_of_a_meta_in_character_references_is_read(name):
+    assert evidence(f'<head><meta name="{name}" content="1"></head>{BODY}').opt_outs == ["tdm-reservation:meta=1"]
+
+
 RSL = '<rsl xmlns="https://rslstandard.org/rsl"><content url="/"><license>{}</license></content></rsl>'
 
 
