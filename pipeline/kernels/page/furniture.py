@@ -1,6 +1,6 @@
 """Cuts lines that are page furniture out of texts, in one pass: whole lines, lines by what stands before a colon, lines
-of share words alone, notices on cookies, and lines that repeat the one before. Lines are compared by 64-bit hashes of
-their letters and digits.
+of share words alone, notices on cookies, credits of pictures, separators, and lines that repeat the one before. Lines
+are compared by 64-bit hashes of their letters and digits. Rows of tables and fenced code stay.
 """
 
 import numpy as np
@@ -9,10 +9,12 @@ from numba import njit
 from gristmill.pipeline.kernels.text.hashing import entry_at, mix64
 
 # Kinds of keys; a key's kind and rule stand beside its hash.
-WHOLE, COLON, NETWORK, SHARE, COOKIE, CONSENT = 1, 2, 4, 8, 16, 32
+WHOLE, COLON, NETWORK, SHARE, COOKIE, CONSENT, AGENCY, IMAGES = 1, 2, 4, 8, 16, 32, 64, 128
 KEY_CHARS = 130  # longer lines are no phrase of a list
 TEASER_CHARS = 160
 NOTICE_CHARS = 300
+CREDIT_CHARS, CREDIT_WORDS = 80, 10
+SEPARATOR_CHARS = 5  # of one mark; shorter ones are signs of a text
 START = np.uint64(0x9E3779B97F4A7C15)
 PRIME = np.uint64(0x100000001B3)
 
@@ -46,13 +48,14 @@ def letters_hash(data, start, end, table):
 
 
 @njit(cache=True, nogil=True)
-def _rule_of(data, a, b, table, keys, kinds, whole_rules, colon_rules, found):
+def _rule_of(data, a, b, table, keys, kinds, whole_rules, colon_rules, credit, found):
     """Number of the rule that data[a:b] breaks, -1 for none. found[0]: hash of its letters and digits, 0 without
     any; found[1]: whether it ends like a sentence, or like code."""
     h, word = START, START
     before_colon = np.uint64(0)
     letters = chars = words = networks = consents = cookies = 0
     only_share, in_word = True, False
+    agency = before_agency = images = slash = False
     seen_consent = np.uint64(0)
     last = np.uint32(0)
     i = a
@@ -86,6 +89,8 @@ def _rule_of(data, a, b, table, keys, kinds, whole_rules, colon_rules, found):
             at = _slot(keys, mix64(word))
             sort = kinds[at] if at >= 0 else 0
             words += 1
+            before_agency = agency
+            agency, images = (sort & AGENCY) > 0, (sort & IMAGES) > 0
             networks += (sort & NETWORK) > 0
             only_share = only_share and (sort & (NETWORK | SHARE)) > 0
             cookies += (sort & COOKIE) > 0
@@ -97,6 +102,7 @@ def _rule_of(data, a, b, table, keys, kinds, whole_rules, colon_rules, found):
             in_word = False
         if i <= b and kind == 4:
             last = code
+            slash |= code == 47
             if (code == 58 or code == 0xFF1A) and before_colon == 0 and letters > 0:
                 before_colon = mix64(h)
     ended = last == 46 or last == 33 or last == 63 or last == 58 or last == 59 or last == 44 or last == 41 or last == 34
@@ -110,8 +116,10 @@ def _rule_of(data, a, b, table, keys, kinds, whole_rules, colon_rules, found):
             return np.int64(whole_rules[at])
     if before_colon != 0 and chars <= TEASER_CHARS:
         at = _slot(keys, before_colon)
-        if at >= 0 and kinds[at] & COLON:
+        if at >= 0 and kinds[at] & COLON and (colon_rules[at] != credit or chars <= CREDIT_CHARS):
             return np.int64(colon_rules[at])
+    if slash and (agency or (images and before_agency)) and chars <= CREDIT_CHARS and words <= CREDIT_WORDS:
+        return np.int64(credit)
     if only_share and networks > 0 and words > 1:
         return np.int64(-2)
     if cookies > 0 and consents > 2 and chars <= NOTICE_CHARS:
@@ -120,25 +128,47 @@ def _rule_of(data, a, b, table, keys, kinds, whole_rules, colon_rules, found):
 
 
 @njit(cache=True, nogil=True)
+def _is_separator(data, a, b):
+    """Whether a line is one mark of = - _ ~ # . over and over."""
+    while b > a and data[b - 1] <= 32:
+        b -= 1
+    mark = data[a]
+    if b - a < SEPARATOR_CHARS or not (
+        mark == 61 or mark == 45 or mark == 95 or mark == 126 or mark == 35 or mark == 46
+    ):
+        return False
+    same = True
+    for i in range(a + 1, b):
+        same = same and data[i] == mark
+    return same
+
+
+@njit(cache=True, nogil=True)
 def judge_lines(data, start, end, table, keys, kinds, whole_rules, colon_rules, numbers, rules, worded):
     """Fills rules (the rule that each line breaks, or -1) and worded (whether a line has a letter or digit); how many
-    lines data[start:end] has. numbers: the rules of share, cookie and repeated; keys and what follows: `cut_lines`."""
+    lines data[start:end] has. numbers: the rules of share, cookie, repeated, separator and credit; keys and what
+    follows: `cut_lines`."""
     found = np.zeros(2, np.uint64)
     before = np.uint64(0)
     n = 0
     a = start
-    fenced = False
+    fenced, blank = False, True  # blank: whether the line before is
     while a < end:
         b = a
-        cells = data[a] == 124  # a row of a table: it begins with a pipe, or a tab stands behind words
-        words = False
+        cells = words = False  # cells: a row of a table: a tab stands behind words, or pipes at both ends and between
+        pipes = 0
         while b < end and data[b] != 10:
             cells |= words and data[b] == 9
+            pipes += data[b] == 124
             words |= data[b] > 32
             b += 1
-        rule = _rule_of(data, a, b, table, keys, kinds, whole_rules, colon_rules, found)
+        cells |= pipes > 2 and data[a] == 124 and data[b - 1] == 124
+        rule = _rule_of(data, a, b, table, keys, kinds, whole_rules, colon_rules, numbers[4], found)
         if b - a > 2 and data[a] == 96 and data[a + 1] == 96 and data[a + 2] == 96:
             fenced = not fenced
+        if found[0] == 0 and blank and _is_separator(data, a, b):
+            rule = numbers[3]
+        blank = not words
         if cells or fenced:
             rule = np.int64(-1)
             found[1] = 1
@@ -163,7 +193,7 @@ def cut_lines(data, offsets, chosen, table, keys, kinds, whole_rules, colon_rule
 
     A text with chosen[r] false, and one of which no line with a word would be left, comes back as it is. keys (uint64,
     a power of two, 0: free), kinds, whole_rules, colon_rules (uint8): the open-addressed table of the phrases; numbers
-    (3,): the rules of share, cookie and repeated; on (rules,) bool: the rules in force.
+    (5,): the rules of share, cookie, repeated, separator and credit; on (rules,) bool: the rules in force.
     """
     rows = offsets.size - 1
     counts = np.zeros((rows, on.size), np.int64)

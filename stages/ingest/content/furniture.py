@@ -1,4 +1,4 @@
-"""Cuts skip links, share bars, cookie notices, teasers, adverts, buttons and repeated lines out of pages' texts."""
+"""Cuts skip links, share bars, notices, teasers, adverts, buttons, credits and repeated lines out of pages' texts."""
 
 import re
 from functools import cache
@@ -8,9 +8,11 @@ import polars as pl
 import pyarrow as pa
 
 from gristmill.pipeline.kernels.page.furniture import (
+    AGENCY,
     COLON,
     CONSENT,
     COOKIE,
+    IMAGES,
     NETWORK,
     SHARE,
     WHOLE,
@@ -20,6 +22,7 @@ from gristmill.pipeline.kernels.page.furniture import (
 )
 from gristmill.pipeline.kernels.text.hashing import code_points, utf8
 from gristmill.stages.ingest.content.phrases import (
+    AGENCIES,
     BEFORE_COLON,
     COOKIES,
     LINES,
@@ -29,6 +32,9 @@ from gristmill.stages.ingest.content.phrases import (
 )
 from gristmill.stages.ingest.content.phrases import (
     CONSENT as CONSENT_WORDS,
+)
+from gristmill.stages.ingest.content.phrases import (
+    IMAGES as IMAGE_WORDS,
 )
 
 _EDIT = re.compile(
@@ -48,7 +54,7 @@ _EDITS = [
     "[編集",
     "[编辑",
 ]
-_NUMBERS = np.array([RULES.index(rule) for rule in ("share", "cookie", "repeated")])
+_NUMBERS = np.array([RULES.index(rule) for rule in ("share", "cookie", "repeated", "separator", "credit")])
 
 
 @cache
@@ -60,7 +66,8 @@ def _table() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         raw = np.frombuffer(phrase.encode() or b" ", np.uint8)
         entry = held.setdefault(int(letters_hash(raw, 0, raw.size, code_points())), [0, 0, 0])
         entry[0] |= kind
-        entry[1 if kind == WHOLE else 2] = rule
+        if kind in (WHOLE, COLON):
+            entry[1 if kind == WHOLE else 2] = rule
 
     for lists, kind in ((LINES, WHOLE), (BEFORE_COLON, COLON)):
         for rule, phrases in lists.items():
@@ -68,7 +75,14 @@ def _table() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
                 for phrase in line.split("|"):
                     if phrase.strip():
                         add(phrase, kind, RULES.index(rule))
-    for words, kind in ((NETWORKS, NETWORK), (SHARE_WORDS, SHARE), (COOKIES, COOKIE), (CONSENT_WORDS, CONSENT)):
+    for words, kind in (
+        (NETWORKS, NETWORK),
+        (SHARE_WORDS, SHARE),
+        (COOKIES, COOKIE),
+        (CONSENT_WORDS, CONSENT),
+        (AGENCIES, AGENCY),
+        (IMAGE_WORDS, IMAGES),
+    ):
         for word in words.split():
             add(word, kind, 0)
     held.pop(0, None)

@@ -6,8 +6,8 @@ Made by reading the lines that quality/turku_line_quality labels as bad and thos
 
 from collections.abc import Mapping
 
-# Rules in the order of their counts; `repeated` has no list.
-RULES = ("skip_link", "cookie", "share", "related", "advert", "control", "comment", "repeated")
+# Rules in the order of their counts; `separator` and `repeated` have no list.
+RULES = ("skip_link", "cookie", "share", "related", "advert", "control", "comment", "credit", "separator", "repeated")
 
 LINES: Mapping[str, str] = {
     "skip_link": """
@@ -118,7 +118,11 @@ LINES: Mapping[str, str] = {
         ads by google|google ads|report this ad|report ad|advertise here|advertise with us|scroll to continue
         click here to get the fox news app|continue reading the main story|story continues after advertisement
         paid post|this article contains affiliate links|sponsored stories|advertisement scroll to continue
-        remove ads|hide ad|close ad|werbung|anzeige|anzeigen|advertorial|gesponsert|publicité|annonce|annonces
+        advertisement - story continues below|advertisement story continues below|continue reading below
+        advertisement - article continues below|story continues after this ad|article continues after this ad
+        advertisement - continue reading|scroll to continue reading|article continues below this ad
+        story continues below this ad|remove ads|hide ad|close ad|werbung|anzeige|anzeigen|advertorial
+        gesponsert|publicité|annonce|annonces
         la suite après la publicité|publicidad|anuncios|continúa leyendo|pubblicità|annunci|advertentie|advertenties
         annons|annonser|annons:|artikeln fortsätter efter annonsen|mainos|mainokset|mainos - juttu jatkuu alla
         juttu jatkuu mainoksen jälkeen|publicidade|reklama|annonsørinnhold|artiklen fortsætter efter annoncen
@@ -140,6 +144,7 @@ LINES: Mapping[str, str] = {
         report abuse|report this|contact us|about us|privacy policy|terms of use|terms of service
         terms and conditions|terms & conditions|cookie policy|privacy|legal notice|terms privacy|privacy terms
         all rights reserved|all rights reserved.|copyright|powered by wordpress|powered by blogger|loading
+        toggle caption|hide caption|show caption|enlarge this image|view image in fullscreen|photo caption
         loading...|please wait|please wait...|play|pause|mute|play video|watch video|now playing|play now
         download pdf|submit|send|reset|cancel|ok|yes no|go|filter|sort by|view as|show|hide|edit|delete|select|apply
         clear all|expand|collapse|subscribe to: post comments (atom)|subscribe to: posts (atom)
@@ -213,7 +218,16 @@ BEFORE_COLON: Mapping[str, str] = {
         lue lisää|leia mais|leia também|czytaj także|czytaj też|zobacz też|les også|læs også|читайте также""",
     "share": """
         share|share this|share on|follow us on|follow us|teilen|partager|compartir|dela|jaa|condividi|delen""",
+    "credit": """
+        image credit|image credits|photo credit|photo credits|picture credit|image source|photo source|image courtesy
+        photo courtesy|image courtesy of|photo courtesy of|photo by|photos by|image by|photo via|image via|image|photo
+        credit|bildnachweis|fotocredit|bildquelle|crédit photo|crédits photo|źródło zdjęcia głównego""",
 }
+# A line of at most 80 characters and ten words with a slash that ends with an agency, or with an agency's images.
+AGENCIES = """
+    ap afp reuters getty epa shutterstock istock alamy wireimage dpa pap tass imago unsplash pexels pixabay"""
+IMAGES = """
+    images photo photos"""
 # Lines of nothing but these words, at least two of them, one of the first list.
 NETWORKS = """
     facebook twitter pinterest linkedin whatsapp reddit tumblr instagram youtube flipboard telegram stumbleupon digg

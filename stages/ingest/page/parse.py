@@ -18,6 +18,7 @@ from gristmill.stages.ingest.page.plain import plain_text, plain_title
 
 PLAIN = "plain"
 TITLE_CHARS = 500
+TITLE_LINE_CHARS = 10  # a shorter title may be a word of the text
 _SKIPPED = ["nav", "footer", "aside", "button", "figcaption"]  # not form: many a site wraps the whole page in one
 TAIL_CHARS = 40
 # What ends a sentence, what may stand behind that, and colon, semicolon and ellipsis in their scripts' forms.
@@ -124,16 +125,29 @@ def without_tail(text: str) -> str:
 
 
 def titled(text: str, title: str | None) -> str:
-    """The title's longest part as first line, unless the text's beginning holds it already."""
+    """The title's longest part as first line, unless the text's beginning holds it already; further lines of it go."""
     if not title or not text or text.isspace():
         return text
-    title = " ".join(title.split())[:TITLE_CHARS]
-    if title and title in text[:500]:
-        return text
-    title = max(_TITLE_PARTS.split(title), key=len)
-    if not title or title in text[:500] or title.lower() in " ".join(text[:500].split()).lower():
+    whole = " ".join(title.split())[:TITLE_CHARS]
+    title = max(_TITLE_PARTS.split(whole), key=len) if whole else ""
+    text = _once(text, title)
+    if whole in text[:500] or title in text[:500] or title.lower() in " ".join(text[:500].split()).lower():
         return text
     return f"{title}\n\n{text}"
+
+
+def _once(text: str, title: str) -> str:
+    """Without the lines that are the title again."""
+    if len(title) < TITLE_LINE_CHARS or text.count(title) < 2:
+        return text
+    kept: list[str] = []
+    seen = cut = False
+    for line in text.split("\n"):
+        is_title = line.strip() == title
+        if not (is_title and seen) and not (cut and not line):  # nor the empty line behind a second one
+            kept.append(line)
+        seen, cut = seen or is_title, is_title and seen
+    return "\n".join(kept)
 
 
 def trafilatura_main(tree: HTMLTree, html: str) -> str:

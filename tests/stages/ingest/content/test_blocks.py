@@ -156,7 +156,9 @@ def test_trafilatura_gets_the_same_tree():
     assert f"```\n{code}\n```" in text_of(f"<pre><code>{CODE}</code></pre>", "markdown", "trafilatura")
 
 
-@pytest.mark.parametrize("lines", [["Home\t3", "Home\t3"], ["| Share |", "| Share |"], ["```", "end", "end", "```"]])
+@pytest.mark.parametrize(
+    "lines", [["Home\t3", "Home\t3"], ["| Share | 1 |", "| Share | 1 |"], ["```", "end", "end", "```"]]
+)
 def test_rows_and_code_are_no_furniture(lines):
     assert rules_of_lines("\n".join([PROSE, *lines, PROSE])) == [None] * (len(lines) + 2)
 

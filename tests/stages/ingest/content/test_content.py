@@ -16,6 +16,7 @@ from gristmill.stages.ingest.content.characters import normalised
 from gristmill.stages.ingest.content.furniture import rules_of_lines, without_furniture
 from gristmill.stages.ingest.content.phrases import RULES
 from gristmill.stages.ingest.content.service import SHORT_CHARS, service_of
+from gristmill.stages.ingest.page.parse import parsed
 
 PROSE = "The harbour was closed for two days, and the boats that lay outside had to wait for the storm to pass."
 PAGE = (
@@ -132,6 +133,17 @@ def test_normalised_text_does_not_change_again(text):
         ("Related: Ten ways to cook an egg", "related"),
         ("Läs mer »", "related"),
         ("- Advertisement -", "advert"),
+        ("Advertisement - story continues below", "advert"),
+        ("(Image credit: Submitted by Ashley)", "credit"),
+        ("Photo: Seth Wenig, AP", "credit"),
+        ("Chuck Burton/AP", "credit"),
+        ("Mostafa Alkharouf/Anadolu via Getty Images", "credit"),
+        ("Photo: " + "The ships that lay in the harbour and could not leave it before the storm was over", None),
+        ("The report was first published by the AP", None),
+        ("The report was written by and/or for the AP, which has not answered any of our many letters", None),
+        ("==========", None),  # below a heading
+        ("---", None),
+        ("toggle caption", "control"),
         ("Back to top ↑", "control"),
         ("Leave a Reply", "comment"),
         ("He had to read more.", None),
@@ -149,6 +161,22 @@ def test_line_breaks_the_rule_of_its_kind(line, rule):
 def test_line_that_repeats_the_one_before_goes_unless_it_is_a_sentence_or_indented():
     text = "A photo of the harbour\n\nA photo of the harbour\nSo it is.\nSo it is.\nx = 1\n  x = 1"
     assert rules_of_lines(text) == [None, None, "repeated", None, None, None, None]
+
+
+def test_line_below_a_heading_is_no_separator():
+    assert rules_of_lines(f"Heading\n=======\n{PROSE}\n\n=======\n\n  =======") == [
+        *[None] * 4,
+        "separator",
+        None,
+        None,
+    ]
+
+
+def test_title_that_stands_again_is_written_once():
+    heading = "The harbour is closed"
+    body = f"<h1>{heading}</h1><p>{PROSE}</p><h2>{heading}</h2><p>{PROSE} {heading}</p>"
+    page = f"<title>{heading} | Paper</title><article>{body}</article>"
+    assert parsed(page, page.encode(), {}, "resiliparse").text == f"{heading}\n\n{PROSE}\n\n{PROSE} {heading}"
 
 
 def test_text_of_furniture_alone_stays_and_blank_lines_are_closed_up():
