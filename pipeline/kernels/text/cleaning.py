@@ -15,8 +15,7 @@ from gristmill.pipeline.kernels.text.c4_lines import (
 )
 from gristmill.pipeline.kernels.text.characters import BREAK, DENSE, SPACE, SYMBOL
 from gristmill.pipeline.kernels.text.code_points import decode, put
-from gristmill.pipeline.kernels.text.line_stats import stripped
-from gristmill.pipeline.kernels.text.text_stats import note_sentences
+from gristmill.pipeline.kernels.text.line_stats import note_sentences, stripped
 from gristmill.pipeline.kernels.text.words import run_end, split_run
 
 # Columns of the counts of `clean`: units looked at; units and bytes cut by rule; then bytes of spaces and line ends.

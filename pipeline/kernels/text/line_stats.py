@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from gristmill.pipeline.kernels.text.c4_lines import C4_SETTINGS, DOT, KEPT, judge
-from gristmill.pipeline.kernels.text.characters import BREAK, SPACE, TERMINAL
+from gristmill.pipeline.kernels.text.characters import BREAK, SPACE, SYMBOL, TERMINAL
 
 SHORT_LINE = 30  # characters; FineWeb (arXiv:2406.17557, sec. 3.6)
 NEWLINE, ELLIPSIS, BULLET, HYPHEN = 10, 0x2026, 0x2022, 0x2D
@@ -119,3 +119,17 @@ def find_paragraphs(points, kinds, n, starts, ends):
         ends[found] = end
         found += 1
     return found
+
+
+@njit(cache=True, nogil=True)
+def note_sentences(points, kinds, starts, ends, first, last, seen, sentence_starts, sentences):
+    """Notes the pieces that begin a sentence: the first with a letter or number after a lone full stop or the like."""
+    for j in range(first, last):
+        a = starts[j]
+        if ends[j] - a == 1 and kinds[a] & TERMINAL:
+            seen = True
+        elif seen and not kinds[a] & SYMBOL:
+            sentence_starts[sentences] = a
+            sentences += 1
+            seen = False
+    return seen, sentences

@@ -23,7 +23,7 @@ from gristmill.pipeline.kernels.text.characters import (
     fold_table,
 )
 from gristmill.pipeline.kernels.text.code_points import MULTIPLIER, decode, mix
-from gristmill.pipeline.kernels.text.line_stats import ELLIPSIS, NEWLINE, count_lines, find_paragraphs
+from gristmill.pipeline.kernels.text.line_stats import ELLIPSIS, NEWLINE, count_lines, find_paragraphs, note_sentences
 from gristmill.pipeline.kernels.text.repetition import (
     count_hashes,
     entropy_sum,
@@ -103,20 +103,6 @@ def count_chars(points, kinds, n, row):
     row[7] = curly
     row[8] = lorem
     row[9] = breaks + (n > 0 and not kinds[n - 1] & BREAK)
-
-
-@njit(cache=True, nogil=True)
-def note_sentences(points, kinds, starts, ends, first, last, seen, sentence_starts, sentences):
-    """Notes the pieces that begin a sentence: the first with a letter or number after a lone full stop or the like."""
-    for j in range(first, last):
-        a = starts[j]
-        if ends[j] - a == 1 and kinds[a] & TERMINAL:
-            seen = True
-        elif seen and not kinds[a] & SYMBOL:
-            sentence_starts[sentences] = a
-            sentences += 1
-            seen = False
-    return seen, sentences
 
 
 @njit(cache=True, nogil=True)
