@@ -1,7 +1,7 @@
 """A run as a chain of Slurm jobs: an array of ranks per phase, and behind each a turn, which says whether it goes on.
 
 A turn does what the command does between two phases on any engine: it runs what the array left undone (a task that was
-cancelled, killed or ran out of time), reviews the phase and goes through the phases of one unit that follow. The last
+cancelled, killed or ran out of time), reviews the phase and goes through the phases of few units that follow. The last
 turn writes books, card and report. Arrays are followed whatever became of them, for receipts say what is done; a turn
 is followed only if it ended well, and Slurm then cancels what stands behind it.
 """
@@ -31,6 +31,7 @@ from gristmill.pipeline.run.view import RunView
 from gristmill.pipeline.through import Papers, Passage, RunFailed, close, code_of, job_name, job_of, needs_of, settled
 
 SHOWN = 8
+FEW = 4  # units that a turn runs itself: two more jobs to wait for cost more (docs/decisions/engines.md)
 TURN_PATIENCE_S = 600.0  # for somebody who looks at the folder with ledger or verify meanwhile
 
 
@@ -119,16 +120,16 @@ def submit(view: RunView, engine: SlurmEngine, settings: Mapping[str, object], p
 
 
 def chain(view: RunView, most: int, settings: Mapping[str, object], first: int) -> list[Link]:
-    """Phases of one unit need no array; those of the same resources go into the turn before them."""
+    """Phases of few units need no array; those of the same resources go into the turn before them."""
     links: list[Link] = []
     for number in range(first, len(view.plan.phases)):
         phase = view.plan.phases[number]
         work, needs = work_of(view, phase), needs_of(phase, settings)
         n, todo = ranks_of(work, number == first)
-        if n == 1 and links and links[-1].needs == needs:
+        if n <= FEW and links and links[-1].needs == needs:
             links[-1].last = number
             continue
-        array = None if n == 1 else job_of(work, number, n, todo, None, needs, most)
+        array = None if n <= FEW else job_of(work, number, n, todo, None, needs, most)
         links.append(Link(number, number, job_name(phase), needs, array))
     return links
 

@@ -126,10 +126,11 @@ def main() -> None:
     parser.add_argument("engine", choices=["ray", "slurm"])
     parser.add_argument("--kill", action="store_true")
     parser.add_argument("--pages", type=int, default=200)
+    parser.add_argument("--shards", type=int, default=2)
     a = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        write_sample_data(place / "in", shards=2, max_docs=a.pages)
+        write_sample_data(place / "in", shards=a.shards, max_docs=a.pages)
         shards = str(place / "in" / "*")
         seconds(command(shards, place / "warm", "--workers", "2"), place / "warm.log")  # compiles the kernels
         local = seconds(command(shards, place / "local", "--workers", "2"), place / "local.log")

@@ -56,7 +56,7 @@ def queue(folder: Path, out: Path, until: str | None = None, **options: dict) ->
 
 
 def test_a_chain_is_held_until_it_is_whole_and_arrays_keep_to_the_limit(stand_in: Path, tmp_path: Path):
-    store = queue(toy.write_lines(tmp_path / "in", shards=4, lines=4), tmp_path / "run")
+    store = queue(toy.write_lines(tmp_path / "in", shards=5, lines=4), tmp_path / "run")
     jobs = json.loads((store.root / "jobs.json").read_text())["jobs"]
     given = {p.name: p.read_text().split("\n") for p in (stand_in / "jobs").iterdir()}
     assert [job["id"] for job in jobs] == sorted(given)
@@ -75,12 +75,12 @@ def test_a_chain_is_held_until_it_is_whole_and_arrays_keep_to_the_limit(stand_in
 def test_where_slurm_refuses_a_job_the_chain_is_taken_back(stand_in: Path, tmp_path: Path):
     (stand_in / "full").touch()
     with pytest.raises(ConfigError, match=r"sbatch: sbatch: error: too many; nothing is queued"):
-        queue(toy.write_lines(tmp_path / "in", shards=2, lines=4), tmp_path / "run")
+        queue(toy.write_lines(tmp_path / "in", shards=5, lines=4), tmp_path / "run")
     assert (stand_in / "cancelled").read_text() == "100 101\n"
 
 
 def test_jobs_that_wait_are_named_and_neither_queued_again_nor_run_beside(stand_in: Path, tmp_path: Path):
-    folder = toy.write_lines(tmp_path / "lines", shards=2, lines=4)
+    folder = toy.write_lines(tmp_path / "lines", shards=5, lines=4)
     store = queue(folder, tmp_path / "run")
     (stand_in / "queue").write_text("100|COMPLETED|None\n100|RUNNING|None\n101|PENDING|Dependency\n")
     with pytest.raises(

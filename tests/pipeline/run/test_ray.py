@@ -27,8 +27,9 @@ def cluster() -> Iterator[object]:
 
     node = {"num_cpus": 1, "object_store_memory": STORE_BYTES, "include_dashboard": False}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", f"{Path(toy.__file__).parent}:{SOURCE}")
         made = Cluster(initialize_head=True, head_node_args=node)
+        # Set for this process alone: what it can import travels with its workers.
+        patch.setenv("PYTHONPATH", f"{Path(toy.__file__).parent}:{SOURCE}")
         ray.init(address=made.address, log_to_driver=False, logging_level="error")
         try:
             yield made
