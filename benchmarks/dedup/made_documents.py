@@ -46,7 +46,9 @@ def signatures(numbers: np.ndarray, documents: int) -> pl.Series:
     kind = kinds(numbers)
     own = numbers.astype(np.uint64)
     of_group = np.uint64(1 << 50) + groups(numbers, documents).astype(np.uint64)
-    base = np.where(kind == GROUP, of_group, own)
+    base = np.where(
+        kind == GROUP, of_group, np.where(kind == EXACT, own // np.uint64(40) * np.uint64(40) + np.uint64(3), own)
+    )
     keys = mixed(base[:, None] * np.uint64(64) + np.arange(BANDS, dtype=np.uint64))
     link = (numbers // 1000).astype(np.uint64)  # of the chain
     keys[:, 0] = np.where(kind == CHAIN, mixed(np.uint64(1 << 61) + link // np.uint64(2)), keys[:, 0])
@@ -64,6 +66,7 @@ class Made(Source):
 
     documents: int = 1_000_000
     part_documents: int = 20_000
+    crawl: str = ""  # of another name: the same signatures on other documents with other texts
     name: ClassVar = "ingest"
     version: ClassVar = 1
     writes: ClassVar = ("url", "dump", "record_bytes", "text_bytes", "text_hash")
@@ -71,21 +74,29 @@ class Made(Source):
     def parts(self) -> list[Part]:
         starts = range(0, self.documents, self.part_documents)
         return [
-            Part(f"made-{a:012d}", f"made://{a}", f"made-{a}", a, min(self.documents, a + self.part_documents), "")
+            Part(
+                f"made-{a:012d}",
+                f"made://{a}",
+                f"{self.crawl}made-{a}",
+                a,
+                min(self.documents, a + self.part_documents),
+                "",
+            )
             for a in starts
         ]
 
     def run(self, part: Part) -> tuple[pl.DataFrame, pl.DataFrame]:
         numbers = np.arange(part.start, part.end)
         text = np.where(kinds(numbers) == EXACT, numbers // 40 * 40 + 3, numbers)
+        of = self.crawl.encode()
         frame = pl.DataFrame(
             {
-                "doc_id": [hashlib.blake2b(n.tobytes(), digest_size=16).hexdigest() for n in numbers],
+                "doc_id": [hashlib.blake2b(of + n.tobytes(), digest_size=16).hexdigest() for n in numbers],
                 "url": numbers.astype(str),
                 "dump": pl.Series([None] * numbers.size, dtype=pl.String),
                 "record_bytes": pl.Series([1] * numbers.size, dtype=pl.Int64),
                 "text_bytes": pl.Series([1] * numbers.size, dtype=pl.Int64),
-                "text_hash": [hashlib.blake2b(b"t" + n.tobytes(), digest_size=16).hexdigest() for n in text],
+                "text_hash": [hashlib.blake2b(b"t" + of + n.tobytes(), digest_size=16).hexdigest() for n in text],
             }
         )
         return frame, pl.DataFrame(REJECTED.empty_table())
