@@ -149,10 +149,10 @@ def _is_mark(page, start, stop):
 @njit(cache=True, nogil=True)
 def _has_reference(page, start, stop):
     """Whether a letter may be written as a character reference: &# in [start, stop)."""
+    found = False
     for i in range(start, stop - 1):
-        if page[i] == 38 and page[i + 1] == 35:
-            return True
-    return False
+        found |= page[i] == 38 and page[i + 1] == 35
+    return found
 
 
 @njit(cache=True, nogil=True)

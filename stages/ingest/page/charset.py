@@ -107,7 +107,7 @@ def _is_utf8(utf8: Decoded, body: bytes, name: str) -> bool:
 
 
 def _is_latin(text: str) -> bool:
-    """Whether most characters beyond ASCII are Latin letters beside ASCII ones: East Asian characters stand together."""
+    """Whether most characters beyond ASCII are Latin letters beside ASCII ones; East Asian ones stand together."""
     outside = sum(map(len, _NOT_ASCII.findall(text)))
     return 2 * sum(map(len, _IN_A_WORD.findall(text))) > outside
 

@@ -304,7 +304,8 @@ def noise(n: int) -> bytes:
         b"\0\x01\0\0\0\x11",
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"{\\rtf1\\ansi Some text that reads well enough.}", b"\x7fELF\x02",
         b"MZ\x90\0\x03\0",
-        b"\x1f\x8b\x08broken", b"BZh91AY&SY", b"", b"\xff\xfe", b"\xfe\xff", b"<html><p>A page and then none. " * 9, b"abc ",
+        b"\x1f\x8b\x08broken", b"BZh91AY&SY", b"", b"\xff\xfe", b"\xfe\xff",
+        b"<html><p>A page and then none. " * 9, b"abc ",
     ],
 )  # fmt: skip
 def test_bytes_that_are_no_text_are_no_document_under_text_html(magic):
