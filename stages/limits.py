@@ -67,6 +67,13 @@ class Limit:
         )
 
     @property
+    def broken(self) -> pl.Expr:
+        """The condition of a document that breaks a least or greatest value; of a best share, the columns it is of."""
+        if self.top_share is not None:
+            return pl.struct(self.stored, *([self.by] if self.by else [])).is_not_null()
+        return self.value < self.min if self.min is not None else self.value > self.max
+
+    @property
     def rule(self) -> str:
         if self.top_share is not None:
             return f"{self.column.removeprefix(OWN)}_not_in_top_share"
@@ -228,7 +235,10 @@ class LimitGate(Gate):
     name: ClassVar = "limits.gate"
     version: ClassVar = 1
     borrowed: ClassVar = {"section": ("gates",)}
-    reads: ClassVar = {"limits": ("limit_broken",)}
+
+    @property
+    def reads(self) -> Reads:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return {"limits": ("limit_broken",), **reads_of(self.section.limits)}
 
     @property
     def enabled(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -237,6 +247,13 @@ class LimitGate(Gate):
     @property
     def rules(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
         return tuple(dict.fromkeys(limit.rule for limit in self.section.limits))
+
+    def table(self) -> Mapping[str, pl.Expr]:
+        """For what is told of a document; where a best share begins stands in the artifact alone."""
+        rules: dict[str, pl.Expr] = {}
+        for limit in self.section.limits:
+            rules[limit.rule] = rules[limit.rule] | limit.broken if limit.rule in rules else limit.broken
+        return rules
 
     def decide(self, batch: pl.DataFrame) -> pl.Series:
         return batch["limit_broken"].alias("rule")

@@ -94,7 +94,7 @@ def difference(a: Side, b: Side) -> Difference:
         config=unequal(a.settings, b.settings),
         code=unequal(a.versions, b.versions),
         inputs=unequal(dict.fromkeys(a.inputs(), "read"), dict.fromkeys(b.inputs(), "read")) + altered(a, b),
-        remade=[n for n in ("cluster", "ingest.tokenizer") if a.artifact(n) and b.artifact(n) != a.artifact(n) != ""],
+        remade=remade(a, b),
         funnel=list(flows(a.books, b.books)),
         documents=count.documents,
         rows=count.rows,
@@ -103,6 +103,12 @@ def difference(a: Side, b: Side) -> Difference:
         left=ranked_moves(count.left),
         came=ranked_moves(count.came),
     )
+
+
+def remade(a: Side, b: Side) -> list[str]:
+    """Artifacts that name groups, which both runs have and whose content differs."""
+    found = {name: (a.artifact(name), b.artifact(name)) for name in ("cluster", "ingest.tokenizer")}
+    return [name for name, (mine, yours) in found.items() if mine and yours and mine != yours]
 
 
 def unequal(a: dict, b: dict) -> list[Setting]:

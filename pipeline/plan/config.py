@@ -158,7 +158,11 @@ def check_keys(tree: Tree, known: Mapping[str, Sequence[str]]) -> None:
 
 
 def _nearest(key: str, allowed: set[str], path: str, known: Mapping[str, Sequence[str]]) -> str:
-    near = get_close_matches(key, sorted(allowed), n=1, cutoff=0.5)
+    limit = key.startswith(("min_", "max_")) and "limits" in known.get("gates", ())
+    near = get_close_matches(key, sorted(allowed), n=1, cutoff=0.75 if limit else 0.5)
+    if limit and not near:
+        column = f"{'q_' if path == 'quality' else ''}{key[4:]}"
+        return f"; a limit on a column stands in gates.limits: [{{column: {column}, {key[:3]}: 0.5}}]"
     if near:
         return f"; did you mean {f'{path}.' if path else ''}{near[0]}?"
     elsewhere = [f"{s}.{key}" for s, keys in known.items() if key in keys and s]
@@ -187,7 +191,10 @@ def build(cls: type, values: Mapping[str, object], where: str) -> object:
         if first["type"] == "missing":
             raise ConfigError(_missing(cls, spot, where)) from None
         key = ".".join([*([where] if where else []), *spot])
-        raise ConfigError(f"{key}: {first['msg'].lower()}; got {first.get('input')!r}") from None
+        said = first.get("input")
+        short = first["type"] == "int_type" and isinstance(said, str) and said[:1].isdecimal() and not said.isdecimal()
+        hint = "; a number is written 5000000, 5e6, 5M or 1.5B" if short else ""
+        raise ConfigError(f"{key}: {first['msg'].lower()}; got {said!r}{hint}") from None
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{where}: {error}") from None
 

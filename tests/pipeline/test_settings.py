@@ -141,3 +141,15 @@ def test_counts_may_be_written_short(value: str, config: Path, capsys):
         return capsys.readouterr().out
 
     assert plan(value) == plan("1000000000")
+
+
+def test_a_count_that_is_no_number_says_how_numbers_are_written(config: Path, capsys):
+    with_it = ["plan", str(config), "--out", str(config.parent / "out"), "mixture.budget_tokens=10X"]
+    assert main(with_it) == 2
+    assert "got '10X'; a number is written 5000000, 5e6, 5M or 1.5B" in capsys.readouterr().err
+
+
+def test_a_limit_on_a_score_in_its_models_section_is_shown_its_place(config: Path, capsys):
+    assert main(["plan", str(config), "--out", str(config.parent / "out"), "quality.min_mine=0.3"]) == 2
+    said = "unknown key 'quality.min_mine'; a limit on a column stands in gates.limits: [{column: q_mine, min: 0.5}]"
+    assert said in capsys.readouterr().err

@@ -8,8 +8,10 @@ import polars as pl
 import pytest
 
 from frames import FakeCorpus
+from gristmill.pipeline.books.document.verdict import broken_by
 from gristmill.pipeline.contract.errors import ConfigError, DataError
 from gristmill.pipeline.plan.config import parse_yaml
+from gristmill.pipeline.plan.plan import make_plan
 from gristmill.pipeline.recipe import make_recipe
 from gristmill.stages.limits import Limit, LimitBroken, LimitTables
 
@@ -62,6 +64,16 @@ def test_a_column_without_a_value_is_an_error(tmp_path):
     docs = documents(5).with_columns(q_mine=pl.lit(None, pl.Float32))
     with pytest.raises(DataError, match="q_mine is null in every document"):
         broken(tmp_path, [docs], Limit("q_mine", min=0.3))
+
+
+def test_explain_shows_the_value_that_broke_a_limit():
+    least = "{column: token_count, min: 50}, {column: token_count, min: 60}"
+    limits = f"{least}, {{column: language_score, top_share: 0.1, by: language}}"
+    recipe = make_recipe(parse_yaml(f"input: {{paths: x}}\ngates: {{limits: [{limits}]}}"), "x")
+    step = next(s for s in make_plan("x", "", recipe.stages, ()).steps if s.name == "limits.gate")
+    row = pl.DataFrame({"token_count": 55, "language_score": 0.25, "language": "de"})
+    assert broken_by(step, "token_count_too_low", row) == "token_count = 55 < 60"
+    assert broken_by(step, "language_score_not_in_top_share", row) == "language_score = 0.25 and language = de"
 
 
 @pytest.mark.parametrize(

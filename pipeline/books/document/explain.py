@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Iterator
+from typing import TypeAlias
 
 import polars as pl
 
@@ -16,6 +17,7 @@ from gristmill.pipeline.run.shards import records
 from gristmill.pipeline.run.store import Store, read_parquet
 
 WIDTH = 118
+Rows: TypeAlias = dict[str, dict[str, object]]  # step -> column -> value of a document
 
 
 def explain(store: Store, plan: Plan, wanted: str) -> list[str]:
@@ -51,32 +53,33 @@ def unknown(store: Store, plan: Plan, wanted: str) -> str:
 
 
 def told(store: Store, plan: Plan, key: str, fate: dict[str, object]) -> Iterator[str]:
-    yield f"{answer(store, plan, key, fate)}."
+    rows = rows_of(store, plan, key, str(fate["doc_id"])) if fate["doc_id"] is not None else {}
+    yield f"{answer(store, plan, key, fate, rows)}."
     yield ""
-    yield from way(store, plan, key, fate)
+    yield from way(plan, key, fate, rows)
 
 
-def answer(store: Store, plan: Plan, key: str, fate: dict[str, object]) -> str:
+def answer(store: Store, plan: Plan, key: str, fate: dict[str, object], rows: Rows) -> str:
     """In one sentence: rejected, dropped by which value against which limit, left out by choice, or where it stands."""
     stage, rule, doc_id = fate["stage"], fate["rule"], str(fate["doc_id"])
     if fate["doc_id"] is None:
         return f"Rejected at {stage}: {rule}; no document was made of these {fate['record_bytes']:,} bytes"
     if stage is None:
-        return kept(store, plan, key, fate)
+        return kept(store, plan, fate, rows)
     step = next(s for s in plan.steps if s.kind == "gate" and s.label == stage and rule in s.rules)
     if step.gate.chooses:
-        said = choice(store, plan, key, doc_id)
+        said = choice(store, plan, rows)
         return f"Left out by {stage}: {rule}{f'; {said}' if said else ''}"
     return f"Dropped at {stage}: {rule}; {why(store, plan, step, str(rule), key, doc_id)}"
 
 
-def kept(store: Store, plan: Plan, key: str, fate: dict[str, object]) -> str:
+def kept(store: Store, plan: Plan, fate: dict[str, object], rows: Rows) -> str:
     copies = fate["copies_n"]
     if copies is None:
         last = [s.label for s in plan.steps if s.kind == "gate"][-1:]
         return f"Kept so far: it passed {f'every gate up to {last[0]}' if last else 'no gate yet'}"
     doc_id = str(fate["doc_id"])
-    said = choice(store, plan, key, doc_id)
+    said = choice(store, plan, rows)
     shards = [
         p.relative_to(store.root).as_posix() for p in records(store) if doc_id in read_parquet(p, ["doc_id"])["doc_id"]
     ]
@@ -109,29 +112,27 @@ def url_of(store: Store, plan: Plan, doc_id: str) -> str | None:
     return None
 
 
-def choice(store: Store, plan: Plan, key: str, doc_id: str) -> str | None:
+def choice(store: Store, plan: Plan, rows: Rows) -> str | None:
     """What the stages say on how often the document is written."""
     document: dict[str, object] = {}
     for step in plan.steps:
-        if step.kind in MEASURING and store.receipt(step.name, key) is not None:
-            document |= row_of(store, step, key, doc_id) or {}
+        if step.kind in MEASURING:
+            document |= rows.get(step.name, {})
     run = FinishedRun(store, plan)
     said = (step.stage.choice(document, run) for step in plan.steps)
     return "; ".join(clause for clause in said if clause) or None
 
 
-def way(store: Store, plan: Plan, key: str, fate: dict[str, object]) -> Iterator[str]:
+def way(plan: Plan, key: str, fate: dict[str, object], rows: Rows) -> Iterator[str]:
     part = plan.part[key]
     yield f"{fate['doc_id'] or 'record ' + str(fate['record'])}  {fate['url'] or ''}"
     yield f"  from {part.path}"
     if fate["doc_id"] is None:
         return
     for step in plan.steps:
-        if step.kind not in (*MEASURING, "gate") or store.receipt(step.name, key) is None:
-            continue
-        row = row_of(store, step, key, str(fate["doc_id"]))
+        row = rows.get(step.name)
         if row is None:
-            break
+            continue
         if step.kind == "gate":
             verdict = f"dropped, {row['rule']}" if row["rule"] else "kept"
             yield f"  {step.label}: {verdict}"
@@ -146,9 +147,16 @@ def way(store: Store, plan: Plan, key: str, fate: dict[str, object]) -> Iterator
         yield "  corpus: " + ("kept so far" if copies is None else f"written {times(copies)}")
 
 
-def row_of(store: Store, step: Step, key: str, doc_id: str) -> dict[str, object] | None:
-    frame = store.read(step.name, key, step.writes).filter(pl.col("doc_id") == doc_id)
-    return frame.row(0, named=True) if frame.height else None
+def rows_of(store: Store, plan: Plan, key: str, doc_id: str) -> Rows:
+    """What each step wrote of a document, in the order of the plan, as far as it came."""
+    rows: Rows = {}
+    for step in plan.steps:
+        if step.kind in (*MEASURING, "gate") and store.receipt(step.name, key) is not None:
+            frame = store.read(step.name, key, step.writes).filter(pl.col("doc_id") == doc_id)
+            if frame.is_empty():
+                break
+            rows[step.name] = frame.row(0, named=True)
+    return rows
 
 
 def columns_of(store: Store, step: Step, key: str, doc_id: str) -> pl.DataFrame | None:

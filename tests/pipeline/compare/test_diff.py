@@ -7,10 +7,13 @@ import pytest
 
 import toy
 from gristmill.pipeline.cli import main
+from gristmill.pipeline.compare.differences import remade
+from gristmill.pipeline.compare.sides import Side
 from gristmill.pipeline.launch import launch, survey
 from gristmill.pipeline.plan.config import parse_yaml
+from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.recipe import make_recipe
-from gristmill.pipeline.run.store import Store
+from gristmill.pipeline.run.store import Receipt, Store
 from lawrun import InProcess, Silent, execute
 
 
@@ -69,6 +72,20 @@ def test_a_stopped_run_is_compared_as_far_as_it_came(lines, loose, tmp_path, cap
     said = capsys.readouterr().out
     assert "stopped at ingest: words left no document" in said
     assert "12  words too_few_words" in said
+
+
+def test_only_what_both_runs_have_is_made_anew(tmp_path):
+    def side(name: str, content: str | None) -> Side:
+        store = Store(tmp_path / name)
+        store.root.mkdir()
+        if content is not None:
+            with store.making("cluster", Receipt("identity", "", "", 1, 1)) as out:
+                (out / "centroids").write_text(content)
+        return Side(store, Plan("toy", "", (), ()))
+
+    two, other, none = side("two", "2"), side("other", "3"), side("none", None)
+    assert remade(two, other) == ["cluster"]
+    assert remade(two, two) == remade(two, none) == remade(none, two) == []
 
 
 def test_documents_that_one_run_never_read_are_said_to_be_so(lines, loose, tmp_path, capsys):
