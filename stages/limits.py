@@ -5,7 +5,7 @@ names the first limit that a document breaks, and the gate drops it by that name
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -17,11 +17,19 @@ import polars as pl
 from gristmill.pipeline.contract.draws import key64
 from gristmill.pipeline.contract.errors import ConfigError, DataError
 from gristmill.pipeline.contract.ranges import Number, SomeShare
-from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer
+from gristmill.pipeline.contract.samples import drawn, smallest, summed, tables_of, together
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer, Tables
 
 OWN = "input."  # before the name of a column that the documents carry from the input
 GROUPS = {"language": "language", "source": "ingest", "dump": "ingest"}
 TABLES = "limits.json"
+KEYS = ("limit", "group")
+SAMPLED = 20_000  # values of a group by which the two around its edge are chosen: 6% of all lie between them, at most
+SIGMAS = 8  # of the share of a sample that stands before the edge: 10^-15 of all draws are farther off
+BRACKET = {
+    "limit": pl.Int64, "group": pl.String, "first_value": pl.Float64, "first_tie": pl.Float64,
+    "last_value": pl.Float64, "last_tie": pl.Float64,
+}  # fmt: skip
 # Where the columns lie that can be limited; q_ columns are the quality stage's.
 DATASETS = {
     "language": ("language_score",),
@@ -126,6 +134,7 @@ class LimitTables(Reducer):
     limits: tuple[Limit, ...] = ()  # {column, min | max | top_share, by}: on q_ columns and others, after the quality
     name: ClassVar = "limits"
     version: ClassVar = 1
+    passes: ClassVar = ("sampled", "inside")
 
     @property
     def enabled(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -139,37 +148,89 @@ class LimitTables(Reducer):
     def reads(self) -> Reads:  # pyright: ignore[reportIncompatibleVariableOverride]
         return reads_of(self.limits)
 
-    def run(self, corpus: Corpus, out: Path) -> None:
+    def take(self, name: str, corpus: Corpus, known: Tables) -> Tables:
+        """Values per limit and group: how many there are, and a sample; then those between two sampled ones."""
+        values = (_valued(batch, limit, i) for batch in corpus.batches() for i, limit in enumerate(self.limits))
+        if name == "sampled":
+            counts: list[pl.DataFrame] = []
+            return {"sample": smallest(self._sampled(values, counts), SAMPLED, KEYS), "counts": summed(counts, KEYS)}
+        before, inside = [], []
+        for rows in values:
+            placed = rows.join(known["brackets"], on=KEYS)
+            first = _before("value", "tie", "first_value", "first_tie")
+            last = _before("last_value", "last_tie", "value", "tie")
+            before.append(placed.filter(first).group_by(KEYS).agg(n=pl.len().cast(pl.Int64)))
+            inside.append(placed.filter(~first & ~last).select(*KEYS, "value", "tie"))
+        return {"before": summed(before, KEYS), "inside": together(inside)}
+
+    def _sampled(self, values: Iterator[pl.DataFrame], counts: list[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+        for rows in values:
+            counts.append(rows.group_by(KEYS).agg(n=pl.len().cast(pl.Int64)))
+            if rows.height and self.limits[rows["limit"][0]].top_share is not None:
+                yield drawn(rows, "limits.sample")
+
+    def join(self, name: str, taken: Iterator[Tables], corpus: Corpus, known: Tables) -> Tables:
+        both = list(taken)
+        if name == "inside":
+            return {"before": summed(tables_of("before", both), KEYS), "inside": together(tables_of("inside", both))}
+        counts = summed(tables_of("counts", both), KEYS)
+        sample = smallest(tables_of("sample", both), SAMPLED, KEYS)
+        rows = [self._bracket(*key, rows, counts) for key, rows in sample.group_by(KEYS)] if sample.width else []
+        return {"counts": counts, "brackets": pl.DataFrame(rows, schema=BRACKET, orient="row")}
+
+    def _last(self, number: int, documents: int) -> int:
+        """Place, from 0, of the last document that stays; at least one of every group does."""
+        share = self.limits[number].top_share
+        assert share is not None
+        return max(1, int(pl.select(pl.lit(documents * share).round()).item())) - 1
+
+    def _bracket(self, number: int, group: str, sample: pl.DataFrame, counts: pl.DataFrame) -> tuple:
+        """Two values around the last that stays, so far apart that chance does not reach them."""
+        documents = counts.filter((pl.col("limit") == number) & (pl.col("group") == group))["n"][0]
+        ordered = sample.sort("value", "tie", descending=[True, False]).select("value", "tie")
+        share = self._last(number, documents) / documents
+        near, off = share * sample.height, SIGMAS * (np.sqrt(sample.height * share * (1 - share)) + 1)
+        first, last = int(near - off) - 1, int(near + off) + 1
+        begin = ordered.row(first) if first >= 0 else (np.inf, -1.0)
+        return number, group, *begin, *(ordered.row(last) if last < sample.height else (-np.inf, 2.0))
+
+    def finish(self, known: Tables, corpus: Corpus, out: Path) -> None:
         """Raises DataError for a limit on a column that is null in every document."""
-        tables = []
-        for limit in self.limits:
-            columns = [limit.stored, *([limit.by] if limit.by else [])]
-            found = pl.concat([_valued(batch, limit) for batch in corpus.batches(columns)])
-            if found.is_empty():
+        tables: list[dict[str, list[float]]] = []
+        for i, limit in enumerate(self.limits):
+            counts = known["counts"].filter(pl.col("limit") == i) if known["counts"].width else pl.DataFrame()
+            if counts.is_empty():
                 raise DataError(
                     f"gates.limits: {limit.column} is null in every document, so that its limit says nothing; "
                     "take the limit out, or see the notes on what is off"
                 )
-            tables.append(_edges(found, limit.top_share) if limit.top_share is not None else {})
+            rows = counts.select("group", "n").sort("group").iter_rows()
+            tables.append(
+                {} if limit.top_share is None else {group: self._edge(i, group, n, known) for group, n in rows}
+            )
         (out / TABLES).write_text(json.dumps(tables, indent=1, sort_keys=True, ensure_ascii=False))
 
+    def _edge(self, number: int, group: str, documents: int, known: Tables) -> list[float]:
+        """(value, draw) of the last document that stays."""
+        mine = (pl.col("limit") == number) & (pl.col("group") == group)
+        before = known["before"].filter(mine)["n"].sum() if known["before"].width else 0
+        inside = known["inside"].filter(mine).sort("value", "tie", descending=[True, False])
+        return list(inside.select("value", "tie").row(self._last(number, documents) - before))
 
-def _valued(batch: pl.DataFrame, limit: Limit) -> pl.DataFrame:
-    """group, value, draw of the rows that have a value."""
+
+def _valued(batch: pl.DataFrame, limit: Limit, number: int) -> pl.DataFrame:
+    """doc_id, limit, group, value and tie (the draw) of the rows that have a value."""
     group = pl.col(limit.by).fill_null("") if limit.by else pl.lit("")
-    drawn = batch.with_columns(pl.Series("draw", _draws(batch["doc_id"], limit), dtype=pl.Float64))
+    tied = batch.with_columns(pl.Series("tie", _draws(batch["doc_id"], limit), dtype=pl.Float64))
     value = limit.value.cast(pl.Float64).fill_nan(None)
-    return drawn.select(group.alias("group"), value.alias("value"), "draw").drop_nulls("value")
+    numbered = pl.lit(number, pl.Int64).alias("limit")
+    return tied.select("doc_id", numbered, group.alias("group"), value.alias("value"), "tie").drop_nulls("value")
 
 
-def _edges(found: pl.DataFrame, share: float) -> dict[str, list[float]]:
-    """Group -> (value, draw) of the last document that stays; at least one of every group does."""
-    ordered = found.sort("group", "value", "draw", descending=[False, True, False])
-    placed = ordered.with_columns(
-        place=pl.int_range(pl.len()).over("group"), last=(pl.len().over("group") * share).round().clip(1) - 1
-    )
-    edges = placed.filter(pl.col("place") == pl.col("last"))
-    return {group: [value, draw] for group, value, draw in edges.select("group", "value", "draw").iter_rows()}
+def _before(value: str, tie: str, other: str, other_tie: str) -> pl.Expr:
+    """Whether a value stands before another: the greater, or of equal ones that of the smaller draw."""
+    same = pl.col(value) == pl.col(other)
+    return (pl.col(value) > pl.col(other)) | (same & (pl.col(tie) < pl.col(other_tie)))
 
 
 @dataclass(frozen=True)

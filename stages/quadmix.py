@@ -4,7 +4,7 @@ arXiv:2504.16511, eq. 1-3. What the paper leaves open is a setting (docs/decisio
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -14,8 +14,8 @@ import polars as pl
 
 from gristmill.pipeline.contract.errors import ConfigError, DataError, PlanError
 from gristmill.pipeline.contract.ranges import Count
-from gristmill.pipeline.contract.samples import drawn_sample
-from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Reads, Reducer
+from gristmill.pipeline.contract.samples import drawn_sample, smallest, summed, tables_of
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Reads, Reducer, Tables
 from gristmill.pipeline.kernels.numbers.criteria import (
     BucketParameters,
     Criterion,
@@ -61,6 +61,7 @@ class QuadmixTables(Reducer):
     name: ClassVar[str] = "quadmix"
     version: ClassVar[int] = 3
     needs: ClassVar[tuple[str, ...]] = ("mixture",)
+    passes: ClassVar[tuple[str, ...]] = ("sample",)
 
     def __post_init__(self) -> None:
         columns = [c.column for c in self.criteria]
@@ -89,10 +90,27 @@ class QuadmixTables(Reducer):
             "domain.bucket": ("bucket",),
         }
 
-    def run(self, corpus: Corpus, out: Path) -> None:
+    def take(self, name: str, corpus: Corpus, known: Tables) -> Tables:
+        """The sample, and documents and tokens per bucket."""
+        totals: list[pl.DataFrame] = []
+
+        def counted() -> Iterator[pl.DataFrame]:
+            for batch in corpus.batches():
+                totals.append(_totals(batch))
+                yield batch
+
+        sample = drawn_sample(counted(), self.sample_docs, "quadmix", by="bucket")
+        return {"sample": sample, "totals": summed(totals, "bucket")}
+
+    def join(self, name: str, taken: Iterator[Tables], corpus: Corpus, known: Tables) -> Tables:
+        both = list(taken)
+        sample = smallest(tables_of("sample", both), self.sample_docs, by="bucket")
+        return {"sample": sample, "totals": summed(tables_of("totals", both), "bucket")}
+
+    def finish(self, known: Tables, corpus: Corpus, out: Path) -> None:
         """Raises DataError for an empty corpus or a bucket in the parameters that no document belongs to."""
-        totals: dict[str, list[int]] = {}
-        sample = drawn_sample((_counted(b, totals) for b in corpus.batches()), self.sample_docs, "quadmix", by="bucket")
+        sample = known["sample"]
+        totals = {bucket: (docs, tokens) for bucket, docs, tokens in known["totals"].iter_rows()}
         if sample.is_empty():
             raise DataError("quadmix: no document has come this far; look at the ledger for what dropped them")
         unknown = sorted({b.bucket for b in self.buckets} - set(totals))
@@ -119,17 +137,17 @@ class QuadmixTables(Reducer):
             weights = chosen.weights or tuple(c.weight for c in self.criteria)
             rows = sample.filter(bucket == i)
             merged = merged_quality(scaled([rows[c.column] for c in self.criteria], scales), weights)
-            known = ~np.isnan(merged)
+            scored = ~np.isnan(merged)
             start = sum(map(len, rank_values))
-            if known.any():
-                values, at_least = rank_table(merged[known], tokens[bucket == i][known])
+            if scored.any():
+                values, at_least = rank_table(merged[scored], tokens[bucket == i][scored])
                 rank_values.append(values)
                 rank_at_least.append(at_least)
             facts[name] = {
                 "docs": totals[name][0],
                 "tokens": totals[name][1],
                 "sampled_docs": rows.height,
-                "unknown_docs": int((~known).sum()),
+                "unknown_docs": int((~scored).sum()),
                 "weights": weights,
                 "shape": vars(chosen.shape),
                 "kept_ratio": round(kept_ratio(chosen.shape, self.eta_mode), 6),
@@ -216,15 +234,11 @@ class Quadmix(Annotator):
         return annotate
 
 
-def _counted(batch: pl.DataFrame, totals: dict[str, list[int]]) -> pl.DataFrame:
-    """Adds the batch's documents and tokens per bucket to `totals`."""
+def _totals(batch: pl.DataFrame) -> pl.DataFrame:
+    """The batch's documents and tokens per bucket."""
     if batch["bucket"].null_count():
         raise DataError("quadmix: domain.bucket.bucket holds nulls; recompute domain.bucket")
-    for name, docs, tokens in batch.group_by("bucket").agg(pl.len(), pl.col("token_count").sum()).iter_rows():
-        total = totals.setdefault(name, [0, 0])
-        total[0] += docs
-        total[1] += tokens
-    return batch
+    return batch.group_by("bucket").agg(docs=pl.len().cast(pl.Int64), tokens=pl.col("token_count").sum().cast(pl.Int64))
 
 
 def _save_scales(scales: list[Scale], folder: Path) -> None:

@@ -1,9 +1,11 @@
 """CPU time of the row-local steps (ingest to gates and token counts), beside another checkout's on the same documents.
 
-    PYTHONPATH=.src python benchmarks/job/row_local.py 100000 [--base CHECKOUT] [--folder DIR]
+    PYTHONPATH=.src python benchmarks/job/row_local.py 100000 [--whole] [--base CHECKOUT] [--folder DIR]
 
 Documents are made of the texts of this Python installation, cut and put together to some 3.3 kB each, as JSON lines.
-The steps run with one worker in a process of their own; its CPU time (children too) is printed, and the ratio.
+The steps run with one worker in a process of their own; its CPU time (children too) is printed, and the ratio. With
+`--whole` the whole run is measured, on two workers: wall time, CPU time, and the largest process. There the words of a
+document are shuffled, so that no two share a sentence, and one host in twenty is a reference's.
 """
 
 import argparse
@@ -13,9 +15,13 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from gristmill.pipeline.demo.shards import write_sample_data
 from gristmill.stages.ingest import Ingest
@@ -25,7 +31,7 @@ BYTES = 3300  # of a document: the mean of extracted pages of Common Crawl, abou
 FILES = 8
 
 
-def write_documents(folder: Path, documents: int) -> None:
+def write_documents(folder: Path, documents: int, shuffled: bool = False) -> None:
     shards = write_sample_data(folder.parent / "demo", shards=1, max_docs=1500).shards
     stage = Ingest(paths=tuple(map(str, shards)))
     texts = [text for part in stage.parts() for text in stage.run(part)[0]["text"]]
@@ -38,41 +44,77 @@ def write_documents(folder: Path, documents: int) -> None:
                 while size < BYTES:
                     text.append(paragraphs[int(rng.integers(len(paragraphs)))][:1200])
                     size += len(text[-1])
-                row = {"id": f"d{i}", "text": "\n\n".join(text), "url": f"https://site{i % 5000}.example/{i}"}
+                if shuffled:
+                    text = [" ".join(rng.permutation(paragraph.split())) for paragraph in text]
+                host = f"{'docs' if shuffled and i % 20 == 0 else 'www'}.site{i % 5000}.example"
+                row = {"id": f"d{i}", "text": "\n\n".join(text), "url": f"https://{host}/{i}"}
                 out.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def measured(checkout: Path, config: Path, out: Path) -> float:
-    """CPU seconds of the steps up to the token counts."""
+@dataclass(frozen=True)
+class Cost:
+    cpu_s: float
+    wall_s: float
+    peak: int  # bytes of the largest process
+
+
+def measured(checkout: Path, config: Path, out: Path, whole: bool) -> Cost:
+    """Of the steps up to the token counts on one worker, or of the whole run on two."""
     new = (checkout / ".src").is_dir()
     command = [sys.executable, "-m", "gristmill.pipeline.cli" if new else "pipeline.cli", "run", str(config)]
     environment = {**os.environ, "PYTHONPATH": str(checkout / ".src" if new else checkout)}
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(
-        [*command, "--out", str(out), "--until", "ingest.tokens", "--workers", "1"],
-        check=True, env=environment, cwd=checkout, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    command += ["--out", str(out), *(["--workers", "2"] if whole else ["--until", "ingest.tokens", "--workers", "1"])]
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    with out.with_suffix(".log").open("wb") as log:
+        run = subprocess.Popen(command, env=environment, cwd=checkout, stdout=log, stderr=log)
+        peak = 0
+        while run.poll() is None:
+            peak = max(peak, largest(run.pid))
+            time.sleep(0.2)
+    if run.returncode:
+        sys.exit(out.with_suffix(".log").read_text())
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Cost(cpu, time.monotonic() - began, peak)
+
+
+def largest(pid: int) -> int:
+    """Resident bytes of the largest of a process and its children."""
+    peak = 0
+    with suppress(psutil.Error):
+        run = psutil.Process(pid)
+        for process in (run, *run.children(recursive=True)):
+            with suppress(psutil.Error):
+                peak = max(peak, process.memory_info().rss)
+    return peak
+
+
+def said(cost: Cost) -> str:
+    return f"{cost.wall_s:.1f} s, largest process {cost.peak / 1e6:,.0f} MB"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("documents", type=int)
+    parser.add_argument("--whole", action="store_true")
     parser.add_argument("--base", type=Path)
     parser.add_argument("--folder", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
         (folder / "in").mkdir()
-        write_documents(folder / "in", arguments.documents)
+        write_documents(folder / "in", arguments.documents, arguments.whole)
         config = folder / "config.yaml"
         config.write_text(f"name: row-local\ninput:\n  paths: ['{folder}/in/*.jsonl']\n", encoding="utf-8")
-        ours = measured(ROOT, config, folder / "ours")
-        print(f"this checkout  {ours:8.1f} CPU-s, {1e6 * ours / arguments.documents:.0f} us per document")
+        ours = measured(ROOT, config, folder / "ours", arguments.whole)
+        per = 1e6 * ours.cpu_s / arguments.documents
+        print(f"this checkout  {ours.cpu_s:8.1f} CPU-s, {per:.0f} us per document; {said(ours)}", flush=True)
         if arguments.base:
-            theirs = measured(arguments.base, config, folder / "base")
-            print(f"{arguments.base.name:14} {theirs:8.1f} CPU-s, ratio {ours / theirs:.2f}")
+            theirs = measured(arguments.base, config, folder / "base", arguments.whole)
+            ratios = (
+                f"{ours.cpu_s / theirs.cpu_s:.2f} of its CPU time, {ours.wall_s / theirs.wall_s:.2f} of its wall time"
+            )
+            print(f"{arguments.base.name:14} {theirs.cpu_s:8.1f} CPU-s; {said(theirs)}: {ratios}")
 
 
 if __name__ == "__main__":

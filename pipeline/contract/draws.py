@@ -13,6 +13,13 @@ def key64(doc_ids: Iterable[str], salt: str) -> np.ndarray:
     return np.frombuffer(digests, dtype="<u8")
 
 
+def key128(doc_ids: Iterable[str], salt: str) -> np.ndarray:
+    """(n, 2) uint64, as `key64` of twice the length."""
+    key = blake2b(salt.encode(), digest_size=32).digest()
+    digests = b"".join(blake2b(i.encode(), digest_size=16, key=key).digest() for i in doc_ids)
+    return np.frombuffer(digests, dtype="<u8").reshape(-1, 2)
+
+
 def uniform(doc_ids: Iterable[str], salt: str) -> np.ndarray:
     """(n,) float64 in [0, 1)."""
     # 53 bits: the largest integers that float64 holds exactly, so the result never rounds up to 1.

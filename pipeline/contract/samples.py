@@ -42,9 +42,12 @@ def smallest(frames: Iterable[pl.DataFrame], rows: int | None, by: str | Sequenc
     return _kept(frames, trim, rows)
 
 
-def reaching(frames: Iterable[pl.DataFrame], size: str, limit: int) -> pl.DataFrame:
-    """The first rows by (draw, doc_id) before which the column `size` sums to less than `limit`."""
-    return _kept(frames, lambda frame: frame.filter(pl.col(size).cum_sum() - pl.col(size) < limit), 1)
+def reaching(
+    frames: Iterable[pl.DataFrame], size: str, limit: int | pl.Expr, by: str | Sequence[str] = ()
+) -> pl.DataFrame:
+    """The first rows by (draw, doc_id), per value of `by`, before which the column `size` sums to less than `limit`."""
+    reach = pl.col(size).cum_sum().over(by) if by else pl.col(size).cum_sum()
+    return _kept(frames, lambda frame: frame.filter(reach - pl.col(size) < limit), 1)
 
 
 def _kept(frames: Iterable[pl.DataFrame], trim: Trim, rows: int | None) -> pl.DataFrame:
@@ -66,14 +69,16 @@ def _kept(frames: Iterable[pl.DataFrame], trim: Trim, rows: int | None) -> pl.Da
     return trimmed() if held else pl.DataFrame()
 
 
-def summed(frames: Iterable[pl.DataFrame], by: str | Sequence[str]) -> pl.DataFrame:
-    """The sums of all other columns per value of `by`, sorted by it. Sums of sums are sums."""
+def summed(frames: Iterable[pl.DataFrame], by: str | Sequence[str], greatest: Sequence[str] = ()) -> pl.DataFrame:
+    """The sums of all other columns per value of `by`, sorted by it; of some the `greatest` value. Sums of sums are
+    sums."""
     keys = [by] if isinstance(by, str) else list(by)
+    rest = pl.all().exclude(*keys, *greatest) if greatest else pl.all()
     total: pl.DataFrame | None = None
     for frame in frames:
         if frame.width:
-            both = frame if total is None else pl.concat([total, frame])
-            total = both.group_by(keys).agg(pl.all().sum())
+            both = frame if total is None else pl.concat([total, frame.select(total.columns)])
+            total = both.group_by(keys).agg(rest.sum(), *(pl.col(name).max() for name in greatest))
     return pl.DataFrame() if total is None else total.sort(keys)
 
 

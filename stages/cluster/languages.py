@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 
 from gristmill.pipeline.kernels.numbers.clustering import TermSample
 from gristmill.pipeline.kernels.numbers.embedding import nearest
@@ -45,6 +46,18 @@ def groups_of(docs: Mapping[str, int], tokens: Mapping[str, int], k: int | None,
         whole = share <= 1 or docs[name] < least
         groups.append(Group(name, (name,), docs[name], 1 if whole else share if k else None))
     return tuple(groups)
+
+
+def numbers_of(groups: Iterable[Group]) -> dict[str, int]:
+    """Language -> number of its group."""
+    return {language: i for i, group in enumerate(groups) for language in group.languages}
+
+
+def by_language(batch: pl.DataFrame) -> pl.DataFrame:
+    """language, docs, tokens; those without a language are UNKNOWN's."""
+    return batch.group_by(pl.col("language").fill_null(UNKNOWN)).agg(
+        docs=pl.len().cast(pl.Int64), tokens=pl.col("token_count").sum().cast(pl.Int64)
+    )
 
 
 def group_numbers(languages: Iterable[str | None], groups: Mapping[str, int]) -> np.ndarray:

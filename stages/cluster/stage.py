@@ -5,7 +5,7 @@ After arXiv:2504.13161, 3.1 and NeMo Curator's recipe; where the two disagree th
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -13,11 +13,11 @@ from typing import ClassVar, Literal
 import numpy as np
 import polars as pl
 
-from gristmill.pipeline.contract.drawing.told import MEAN_PARTS, Finished, Told
+from gristmill.pipeline.contract.drawing.told import Finished, Told
 from gristmill.pipeline.contract.errors import ConfigError, DataError
-from gristmill.pipeline.contract.ranges import Amount, Count, Few, Number, Seed, Share, Size, Threads, Whole
-from gristmill.pipeline.contract.samples import drawn_sample
-from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer
+from gristmill.pipeline.contract.ranges import Amount, Count, Few, Seed, Share, Size, Threads, Whole
+from gristmill.pipeline.contract.samples import drawn_sample, smallest, summed, tables_of, together
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer, Tables
 from gristmill.pipeline.kernels.numbers.clustering import (
     TermSample,
     fit_centroids,
@@ -27,28 +27,18 @@ from gristmill.pipeline.kernels.numbers.clustering import (
     relabel_by_weight,
     top_terms,
 )
-from gristmill.pipeline.kernels.numbers.embedding import vectors_of
+from gristmill.pipeline.kernels.numbers.embedding import vectors_of, vectors_to_series
 from gristmill.stages.cluster.languages import (
-    UNKNOWN,
     Group,
+    by_language,
     group_numbers,
     groups_of,
     nearest_inside,
+    numbers_of,
     of_one_language,
 )
 from gristmill.stages.cluster.report import told
-
-
-@dataclass(frozen=True)
-class PruneRule:
-    """A fine cluster whose mean of `column` (of the quality stage, larger is better) is below `min` is pruned.
-
-    Means of different criteria are not calibrated alike, so each has its own threshold. Paper: 3.0 on a 0-5 scale;
-    Curator: 2.0 for advertisement and 1.0 for the rest.
-    """
-
-    column: str  # a criterion: q_reference, q_importance, q_<name of a model>
-    min: Number  # least mean over the cluster's documents that keeps it
+from gristmill.stages.cluster.sizes import FineSizes, PruneRule
 
 
 @dataclass(frozen=True)
@@ -80,6 +70,7 @@ class Cluster(Reducer):
     name: ClassVar[str] = "cluster"
     version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ("embed.model",)
+    passes: ClassVar[tuple[str, ...]] = ("drawn", "vectors", "sizes")
 
     def __post_init__(self) -> None:
         if (self.k_final is None) == (self.distance is None):
@@ -99,32 +90,78 @@ class Cluster(Reducer):
     def tell(self, run: Finished) -> Told:
         return told(run)
 
-    def run(self, corpus: Corpus, out: Path) -> None:
-        """Raises DataError for an empty corpus, or if every cluster would be pruned."""
-        seen = _Count()
-        vectors = (seen.through(b).select("doc_id", "embedding", "language") for b in corpus.batches())
-        sample = drawn_sample(vectors, self.fit_docs, "cluster")
-        if sample.is_empty():
-            raise DataError("cluster: no document has come this far; look at the ledger for what dropped them")
-        least = self.language_docs
-        groups = () if least is None else groups_of(seen.docs, seen.tokens, self.k_final, least)
-        apart = bool(groups)
-        groups = groups or (Group("", tuple(sorted(seen.docs)), seen.rows, self.k_final),)
-        number_of = {language: i for i, group in enumerate(groups) for language in group.languages}
-        sampled, owned = vectors_of(sample["embedding"]), group_numbers(sample["language"], number_of)
-        fitted = [self._fit(sampled[owned == i], group, seen.rows) for i, group in enumerate(groups)]
-        centroids, owner = np.concatenate(fitted), np.repeat(np.arange(len(groups)), [len(f) for f in fitted])
+    def take(self, name: str, corpus: Corpus, known: Tables) -> Tables:
+        """The sampled documents' ids, and the languages' sizes; their vectors; then the sizes of the fine clusters."""
+        if name == "drawn":
+            languages: list[pl.DataFrame] = []
 
+            def ids() -> Iterator[pl.DataFrame]:
+                for batch in corpus.batches(("language", "token_count")):
+                    languages.append(by_language(batch))
+                    yield batch.select("doc_id", "language")
+
+            return {"drawn": drawn_sample(ids(), self.fit_docs, "cluster"), "languages": summed(languages, "language")}
+        if name == "vectors":
+            if not known["drawn"].width:
+                return {}
+            batches = corpus.batches(("embedding",), of=known["drawn"]["doc_id"])
+            return {"vectors": together(batch.select("doc_id", "embedding") for batch in batches)}
+        return self._sizes_of(corpus, known)
+
+    def join(self, name: str, taken: Iterator[Tables], corpus: Corpus, known: Tables) -> Tables:
+        """Raises DataError for an empty corpus."""
+        if name == "drawn":
+            both = list(taken)
+            drawn = smallest(tables_of("drawn", both), self.fit_docs)
+            if drawn.is_empty():
+                raise DataError("cluster: no document has come this far; look at the ledger for what dropped them")
+            return {"drawn": drawn, "languages": summed(tables_of("languages", both), "language")}
+        if name == "vectors":
+            vectors = together(tables_of("vectors", taken))
+            return self._fitted(known["drawn"].join(vectors, on="doc_id", maintain_order="left"), self._groups(known))
+        both = list(taken)
+        return {"sizes": together(tables_of("sizes", both)), "terms": together(tables_of("terms", both))}
+
+    def _groups(self, known: Tables) -> tuple[Group, ...]:
+        """The languages' groups; one without a name for all where they are clustered together."""
+        sizes = {language: (docs, tokens) for language, docs, tokens in known["languages"].iter_rows()}
+        docs, tokens = ({language: size[i] for language, size in sizes.items()} for i in (0, 1))
+        groups = () if self.language_docs is None else groups_of(docs, tokens, self.k_final, self.language_docs)
+        return groups or (Group("", tuple(sorted(docs)), sum(docs.values()), self.k_final),)
+
+    def _fitted(self, sample: pl.DataFrame, groups: Sequence[Group]) -> Tables:
+        docs = sum(group.docs for group in groups)
+        sampled, owned = vectors_of(sample["embedding"]), group_numbers(sample["language"], numbers_of(groups))
+        fitted = [self._fit(sampled[owned == i], group, docs) for i, group in enumerate(groups)]
+        owner = np.repeat(np.arange(len(groups)), [len(f) for f in fitted])
+        centroids = pl.DataFrame([vectors_to_series(np.concatenate(fitted)), pl.Series("owner", owner, pl.Int64)])
+        return {"centroids": centroids, "shown": sample.head(self.map_docs).select("embedding", "language")}
+
+    def _sizes_of(self, corpus: Corpus, known: Tables) -> Tables:
+        centroids, owner = vectors_of(known["centroids"]["embedding"]), known["centroids"]["owner"].to_numpy()
+        number_of = numbers_of(self._groups(known))
         term_rows = {doc_id: i for i, doc_id in enumerate(_read(corpus.artifacts["embed.model"] / "sample.json"))}
-        term_fine = np.full(len(term_rows), -1, np.int64)
-        sizes = _Sizes(len(centroids), self.prune, self.prune_mean)
+        sizes = FineSizes(len(centroids), self.prune, self.prune_mean)
+        terms: list[tuple[int, int]] = []
         for batch in corpus.batches():
             mine = group_numbers(batch["language"], number_of)
             fine = nearest_inside(vectors_of(batch["embedding"], centroids.shape[1]), mine, centroids, owner)
             sizes.add(fine, batch)
-            for doc_id, cluster in zip(batch["doc_id"], fine.tolist(), strict=True):
-                if doc_id in term_rows:
-                    term_fine[term_rows[doc_id]] = cluster
+            in_both = zip(batch["doc_id"], fine.tolist(), strict=True)
+            terms += [(term_rows[doc_id], cluster) for doc_id, cluster in in_both if doc_id in term_rows]
+        rows = pl.DataFrame(terms, {"row": pl.Int64, "fine": pl.Int64}, orient="row")
+        return {"sizes": sizes.table(), "terms": rows}
+
+    def finish(self, known: Tables, corpus: Corpus, out: Path) -> None:
+        """Raises DataError where every cluster would be pruned."""
+        groups = self._groups(known)
+        apart = groups[0].name != ""
+        number_of = numbers_of(groups)
+        centroids, owner = vectors_of(known["centroids"]["embedding"]), known["centroids"]["owner"].to_numpy()
+        sizes = FineSizes(len(centroids), self.prune, self.prune_mean)
+        sizes.add_table(known["sizes"])
+        term_fine = np.full(len(_read(corpus.artifacts["embed.model"] / "sample.json")), -1, np.int64)
+        term_fine[known["terms"]["row"].to_numpy()] = known["terms"]["fine"].to_numpy()
 
         reasons = [sizes.broken_rules(c) for c in range(len(centroids))]
         kept = np.array([c for c in range(len(centroids)) if sizes.docs[c] and not reasons[c]], np.int64)
@@ -144,14 +181,14 @@ class Cluster(Reducer):
             names += self._names(corpus.artifacts["embed.model"], term_fine, cluster_of, (len(names), of), apart)
             labels += [{"language": group.name, "name": group.bucket(g, of)} for g in range(of)]
         np.save(out / "centroids.npy", centroids)
-        tables = _tables(sizes, reasons, cluster_of, names, len(sampled))
+        tables = _tables(sizes, reasons, cluster_of, names, known["drawn"].height)
         if apart:
             for row, label in zip(tables["clusters"], labels, strict=True):
                 row |= label
             tables |= {"languages": number_of, "owner": owner.tolist()}
         _write(out / "clusters.json", tables)
-        shown = sampled[: self.map_docs]
-        fine = nearest_inside(shown, owned[: self.map_docs], centroids, owner)
+        shown = vectors_of(known["shown"]["embedding"], centroids.shape[1])
+        fine = nearest_inside(shown, group_numbers(known["shown"]["language"], number_of), centroids, owner)
         _write(out / "map.json", _map(shown, cluster_of[fine]))
 
     def _fit(self, sampled: np.ndarray, group: Group, docs: int) -> np.ndarray:
@@ -240,64 +277,7 @@ class ClusterGate(Gate):
         return {"pruned_cluster": pl.col("cluster_id").is_null()}
 
 
-class _Count:
-    """Counts the rows of batches that pass through, and documents and tokens per language."""
-
-    def __init__(self) -> None:
-        self.rows = 0
-        self.docs: dict[str, int] = {}
-        self.tokens: dict[str, int] = {}
-
-    def through(self, batch: pl.DataFrame) -> pl.DataFrame:
-        self.rows += batch.height
-        counts = batch.group_by(pl.col("language").fill_null(UNKNOWN)).agg(pl.len(), pl.col("token_count").sum())
-        for language, docs, tokens in counts.iter_rows():
-            self.docs[language] = self.docs.get(language, 0) + docs
-            self.tokens[language] = self.tokens.get(language, 0) + (tokens or 0)
-        return batch
-
-
-class _Sizes:
-    """Documents, tokens and mean scores per fine cluster, as exact integer sums."""
-
-    def __init__(self, clusters: int, rules: tuple[PruneRule, ...], mean: str) -> None:
-        self.rules, self.mean = rules, mean
-        self.docs, self.tokens = np.zeros(clusters, np.int64), np.zeros(clusters, np.int64)
-        columns = sorted({rule.column for rule in rules})
-        # Python integers: parts times tokens of a large cluster may pass 2^63.
-        self.sums = {c: np.zeros(clusters, object) for c in columns}
-        self.weights = {c: np.zeros(clusters, object) for c in columns}
-
-    def add(self, fine: np.ndarray, batch: pl.DataFrame) -> None:
-        tokens = batch["token_count"].fill_null(0).to_numpy().astype(np.int64)
-        np.add.at(self.docs, fine, 1)
-        np.add.at(self.tokens, fine, tokens)
-        for column, sums in self.sums.items():
-            scores = batch[column].cast(pl.Float64).to_numpy()
-            known = np.isfinite(scores)
-            weight = (np.ones(len(fine), np.int64) if self.mean == "docs" else tokens)[known]
-            parts = np.round(scores[known] * MEAN_PARTS).astype(np.int64)
-            np.add.at(sums, fine[known], (parts * weight).astype(object))
-            np.add.at(self.weights[column], fine[known], weight.astype(object))
-
-    def score(self, column: str, cluster: int) -> float | None:
-        weight = self.weights[column][cluster]
-        return round(int(self.sums[column][cluster]) / (MEAN_PARTS * int(weight)), 6) if weight else None
-
-    def best(self, column: str) -> float | None:
-        return max((s for c in range(len(self.docs)) if (s := self.score(column, c)) is not None), default=None)
-
-    def broken_rules(self, cluster: int) -> list[dict]:
-        """A cluster without any score for a criterion does not break its rule."""
-        means = ((rule, self.score(rule.column, cluster)) for rule in self.rules)
-        return [
-            {"column": rule.column, "mean": mean, "min": rule.min}
-            for rule, mean in means
-            if mean is not None and mean < rule.min
-        ]
-
-
-def _tables(sizes: _Sizes, reasons: list, cluster_of: np.ndarray, names: list[list[str]], fitted: int) -> dict:
+def _tables(sizes: FineSizes, reasons: list, cluster_of: np.ndarray, names: list[list[str]], fitted: int) -> dict:
     fine = [
         {
             "id": c,

@@ -57,6 +57,13 @@ def mean_of(targets: Sequence[str], direction: Literal["losses", "accuracies"]) 
     return Objective(tuple((name, 1.0) for name in targets), direction)
 
 
+def objective_of(given: Sequence[tuple[str, float]], targets: Sequence[str]) -> Objective:
+    """Of losses: the weights that are given, or else the mean. ConfigError for a target that nobody measures."""
+    objective = Objective(tuple(given), "losses") if given else mean_of(targets, "losses")
+    objective.over(targets)
+    return objective
+
+
 def fit_table(objective: Objective, losses: np.ndarray, targets: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """What a predictor learns and how its outputs combine: (n, m) columns, signed so that lower is better, and (m,)
     weights that sum to 1. m is the number of targets with a weight, or 1 where the mean is fitted."""

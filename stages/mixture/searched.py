@@ -1,27 +1,26 @@
 """The weights of a run: proxies made of its documents, the search, its pull to the prior, and the confirmation."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from gristmill.pipeline.contract.shapes import Corpus
 from gristmill.stages.mixture.constraints import Constraints, project, rounded
 from gristmill.stages.mixture.languages import Languages
+from gristmill.stages.mixture.material.drawn import Readings, Shares, readings_of
 from gristmill.stages.mixture.material.readings import (
     Material,
     Piece,
     Reading,
     Shelf,
     Tokens,
-    digest,
     divide,
-    fetch,
     material,
-    reading,
     reordered,
+    shelf_of,
     whole_texts,
 )
 from gristmill.stages.mixture.objective import Objective
@@ -49,10 +48,14 @@ Targets = dict[str, list[Piece]]
 
 @dataclass(frozen=True, eq=False)
 class InRun:
-    """What a search in a run is made of. docs: doc_id, bucket, token_count, sorted by doc_id."""
+    """What a search in a run is made of. docs: doc_id, bucket, token_count of those that a reading may have."""
 
-    corpus: Corpus
+    scratch: Path
+    texts: Callable[[frozenset[str]], Mapping[str, str]]  # of documents
     docs: pl.DataFrame
+    totals: pl.DataFrame  # of all documents
+    shares: Shares
+    identity: str  # of the buckets
     sizes: np.ndarray  # (k,) tokens
     natural: np.ndarray  # (k,) what stands where nothing is searched
     limits: Constraints
@@ -95,26 +98,19 @@ class InRun:
 
     def with_targets(self, languages: Languages) -> list[str]:
         """Languages in which there is something to search, by the tokens of the documents that the proxy reads."""
-        read = self.read(self.sections[-1], "proxy")
-        shelf = fetch(self.corpus, read.ids, self.tokens.encode)
-        m = self.material(self.sections[-1], read, self.targets, shelf)
+        m = self.material(self.sections[-1], self.readings.proxies[-1], self.targets, self.shelf)
         texts = [p.tokens for pieces in self.targets.values() for p in whole_texts(pieces, 1)]
         return languages.searched(m.streams, texts, self.tokens.vocab)
 
     def search(self, out: Path) -> Found:
-        read = [self.read(s, "proxy") for s in self.sections]
-        seen = frozenset[str]().union(*(r.ids for r in read))
-        section = self.sections[-1]
-        left_out = self.read(section, "left out", seen) if section.exact and self.pull is None else None
-        seen |= left_out.ids if left_out is not None else frozenset()
-        unread = [self.read(self.judge, f"confirm/{s}", seen) for s in range(len(self.held_back))]
-        shelf = fetch(self.corpus, seen.union(*(r.ids for r in unread)), self.tokens.encode)
+        read, left_out, unread = self.readings.proxies, self.readings.left_out, self.readings.unread
+        shelf = self.shelf
         *cheaper, main = [
             s.make(self.material(s, r, self.targets, shelf), self.chance())
             for s, r in zip(self.sections, read, strict=True)
         ]
         result = search(
-            main, self.natural, self.limits, self.objective, self.method, self.seed, digest(self.docs), tuple(cheaper)
+            main, self.natural, self.limits, self.objective, self.method, self.seed, self.identity, tuple(cheaper)
         )
         write_runs(result.runs, out / "runs.parquet")
         pull: Pull | None = None
@@ -133,15 +129,20 @@ class InRun:
             checked = confirm(fresh, result.weights, plain, self.objective, self.limits.guard)
         return found_by(result, self.proxy, self.objective, self.limits.guard, checked, pull)
 
-    def read(self, section: ProxySection, salt: str, unread: frozenset[str] = frozenset()) -> Reading:
-        return reading(self.docs, section.share(self.available, self.budget), salt, unread)
+    @cached_property
+    def readings(self) -> Readings:
+        return readings_of(self.docs, self.shares, self.totals)
+
+    @cached_property
+    def shelf(self) -> Shelf:
+        return shelf_of(self.texts(self.readings.ids), self.tokens.encode)
 
     def material(self, section: ProxySection, read: Reading, on: Targets, shelf: Shelf) -> Material:
         spent = max(1, round(self.budget * section.share(self.available, self.budget)))
         return material(read, self.limits.buckets, on, spent, shelf, self.tokens)
 
     def chance(self, further: int = 0, like: NgramProxy | None = None, exact: np.ndarray | None = None) -> Chance:
-        return Chance(self.threads, self.seed + further, self.corpus.scratch, like, exact)
+        return Chance(self.threads, self.seed + further, self.scratch, like, exact)
 
     def prior(self) -> tuple[str, np.ndarray]:
         """Name and weights (k,) of the mixture that stands where no other can be shown to be better."""

@@ -1,19 +1,19 @@
 """The mixture as a step of the run: buckets and held-back texts in, searched and confirmed weights out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import polars as pl
 
-from gristmill.pipeline.contract.corpus.shares import read_shares
 from gristmill.pipeline.contract.drawing.told import Finished, Told
-from gristmill.pipeline.contract.errors import ConfigError, DataError
+from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.loading import Options, load_kind, named
 from gristmill.pipeline.contract.ranges import Amount, Count, FilePath, Seed, Share, SomeAmount, Threads
-from gristmill.pipeline.contract.shapes import Corpus, Reads, Reducer
+from gristmill.pipeline.contract.shapes import Corpus, Reads, Reducer, Tables
 from gristmill.stages.mixture.config import (
     BUCKETING,
     COMMAND,
@@ -29,17 +29,18 @@ from gristmill.stages.mixture.config import (
     named_buckets,
     rules,
 )
-from gristmill.stages.mixture.constraints import Constraints, floored, only_mixture, rounded
+from gristmill.stages.mixture.constraints import floored, only_mixture, rounded
 from gristmill.stages.mixture.languages import FREE, UNKNOWN, Languages, check_rule, languages_of
+from gristmill.stages.mixture.material.drawn import Drawing, Shares, by_bucket, identity_of, texts_of, totals_of
 from gristmill.stages.mixture.material.readings import (
     Tokens,
-    divide,
+    divided,
+    fetch,
     held_out_texts,
-    pieces,
     tokens_of,
     validation_texts,
 )
-from gristmill.stages.mixture.objective import Objective, mean_of
+from gristmill.stages.mixture.objective import Objective, objective_of
 from gristmill.stages.mixture.predictors.named import PREDICTORS
 from gristmill.stages.mixture.predictors.protocol import Predictor
 from gristmill.stages.mixture.proxies.protocol import ProxySection
@@ -49,12 +50,13 @@ from gristmill.stages.mixture.rates.search import Mode, search_copies
 from gristmill.stages.mixture.rates.views import Targets, Task
 from gristmill.stages.mixture.report.choice import choice
 from gristmill.stages.mixture.report.told import told
-from gristmill.stages.mixture.result import Found, unsearched, write_weights
+from gristmill.stages.mixture.result import unsearched, write_weights
 from gristmill.stages.mixture.search.method import Method, check_pair
 from gristmill.stages.mixture.search.search import method_of
 from gristmill.stages.mixture.searched import InRun
-from gristmill.stages.mixture.shares import budget_of, check_budget, in_order, reachable
+from gristmill.stages.mixture.shares import budget_of, check_given, given_present, given_weights, most_of, reachable
 
+Texts = Callable[[frozenset[str]], Mapping[str, str]]
 NATURAL = "natural"  # the method that searches nothing
 FEWEST_RUNS = 6  # that a predictor can be cross-validated on
 
@@ -114,14 +116,18 @@ class Mixture(Reducer):
     seed: Seed = 0  # of the search
     threads: Threads = 2  # fixed, so that results do not depend on the machine's size
     name: ClassVar = "mixture"
-    version: ClassVar = 9
+    version: ClassVar = 10
     borrowed: ClassVar = {"bucketing": ("domain.bucket",), "copying": ("quadmix", "sample")}
     files: ClassVar = ("validation", "weights", "present")
 
     def __post_init__(self) -> None:
         method = self.chosen_method
         check_rule(self.languages)
-        self._check_given()
+        beside = {
+            "method": self.method not in (None, NATURAL), "runs": self.runs is not None, "bounds": bool(self.bounds),
+            "groups": bool(self.groups), "present": self.present is not None, "mode": self.mode == "quadmix",
+        }  # fmt: skip
+        check_given(self.weights, self.present, beside, self.searches and self.confirm is not None)
         if self.mode == "climb":  # uses the greatest number of copies only, so another change there redoes nothing here
             object.__setattr__(self, "copying", replace(COPYING, max_copies=self.copying.max_copies))
         elif self.copying.buckets:
@@ -141,25 +147,6 @@ class Mixture(Reducer):
             raise ConfigError(f"mixture.runs: {self.runs}; at least {FEWEST_RUNS}, or nothing can be cross-validated")
         for used in (section, self.judge or section) if self.searches else ():
             used.check()
-
-    def _check_given(self) -> None:
-        """Raises ConfigError for given shares that are none, or that other settings contradict."""
-        if self.weights is not None:
-            read_shares(self.weights, "mixture.weights")
-            beside = {
-                "method": self.method not in (None, NATURAL), "runs": self.runs is not None, "bounds": self.bounds,
-                "groups": self.groups, "present": self.present is not None, "mode": self.mode == "quadmix",
-            }  # fmt: skip
-            useless = [key for key, given in beside.items() if given]
-            if useless:
-                raise ConfigError(f"mixture.weights gives every share: leave out mixture.{useless[0]}")
-        if self.present is not None:
-            read_shares(self.present, "mixture.present")
-            if not self.searches or self.confirm is None:
-                raise ConfigError(
-                    "mixture.present is compared by the confirmation of a search; with mixture.method: natural or "
-                    "mixture.confirm: null there is none: leave it out"
-                )
 
     @property
     def searches(self) -> bool:
@@ -192,10 +179,6 @@ class Mixture(Reducer):
         """Whether languages' totals are set by a rule. Buckets that are no clusters may hold several languages, or are
         of one by chance (sources): there the rule must be asked for."""
         return self.languages != FREE and (self.bucketing.by in ("cluster", "language") or self.languages != "natural")
-
-    @property
-    def guard(self) -> tuple[str, ...]:
-        return tuple(t.target for t in self.objective if t.guard)
 
     @property
     def chosen_method(self) -> str:
@@ -246,25 +229,63 @@ class Mixture(Reducer):
     def choice(self, document: Mapping[str, object], run: Finished) -> str | None:
         return choice(document, run)
 
+    @property
+    def passes(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return ("sizes", "candidates", "texts") if self.searches else ("sizes",)
+
     def run(self, corpus: Corpus, out: Path) -> None:
-        columns = ("bucket", "token_count", *self.reads.get("language", ()), *self.reads.get("quality", ()))
-        batches = [batch for batch in corpus.batches(columns) if batch.height]
-        if not batches:
-            raise DataError("no documents reached the mixture: every one was dropped (gristmill ledger tells where)")
-        docs = pl.concat(batches).sort("doc_id")
-        if self.keeps_languages:
-            docs = docs.with_columns(pl.col("language").fill_null(UNKNOWN))
-        table = docs.group_by("bucket").agg(pl.col("token_count").sum(), pl.len().alias("docs")).sort("bucket")
-        table = table.filter(pl.col("token_count") > 0)
-        docs = docs.filter(pl.col("bucket").is_in(table["bucket"].implode()))
+        if self.mode == "climb":
+            super().run(corpus, out)
+            return
+        # QuaDMix's parameters are searched over the scores of all documents, which are held here.
+        docs, sizes = self._drawing.everything(corpus, self.reads.get("quality", ()))
+        self._write(corpus, sizes, docs, partial(fetch, corpus), out)
+
+    @property
+    def _drawing(self) -> Drawing:
+        language = pl.col("language").fill_null(UNKNOWN) if self.keeps_languages else pl.lit("").alias("language")
+        return Drawing(self.reads.get("language", ()), language, self._shares, bool(self.validation))
+
+    def take(self, name: str, corpus: Corpus, known: Tables) -> Tables:
+        return self._drawing.take(name, corpus, known)
+
+    def join(self, name: str, taken: Iterator[Tables], corpus: Corpus, known: Tables) -> Tables:
+        return self._drawing.join(name, taken, known)
+
+    def finish(self, known: Tables, corpus: Corpus, out: Path) -> None:
+        texts = partial(texts_of, known.get("texts", pl.DataFrame()))
+        self._write(corpus, known["sizes"], known.get("documents", pl.DataFrame()), texts, out)
+
+    def _budget(self, available: int) -> int:
+        return self.budget_tokens or budget_of(self.budget_share, self.epochs, available)
+
+    def _shares(self, sizes: pl.DataFrame) -> Shares:
+        """What the search, the choice of its pull and the confirmation read."""
+        available = int(by_bucket(sizes)["token_count"].sum())
+        budget = most_of(self._budget(available), available, self.epochs)
+        section = self.section(self.proxy)
+        cheaper = [self.ngram] if method_of(self.chosen_method).takes_cheaper else []
+        left_out = section.share(available, budget) if section.exact and self.pull is None else None
+        return Shares(
+            tuple(s.share(available, budget) for s in (*cheaper, section)),
+            left_out,
+            (self.judge or section).share(available, budget),
+            self.confirm.seeds if self.confirm is not None and self.mode == "climb" else 0,
+        )
+
+    def _write(self, corpus: Corpus, all_sizes: pl.DataFrame, docs: pl.DataFrame, texts: Texts, out: Path) -> None:
+        """docs: all documents, or those that a reading may have."""
+        table = by_bucket(all_sizes)
+        docs = docs.filter(pl.col("bucket").is_in(table["bucket"].implode())) if docs.width else docs
         buckets, sizes = table["bucket"].to_list(), table["token_count"].to_numpy().astype(np.float64)
         available = int(sizes.sum())
-        budget = self.budget_tokens or budget_of(self.budget_share, self.epochs, available)
+        budget = self._budget(available)
         budget = budget if self.weights is not None else reachable(budget, available, self.epochs, out)
         known = dict(zip(buckets, sizes.tolist(), strict=True))
-        limits = rules(buckets, known, budget, self.epochs, self.bounds, self.groups, self.guard)
+        guard = tuple(t.target for t in self.objective if t.guard)
+        limits = rules(buckets, known, budget, self.epochs, self.bounds, self.groups, guard)
         limits = floored(limits, sizes / available, self.floor)
-        languages = None if self.weights is not None else self._languages(docs, buckets, budget)
+        languages = None if self.weights is not None else self._languages(all_sizes, buckets, budget)
         limits = limits if languages is None else languages.pinned(limits)
         only, tokens, parts = only_mixture(limits), None, []
         search = self.weights is None and self.chosen_method != NATURAL and only is None
@@ -274,7 +295,8 @@ class Mixture(Reducer):
             parts = self._targets(corpus, tokens)
         aimless = bool(parts) and not parts[0]
         if self.weights is not None:
-            found = self._given(buckets, sizes, limits, budget)
+            weights, why = given_weights(self.weights, buckets, sizes, budget, self.epochs)
+            found = unsearched(rounded(weights, limits), why, method="given")
         elif self.chosen_method == NATURAL:
             bound = ", as mixture.bounds and mixture.groups leave it" if self.bounds or self.groups else ""
             found = unsearched(rounded(sizes / available, limits), f"the config asks for the natural mixture{bound}")
@@ -289,10 +311,11 @@ class Mixture(Reducer):
             cheaper = [self.ngram] if method_of(self.chosen_method).takes_cheaper else []
             section = self.section(self.proxy)
             found = InRun(
-                corpus, docs, sizes, sizes / available, limits, budget, self.epochs, tokens, targets,
+                corpus.scratch, texts, docs, totals_of(all_sizes), self._shares(all_sizes), identity_of(all_sizes),
+                sizes, sizes / available, limits, budget, self.epochs, tokens, targets,
                 held_back if self.mode == "climb" else [],  # the other modes confirm what they make of it
                 self._objective(targets), self.proxy, (*cheaper, section), self.judge or section, self.searcher,
-                self.pull, self._present(buckets), languages, self.seed, self.threads,
+                self.pull, given_present(self.present, buckets), languages, self.seed, self.threads,
             ).found(out)  # fmt: skip
         if self.mode != "climb" and not aimless:
             assert tokens is not None
@@ -305,32 +328,17 @@ class Mixture(Reducer):
             found = search_copies(task, out)
         write_weights(out, table, found, limits, budget, self.epochs)
 
-    def _given(self, buckets: list[str], sizes: np.ndarray, limits: Constraints, budget: int) -> Found:
-        assert self.weights is not None
-        weights = in_order(read_shares(self.weights, "mixture.weights"), buckets, "mixture.weights")
-        check_budget(weights, sizes, buckets, budget, self.epochs)
-        left = [b for b, w in zip(buckets, weights.tolist(), strict=True) if w == 0]
-        nothing = f"; nothing is taken of {', '.join(left[:5])}{', ...' if len(left) > 5 else ''}" if left else ""
-        return unsearched(rounded(weights, limits), f"the shares are those of mixture.weights{nothing}", method="given")
-
-    def _languages(self, docs: pl.DataFrame, buckets: list[str], budget: int) -> Languages | None:
+    def _languages(self, sizes: pl.DataFrame, buckets: list[str], budget: int) -> Languages | None:
         if not self.keeps_languages:
             return None
-        languages = languages_of(docs, buckets, self.languages, budget, self.epochs)
+        sizes = sizes.filter(pl.col("bucket").is_in(buckets))
+        languages = languages_of(sizes, buckets, self.languages, budget, self.epochs)
         if languages is not None and self.groups:
             raise ConfigError("mixture.groups and mixture.languages both set totals; set mixture.languages: free")
         return languages
 
-    def _present(self, buckets: list[str]) -> np.ndarray | None:
-        if self.present is None:
-            return None
-        return in_order(read_shares(self.present, "mixture.present"), buckets, "mixture.present")
-
     def _objective(self, targets: Targets) -> Objective:
-        given = tuple((t.target, t.weight) for t in self.objective)
-        objective = Objective(given, "losses") if given else mean_of(tuple(targets), "losses")
-        objective.over(tuple(targets))
-        return objective
+        return objective_of([(t.target, t.weight) for t in self.objective], tuple(targets))
 
     def _targets(self, corpus: Corpus, tokens: Tokens) -> list[Targets]:
         """Target -> pieces of its text: what the search sees, then what each seed of the confirmation sees."""
@@ -339,12 +347,5 @@ class Mixture(Reducer):
             if self.validation
             else held_out_texts(corpus.artifacts["dedup.held_out"] / "texts.parquet")
         )
-        if self.confirm is None:
-            return [{n: pieces(n, t, tokens.encode, self.target_tokens, 1) for n, t in texts.items()}]
-        seeds, back = self.confirm.seeds, self.confirm.target_share
-        limit = round(self.target_tokens / (1 - back))
-        parts = {
-            name: divide(pieces(name, t, tokens.encode, limit, seeds + 1), [1 - back, *[back / seeds] * seeds])
-            for name, t in texts.items()
-        }
-        return [{name: divided[i] for name, divided in parts.items()} for i in range(seeds + 1)]
+        seeds, back = (0, 0.0) if self.confirm is None else (self.confirm.seeds, self.confirm.target_share)
+        return divided(texts, tokens.encode, self.target_tokens, seeds, back)

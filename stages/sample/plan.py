@@ -4,7 +4,7 @@ Documents that validation holds count for nothing here: training has its whole b
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -18,11 +18,14 @@ from gristmill.pipeline.contract.drawing.told import Finished, Told
 from gristmill.pipeline.contract.errors import DataError, InfeasibleError
 from gristmill.pipeline.contract.notes import write_notes
 from gristmill.pipeline.contract.ranges import Inner, Range
-from gristmill.pipeline.contract.shapes import Corpus, Reads, Reducer
+from gristmill.pipeline.contract.shapes import Corpus, Reads, Reducer, Tables
 from gristmill.pipeline.contract.state import read_state, write_parquet
+from gristmill.stages.sample import filling
+from gristmill.stages.sample.filling import Filled
 from gristmill.stages.sample.schedule import Division, PhaseSection, check_names, divided, given_buckets, weights_of
-from gristmill.stages.sample.solving import PROMISE, Solved, copies_for, meet
+from gristmill.stages.sample.solving import PROMISE, copies_for, meet
 
+NO_DOCUMENTS = "sample: no document has come this far; look at the ledger for what dropped them"
 QUOTAS = "quotas.json"
 ADJUSTED = "adjusted.parquet"
 WEIGHTS = "weights.json"
@@ -50,7 +53,7 @@ class SamplePlan(Reducer):
     phases: tuple[PhaseSection, ...] = ()  # not a key of this section: the list `phases`
     held_back: HeldBack = NONE_HELD  # not a key of this section: corpus.validation
     name: ClassVar = "sample"
-    version: ClassVar = 2
+    version: ClassVar = 3
     reads: ClassVar[Reads] = {
         "ingest": ("text_bytes", "source"),
         "ingest.tokens": ("token_count",),
@@ -73,73 +76,106 @@ class SamplePlan(Reducer):
         }
         return weights | {f"phase {p.name}: sources": ("source", p.sources) for p in self.phases if p.sources}
 
+    @property
+    def passes(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return () if self.phases else ("sizes", "turns", "near")
+
     def run(self, corpus: Corpus, out: Path) -> None:
+        if self.phases:
+            self._run_phases(corpus, out)
+        else:
+            super().run(corpus, out)
+
+    def take(self, name: str, corpus: Corpus, known: Tables) -> Tables:
+        """Sizes of the buckets; small buckets as they are and histograms of the others; what lies near their cuts."""
+        share = self.held_back.validation or 0.0
+        batches = (filling.prepared(batch, share) for batch in corpus.batches(filling.COLUMNS))
+        return filling.take(name, batches, known, self.max_copies)
+
+    def join(self, name: str, taken: Iterator[Tables], corpus: Corpus, known: Tables) -> Tables:
+        """Raises DataError where no document has come this far."""
+        joined = filling.join(name, list(taken))
+        if name == "sizes" and joined["sizes"].is_empty():
+            raise DataError(NO_DOCUMENTS)
+        if name != "turns":
+            return joined
+        asked, budget = self._asked(corpus)
+        return {**joined, "windows": filling.windows(asked, budget, {**known, **joined}, self.max_copies)}
+
+    def finish(self, known: Tables, corpus: Corpus, out: Path) -> None:
+        """Raises InfeasibleError where the documents with all their copies are fewer tokens than the budget."""
+        asked, budget = self._asked(corpus)
+        filled, limited = filling.filled(asked, budget, known, self.max_copies)
+        plan = self.split_plan(filled, TRAIN, asked, budget, limited)
+        splits: dict[str, object] = {TRAIN: plan.quotas}
+        if self.held_back.validation:
+            splits[VALIDATION] = filling.held_out(known, {b: f.k for b, f in filled.items()})
+        division = Division((TRAIN,), self.held_back.validation or 0.0, {}, frozenset(), {})
+        self._write(out, splits, division, [plan])
+
+    def _asked(self, corpus: Corpus) -> tuple[dict[str, float], int]:
+        """Tokens that training asks of every bucket, and the budget."""
+        mixture = json.loads((corpus.artifacts["mixture"] / WEIGHTS).read_text(encoding="utf-8"))
+        budget = mixture["budget_tokens"]
+        return {r["bucket"]: r["weight"] * budget for r in mixture["buckets"] if r["weight"] > 0}, budget
+
+    def _run_phases(self, corpus: Corpus, out: Path) -> None:
+        """Phases divide the documents of a bucket by their draws: all are held."""
         mixture = json.loads((corpus.artifacts["mixture"] / WEIGHTS).read_text(encoding="utf-8"))
         batches = [batch for batch in corpus.batches() if batch.height]
         if not batches:
-            raise DataError("sample: no document has come this far; look at the ledger for what dropped them")
+            raise DataError(NO_DOCUMENTS)
         docs = pl.concat(batches).sort("doc_id")
         rows = {row["bucket"]: row for row in mixture["buckets"]}
-        weights = {p.name: weights_of(p, rows) for p in self.phases} or {
-            TRAIN: {b: r["weight"] for b, r in rows.items()}
-        }
-        budgets = {p.name: p.budget_tokens for p in self.phases} or {TRAIN: mixture["budget_tokens"]}
+        weights = {p.name: weights_of(p, rows) for p in self.phases}
         division = divided(docs, self.phases, weights, self.held_back.validation or 0.0)
         held = division.held_out(docs["doc_id"])
-        notes, adjusted, splits = [], [], {}
+        plans, splits = [], {}
         taken = np.zeros(docs.height, bool)  # by validation
-        for split, budget in budgets.items():
-            mine = division.members(docs, split)
-            solved = self.solved(docs.filter(pl.Series(mine & ~held)), split, weights[split], budget, division)
-            splits[split] = solved.quotas
-            notes += solved.notes
-            adjusted.append(solved.adjusted)
-            taken |= held & mine & wanted(docs, solved.buckets, division.draws(docs["doc_id"], split))
+        for phase in self.phases:
+            mine, draws = division.members(docs, phase.name), division.draws(docs["doc_id"], phase.name)
+            drawn = docs.with_columns(pl.Series("u", draws)).filter(pl.Series(mine & ~held))
+            asked = {b: weight * phase.budget_tokens for b, weight in weights[phase.name].items() if weight > 0}
+            buckets = {b: drawn.filter(pl.col("bucket") == b) for b in asked}
+            solved, limited = meet(buckets, asked, phase.budget_tokens, self.max_copies)
+            filled = {b: filling.of_held(solved[b], buckets[b]) for b in asked}
+            plans.append(self.split_plan(filled, phase.name, asked, phase.budget_tokens, limited))
+            splits[phase.name] = plans[-1].quotas
+            taken |= held & mine & wanted(docs, {b: f.k for b, f in filled.items()}, draws)
         if self.held_back.validation:
             of = docs.filter(pl.Series(taken)).select(pl.col("token_count", "text_bytes").sum()).row(0)
             splits[VALIDATION] = {"rows": int(taken.sum()), "tokens": of[0], "bytes": of[1]}
+        self._write(out, splits, division, plans)
+
+    def _write(self, out: Path, splits: Mapping[str, object], division: Division, plans: Sequence["SplitPlan"]) -> None:
         document = {"splits": splits, "max_copies": self.max_copies, "division": division.as_json()}
         (out / QUOTAS).write_text(json.dumps(document, indent=1, sort_keys=True))
-        if notes:
+        if notes := [note for plan in plans for note in plan.notes]:
             write_notes(out, *notes)
-        write_parquet(out / ADJUSTED, pl.concat(adjusted).sort("split", "doc_id").to_arrow())
+        write_parquet(out / ADJUSTED, pl.concat([p.adjusted for p in plans]).sort("split", "doc_id").to_arrow())
 
-    def solved(
-        self, docs: pl.DataFrame, split: str, weights: Mapping[str, float], budget: int, division: Division
+    def split_plan(
+        self, filled: Mapping[str, Filled], split: str, asked: Mapping[str, float], budget: int, limited: set[str]
     ) -> "SplitPlan":
         """Raises InfeasibleError where the documents with all their copies are fewer tokens than the budget."""
-        docs = docs.with_columns(pl.Series("u", division.draws(docs["doc_id"], split)))
-        buckets = {b: docs.filter(pl.col("bucket") == b) for b, weight in weights.items() if weight > 0}
-        asked = {b: weights[b] * budget for b in buckets}
-        solved, limited = meet(buckets, asked, budget, self.max_copies)
-        written = {b: int(s.copies @ buckets[b]["token_count"].to_numpy()) for b, s in solved.items()}
-        total = sum(written.values())
-        room = self.max_copies * sum(int(frame["token_count"].sum()) for frame in buckets.values())
+        total = sum(f.tokens for f in filled.values())
         name = "the corpus" if split == TRAIN else f"phase {split}"
+        room = self.max_copies * sum(f.available for f in filled.values())
         if total < (1 - PROMISE) * budget and room < budget:
             raise InfeasibleError(
                 f"{name} would hold {total:,} of {budget:,} tokens with at most {self.max_copies} "
                 "copies of each document; raise sample.max_copies, or lower mixture.max_epochs or the budget"
             )
-        quotas = {
-            b: {"k": s.k, "asked_tokens": asked[b], "written_tokens": written[b], "limited": b in limited}
-            for b, s in solved.items()
+        buckets = {
+            b: {"k": f.k, "asked_tokens": asked[b], "written_tokens": f.tokens, "limited": b in limited}
+            for b, f in filled.items()
         }
-        frames = []
-        for b, s in solved.items():
-            off = s.copies != s.plain
-            exact = buckets[b].filter(off).select("doc_id", pl.Series("copies_n", s.copies[off], pl.Int64))
-            frames.append(exact.select("doc_id", pl.lit(split).alias("split"), "copies_n"))
+        frames = [f.exact.select("doc_id", pl.lit(split).alias("split"), "copies_n") for f in filled.values()]
         empty = pl.DataFrame(schema={"doc_id": pl.String, "split": pl.String, "copies_n": pl.Int64})
-        size = {
-            "rows": sum(int(s.copies.sum()) for s in solved.values()),
-            "tokens": total,
-            "bytes": sum(int(s.copies @ buckets[b]["text_bytes"].to_numpy()) for b, s in solved.items()),
-        }
-        notes = [*missed(name, buckets, asked, written, budget), *repeated(name, buckets, solved, total)]
-        return SplitPlan(
-            {"buckets": quotas, "budget_tokens": budget, **size}, quotas, pl.concat([empty, *frames]), notes
-        )
+        sums = {"rows": sum(f.rows for f in filled.values()), "bytes": sum(f.bytes for f in filled.values())}
+        notes = [*missed(name, filled, asked, budget), *repeated(name, filled.values())]
+        quotas = {"buckets": buckets, "budget_tokens": budget, "tokens": total, **sums}
+        return SplitPlan(quotas, pl.concat([empty, *frames]), notes)
 
     def papers(self, run: Finished) -> dict[str, object]:
         """mixture/weights.json: what the mixture wrote, with what the corpus holds of every bucket; and, with phases,
@@ -238,41 +274,33 @@ class SplitPlan:
     """Quotas of a split as they are stored; documents whose copies differ from what their scale says; notes."""
 
     quotas: dict[str, object]
-    buckets: dict[str, dict]  # of the quotas
     adjusted: pl.DataFrame
     notes: list[str]
 
 
-def wanted(docs: pl.DataFrame, buckets: Mapping[str, Mapping[str, float]], draws: np.ndarray) -> np.ndarray:
+def wanted(docs: pl.DataFrame, scales: Mapping[str, float], draws: np.ndarray) -> np.ndarray:
     """(n,) bool: documents that their bucket's scale gives a copy."""
-    scale = np.array([buckets[b]["k"] if b in buckets else 0.0 for b in docs["bucket"]])
+    scale = np.array([scales.get(b, 0.0) for b in docs["bucket"]])
     return copies_for(scale, docs["sampling_value"].to_numpy(), draws, 1) > 0
 
 
-def missed(
-    name: str,
-    buckets: Mapping[str, pl.DataFrame],
-    asked: Mapping[str, float],
-    written: Mapping[str, int],
-    budget: float,
-) -> Iterator[str]:
+def missed(name: str, filled: Mapping[str, Filled], asked: Mapping[str, float], budget: float) -> Iterator[str]:
     """Says so where documents are too large for what is asked, and the corpus is smaller (or larger) for it."""
-    total = sum(written.values())
+    total = sum(f.tokens for f in filled.values())
     if abs(total - budget) <= PROMISE * budget:
         return
-    small = [b for b, frame in buckets.items() if int(frame["token_count"].min() or 0) > asked[b]]  # pyright: ignore
+    small = [b for b, f in filled.items() if f.shortest > asked[b]]
     few = f": {', '.join(small[:SHOWN])}{', ...' if len(small) > SHOWN else ''}" if small else ""
     yield (
-        f"sample: {name} holds {total:,} of {budget:,} tokens; {len(small)} of {len(buckets)} buckets are to give "
+        f"sample: {name} holds {total:,} of {budget:,} tokens; {len(small)} of {len(filled)} buckets are to give "
         f"fewer tokens than their shortest document has{few}"
     )
 
 
-def repeated(name: str, buckets: Mapping[str, pl.DataFrame], solved: Mapping[str, Solved], total: int) -> Iterator[str]:
+def repeated(name: str, filled: Collection[Filled]) -> Iterator[str]:
     """Says so where the budget is met by writing the same documents again and again."""
     of = "" if name == "the corpus" else f" of {name}"
-    chosen = [(solved[b].copies > 0, frame["token_count"].to_numpy()) for b, frame in buckets.items()]
-    documents, distinct = sum(int(c.sum()) for c, _ in chosen), sum(int(t[c].sum()) for c, t in chosen)
+    documents, distinct, total = (sum(getattr(f, n) for f in filled) for n in ("documents", "distinct", "tokens"))
     if distinct and total / distinct >= REPEATED:
         yield (
             f"sample: the budget{of} is met by repetition: {documents:,} documents of {distinct:,} tokens are written "

@@ -5,6 +5,7 @@ For given draws the tokens written grow with k_b, so k_b is solved for the *writ
 documents too large for the last gap are passed over, so that a quota is met within the smallest document that is left.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ import polars as pl
 
 PROMISE = 0.005  # of the budget: how far a bucket's tokens, and all together, may be off
 CLOSE_ENOUGH = 0.001  # of a bucket's quota: a fifth of that
+PASSED = 20_000  # copies that are looked at behind the cut: a gap that so many do not fill is left
 SUBSET_SUM_BITS = (
     4e9  # copies x tokens for which a subset sum is worth it: 0.5 GB at most; larger buckets are fine-grained
 )
@@ -29,26 +31,43 @@ class Solved:
 def meet(
     buckets: dict[str, pl.DataFrame], asked: dict[str, float], budget: float, cap: int
 ) -> tuple[dict[str, Solved], set[str]]:
-    """Solves every bucket; what some cannot hold (too few documents, or too large ones) is shared by the others.
+    """Solves every bucket (token_count, sampling_value, u); what some cannot hold is shared by the others.
 
     Returns the solutions and the buckets that fall short (or over) by more than a fifth of what the corpus promises.
     """
-    quota, limited = dict(asked), set()
     solved: dict[str, Solved] = {}
+
+    def written(b: str, quota: float) -> float:
+        tokens, rate, u = (buckets[b][c].to_numpy() for c in ("token_count", "sampling_value", "u"))
+        solved[b] = solve(tokens, rate, u, quota, cap)
+        return float(solved[b].copies @ tokens)
+
+    _, limited = shared(written, asked, budget)
+    return solved, limited
+
+
+def shared(
+    written: Callable[[str, float], float], asked: Mapping[str, float], budget: float
+) -> tuple[dict[str, float], set[str]]:
+    """Quota of every bucket where the others share what one cannot hold (too few documents, or too large ones), and the
+    buckets that cannot. written: tokens of a bucket at a quota."""
+    quota, limited = dict(asked), set()
+    found: dict[str, float] = {}
     while True:
-        for b, frame in buckets.items():
-            if b not in limited:
-                tokens, rate, u = (frame[c].to_numpy() for c in ("token_count", "sampling_value", "u"))
-                solved[b] = solve(tokens, rate, u, quota[b], cap)
-        written = {b: float(solved[b].copies @ buckets[b]["token_count"].to_numpy()) for b in buckets}
-        short = {b for b in buckets if b not in limited and abs(written[b] - quota[b]) > PROMISE / 5 * budget}
+        found |= {b: written(b, quota[b]) for b in quota if b not in limited}
+        short = {b for b in quota if b not in limited and abs(found[b] - quota[b]) > PROMISE / 5 * budget}
         limited |= short
-        free = [b for b in buckets if b not in limited]
+        free = [b for b in quota if b not in limited]
         if not short or not free:
-            return solved, limited
-        rest = budget - sum(written[b] for b in limited)
+            return quota, limited
+        rest = budget - sum(found[b] for b in limited)
         scale = max(0.0, rest / sum(quota[b] for b in free))
         quota = {b: q if b in limited else q * scale for b, q in quota.items()}
+
+
+def turns_of(rate: np.ndarray, u: np.ndarray, cap: int) -> np.ndarray:
+    """(n, cap) when k * rate reaches j + u: the turn of every possible copy."""
+    return (np.arange(cap)[None, :] + u[:, None]) / np.maximum(rate, 1e-12)[:, None]
 
 
 def solve(tokens: np.ndarray, rate: np.ndarray, u: np.ndarray, quota: float, cap: int) -> Solved:
@@ -59,23 +78,34 @@ def solve(tokens: np.ndarray, rate: np.ndarray, u: np.ndarray, quota: float, cap
     Where that leaves a gap, the first copies that together come closest are found by subset sum.
     """
     n = len(tokens)
-    copies = np.zeros(n, np.int64)
     if n == 0 or quota <= 0:
-        return Solved(0.0, copies, copies.copy())
-    # Turn of every possible copy; the sort is the whole cost, and a bucket's documents fit in memory.
-    turns = (np.arange(cap)[None, :] + u[:, None]) / np.maximum(rate, 1e-12)[:, None]
-    order = np.argsort(turns, axis=None, kind="stable")
+        return Solved(0.0, np.zeros(n, np.int64), np.zeros(n, np.int64))
+    # The sort is the whole cost, and a bucket's documents fit in memory.
+    turns = turns_of(rate, u, cap).ravel()
+    order = np.argsort(turns, kind="stable")
     document = order // cap
+    found = closest_cut(turns[order], document, tokens, quota, quota)
+    sizes = tokens[document]
+    if quota - found.copies @ tokens > CLOSE_ENOUGH * quota and len(order) * int(sizes.sum()) <= SUBSET_SUM_BITS:
+        return Solved(found.k, np.bincount(document[closest_subset(sizes, quota)], minlength=n), found.plain)
+    return found
+
+
+def closest_cut(turns: np.ndarray, document: np.ndarray, tokens: np.ndarray, quota: float, left: float) -> Solved:
+    """Takes copies in order while they fit into `left`, then passes over those that do not, PASSED at most.
+
+    turns, document (c,): of the copies, in order; tokens (n,) of the documents; quota: of the whole bucket.
+    """
+    copies = np.zeros(len(tokens), np.int64)
     sizes = tokens[document]
     reach = np.cumsum(sizes)
-    cut = int(np.searchsorted(reach, quota, side="right"))
-    k = float(turns.flat[order[cut - 1]]) if cut else 0.0
+    cut = int(np.searchsorted(reach, left, side="right"))
     np.add.at(copies, document[:cut], 1)
     plain = copies.copy()
-    left = quota - (reach[cut - 1] if cut else 0)
+    left -= reach[cut - 1] if cut else 0
     slack = CLOSE_ENOUGH * quota
     skipped: set[int] = set()
-    for i in range(cut, len(order)):
+    for i in range(cut, min(len(turns), cut + PASSED)):
         if left <= slack:
             break
         d, size = int(document[i]), int(sizes[i])
@@ -86,9 +116,7 @@ def solve(tokens: np.ndarray, rate: np.ndarray, u: np.ndarray, quota: float, cap
             left -= size
         else:
             skipped.add(d)
-    if left > slack and len(order) * reach[-1] <= SUBSET_SUM_BITS:
-        copies = np.bincount(document[closest_subset(sizes, quota)], minlength=n)
-    return Solved(k, copies, plain)
+    return Solved(float(turns[cut - 1]) if cut else 0.0, copies, plain)
 
 
 def closest_subset(sizes: np.ndarray, quota: float) -> np.ndarray:

@@ -9,10 +9,12 @@ import pytest
 
 from frames import FakeCorpus
 from gristmill.pipeline.books.document.verdict import broken_by
+from gristmill.pipeline.contract.draws import key64
 from gristmill.pipeline.contract.errors import ConfigError, DataError
 from gristmill.pipeline.plan.config import parse_yaml
 from gristmill.pipeline.plan.plan import make_plan
 from gristmill.pipeline.recipe import make_recipe
+from gristmill.stages import limits
 from gristmill.stages.limits import Limit, LimitBroken, LimitTables
 
 
@@ -52,6 +54,28 @@ def test_top_share_does_not_depend_on_order_or_batches(tmp_path):
     parts = broken(tmp_path / "b", [docs[600:], docs[:600].reverse(), docs.clear()], limit).sort("doc_id")
     assert whole.equals(parts)
     assert (tmp_path / "a" / "limits.json").read_bytes() == (tmp_path / "b" / "limits.json").read_bytes()
+
+
+@pytest.mark.parametrize("by", [None, "language"])
+def test_top_share_found_between_two_sampled_values_is_that_of_all(by, tmp_path, monkeypatch):
+    docs, found = documents(6000), []
+    kinds = [Limit("q_mine", top_share=share, by=by) for share in (0.003, 0.3, 0.5, 0.98, 1.0)]
+    for i, (sampled, size) in enumerate([(10**6, 6000), (600, 700), (600, 6000)]):
+        monkeypatch.setattr(limits, "SAMPLED", sampled)
+        (tmp_path / str(i)).mkdir()
+        LimitTables(tuple(kinds)).run(FakeCorpus([docs[n : n + size] for n in range(0, 6000, size)]), tmp_path / str(i))
+        found.append((tmp_path / str(i) / "limits.json").read_text())
+    assert found[0] == found[1] == found[2]
+    edges = json.loads(found[0])
+    tie = pl.Series(key64(docs["doc_id"], "limits.q_mine").astype(np.float64) / 2.0**64)
+    for limit, edge in zip(kinds, edges, strict=True):
+        for group, (value, draw) in edge.items():
+            mine = docs.with_columns(tie.alias("tie")).filter(pl.col("language").fill_null("") == group if by else True)
+            ordered = mine.sort("q_mine", "tie", descending=[True, False])
+            assert ordered.select("q_mine", "tie").row(max(1, round(limit.top_share * mine.height)) - 1) == (
+                value,
+                draw,
+            )
 
 
 def test_exactly_at_a_limit_stays_and_null_breaks_none(tmp_path):

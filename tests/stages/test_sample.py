@@ -8,12 +8,14 @@ import numpy as np
 import polars as pl
 import pytest
 
+from frames import FakeCorpus, doc_id
 from gristmill.pipeline.contract.corpus.splits import numbered
 from gristmill.pipeline.contract.draws import uniform
 from gristmill.pipeline.contract.errors import InfeasibleError
 from gristmill.pipeline.contract.notes import read_notes
 from gristmill.stages.export import CorpusShards
-from gristmill.stages.sample import Sample, SampleGate, SamplePlan
+from gristmill.stages.sample import Sample, SampleGate, SamplePlan, solving, turns
+from gristmill.stages.sample.plan import HeldBack
 from gristmill.stages.sample.solving import closest_subset, copies_for, meet, solve
 
 
@@ -178,3 +180,45 @@ def test_corpus_copies_land_apart_and_every_row_once():
         .to_series()
         .all()
     )
+
+
+def many(n: int, seed: int, buckets: int = 3) -> pl.DataFrame:
+    rng = np.random.default_rng(seed)
+    return pl.DataFrame(
+        {
+            "doc_id": [doc_id(f"{seed}/{i}") for i in range(n)],
+            "bucket": [f"b{i}" for i in rng.integers(buckets, size=n)],
+            "source": "",
+            "token_count": pl.Series(np.round(rng.lognormal(5, 1.5, n)).astype(int) + 1, dtype=pl.Int64),
+            "text_bytes": pl.Series(rng.integers(1, 9000, n), dtype=pl.Int64),
+            "sampling_value": rng.gamma(2.0, 0.5, n) + 1e-3,
+        }
+    )
+
+
+@pytest.mark.parametrize(("share", "validation"), [(0.05, None), (0.6, 0.01), (1.7, 0.2), (3.9, None)])
+def test_large_buckets_that_are_solved_near_the_cut_are_as_if_they_were_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float, validation: float | None
+):
+    docs = many(1500, 1)
+    held_back = HeldBack(validation)
+    free = docs["token_count"].sum() * (1 - (validation or 0))
+    weights = [{"bucket": b, "weight": w} for b, w in (("b0", 0.25), ("b1", 0.35), ("b2", 0.3), ("none", 0.1))]
+    (tmp_path / "mixture").mkdir()
+    asked = {"buckets": weights, "budget_tokens": int(share * 0.9 * free)}
+    (tmp_path / "mixture" / "weights.json").write_text(json.dumps(asked))
+    written = {}
+    for way, held, bits, at_once in [("held", 10**9, 24, 1500), ("fine", 0, 24, 100), ("coarse", 0, 13, 700)]:
+        monkeypatch.setattr(turns, "HELD_DOCS", held)
+        monkeypatch.setattr(turns, "SUBSET_SUM_BITS", 0)
+        monkeypatch.setattr(solving, "SUBSET_SUM_BITS", 0)
+        monkeypatch.setattr(turns, "PASSED", 400)
+        monkeypatch.setattr(solving, "PASSED", 400)
+        monkeypatch.setattr(turns, "BIN_BITS", bits)
+        frames = [docs[i : i + at_once] for i in range(0, docs.height, at_once)]
+        (tmp_path / way).mkdir()
+        SamplePlan(held_back=held_back).run(FakeCorpus(frames, {"mixture": tmp_path / "mixture"}), tmp_path / way)
+        written[way] = {p.name: p.read_bytes() for p in (tmp_path / way).iterdir()}
+    assert written["fine"] == written["held"]
+    assert written["coarse"] == written["held"]
+    assert json.loads(written["held"]["quotas.json"])["splits"]["train"]["rows"] > 50

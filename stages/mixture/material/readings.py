@@ -7,7 +7,6 @@ so that a bucket is repeated in the proxy as often as it would be in the corpus 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
@@ -76,20 +75,30 @@ class Reading:
         return frozenset(i for docs in self.documents.values() for i in docs)
 
 
-def reading(docs: pl.DataFrame, fraction: float, salt: str, unread: frozenset[str] = frozenset()) -> Reading:
+def reading(
+    docs: pl.DataFrame,
+    fraction: float,
+    salt: str,
+    totals: pl.DataFrame | None = None,
+    known: frozenset[str] = frozenset(),
+) -> Reading:
     """`fraction` of each bucket's tokens (and at least one), in the order of uniform(doc_id, salt).
 
-    docs: doc_id, bucket, token_count. Documents that an earlier reading had (not `unread`) come after all others.
-    A smaller fraction reads a beginning of the same.
+    docs: doc_id, bucket, token_count; where they are not all documents, `totals` (bucket, total) says how many tokens
+    there are, with an end for each document. Documents that an earlier reading had (`known`) come after all others. A
+    smaller fraction reads a beginning of the same.
     """
     drawn = docs.with_columns(
         pl.Series("u", uniform(docs["doc_id"], salt)),
-        pl.col("doc_id").is_in(pl.Series(sorted(unread), dtype=pl.String).implode()).alias("known"),
+        pl.col("doc_id").is_in(pl.Series(sorted(known), dtype=pl.String).implode()).alias("known"),
         (pl.col("token_count") + 1).alias("size"),  # and the end
     ).sort("bucket", "known", "u", "doc_id")
-    total = pl.col("size").sum().over("bucket")
+    if totals is None:
+        drawn = drawn.with_columns(pl.col("size").sum().over("bucket").alias("total"))
+    else:
+        drawn = drawn.join(totals.select("bucket", "total"), on="bucket", maintain_order="left")
     before = pl.col("size").cum_sum().over("bucket") - pl.col("size")
-    chosen = drawn.with_columns(total.alias("total")).filter(before < fraction * total)
+    chosen = drawn.filter(before < fraction * pl.col("total"))
     grouped = chosen.group_by("bucket", maintain_order=True).agg("doc_id", pl.col("total").first())
     return Reading(
         {b: tuple(ids) for b, ids, _ in grouped.iter_rows()},
@@ -114,14 +123,16 @@ class Shelf:
     tokens: Mapping[str, np.ndarray]
 
 
-def fetch(corpus: Corpus, ids: frozenset[str], encode: Encoder) -> Shelf:
-    """One pass over the corpus."""
-    texts: dict[str, str] = {}
-    wanted = pl.Series(sorted(ids), dtype=pl.String).implode()
-    for batch in corpus.batches(("text",)):
-        picked = batch.filter(pl.col("doc_id").is_in(wanted))
-        texts.update(zip(picked["doc_id"], picked["text"], strict=True))
+def shelf_of(texts: Mapping[str, str], encode: Encoder) -> Shelf:
     return Shelf(texts, {i: encode(texts[i]) for i in sorted(texts)})
+
+
+def fetch(corpus: Corpus, ids: frozenset[str]) -> dict[str, str]:
+    """doc_id -> text, in one pass over the corpus."""
+    texts: dict[str, str] = {}
+    for batch in corpus.batches(("text",), of=pl.Series("doc_id", sorted(ids), dtype=pl.String)):
+        texts.update(zip(batch["doc_id"], batch["text"], strict=True))
+    return texts
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,6 +224,20 @@ def divide(parts: Sequence[Piece], shares: Sequence[float]) -> list[list[Piece]]
     return [list(parts[a:b]) for a, b in pairwise([*cuts, len(parts)])]
 
 
+def divided(
+    texts: Mapping[str, Sequence[str]], encode: Encoder, limit: int, seeds: int, back: float
+) -> list[dict[str, list[Piece]]]:
+    """Target -> pieces of its text: `limit` tokens for the search, then those of each seed of the confirmation, which
+    has the share `back` of all; without seeds the search has everything."""
+    if not seeds:
+        return [{n: pieces(n, t, encode, limit, 1) for n, t in texts.items()}]
+    parts = {
+        name: divide(pieces(name, t, encode, round(limit / (1 - back)), seeds + 1), [1 - back, *[back / seeds] * seeds])
+        for name, t in texts.items()
+    }
+    return [{name: divided[i] for name, divided in parts.items()} for i in range(seeds + 1)]
+
+
 def held_out_texts(path: Path) -> dict[str, list[str]]:
     """Target -> texts of texts.parquet, in the order of their draws."""
     held = pl.read_parquet(path, glob=False)
@@ -253,9 +278,3 @@ def _text(where: str, record: Record, fields: Sequence[str]) -> str:
             f"{where}: no field {error.args[0]!r}; it has {', '.join(map(str, record))}: name those that are the text "
             "in mixture.validation_fields, e.g. [question, answer]"
         ) from None
-
-
-def digest(docs: pl.DataFrame) -> str:
-    """Names the buckets by content, so that runs of this clustering are never taken for another's."""
-    members = "\n".join(map("/".join, docs.select("bucket", "doc_id").iter_rows()))
-    return blake2b(members.encode(), digest_size=16).hexdigest()

@@ -27,7 +27,7 @@ from gristmill.stages.mixture.rates.rule import (
     start_of,
 )
 from gristmill.stages.mixture.rates.searchers import QuadmixSpace
-from gristmill.stages.mixture.rates.views import Corpora, Task, View, given, proxy_of, shelf_of, tuned, view
+from gristmill.stages.mixture.rates.views import Corpora, Task, View, given, proxy_of, shelf_of_views, tuned, view
 from gristmill.stages.mixture.result import Found
 from gristmill.stages.mixture.runs.runs import Differentiable, Failing, Proxy
 from gristmill.stages.mixture.search.confirm import Confirmation, checked_on, confirm, judged
@@ -56,7 +56,7 @@ def search_copies(task: Task, out: Path) -> Found:
     natural = project((sizes / sizes.sum())[None], task.limits)[0]
     default = default_rule(task.copying, len(sizes))
     seen = view(task, docs, task.section, "proxy", docs.scaled, frozenset())
-    m = given(task, seen, task.section, task.targets, shelf_of(task, [seen]))
+    m = given(task, seen, task.section, task.targets, shelf_of_views(task, [seen]))
     proxy = proxy_of(task, seen, task.section, m, task.seed, tuned(task, seen, task.section, m))
     chosen = choose(task, seen, proxy, default, natural, groups_of(sizes, task.settings.shared_below))
     rule, weights = chosen.rule, task.climb.weights
@@ -159,7 +159,7 @@ def confirmed(
     views = [
         view(task, docs, task.judge, f"confirm/{s}", np.stack(both, axis=1), known) for s in range(len(task.held_back))
     ]
-    shelf = shelf_of(task, views)
+    shelf = shelf_of_views(task, views)
     like: NgramProxy | None = None
     fresh: list[Proxy] = []
     names = ("searched", "natural", "climb") if chosen.found else ("searched", "natural")

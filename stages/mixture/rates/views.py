@@ -17,7 +17,17 @@ from gristmill.pipeline.contract.draws import uniform
 from gristmill.pipeline.contract.shapes import Corpus
 from gristmill.pipeline.kernels.numbers.criteria import fit_scale, scaled
 from gristmill.stages.mixture.constraints import Constraints
-from gristmill.stages.mixture.material.readings import Material, Piece, Reading, Shelf, Tokens, fetch, material, reading
+from gristmill.stages.mixture.material.readings import (
+    Material,
+    Piece,
+    Reading,
+    Shelf,
+    Tokens,
+    fetch,
+    material,
+    reading,
+    shelf_of,
+)
 from gristmill.stages.mixture.objective import Objective
 from gristmill.stages.mixture.proxies.ngram import NgramProxy
 from gristmill.stages.mixture.proxies.protocol import Chance, ProxySection
@@ -115,7 +125,7 @@ def view(
     """docs: all documents; coordinates (n, d): documents that are near in them may share a cell."""
     share = section.share(task.available, task.budget)
     if section.exact:
-        read = reading(task.docs, share, salt, seen)
+        read = reading(task.docs, share, salt, known=seen)
         rows = task.docs["doc_id"].is_in(pl.Series(sorted(read.ids)).implode()).to_numpy()
         kept = Documents(docs.bucket[rows], docs.tokens[rows], docs.scaled[rows], docs.bucket[rows])
         ids = task.docs["doc_id"].filter(pl.Series(rows))
@@ -136,7 +146,7 @@ def view(
         pl.Series("bucket", np.array(names, dtype=object)[cell].tolist(), dtype=pl.String)
     )
     probe = docs.drawn(uniform(task.docs["doc_id"], "parameters"), PROBED)
-    return View(probe, tuple(names), reading(frame, share, salt, seen), None)
+    return View(probe, tuple(names), reading(frame, share, salt, known=seen), None)
 
 
 def given(task: Task, seen: View, section: ProxySection, on: Targets, shelf: Shelf) -> Material:
@@ -166,9 +176,9 @@ def tuned(task: Task, seen: View, section: ProxySection, m: Material) -> NgramPr
     return made if isinstance(made, NgramProxy) else None
 
 
-def shelf_of(task: Task, views: Sequence[View]) -> Shelf:
+def shelf_of_views(task: Task, views: Sequence[View]) -> Shelf:
     ids = frozenset[str]().union(*(v.reading.ids for v in views))
-    return fetch(task.corpus, ids, task.tokens.encode)
+    return shelf_of(fetch(task.corpus, ids), task.tokens.encode)
 
 
 @dataclass(frozen=True, eq=False)

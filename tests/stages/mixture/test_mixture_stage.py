@@ -421,9 +421,9 @@ def test_a_reading_takes_the_same_fraction_of_every_bucket_and_a_smaller_one_is_
 
 def test_a_fresh_reading_leaves_out_what_was_read_as_long_as_there_is_other_text():
     first = reading(documents(), 0.4, "s")
-    second = reading(documents(), 0.4, "t", first.ids)
+    second = reading(documents(), 0.4, "t", known=first.ids)
     assert not first.ids & second.ids
-    third = reading(documents(), 1.0, "t", first.ids)
+    third = reading(documents(), 1.0, "t", known=first.ids)
     assert third.ids == frozenset(documents()["doc_id"])
     for bucket, ids in third.documents.items():
         assert set(ids[-len(first.documents[bucket]) :]) == set(first.documents[bucket])

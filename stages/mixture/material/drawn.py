@@ -1,0 +1,197 @@
+"""What a search reads of the corpus, in passes: sizes of the buckets, candidates by their draws, then their texts.
+
+A reading is a prefix of every bucket in the order of a draw, without what earlier readings had. So it lies in the
+prefix that is longer by what those can have had, and of every bundle such a prefix is all that is needed.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import polars as pl
+
+from gristmill.pipeline.contract.draws import key128
+from gristmill.pipeline.contract.errors import DataError
+from gristmill.pipeline.contract.samples import drawn, reaching, summed, tables_of, together
+from gristmill.pipeline.contract.shapes import Corpus, Tables
+from gristmill.stages.mixture.material.readings import Reading, reading
+
+PROXY, LEFT_OUT = "proxy", "left out"
+
+
+@dataclass(frozen=True)
+class Shares:
+    """The fractions of every bucket that are read."""
+
+    proxies: tuple[float, ...]  # by the search's proxies, all in one order
+    left_out: float | None  # by the choice of the pull, of what the proxies do not read
+    judge: float  # by each seed of the confirmation, of what none of those reads
+    seeds: int
+
+    def salts(self) -> dict[str, tuple[float, tuple[float, ...]]]:
+        """Salt of a draw -> (fraction that is read in its order, fractions of what is passed over)."""
+        most = max(self.proxies)
+        found: dict[str, tuple[float, tuple[float, ...]]] = {PROXY: (most, ())}
+        before = (most,)
+        if self.left_out is not None:
+            found[LEFT_OUT] = (self.left_out, before)
+            before = (most, self.left_out)
+        return found | {f"confirm/{seed}": (self.judge, before) for seed in range(self.seeds)}
+
+
+@dataclass(frozen=True, eq=False)
+class Readings:
+    proxies: tuple[Reading, ...]
+    left_out: Reading | None
+    unread: tuple[Reading, ...]  # of the confirmation's seeds
+
+    @property
+    def ids(self) -> frozenset[str]:
+        left_out = () if self.left_out is None else (self.left_out,)
+        return frozenset[str]().union(*(r.ids for r in (*self.proxies, *left_out, *self.unread)))
+
+
+def readings_of(docs: pl.DataFrame, shares: Shares, totals: pl.DataFrame) -> Readings:
+    """docs: doc_id, bucket, token_count, of all documents or of the candidates; totals: as of `totals_of`."""
+    proxies = tuple(reading(docs, share, PROXY, totals) for share in shares.proxies)
+    seen = frozenset[str]().union(*(r.ids for r in proxies))
+    left_out = None if shares.left_out is None else reading(docs, shares.left_out, LEFT_OUT, totals, seen)
+    seen |= frozenset() if left_out is None else left_out.ids
+    unread = (reading(docs, shares.judge, f"confirm/{seed}", totals, seen) for seed in range(shares.seeds))
+    return Readings(proxies, left_out, tuple(unread))
+
+
+def sized(batch: pl.DataFrame) -> pl.DataFrame:
+    """bucket, language, docs, token_count, longest, and two sums of keys that name the documents, modulo 2^64."""
+    keys = key128(batch["doc_id"], "mixture")
+    rows = batch.select(
+        "bucket",
+        "language",
+        pl.lit(1, pl.Int64).alias("docs"),
+        pl.col("token_count").cast(pl.Int64),
+        pl.col("token_count").cast(pl.Int64).alias("longest"),
+        pl.Series("low", keys[:, 0]),
+        pl.Series("high", keys[:, 1]),
+    )
+    return sizes_of([rows])
+
+
+def sizes_of(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """Sizes of several batches or bundles as one."""
+    return summed(frames, ("bucket", "language"), greatest=("longest",))
+
+
+def by_bucket(sizes: pl.DataFrame) -> pl.DataFrame:
+    """bucket, token_count, docs of the buckets that have tokens, sorted."""
+    table = sizes.group_by("bucket").agg(pl.col("token_count", "docs").sum()).sort("bucket")
+    return table.filter(pl.col("token_count") > 0)
+
+
+def identity_of(sizes: pl.DataFrame) -> str:
+    """Names the buckets by content, whatever the order of the documents, so that runs of this clustering are never
+    taken for another's."""
+    kept = by_bucket(sizes)["bucket"]
+    sums = sizes.filter(pl.col("bucket").is_in(kept.implode())).group_by("bucket").agg(pl.col("low", "high").sum())
+    members = "\n".join(f"{bucket}/{low:016x}{high:016x}" for bucket, low, high in sums.sort("bucket").iter_rows())
+    return blake2b(members.encode(), digest_size=16).hexdigest()
+
+
+def totals_of(sizes: pl.DataFrame) -> pl.DataFrame:
+    """bucket, total: tokens with an end behind each document; of the buckets that have tokens."""
+    return by_bucket(sizes).select("bucket", total=pl.col("token_count") + pl.col("docs"))
+
+
+def candidates(frames: Iterable[pl.DataFrame], sizes: pl.DataFrame, shares: Shares) -> pl.DataFrame:
+    """Documents that a reading may have: salt, doc_id, bucket, token_count, size, draw and limit.
+
+    frames: batches of doc_id, bucket, token_count, or candidates of bundles.
+    """
+    longest = sizes.group_by("bucket").agg(pl.col("longest").max() + 1)
+    totals = totals_of(sizes).join(longest, on="bucket")
+    limits = pl.concat(
+        totals.select(
+            "bucket",
+            salt=pl.lit(salt),
+            limit=sum((pl.col("total") * f + pl.col("longest") for f in passed), pl.col("total") * fraction),
+        )
+        for salt, (fraction, passed) in shares.salts().items()
+    )
+
+    def drawn_by(batch: pl.DataFrame) -> pl.DataFrame:
+        if "salt" in batch.columns:
+            return batch
+        few = batch.select("doc_id", "bucket", "token_count", size=pl.col("token_count") + 1)
+        # The 53 bits by which `uniform` orders.
+        rows = [drawn(few, salt).with_columns(pl.col("draw") // 2**11, salt=pl.lit(salt)) for salt in shares.salts()]
+        return pl.concat(rows).join(limits, on=("bucket", "salt"))
+
+    return reaching(map(drawn_by, frames), "size", pl.col("limit"), by=("salt", "bucket"))
+
+
+def documents_of(found: pl.DataFrame) -> pl.DataFrame:
+    """doc_id, bucket, token_count of the candidates, sorted by doc_id."""
+    return found.select("doc_id", "bucket", "token_count").unique("doc_id").sort("doc_id")
+
+
+def texts_of(texts: pl.DataFrame, ids: frozenset[str]) -> dict[str, str]:
+    """doc_id -> text of those that are asked for."""
+    return {doc_id: text for doc_id, text in texts.select("doc_id", "text").iter_rows() if doc_id in ids}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """The passes. language: columns that are read for it, and its expression; shares: by the sizes of the buckets."""
+
+    columns: tuple[str, ...]
+    language: pl.Expr
+    shares: Callable[[pl.DataFrame], Shares]
+    validates: bool  # there are texts to search for, whatever is held out
+
+    def take(self, name: str, corpus: Corpus, known: Tables) -> Tables:
+        if name == "sizes":
+            batches = corpus.batches(("bucket", "token_count", *self.columns))
+            return {"sizes": sizes_of(sized(batch.with_columns(self.language)) for batch in batches)}
+        if name == "texts":
+            batches = corpus.batches(("text",), of=known["read"]["doc_id"])
+            return {"texts": together(batch.select("doc_id", "text") for batch in batches)}
+        if by_bucket(known["sizes"]).height < 2 or self.aimless(corpus):
+            return {}
+        batches, sizes = corpus.batches(("bucket", "token_count")), known["sizes"]
+        return {"candidates": candidates(batches, sizes, self.shares(sizes))}
+
+    def join(self, name: str, taken: Iterator[Tables], known: Tables) -> Tables:
+        """Raises DataError where no document has come this far."""
+        if name == "texts":
+            return {"texts": together(tables_of("texts", taken))}
+        if name == "sizes":
+            return {"sizes": some(sizes_of(tables_of("sizes", taken)))}
+        frames, sizes, docs, ids = (
+            list(tables_of("candidates", taken)),
+            known["sizes"],
+            pl.DataFrame(),
+            frozenset[str](),
+        )
+        if frames:
+            docs = documents_of(candidates(frames, sizes, self.shares(sizes)))
+            ids = readings_of(docs, self.shares(sizes), totals_of(sizes)).ids
+        return {"documents": docs, "read": pl.DataFrame({"doc_id": pl.Series(sorted(ids), dtype=pl.String)})}
+
+    def everything(self, corpus: Corpus, more: Sequence[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """All documents, with `more` of their columns, sorted by doc_id, and the sizes of the buckets."""
+        batches = corpus.batches(("bucket", "token_count", *self.columns, *more))
+        docs = some(together(batch.with_columns(self.language) for batch in batches))
+        return docs.sort("doc_id"), sizes_of([sized(docs)])
+
+    def aimless(self, corpus: Corpus) -> bool:
+        """Whether there are no texts to search a mixture for."""
+        held_out = corpus.artifacts.get("dedup.held_out")
+        if self.validates:
+            return False
+        return held_out is None or pl.read_parquet(held_out / "texts.parquet", columns=["doc_id"]).is_empty()
+
+
+def some(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame. Raises DataError where it has no rows."""
+    if frame.is_empty():
+        raise DataError("no documents reached the mixture: every one was dropped (gristmill ledger tells where)")
+    return frame
