@@ -1,0 +1,64 @@
+"""What a search reads, found in passes over bundles, is what it would read of all documents together."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from gristmill.stages.mixture.material.drawn import (
+    Readings,
+    Shares,
+    candidates,
+    documents_of,
+    identity_of,
+    readings_of,
+    sized,
+    sizes_of,
+    totals_of,
+)
+
+
+def documents(n: int = 3000) -> pl.DataFrame:
+    rng = np.random.default_rng(3)
+    return pl.DataFrame(
+        {
+            "doc_id": [f"{i:05d}" for i in rng.permutation(n)],
+            "bucket": [f"b{i}" for i in np.minimum(rng.geometric(0.4, n), 6)],
+            "language": "",
+            "token_count": pl.Series(np.round(rng.lognormal(4, 1.2, n)).astype(int), dtype=pl.Int64),
+        }
+    )
+
+
+def told(read: Readings) -> list:
+    left_out = () if read.left_out is None else (read.left_out,)
+    return [(dict(r.documents), dict(r.lengths)) for r in (*read.proxies, *left_out, *read.unread)]
+
+
+@pytest.mark.parametrize(
+    ("shares", "few"),
+    [
+        (Shares((0.01, 0.03), 0.03, 0.02, 3), True),
+        (Shares((0.05,), None, 0.1, 2), True),
+        (Shares((0.3,), 0.5, 0.4, 1), False),
+        (Shares((1.0,), 1.0, 1.0, 2), False),
+    ],
+)
+def test_readings_of_candidates_are_those_of_all_documents_however_they_are_bundled(shares: Shares, few: bool):
+    docs = documents()
+    sizes = sizes_of([sized(docs)])
+    want = told(readings_of(docs.sort("doc_id"), shares, totals_of(sizes)))
+    assert want == told(readings_of(docs, shares, totals_of(sizes_of(sized(docs[i::7]) for i in range(7)))))
+    for bundles in ([docs], [docs[i::5] for i in range(5)], [docs[:10], docs[10:2000].reverse(), docs[2000:]]):
+        taken = [candidates((part[i : i + 300] for i in range(0, part.height, 300)), sizes, shares) for part in bundles]
+        found = documents_of(candidates(taken, sizes, shares))
+        assert told(readings_of(found, shares, totals_of(sizes))) == want
+        assert (found.height < docs.height / 2) == few
+
+
+def test_buckets_are_named_by_their_documents_in_any_order_and_by_nothing_else():
+    docs = documents()
+    name = identity_of(sizes_of([sized(docs)]))
+    assert identity_of(sizes_of(sized(part) for part in (docs[2000:].reverse(), docs[:2000]))) == name
+    moved = docs.with_columns(bucket=pl.when(pl.col("doc_id") == "00007").then(pl.lit("b9")).otherwise("bucket"))
+    other = docs.with_columns(doc_id=pl.when(pl.col("doc_id") == "00007").then(pl.lit("x")).otherwise("doc_id"))
+    assert len({name, *(identity_of(sizes_of([sized(d)])) for d in (moved, other, docs[1:]))}) == 4
