@@ -17,7 +17,7 @@ import polars as pl
 from gristmill.pipeline.contract.draws import key64
 from gristmill.pipeline.contract.errors import ConfigError, DataError
 from gristmill.pipeline.contract.ranges import Number, SomeShare
-from gristmill.pipeline.contract.samples import drawn, smallest, summed, tables_of, together
+from gristmill.pipeline.contract.samples import compact, drawn, smallest, summed, tables_of, together
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer, Tables
 
 OWN = "input."  # before the name of a column that the documents carry from the input
@@ -159,13 +159,13 @@ class LimitTables(Reducer):
             placed = rows.join(known["brackets"], on=KEYS)
             first = _before("value", "tie", "first_value", "first_tie")
             last = _before("last_value", "last_tie", "value", "tie")
-            before.append(placed.filter(first).group_by(KEYS).agg(n=pl.len().cast(pl.Int64)))
-            inside.append(placed.filter(~first & ~last).select(*KEYS, "value", "tie"))
+            before.append(compact(placed.filter(first).group_by(KEYS).agg(n=pl.len().cast(pl.Int64))))
+            inside.append(compact(placed.filter(~first & ~last).select(*KEYS, "value", "tie")))
         return {"before": summed(before, KEYS), "inside": together(inside)}
 
     def _sampled(self, values: Iterator[pl.DataFrame], counts: list[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         for rows in values:
-            counts.append(rows.group_by(KEYS).agg(n=pl.len().cast(pl.Int64)))
+            counts.append(compact(rows.group_by(KEYS).agg(n=pl.len().cast(pl.Int64))))
             if rows.height and self.limits[rows["limit"][0]].top_share is not None:
                 yield drawn(rows, "limits.sample")
 

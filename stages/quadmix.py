@@ -14,7 +14,7 @@ import polars as pl
 
 from gristmill.pipeline.contract.errors import ConfigError, DataError, PlanError
 from gristmill.pipeline.contract.ranges import Count
-from gristmill.pipeline.contract.samples import drawn_sample, smallest, summed, tables_of
+from gristmill.pipeline.contract.samples import compact, drawn_sample, smallest, summed, tables_of
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Reads, Reducer, Tables
 from gristmill.pipeline.kernels.numbers.criteria import (
     BucketParameters,
@@ -96,7 +96,7 @@ class QuadmixTables(Reducer):
 
         def counted() -> Iterator[pl.DataFrame]:
             for batch in corpus.batches():
-                totals.append(_totals(batch))
+                totals.append(compact(_totals(batch)))
                 yield batch
 
         sample = drawn_sample(counted(), self.sample_docs, "quadmix", by="bucket")

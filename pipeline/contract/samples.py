@@ -14,6 +14,11 @@ from gristmill.pipeline.contract.shapes import Tables
 Trim = Callable[[pl.DataFrame], pl.DataFrame]
 
 
+def compact(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame in memory of its own: rows that were filtered out of another keep all of its texts alive."""
+    return pl.DataFrame(frame.to_arrow())
+
+
 def drawn(batch: pl.DataFrame, salt: str) -> pl.DataFrame:
     """The batch with the documents' draws (uint64)."""
     return batch.with_columns(pl.Series("draw", key64(batch["doc_id"], salt), dtype=pl.UInt64))
@@ -54,14 +59,14 @@ def _kept(frames: Iterable[pl.DataFrame], trim: Trim, rows: int | None) -> pl.Da
     """What is left of all rows when they are sorted by (draw, doc_id) and trimmed, now and then and at the end."""
 
     def trimmed() -> pl.DataFrame:
-        return trim(pl.concat(held).sort("draw", "doc_id"))
+        return compact(trim(pl.concat(held).sort("draw", "doc_id")))
 
     held: list[pl.DataFrame] = []
     held_rows = kept_rows = 0
     for frame in frames:
         if not frame.width:
             continue
-        held.append(frame)
+        held.append(compact(frame))
         held_rows += frame.height
         if rows is not None and held_rows > 2 * max(kept_rows, rows):
             held = [trimmed()]
@@ -78,7 +83,7 @@ def summed(frames: Iterable[pl.DataFrame], by: str | Sequence[str], greatest: Se
     for frame in frames:
         if frame.width:
             both = frame if total is None else pl.concat([total, frame.select(total.columns)])
-            total = both.group_by(keys).agg(rest.sum(), *(pl.col(name).max() for name in greatest))
+            total = compact(both.group_by(keys).agg(rest.sum(), *(pl.col(name).max() for name in greatest)))
     return pl.DataFrame() if total is None else total.sort(keys)
 
 
@@ -89,5 +94,5 @@ def tables_of(name: str, taken: Iterable[Tables]) -> Iterator[pl.DataFrame]:
 
 def together(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
     """The rows of all frames that have columns, in no order."""
-    found = [frame for frame in frames if frame.width]
+    found = [compact(frame) for frame in frames if frame.width]
     return pl.concat(found) if found else pl.DataFrame()

@@ -16,7 +16,7 @@ import polars as pl
 from gristmill.pipeline.contract.drawing.told import Finished, Told
 from gristmill.pipeline.contract.errors import ConfigError, DataError
 from gristmill.pipeline.contract.ranges import Amount, Count, Few, Seed, Share, Size, Threads, Whole
-from gristmill.pipeline.contract.samples import drawn_sample, smallest, summed, tables_of, together
+from gristmill.pipeline.contract.samples import compact, drawn_sample, smallest, summed, tables_of, together
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer, Tables
 from gristmill.pipeline.kernels.numbers.clustering import (
     TermSample,
@@ -97,7 +97,7 @@ class Cluster(Reducer):
 
             def ids() -> Iterator[pl.DataFrame]:
                 for batch in corpus.batches(("language", "token_count")):
-                    languages.append(by_language(batch))
+                    languages.append(compact(by_language(batch)))
                     yield batch.select("doc_id", "language")
 
             return {"drawn": drawn_sample(ids(), self.fit_docs, "cluster"), "languages": summed(languages, "language")}

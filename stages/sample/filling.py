@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from gristmill.pipeline.contract.corpus.splits import TRAIN
-from gristmill.pipeline.contract.samples import summed, tables_of, together
+from gristmill.pipeline.contract.samples import compact, summed, tables_of, together
 from gristmill.pipeline.contract.shapes import Tables
 from gristmill.stages.sample.schedule import Division
 from gristmill.stages.sample.solving import Solved, copies_for, shared, solve, turns_of
@@ -68,11 +68,11 @@ def take(name: str, batches: Iterator[pl.DataFrame], known: Tables, cap: int) ->
     small, bins = [], []
     for batch in batches:
         is_one = pl.col("bucket").is_in(large)
-        small.append(batch.filter(~is_one))
+        small.append(compact(batch.filter(~is_one)))
         mine = batch.filter(is_one)
         # Of those that validation holds first copies only are asked for.
         bins += [
-            bins_of(part, copies).with_columns(held=pl.lit(held))
+            compact(bins_of(part, copies).with_columns(held=pl.lit(held)))
             for held, copies in ((False, cap), (True, 1))
             if (part := mine.filter(pl.col("held") == held)).height
         ]
