@@ -175,7 +175,8 @@ class LimitTables(Reducer):
             return {"before": summed(tables_of("before", both), KEYS), "inside": together(tables_of("inside", both))}
         counts = summed(tables_of("counts", both), KEYS)
         sample = smallest(tables_of("sample", both), SAMPLED, KEYS)
-        rows = [self._bracket(*key, rows, counts) for key, rows in sample.group_by(KEYS)] if sample.width else []
+        groups = sample.group_by(KEYS) if sample.width else ()
+        rows = [self._bracket(int(limit), str(group), rows, counts) for (limit, group), rows in groups]
         return {"counts": counts, "brackets": pl.DataFrame(rows, schema=BRACKET, orient="row")}
 
     def _last(self, number: int, documents: int) -> int:
@@ -215,7 +216,7 @@ class LimitTables(Reducer):
         mine = (pl.col("limit") == number) & (pl.col("group") == group)
         before = known["before"].filter(mine)["n"].sum() if known["before"].width else 0
         inside = known["inside"].filter(mine).sort("value", "tie", descending=[True, False])
-        return list(inside.select("value", "tie").row(self._last(number, documents) - before))
+        return list(inside.select("value", "tie").row(self._last(number, documents) - int(before)))
 
 
 def _valued(batch: pl.DataFrame, limit: Limit, number: int) -> pl.DataFrame:
