@@ -278,9 +278,8 @@ class Mixture(Reducer):
         table = by_bucket(all_sizes)
         docs = docs.filter(pl.col("bucket").is_in(table["bucket"].implode())) if docs.width else docs
         buckets, sizes = table["bucket"].to_list(), table["token_count"].to_numpy().astype(np.float64)
-        available = int(sizes.sum())
-        budget = self._budget(available)
-        budget = budget if self.weights is not None else reachable(budget, available, self.epochs, out)
+        asked = self._budget(available := int(sizes.sum()))
+        budget = asked if self.weights is not None else reachable(asked, available, self.epochs, out)
         known = dict(zip(buckets, sizes.tolist(), strict=True))
         guard = tuple(t.target for t in self.objective if t.guard)
         limits = rules(buckets, known, budget, self.epochs, self.bounds, self.groups, guard)
