@@ -69,6 +69,7 @@ class Turn(PipelineStep):
     def go(self, view: RunView) -> None:
         engine = LocalEngine(int(os.environ.get("SLURM_CPUS_PER_TASK", "1")))
         view.memory = self.memory // engine.workers
+        view.receipts.merge()  # of the array's ranks, which have ended
         passage = Passage(view, engine, Progress())
         try:
             for number in range(self.first, self.last + 1):

@@ -55,7 +55,7 @@ class SlurmExecutor(SlurmPipelineExecutor):
         script = self.logging_dir.resolve_paths("launch_script.slurm")
         with self.logging_dir.open("launch_script.slurm", "w") as file:
             file.write(self.get_launch_file_contents(self.get_sbatch_args(len(ranks)), self.command()))
-        return asked("sbatch", "--parsable", *arguments, str(script)).strip().split(";")[0]
+        return asked("sbatch", "--parsable", "--export=ALL", *arguments, str(script)).strip().split(";")[0]
 
     def command(self) -> str:
         """What a task runs: with this Python, or with that of the environment which the config names."""

@@ -5,6 +5,7 @@ The same rules on a real Slurm are in test_slurm.py, which is there where Slurm 
 
 import json
 import os
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -61,15 +62,30 @@ def test_a_chain_is_held_until_it_is_whole_and_arrays_keep_to_the_limit(stand_in
     given = {p.name: p.read_text().split("\n") for p in (stand_in / "jobs").iterdir()}
     assert [job["id"] for job in jobs] == sorted(given)
     assert max(job["tasks"] for job in jobs) == 2  # MaxArraySize 3: indices 0, 1 and 2 are allowed, one is kept free
-    assert given["100"][1] == "--hold"
+    assert given["100"][1:3] == ["--export=ALL", "--hold"]
     for before, job in pairwise(jobs):
         turn = before["name"].endswith("-turn")
         last = f"afterok:{before['id']}" if turn else f"afterany:{before['id']}"
-        assert given[job["id"]][1].endswith(last)
-        assert given[job["id"]][2] == "--kill-on-invalid-dep=yes"
+        assert given[job["id"]][2].endswith(last)
+        assert given[job["id"]][3] == "--kill-on-invalid-dep=yes"
     turns = [job["id"] for job in jobs if job["name"].endswith("-turn")]
-    assert given[turns[1]][1] == f"--dependency=afterok:{turns[0]},afterany:{int(turns[1]) - 1}"
+    assert given[turns[1]][2] == f"--dependency=afterok:{turns[0]},afterany:{int(turns[1]) - 1}"
     assert (stand_in / "released").read_text().split("\n")[-2] == "release 100"
+
+
+def test_a_stage_s_resources_are_asked_for_its_phases(stand_in: Path, tmp_path: Path):
+    made, store = toy.recipe(toy.write_lines(tmp_path / "in", shards=5, lines=4)), Store(tmp_path / "run")
+    made = replace(made, engine={"resources": {"rank": {"gpus": 1, "cpus": 2, "memory_gb": 6, "time": "00:05:00"}}})
+    engine = make_engine("slurm", 7, SECTION)
+    assert launch(made, survey(made, store, None), store, engine, None, Quiet(), toy.papers) == []
+    scripts = {p.parent.name[3:]: p.read_text() for p in store.root.glob("logs/*/launch_script.slurm")}
+    for name in ("rank", "rank-turn"):
+        assert {"--gpus=1", "--cpus-per-task=2", "--mem-per-cpu=3G", "--time=00:05:00"} <= asked_in(scripts[name])
+    assert {"--cpus-per-task=1", "--mem-per-cpu=2G", "--time=1:00:00", "--array=0-1%7"} <= asked_in(scripts["slow"])
+
+
+def asked_in(script: str) -> set[str]:
+    return {line.removeprefix("#SBATCH ") for line in script.split("\n") if line.startswith("#SBATCH")}
 
 
 def test_where_slurm_refuses_a_job_the_chain_is_taken_back(stand_in: Path, tmp_path: Path):

@@ -1,5 +1,9 @@
 """A run on a real Ray of two nodes on this machine, one of which dies: the same bytes. What a worker may lack."""
 
+import multiprocessing
+import os
+import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -71,6 +75,26 @@ def test_a_killed_worker_and_a_killed_node_change_nothing(cluster: object, tmp_p
     assert (tmp_path / "killed").exists()
     assert dying.phases > 3
     go(folder, tmp_path / "local")
+    assert corpus_digest(tmp_path / "ray") == corpus_digest(tmp_path / "local")
+
+
+def _drive(folder: Path, out: Path, address: str) -> None:
+    run(folder, out, RayEngine(None, {**SMALL, "address": address}), Quiet(), slow=0.2)
+
+
+@pytest.mark.slow
+def test_a_killed_driver_s_workers_end_and_the_same_command_goes_on(cluster: object, tmp_path: Path):
+    folder = toy.write_lines(tmp_path / "in", shards=3)
+    address = cluster.address  # pyright: ignore[reportAttributeAccessIssue]
+    driver = multiprocessing.get_context("spawn").Process(target=_drive, args=(folder, tmp_path / "ray", address))
+    driver.start()
+    while driver.is_alive() and not (tmp_path / "ray" / "slow").exists():  # a state, not a time
+        time.sleep(0.005)
+    os.kill(driver.pid or 0, signal.SIGKILL)
+    driver.join()
+    assert not (tmp_path / "ray" / "ledger.json").exists()
+    run(folder, tmp_path / "ray", RayEngine(None, SMALL), Quiet(), slow=0.2)
+    go(folder, tmp_path / "local", slow=0.2)
     assert corpus_digest(tmp_path / "ray") == corpus_digest(tmp_path / "local")
 
 
