@@ -215,6 +215,14 @@ def test_a_changed_byte_between_scatter_and_gather_is_an_error_that_names_the_fi
         list(sinking.pieces([Pieces(path)], 1))
 
 
+def test_a_part_of_which_no_document_was_chosen_has_an_empty_slice_file(tmp_path: Path):
+    rows = pl.DataFrame({"doc_id": ["a"], "text": ["one text"], "shard": [0]}).clear()
+    path = tmp_path / "part.slices"
+    write_slices(path, sinking.stretches(rows))
+    (found,) = sinking.pieces([Pieces(path)], 0)
+    assert pl.concat(found).equals(rows.drop("shard"))
+
+
 def test_shards_gathered_in_small_pieces_hold_the_same_rows_in_the_same_order(
     phased: Store, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

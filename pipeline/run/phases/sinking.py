@@ -84,7 +84,8 @@ def stretches(rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
     begins = np.flatnonzero(np.concatenate([np.ones(min(1, len(rows)), bool), changes]))
     yield place[begins]
     yield rows.clear()
-    for begin, end in zip(begins, [*begins[1:], len(rows)], strict=True):
+    ends = [*begins[1:], len(rows)][: len(begins)]  # of a part of which nothing was chosen there is none
+    for begin, end in zip(begins, ends, strict=True):
         yield rows[int(begin) : int(end)]
 
 
