@@ -48,6 +48,7 @@ _LINK = pa.struct([("href", pa.string()), ("kind", pa.string()), ("place", pa.st
 
 _INGEST: list[Column] = [
     Column("title", pa.string(), "", "page title; null where there is none"),
+    Column("author", pa.string(), "", "who wrote the page, by its metadata; asked of pages that name a licence"),
     Column("html_lang", pa.string(), "", "lang attribute of the html element, as written"),
     Column("charset", pa.string(), "", "WHATWG name of the encoding that decoded the record"),
     Column(

@@ -142,12 +142,12 @@ def _from_body(
     if not is_text(decoded):
         raise Rejected("undecodable", size)
     if mime not in HTML:
-        text, title, lang, evidence = decoded.text.strip(), None, None, Evidence()
+        text, title, author, lang, evidence = decoded.text.strip(), None, None, None, Evidence()
     else:
         if mime == XHTML:
             decoded.text, decoded.utf8 = as_html(decoded.text), None
         page = _page_of(decoded, headers, size, limits)
-        text, title, lang, evidence = page.text, page.title, page.lang, page.evidence
+        text, title, author, lang, evidence = page.text, page.title, page.author, page.lang, page.evidence
         if not limits.service_pages and (rule := service_of(title, text)):
             raise Rejected(rule, size)
     text = clean(text)
@@ -157,7 +157,7 @@ def _from_body(
         evidence.declared = license_field
     return Document(
         text, size, url_of(record), text_of(record.fields.get(b"warc-date")), title, clean(lang), decoded.charset,
-        decoded.source, mime, status, evidence, is_page=mime in HTML,
+        decoded.source, mime, status, evidence, author=author, is_page=mime in HTML,
     )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ DOCUMENT: dict[str, pl.DataType | type[pl.DataType]] = {
     "http_status": pl.Int64, "license_declared": pl.String, "license_links": _LINKS, "rights_text": pl.String,
     "opt_out_signals": pl.List(pl.String), "source": pl.String, "id": pl.String, "carried": pl.String,
     "carried_types": pl.String, "normalized_chars_n": pl.Int64, "cut_furniture_lines_n": pl.Int64,
-    "cut_furniture_bytes": pl.Int64,
+    "cut_furniture_bytes": pl.Int64, "author": pl.String,
 }  # fmt: skip
 UNDECODABLE_FRAC = 0.1  # replaced characters and NULs beyond which there is no text
 FULL = "part_full"
@@ -56,6 +56,7 @@ class Document:
     dump: str | None = None
     carried: str | None = None
     carried_types: str | None = None
+    author: str | None = None
     is_page: bool = False  # extracted from HTML, here or by the writer of a WET: its text may hold page furniture
 
 
@@ -131,6 +132,7 @@ class Rows:
             clean(document.mime), document.status, license, links,
             clean(evidence.rights_text), [clean(signal) for signal in evidence.opt_outs],
             self._common.source, clean(record_id), document.carried, document.carried_types, normalized,
+            clean(document.author),
         )  # fmt: skip
         self._documents.append(row)
         size = sum(len(value) for value in row if type(value) is str)

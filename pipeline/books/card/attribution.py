@@ -1,6 +1,6 @@
 """corpus/ATTRIBUTION.parquet: URL, title, author and licence of every document of the corpus that has a licence.
 
-Authors are those that the input names in a column which the run keeps (`input.keep_columns`).
+Authors are those that the input names in a column which the run keeps (`input.keep_columns`), else those of the page.
 """
 
 from collections.abc import Iterator
@@ -39,7 +39,9 @@ def rows(store: Store, plan: Plan) -> Iterator[pa.Table]:
         found = found.with_columns(title=None) if titled is None else titled
         carried = with_columns(store, plan, key, found, (CARRIED,))
         authors = [None] * found.height if carried is None else [author_of(text) for text in carried[CARRIED]]
-        found = found.with_columns(pl.Series("author", authors, dtype=pl.String))
+        page = with_columns(store, plan, key, found, ("author",))
+        named = pl.lit(None) if page is None else pl.Series(page["author"])
+        found = found.with_columns(pl.Series("author", authors, dtype=pl.String).fill_null(named))
         yield found.select(SCHEMA.names).to_arrow().cast(SCHEMA)
 
 

@@ -51,6 +51,8 @@ LINES: Mapping[str, str] = {
         acceptera alla cookies|godkänn alla cookies|hyväksy evästeet|tämä sivusto käyttää evästeitä|aceitar cookies
         akceptuj wszystkie|accepter alle""",
     "share": """
+        share share|share share share|diesen beitrag teilen|jetzt teilen!|teilen auf|diesen artikel teilen
+        follow us on|follow us|email the author follow on twitter
         share this|share this article|share this story|share this page|share this post|share on facebook|tweet this
         share on twitter|share on linkedin|share on pinterest|share via email|email this|share this on facebook
         share on whatsapp|share on reddit|share on google|share on tumblr|click to share|share this with|share with
@@ -77,6 +79,7 @@ LINES: Mapping[str, str] = {
         udostępnij|podziel się|drukuj|del|del på facebook|поделиться|поделиться в соцсетях|распечатать
         версия для печати""",
     "related": """
+        popular right now|mehr beiträge|weitere beiträge|related photos|see more|recently posted|mehr erfahren sie hier:
         read next|read this next|up next|related articles|related stories|related posts|related content|related news
         related links|related topics|related coverage|related story|related article|related reading|related items
         related|you may also like|you might also like|you may like|you might like|recommended for you|recommended
@@ -145,6 +148,9 @@ LINES: Mapping[str, str] = {
         terms and conditions|terms & conditions|cookie policy|privacy|legal notice|terms privacy|privacy terms
         all rights reserved|all rights reserved.|copyright|powered by wordpress|powered by blogger|loading
         toggle caption|hide caption|show caption|enlarge this image|view image in fullscreen|photo caption
+        customer login|register now|register connect|forgot your password? click here|loading photo gallery
+        forgot your user name? click here|feedback to editors|index next|send an email to the site administrator
+        breaking news emails|unsere newsletter|newsletter abonnnieren|posted by at|abo testen login
         loading...|please wait|please wait...|play|pause|mute|play video|watch video|now playing|play now
         download pdf|submit|send|reset|cancel|ok|yes no|go|filter|sort by|view as|show|hide|edit|delete|select|apply
         clear all|expand|collapse|subscribe to: post comments (atom)|subscribe to: posts (atom)
@@ -176,6 +182,7 @@ LINES: Mapping[str, str] = {
         ログイン|トップへ戻る
         ページトップへ|返回顶部|登录|注册|首页""",
     "comment": """
+        comments|publier un nouveau commentaire|hinterlasse einen kommentar|view comments|comments (0)|0 comments
         leave a comment|leave a reply|post a comment|add a comment|write a comment|add comment|post comment|reply
         cancel reply|leave a reply cancel reply
         comments are closed|comments are closed.|no comments|no comments:|no comments yet

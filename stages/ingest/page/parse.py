@@ -10,6 +10,7 @@ from resiliparse.parse.html import HTMLTree
 
 from gristmill.pipeline.kernels.text.characters import sentence_ends
 from gristmill.pipeline.kernels.text.markup import Scan, scan_markup
+from gristmill.stages.ingest.content.author import author_of
 from gristmill.stages.ingest.content.blocks import EXTRACTOR_TABS, with_blocks
 from gristmill.stages.ingest.content.blocks import PLAIN as PLAIN_BLOCKS
 from gristmill.stages.ingest.content.formulas import with_formulas
@@ -37,6 +38,7 @@ class Page:
     title: str | None
     lang: str | None
     evidence: Evidence
+    author: str | None = None
 
 
 def parsed(
@@ -56,13 +58,14 @@ def parsed(
     root = tree.document.document_element if tree.document is not None else None
     lang = (root.getattr("lang") or root.getattr("xml:lang")) if root is not None else None
     evidence = harvest(raw, scan, tree, headers)
+    author = author_of(tree) if evidence.links or evidence.declared else None
     html = with_formulas(tree, html, raw)
     if with_blocks(tree, blocks, scan) and tree.document is not None:
         html = tree.document.html
     text = EXTRACTORS[extractor](tree, html)
     if extractor == "resiliparse" and not scan.pres:
         text = text.replace(EXTRACTOR_TABS, "\t")
-    return Page(text, clean_title(tree.title), lang or None, evidence)
+    return Page(text, clean_title(tree.title), lang or None, evidence, author)
 
 
 def clean_title(title: str | None) -> str | None:
