@@ -132,7 +132,7 @@ def titled(text: str, title: str | None) -> str:
     if not title or not text or text.isspace():
         return text
     whole = " ".join(title.split())[:TITLE_CHARS]
-    title = max(_TITLE_PARTS.split(whole), key=len) if whole else ""
+    title = max([part or "" for part in _TITLE_PARTS.split(whole)], key=len)
     text = _once(text, title)
     if whole in text[:500] or title in text[:500] or title.lower() in " ".join(text[:500].split()).lower():
         return text
