@@ -200,7 +200,7 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pl.DataFra
     no UTF-8: the kernels read what is under a valid string only.
     """
     try:
-        # No read_table: its datasets take four times as long to open a small file, and import pandas.
+        # No read_table: its datasets take twice as long for a small file, and import pandas (docs/decisions/export.md).
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             names = file.schema_arrow.names if columns is None else list(columns)
             if missing := [name for name in names if name not in file.schema_arrow.names]:
