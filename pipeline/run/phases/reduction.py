@@ -30,6 +30,7 @@ from gristmill.pipeline.run.store import Store, read_parquet
 from gristmill.pipeline.run.view import NotReady, RunView, Want, artifact_contents, corpus_identity, part_receipt
 
 BUNDLES = 512  # of parts, by their keys
+ORDERED_BYTES = 32 << 20  # of a frame of `ordered`
 SMALL_DOCUMENTS = 20_000  # so many are read in the time that two phases more take on a machine, about a second
 
 
@@ -58,12 +59,12 @@ class StoredCorpus:
 
     def ordered(self, frames: Iterable[pl.DataFrame], by: Sequence[str]) -> Iterator[pl.DataFrame]:
         path = self.view.root / f".{self.step.name}.{by[0]}.tmp-{os.getpid()}"
-        sorter = Sorter(path.with_name(f"{path.name}.spill"), by, self.view.memory)
+        sorter = Sorter(path.with_name(f"{path.name}.spill"), by, self.view.memory // 2)  # the stage takes frames, too
         try:
             for frame in frames:
                 sorter.add(frame)
             sorter.write(path)
-            yield from Slices(path, by[0]).walk(self.view.memory // SHARE)
+            yield from Slices(path, by[0]).walk(min(self.view.memory // SHARE, ORDERED_BYTES))
         finally:
             path.unlink(missing_ok=True)
 
