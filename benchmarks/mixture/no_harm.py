@@ -45,8 +45,9 @@ class Rows:
     artifacts: Artifacts
     scratch: Path
 
-    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
-        yield self.frame if columns is None else self.frame.select("doc_id", *columns)
+    def batches(self, columns: Sequence[str] | None = None, of: pl.Series | None = None) -> Iterator[pl.DataFrame]:
+        chosen = self.frame if of is None else self.frame.filter(pl.col("doc_id").is_in(of.implode()))
+        yield chosen if columns is None else chosen.select("doc_id", *columns)
 
 
 def searched(frame: pl.DataFrame, model: Path, held: pl.DataFrame, stage: Mixture) -> Mapping:

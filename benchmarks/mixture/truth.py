@@ -13,11 +13,12 @@ seeds and other draws of the documents, which the search never saw.
 
 import argparse
 import os
+import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -27,7 +28,9 @@ from domains import END, Document, read, split, tokenizer, tokens_of
 from proxies import TWENTY
 from scipy.stats import t as student
 
-from gristmill.pipeline.contract.shapes import Artifacts
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from data import FrameCorpus
+
 from gristmill.stages.cluster import AssignCluster, Cluster
 from gristmill.stages.embed import Embed, EmbedModel
 from gristmill.stages.mixture.constraints import constraints_from
@@ -39,18 +42,6 @@ from gristmill.stages.mixture.runs.runs import Proxy
 from gristmill.stages.mixture.search.search import METHODS, search
 
 
-@dataclass
-class Frame:
-    """One frame as a reducer sees a corpus."""
-
-    frame: pl.DataFrame
-    artifacts: Artifacts
-    scratch: Path
-
-    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
-        yield self.frame if columns is None else self.frame.select("doc_id", *columns)
-
-
 def clusters_of(documents: Sequence[Document], tokens: Sequence[int], k: int, folder: Path) -> list[int]:
     """CLIMB's cluster of every document, from its text alone."""
     frame = pl.DataFrame(
@@ -59,9 +50,9 @@ def clusters_of(documents: Sequence[Document], tokens: Sequence[int], k: int, fo
     artifacts = {name: folder / name for name in ("embed.model", "cluster")}
     for path in artifacts.values():
         path.mkdir(parents=True)
-    EmbedModel(sample_docs=5000).run(Frame(frame, {}, folder), artifacts["embed.model"])
+    EmbedModel(sample_docs=5000).run(FrameCorpus([frame], {}), artifacts["embed.model"])
     embedded = frame.join(Embed().open(artifacts)(frame), on="doc_id", maintain_order="left")
-    Cluster(k_final=k).run(Frame(embedded, artifacts, folder), artifacts["cluster"])
+    Cluster(k_final=k).run(FrameCorpus([embedded], artifacts), artifacts["cluster"])
     return AssignCluster().open(artifacts)(embedded)["cluster_id"].to_list()
 
 

@@ -14,7 +14,6 @@ import resource
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ import zstandard
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from data import data_folder
+from data import FrameCorpus, data_folder
 
 from gristmill.stages.cluster import AssignCluster, Cluster
 from gristmill.stages.domain import Domain
@@ -68,17 +67,6 @@ RIGHT = {
 }
 
 
-@dataclass
-class Corpus:
-    """One frame in pieces of 1,000 rows, as a Reducer sees it."""
-
-    frame: pl.DataFrame
-    artifacts: dict[str, Path]
-
-    def batches(self):
-        return self.frame.iter_slices(1000)
-
-
 def labelled_texts(docs: int | None) -> pl.DataFrame:
     rows = []
     for path in sorted((DATA / "domains/en").glob("*.jsonl.zst")):
@@ -95,7 +83,7 @@ def labelled_texts(docs: int | None) -> pl.DataFrame:
 def reduce(stage, frame: pl.DataFrame, artifacts: dict[str, Path], base: Path) -> float:
     out = Path(tempfile.mkdtemp(dir=base))
     start = time.perf_counter()
-    stage.run(Corpus(frame, artifacts), out)
+    stage.run(FrameCorpus(list(frame.iter_slices(1000)), artifacts), out)
     artifacts[stage.name] = out
     return time.perf_counter() - start
 
