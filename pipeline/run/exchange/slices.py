@@ -3,6 +3,7 @@
 Layout: a piece after another, each an Arrow IPC stream of the rows whose key's first bits are the piece's number; then
 an index of (offset, bytes, rows, CRC-32) per piece; then the number of pieces, the CRC-32 of the index and a mark. A
 reader of a range of keys reads the end of the file and the pieces that the range meets, whatever the number of files.
+The sink's files (`phases/sinking.py`) have the same layout, with pieces that their first piece names.
 """
 
 import io
