@@ -14,7 +14,7 @@ from pathlib import Path
 
 from datatrove.pipeline.base import PipelineStep
 
-from gristmill.pipeline.books.stopped import STOPPED, record_stop
+from gristmill.pipeline.books.stopped import STOPPED, forget_stop, record_stop
 from gristmill.pipeline.contract.errors import DataError, PlanError
 from gristmill.pipeline.contract.state import DamagedFile, read_state, unique, write_json
 from gristmill.pipeline.plan.identity import load_class
@@ -56,6 +56,7 @@ class Turn(PipelineStep):
             for reference in self.code:
                 load_class(reference)
             plan = load_plan(store.root / "plan.json")
+            forget_stop(store)  # somebody's `gristmill ledger` meanwhile leaves a reason
             view = RunView(store, Plan(plan.name, plan.config_digest, plan.steps[: self.steps], plan.parts))
             try:
                 self.go(view)
@@ -161,12 +162,15 @@ def refuse_queued(plan: Plan, store: Store) -> None:
 
 
 def queue_of(store: Store) -> list[QueuedJob]:
-    """The jobs of the last command that queued some, as Slurm knows them; all as waiting where it cannot be asked."""
+    """The jobs of the last command that queued some, as Slurm knows them. Where it cannot be asked: all as waiting, or
+    none after the run's end."""
     try:
         jobs = read_state(store.root / JOBS, "jobs")["jobs"]
     except DamagedFile:
         return []
     found = look(jobs)
     if found is None:
+        if any((store.root / name).exists() for name in ("ledger.json", STOPPED)):
+            return []
         return [QueuedJob(str(j["id"]), str(j["name"]), {"UNKNOWN": int(j["tasks"])}) for j in jobs]
     return found

@@ -10,7 +10,7 @@ from gristmill.pipeline.contract.drawing.tables import duration, plural
 from gristmill.pipeline.contract.state import DamagedFile, read_state
 from gristmill.pipeline.plan.plan import Phase, Plan
 from gristmill.pipeline.queued import queue_of
-from gristmill.pipeline.run.engines.on_slurm import QueuedJob
+from gristmill.pipeline.run.engines.on_slurm import ENDED, QueuedJob
 from gristmill.pipeline.run.failures import failures
 from gristmill.pipeline.run.forecast import Intent, intents
 from gristmill.pipeline.run.progress import NOW
@@ -118,7 +118,9 @@ def queue_lines(jobs: list[QueuedJob]) -> list[str]:
     """The jobs that wait or run, and those that ended otherwise than well, while Slurm remembers them."""
     shown = [job for job in jobs if job.states.keys() - {"COMPLETED"}]
     more = [f"  and {len(shown) - SHOWN_JOBS} more jobs"] if len(shown) > SHOWN_JOBS else []
-    return [*(f"  {job.said}" for job in shown[:SHOWN_JOBS]), *more]
+    bad = any(job.states.keys() & ENDED - {"COMPLETED"} for job in shown)
+    where = ["  what the tasks said: logs/*/slurm_logs/ in the run folder"] if bad else []
+    return [*(f"  {job.said}" for job in shown[:SHOWN_JOBS]), *more, *where]
 
 
 def by_other(root: Path) -> str:

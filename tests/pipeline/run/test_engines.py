@@ -111,6 +111,11 @@ def test_jobs_that_wait_are_named_and_neither_queued_again_nor_run_beside(stand_
         ["101", "ingest-turn", "1"]
     ]
     refuse(survey(toy.recipe(folder), store, None), store, confirmed=False)
+    (stand_in / "bin" / "squeue").write_text("#!/bin/bash\nexit 1\n")
+    with pytest.raises(PlanError, match=r"job 101 .* unknown"):  # who cannot ask does not queue a second chain
+        refuse(survey(toy.recipe(folder), store, None), store, confirmed=False)
+    (store.root / "ledger.json").touch()
+    assert status_lines(store, load_plan(store.root / "plan.json"))[0][0].startswith("toy: finished")
 
 
 def test_unknown_engine_and_options_are_named(stand_in: Path):
