@@ -10,6 +10,7 @@ import pytest
 from frames import FakeCorpus
 from gristmill.pipeline.books.verify import recounted
 from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.contract.shapes import Reducer
 from gristmill.pipeline.contract.yaml12 import parse_yaml
 from gristmill.pipeline.demo.shards import write_sample_data
 from gristmill.pipeline.plan.config import build, override, read_config
@@ -59,6 +60,25 @@ def test_a_stage_with_a_column_of_its_own_and_an_export_format_reach_the_corpus(
     store = Store(tmp_path / "run")
     plan, tokens = load_plan(store.root / "plan.json", past=True), int(rows["token_count"].sum())
     assert f"plain:PlainText: {rows.height:,} documents" in recounted(store, plan, rows.height, tokens)
+
+
+def test_a_reducer_of_ones_own_gives_the_same_of_one_bundle_and_of_several(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    config = used("means.py", tmp_path, monkeypatch)
+    recipe = make_recipe({"input": {"paths": "unused"}, **config}, "one-file")
+    (stage,) = [s for s in recipe.stages if s.name == "means"]
+    assert isinstance(stage, Reducer)
+    rows = [("a", "en", 10), ("b", "de", 4), ("c", None, 99), ("d", "en", 31), ("e", "de", 5)]
+    docs = pl.DataFrame(rows, schema=["doc_id", "language", "text_bytes"], orient="row")
+    said = []
+    for bundles in ([docs], [docs[3:], docs[:0], docs[:3].reverse()]):
+        out = tmp_path / str(len(bundles))
+        out.mkdir()
+        tables = (stage.take("sums", FakeCorpus([bundle]), {}) for bundle in bundles)
+        stage.finish(stage.join("sums", tables, FakeCorpus([]), {}), FakeCorpus([]), out)
+        said.append(json.loads((out / "means.json").read_text()))
+    assert said == [{"de": 4.5, "en": 20.5}] * 2
 
 
 def given(folder: Path) -> FakeCorpus:
