@@ -42,7 +42,10 @@ class Components(Grouping):
     borrowed: ClassVar = {"across": ("dedup",), "older": ()}
     outside_identity: ClassVar = ("across",)
     merges: ClassVar = True
-    order: ClassVar = ("rank",)
+
+    @property
+    def order(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return ("rank", "component") if self.older else ("rank",)
 
     @property
     def writes(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -79,21 +82,20 @@ class Components(Grouping):
         return rows.with_columns(component=pl.lit(0, pl.UInt64)) if self.older else rows
 
     def gather(self, rows: pl.DataFrame) -> pl.DataFrame:
-        own = rows.filter(pl.col("component") == 0) if self.older else rows
-        first = firsts(own["key"].to_numpy())
-        stars = own.with_columns(to=pl.Series(own["node"].to_numpy()[first]))
+        keys, nodes = rows["key"].to_numpy(), rows["node"].to_numpy()
         if not self.older:
-            return stars.filter(pl.Series(shared(first))).select(*self.gathers, "node")
-        known = rows.filter(pl.col("component") > 0).select("key", "component").unique().sort("key", "component")
-        of_key = known.group_by("key", maintain_order=True).agg(pl.col("component").first())
-        stars = stars.drop("component").join(of_key, on="key", how="left", maintain_order="left")
-        met = stars.with_columns(pl.col("component").fill_null(0)).filter(
-            pl.Series(shared(first)) | (pl.col("component") > 0)
-        )
-        more = known.join(of_key, on=["key", "component"], how="anti")
-        heads = own.unique("key", keep="first", maintain_order=True).select("key", "node", "rank", to="node")
-        more = more.join(heads, on="key", maintain_order="left")
-        return pl.concat([frame.select(*self.gathers, "node") for frame in (met, more)])
+            first = firsts(keys)
+            return rows.select("rank", "node", to=pl.Series(nodes[first])).filter(pl.Series(shared(first)))
+        component, head = rows["component"].to_numpy(), firsts(keys)
+        own = component == 0
+        mine, met = keys[own], component[head]  # of a key, the smallest component stands first; 0: it has none
+        first = firsts(mine)
+        stars = rows.filter(pl.Series(own)).select("rank", "node", to=pl.Series(nodes[own][first]))
+        stars = stars.with_columns(component=pl.Series(met[own])).filter(pl.Series(shared(first) | (met[own] > 0)))
+        others = np.flatnonzero(~own & (component != met))  # components that have met only now, by a run made anew
+        of = rows.filter(pl.Series(own))[np.searchsorted(mine, keys[others])]
+        more = of.select("rank", "node", to="node").with_columns(component=pl.Series(component[others]))
+        return pl.concat([stars, more])
 
     def merge(self, gathered: Callable[[], Iterator[pl.DataFrame]]) -> Iterator[pl.DataFrame]:
         members = distinct(frame["node"].to_numpy() for frame in gathered())

@@ -12,11 +12,13 @@ import pytest
 from gristmill.pipeline.books.finished import FinishedRun
 from gristmill.pipeline.cli import main
 from gristmill.pipeline.contract.errors import ConfigError, PlanError
+from gristmill.pipeline.contract.shapes import NOWHERE
 from gristmill.pipeline.launch import describe, launch, survey
 from gristmill.pipeline.plan.plan import load_plan
 from gristmill.pipeline.recipe import make_recipe
 from gristmill.pipeline.run.exchange import passes
 from gristmill.pipeline.run.store import Store
+from gristmill.stages.dedup.components import Components
 from gristmill.stages.dedup.index import manifest as adding
 from lawrun import InProcess, Silent
 
@@ -277,3 +279,15 @@ def test_any_bundles_partitions_and_memory_same_bytes(tmp_path: Path, monkeypatc
     monkeypatch.setattr(passes, "BUNDLES", 2)
     monkeypatch.setattr(passes, "PARTITION_BYTES", 1 << 12)
     assert run("small", 1 << 16) == want
+
+
+def test_components_of_older_runs_that_a_key_brings_together_are_both_met():
+    """Key 1 has two components and two documents, key 2 one of each, key 3 two documents, key 4 one alone."""
+    rows = [(1, 0, NOWHERE, 30), (1, 0, NOWHERE, 40), (1, 5, 100, 0), (1, 6, 101, 0), (2, 0, NOWHERE, 40),
+            (2, 7, 102, 0), (3, 8, 103, 0), (3, 9, 104, 0), (4, 9, 105, 0)]  # fmt: skip
+    names = ("key", "rank", "node", "component")
+    frame = pl.DataFrame(rows, schema=dict.fromkeys(names, pl.UInt64), orient="row")
+    stage = Components(older=("a", "b"))
+    assert frame.equals(frame.sort("key", *stage.order, "node"))
+    found = set(stage.gather(frame).select("node", "to", "component").iter_rows())
+    assert found == {(100, 100, 30), (101, 100, 30), (100, 100, 40), (102, 102, 40), (103, 103, 0), (104, 103, 0)}
