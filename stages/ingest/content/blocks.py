@@ -25,6 +25,9 @@ _COMPOSED = ", ".join(
     "[hidden], [style*=none])"
     for cell in ("td", "th")
 )
+# Cells in which the extractor would begin a line, and those that may hold an icon alone.
+_BROKEN = "td:has(br, p, div, li, dd, h3), th:has(br, p, div, li, dd, h3)"
+_ICONS = "td:has(img, svg, i, input, span:empty):not(:has(br, p, div, li, dd, h3))"
 CELL_CHARS = 400  # a longer cell is a column of the page, not a cell
 BARE_CELL_CHARS, BARE_MEAN_CHARS = 300, 60  # the same in tables that name no heading, and the mean of theirs
 EXTRACTOR_TABS = "\t\t"  # what resiliparse sets between cells
@@ -95,10 +98,14 @@ def _headed(table: ElementNode) -> bool | None:
 def _fill(tree: HTMLTree, table: ElementNode) -> bool:
     """Each cell that is more than a text as one line, where the table holds data."""
     headed = _headed(table)
-    cells = [] if headed is None else found(table, _COMPOSED)
-    texts = [cell_text(cell).replace("\n", " ") for cell in cells]
-    if headed is None or max(map(len, texts), default=0) > (CELL_CHARS if headed else BARE_CELL_CHARS):
+    if headed is None:
         return False
+    icons = [cell for cell in found(table, _ICONS) if not (cell.text_content or "").strip()]
+    cells = [*found(table, _BROKEN), *icons]
+    most = CELL_CHARS if headed else BARE_CELL_CHARS
+    if any(len(" ".join((cell.text_content or "").split())) > most for cell in cells):
+        return False
+    texts = [cell_text(cell).replace("\n", " ") for cell in cells]
     if _MARK.search(table.text_content or "") or any(map(_MARK.search, texts)):  # the extractor leaves out such cells
         return _reshape(tree, table, PLAIN, EXTRACTOR_TABS)
     for cell, text in zip(cells, texts, strict=True):
