@@ -91,11 +91,14 @@ class Components(Grouping):
         mine, met = keys[own], component[head]  # of a key, the smallest component stands first; 0: it has none
         first = firsts(mine)
         stars = rows.filter(pl.Series(own)).select("rank", "node", to=pl.Series(nodes[own][first]))
-        stars = stars.with_columns(component=pl.Series(met[own])).filter(pl.Series(shared(first) | (met[own] > 0)))
+        stars = stars.with_columns(component=pl.Series(met[own]))
+        hit = pl.col("component") > 0  # joined by the component, however many bands meet it
+        hits = stars.filter(hit).with_columns(to="node").unique(["node", "component"])
+        stars = stars.filter(pl.Series(shared(first)) & ~hit)
         others = np.flatnonzero(~own & (component != met))  # components that have met only now, by a run made anew
         of = rows.filter(pl.Series(own))[np.searchsorted(mine, keys[others])]
         more = of.select("rank", "node", to="node").with_columns(component=pl.Series(component[others]))
-        return pl.concat([stars, more])
+        return pl.concat([stars, hits, more])
 
     def merge(self, gathered: Callable[[], Iterator[pl.DataFrame]]) -> Iterator[pl.DataFrame]:
         members = distinct(frame["node"].to_numpy() for frame in gathered())

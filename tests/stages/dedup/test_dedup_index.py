@@ -290,4 +290,4 @@ def test_components_of_older_runs_that_a_key_brings_together_are_both_met():
     stage = Components(older=("a", "b"))
     assert frame.equals(frame.sort("key", *stage.order, "node"))
     found = set(stage.gather(frame).select("node", "to", "component").iter_rows())
-    assert found == {(100, 100, 30), (101, 100, 30), (100, 100, 40), (102, 102, 40), (103, 103, 0), (104, 103, 0)}
+    assert found == {(100, 100, 30), (101, 101, 30), (100, 100, 40), (102, 102, 40), (103, 103, 0), (104, 103, 0)}
