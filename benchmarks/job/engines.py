@@ -3,6 +3,7 @@
 python benchmarks/job/engines.py ray           three nodes on this machine (ray.cluster_utils)
 python benchmarks/job/engines.py ray --kill    a node is killed, then the driver; the same command goes on
 python benchmarks/job/engines.py slurm         three nodes on this machine (tests/pipeline/run/cluster.py)
+python benchmarks/job/engines.py slurm --shards 5    enough parts for arrays, here of two tasks
 
 The input is the quickstart's, made here: so many pages that a phase takes seconds. Bar: Ray under 1 s per phase beyond
 the local engine with as many workers.
@@ -33,7 +34,7 @@ SETTINGS = (
     "tokenizer.vocab_size=1024", "tokenizer.train_bytes=400000", "mixture.method=direct",
     "mixture.ngram.corpus_tokens=200000", "mixture.target_tokens=20000", "mixture.budget_tokens=100000",
 )  # fmt: skip
-SLURM = "engine.slurm={time: 1:00:00, partition: cpu, mem_per_cpu_gb: 1, requeue_signals: [SIGUSR1]}"
+SLURM = "engine.slurm={max_array_size: 2, time: 1:00:00, partition: cpu, mem_per_cpu_gb: 1}"
 
 
 def command(shards: str, out: Path, *more: str) -> list[str]:
