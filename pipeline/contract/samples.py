@@ -11,6 +11,7 @@ import polars as pl
 from gristmill.pipeline.contract.draws import key64
 from gristmill.pipeline.contract.shapes import Tables
 
+SUMMED_ROWS = 10_000  # fewer are not worth adding up on the way
 Trim = Callable[[pl.DataFrame], pl.DataFrame]
 
 
@@ -79,12 +80,22 @@ def summed(frames: Iterable[pl.DataFrame], by: str | Sequence[str], greatest: Se
     sums."""
     keys = [by] if isinstance(by, str) else list(by)
     rest = pl.all().exclude(*keys, *greatest) if greatest else pl.all()
-    total: pl.DataFrame | None = None
+
+    def total() -> pl.DataFrame:
+        groups = pl.concat(held).group_by(keys)
+        return compact(groups.agg(rest.sum(), *(pl.col(name).max() for name in greatest)))
+
+    held: list[pl.DataFrame] = []
+    held_rows = kept_rows = 0
     for frame in frames:
-        if frame.width:
-            both = frame if total is None else pl.concat([total, frame.select(total.columns)])
-            total = compact(both.group_by(keys).agg(rest.sum(), *(pl.col(name).max() for name in greatest)))
-    return pl.DataFrame() if total is None else total.sort(keys)
+        if not frame.width:
+            continue
+        held.append(compact(frame.select(held[0].columns) if held else frame))
+        held_rows += frame.height
+        if held_rows > 2 * max(kept_rows, SUMMED_ROWS):
+            held = [total()]
+            held_rows = kept_rows = held[0].height
+    return total().sort(keys) if held else pl.DataFrame()
 
 
 def tables_of(name: str, taken: Iterable[Tables]) -> Iterator[pl.DataFrame]:

@@ -65,18 +65,20 @@ def take(name: str, batches: Iterator[pl.DataFrame], known: Tables, cap: int) ->
     if name == "near":
         windows = windows_of(known)
         return {"near": together(_near(batch, windows, cap) for batch in batches)}
-    small, bins = [], []
-    for batch in batches:
-        is_one = pl.col("bucket").is_in(large)
-        small.append(compact(batch.filter(~is_one)))
-        mine = batch.filter(is_one)
-        # Of those that validation holds first copies only are asked for.
-        bins += [
-            compact(bins_of(part, copies).with_columns(held=pl.lit(held)))
-            for held, copies in ((False, cap), (True, 1))
-            if (part := mine.filter(pl.col("held") == held)).height
-        ]
-    return {"small": together(small), "bins": summed(bins, ("bucket", "held", "bin"))}
+    small: list[pl.DataFrame] = []
+
+    def bins() -> Iterator[pl.DataFrame]:
+        for batch in batches:
+            is_one = pl.col("bucket").is_in(large)
+            small.append(compact(batch.filter(~is_one)))
+            # Of those that validation holds first copies only are asked for.
+            for held, copies in ((False, cap), (True, 1)):
+                mine = batch.filter(is_one & (pl.col("held") == held))
+                if mine.height:
+                    yield bins_of(mine, copies).with_columns(held=pl.lit(held))
+
+    sums = summed(bins(), ("bucket", "held", "bin"))
+    return {"small": together(small), "bins": sums}
 
 
 def join(name: str, taken: Sequence[Tables]) -> dict[str, pl.DataFrame]:

@@ -13,7 +13,7 @@ import polars as pl
 from gristmill.stages.sample.solving import PASSED, SUBSET_SUM_BITS, Solved, closest_cut, turns_of
 
 HELD_DOCS = 5_000  # documents of a bucket that is held; with 4 copies of each no more than PASSED
-BIN_BITS = 24  # of a float64's first bits: 4,096 bins per doubling of the turn
+BIN_BITS = 22  # of a float64's first bits: 1,024 bins per doubling of the turn
 SUMS = ("copies", "tokens", "bytes", "docs", "distinct")  # of a bin; docs and distinct tokens of first copies
 
 

@@ -208,7 +208,7 @@ def test_large_buckets_that_are_solved_near_the_cut_are_as_if_they_were_held(
     asked = {"buckets": weights, "budget_tokens": int(share * 0.9 * free)}
     (tmp_path / "mixture" / "weights.json").write_text(json.dumps(asked))
     written = {}
-    for way, held, bits, at_once in [("held", 10**9, 24, 1500), ("fine", 0, 24, 100), ("coarse", 0, 13, 700)]:
+    for way, held, bits, at_once in [("held", 10**9, 22, 1500), ("fine", 0, 22, 100), ("coarse", 0, 13, 700)]:
         monkeypatch.setattr(turns, "HELD_DOCS", held)
         monkeypatch.setattr(turns, "SUBSET_SUM_BITS", 0)
         monkeypatch.setattr(solving, "SUBSET_SUM_BITS", 0)
