@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,10 +46,16 @@ def write_documents(folder: Path, documents: int, shuffled: bool = False) -> Non
                     text.append(paragraphs[int(rng.integers(len(paragraphs)))][:1200])
                     size += len(text[-1])
                 if shuffled:
-                    text = [" ".join(rng.permutation(paragraph.split())) for paragraph in text]
+                    text = [sentences(rng.permutation(paragraph.split()).tolist()) for paragraph in text]
                 host = f"{'docs' if shuffled and i % 20 == 0 else 'www'}.site{i % 5000}.example"
                 row = {"id": f"d{i}", "text": "\n\n".join(text), "url": f"https://{host}/{i}"}
                 out.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def sentences(words: Sequence[str]) -> str:
+    """The words of letters alone, in sentences of twelve."""
+    kept = [word for word in words if word.isalpha()]
+    return " ".join(f"{' '.join(kept[i : i + 12]).capitalize()}." for i in range(0, len(kept), 12))
 
 
 @dataclass(frozen=True)
