@@ -93,7 +93,7 @@ def check_resources(engine: Mapping[str, object], stages: Iterable[str]) -> None
 
 def as_section(key: str, value: object) -> Mapping[str, object]:
     if not isinstance(value, Mapping):
-        raise ConfigError(f"engine.{key}: a mapping, as {{embed: {{gpus: 1}}}}; got {value!r}")
+        raise ConfigError(f"engine.{key}: a mapping of names to values; got {value!r}")
     return value
 
 

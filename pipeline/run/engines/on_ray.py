@@ -20,7 +20,7 @@ from loguru import logger
 from gristmill.pipeline.contract import watch
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.state import unique
-from gristmill.pipeline.run.engines.job import DEATHS, Job, Ranks, Resources, answer_of, thread_limits
+from gristmill.pipeline.run.engines.job import DEATHS, Job, Ranks, Resources, answer_of, as_section, thread_limits
 
 OPTIONS = ("address", "cpus_per_task", "gpus_per_task", "mem_per_cpu_gb", "ray_remote_kwargs", "runtime_env")
 GB = 1 << 30
@@ -87,6 +87,8 @@ class RayEngine:
             if name not in OPTIONS:
                 raise ConfigError(f"engine.ray: unknown {name}; there are {', '.join(OPTIONS)}")
         self.workers, self.options = workers, options
+        for name in ("runtime_env", "ray_remote_kwargs"):
+            self._section(name)
         self.pool: list[Handle] = []
         self.needs: Resources | None = None
         self.refused: list[str] = []  # starts of workers that came to nothing, one after another
@@ -94,6 +96,9 @@ class RayEngine:
 
     def _number(self, name: str, default: float) -> float:
         return float(str(self.options.get(name, default)))
+
+    def _section(self, name: str) -> Mapping[str, object]:
+        return as_section(f"ray.{name}", self.options.get(name) or {})
 
     @property
     def memory(self) -> int:
@@ -175,13 +180,14 @@ class RayEngine:
         import ray
 
         assert self.needs is not None
-        given = dict(self.options.get("runtime_env") or {})  # pyright: ignore[reportArgumentType, reportCallIssue]
+        given = self._section("runtime_env")
         path = {"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}
-        given["env_vars"] = {**thread_limits(1), **path, **given.get("env_vars", {})}
+        env_vars = as_section("ray.runtime_env.env_vars", given.get("env_vars") or {})
+        given = {**given, "env_vars": {**thread_limits(1), **path, **env_vars}}
         options = {
             "num_cpus": self.needs.cpus, "num_gpus": self.needs.gpus, "memory": int((self.needs.memory_gb or 0) * GB),
             "scheduling_strategy": "SPREAD", "max_restarts": 0, "runtime_env": given,
-            **(self.options.get("ray_remote_kwargs") or {}),  # pyright: ignore[reportGeneralTypeIssues]
+            **self._section("ray_remote_kwargs"),
         }  # fmt: skip
         name = unique()
         carried = {k: v for k, v in os.environ.items() if k.upper().startswith(CARRIED)}
@@ -191,10 +197,11 @@ class RayEngine:
     def _hear(self, worker: Handle, ranks: Ranks) -> None:
         """Takes a worker's answer, or its death. Raises ConfigError for one that cannot do the work."""
         import ray
+        from ray.exceptions import RayError
 
         try:
-            answer = ray.get(worker.future)
-        except ray.exceptions.RayError as error:
+            answer: str | None = ray.get(worker.future)
+        except RayError as error:
             self.pool.remove(worker)
             with suppress(Exception):  # it may be alive behind a broken line
                 ray.kill(worker.actor)
