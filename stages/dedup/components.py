@@ -214,8 +214,14 @@ def distinct(arrays: Iterable[np.ndarray]) -> np.ndarray:
     """The values of all arrays, each once, sorted; memory is that of twice the result."""
     known, waiting, waits = np.zeros(0, np.uint64), [], 0
     for values in arrays:
-        waiting.append(np.unique(values))
+        waiting.append(_once(values))
         waits += waiting[-1].size
         if waits > known.size:
-            known, waiting, waits = np.unique(np.concatenate([known, *waiting])), [], 0
-    return np.unique(np.concatenate([known, *waiting]))
+            known, waiting, waits = _once(np.concatenate([known, *waiting])), [], 0
+    return _once(np.concatenate([known, *waiting]))
+
+
+def _once(values: np.ndarray) -> np.ndarray:
+    """As np.unique, which hashes: sorting takes a tenth of the time where nearly all values differ."""
+    ordered = np.sort(values)
+    return ordered[np.concatenate([np.ones(min(1, ordered.size), bool), ordered[1:] != ordered[:-1]])]

@@ -94,7 +94,7 @@ def with_known(stage: Grouping, rows: pl.DataFrame, low: int, high: int) -> pl.D
     """The rows, and those of other runs that share a key with one of them, frame by frame."""
     keys, found = np.zeros(0, np.uint64), []
     for frame in stage.known(low, high):
-        keys = keys if keys.size else np.unique(rows["key"].to_numpy())
+        keys = keys if keys.size else np.sort(rows["key"].to_numpy())
         theirs = frame["key"].to_numpy()
         places = np.minimum(np.searchsorted(keys, theirs), keys.size - 1)
         found.append(frame.filter(pl.Series(keys[places] == theirs)).select(rows.columns))
