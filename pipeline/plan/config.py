@@ -160,14 +160,14 @@ def check_keys(tree: Tree, known: Mapping[str, Sequence[str]]) -> None:
 def _nearest(key: str, allowed: set[str], path: str, known: Mapping[str, Sequence[str]]) -> str:
     limit = key.startswith(("min_", "max_")) and "limits" in known.get("gates", ())
     near = get_close_matches(key, sorted(allowed), n=1, cutoff=0.75 if limit else 0.5)
-    if limit and not near:
-        column = f"{'q_' if path == 'quality' else ''}{key[4:]}"
-        return f"; a limit on a column stands in gates.limits: [{{column: {column}, {key[:3]}: 0.5}}]"
     if near:
         return f"; did you mean {f'{path}.' if path else ''}{near[0]}?"
     elsewhere = [f"{s}.{key}" for s, keys in known.items() if key in keys and s]
     if elsewhere:
         return f"; there {'is' if len(elsewhere) == 1 else 'are'} {' and '.join(elsewhere)}"
+    if limit:
+        column = f"{'q_' if path == 'quality' else ''}{key[4:]}"
+        return f"; a limit on a column stands in gates.limits: [{{column: {column}, {key[:3]}: 0.5}}]"
     return f"; {path or 'the config'} has {', '.join(sorted(allowed)) or 'no keys'}"
 
 

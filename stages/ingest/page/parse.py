@@ -132,11 +132,11 @@ def titled(text: str, title: str | None) -> str:
     if not title or not text or text.isspace():
         return text
     whole = " ".join(title.split())[:TITLE_CHARS]
-    title = max([part or "" for part in _TITLE_PARTS.split(whole)], key=len)
-    text = _once(text, title)
-    if whole in text[:500] or title in text[:500] or title.lower() in " ".join(text[:500].split()).lower():
+    longest: str = max(_TITLE_PARTS.split(whole), key=len)
+    text = _once(text, longest)
+    if whole in text[:500] or longest in text[:500] or longest.lower() in " ".join(text[:500].split()).lower():
         return text
-    return f"{title}\n\n{text}"
+    return f"{longest}\n\n{text}"
 
 
 def _once(text: str, title: str) -> str:
