@@ -234,7 +234,7 @@ def test_recipe_with_clean_every_later_step_reads_the_cleaned_text():
         "clean": ("text_hash", "text_bytes"),
         "dedup.references": ("is_held_out",),
         "license": ("license_tier",),
-        "ingest": ("date",),
+        "ingest": ("url", "dump", "date"),
     }
 
 

@@ -8,7 +8,7 @@ SPACE = re.compile(r"[ \t\n\r\f]+")
 _NO_DISPLAY = re.compile(r"display\s*:\s*none", re.I)
 _YES = re.compile(r"(?:^|[-_ ])(?:check(?:mark|ed)?|tick|ok|yes)(?:$|[-_ ])", re.I)
 _NO = re.compile(r"(?:^|[-_ ])(?:times|cross|remove|close|no|x)(?:$|[-_ ])", re.I)
-_FILE = re.compile(r"([^/?#]+)\.(?:svg|png|gif|jpe?g|webp)(?:[?#]|$)", re.I)
+_PICTURES = frozenset(("svg", "png", "gif", "jpg", "jpeg", "webp"))
 _SAID = re.compile(
     r"(?:check|tick|yes|no|true|false|cross|on|off|full|partial|none|(?:un)?(?:supported|available)|(?:not )?included"
     r"|ja|nein|nee|oui|non|s[ií]|sim|não|tak|nie|да|нет|evet)(?:[ _-]?(?:mark|box|icon|sign))?[.!]?|[✓✔☑✅✗✘✕✖❌×]",
@@ -58,10 +58,15 @@ def sign_of(node: ElementNode, tag: str) -> str:
         said = SPACE.sub(" ", node.getattr(name) or "").strip()
         if _SAID.fullmatch(said):
             return said
-    file = _FILE.search(node.getattr("src") or "") if tag == "img" else None
-    names = f"{node.getattr('class') or ''} {file.group(1) if file else ''}".strip()
+    names = f"{node.getattr('class') or ''} {_file_name(node.getattr('src') or '') if tag == 'img' else ''}".strip()
     if tag == "svg" and (use := node.query_selector("use")) is not None:
         names += f" {(use.getattr('href') or use.getattr('xlink:href') or '').lstrip('#')}"
     if tag not in ("img", "i", "span", "svg", "em", "b") or not names:
         return ""
     return "✓" if _YES.search(names) else "✗" if _NO.search(names) else ""
+
+
+def _file_name(address: str) -> str:
+    """A picture's file without its ending; nothing for another address."""
+    stem, _, ending = re.split("[?#]", address, maxsplit=1)[0].rpartition("/")[2].rpartition(".")
+    return stem if ending.lower() in _PICTURES else ""

@@ -60,7 +60,7 @@ def parsed(
     evidence = harvest(raw, scan, tree, headers)
     author = author_of(tree) if evidence.links or evidence.declared else None
     html = with_formulas(tree, html, raw)
-    if with_blocks(tree, blocks, scan) and tree.document is not None:
+    if with_blocks(tree, blocks, scan) and extractor != "resiliparse" and tree.document is not None:
         html = tree.document.html
     text = EXTRACTORS[extractor](tree, html)
     if extractor == "resiliparse" and not scan.pres:
