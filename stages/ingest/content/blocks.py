@@ -12,7 +12,7 @@ from resiliparse.parse.html import ElementNode, HTMLTree
 from gristmill.pipeline.kernels.text.markup import Scan
 from gristmill.stages.ingest.content.cells import SPACE, cell_text
 from gristmill.stages.ingest.content.code import fence
-from gristmill.stages.ingest.content.elements import found, replace
+from gristmill.stages.ingest.content.elements import found
 
 PLAIN, MARKDOWN = "plain", "markdown"
 STYLES = (PLAIN, MARKDOWN)
@@ -49,7 +49,7 @@ def with_blocks(tree: HTMLTree, style: str, scan: Scan) -> bool:
             if table.query_selector("table, pre, td.blob-code") is None:
                 changed = (_reshape(tree, table, style) if whole else _fill(tree, table)) or changed
     for pre in _named(tree, "pre") if scan.pres else ():
-        changed = fence(tree, pre, style == MARKDOWN) or changed
+        changed = fence(pre, style == MARKDOWN) or changed
     return (_lift(tree) or changed) if scan.figured else changed
 
 
@@ -109,7 +109,7 @@ def _fill(tree: HTMLTree, table: ElementNode) -> bool:
     if _MARK.search(table.text_content or "") or any(map(_MARK.search, texts)):  # the extractor leaves out such cells
         return _reshape(tree, table, PLAIN, EXTRACTOR_TABS)
     for cell, text in zip(cells, texts, strict=True):
-        replace(tree, cell, text)
+        cell.text_content = text
     return True
 
 
@@ -145,7 +145,7 @@ def _reshape(tree: HTMLTree, table: ElementNode, style: str, between: str = "\t"
     holder = tree.create_element("pre")
     if not isinstance(holder, ElementNode):
         return False
-    replace(tree, holder, "\n".join(lines))
+    holder.text_content = "\n".join(lines)
     for child in table.child_nodes[:]:
         table.remove_child(child)
     table.append_child(holder)

@@ -36,7 +36,7 @@ def cell_text(cell: ElementNode) -> str:
             parts.append(SPACE.sub(" ", node.value or ""))
         elif isinstance(node, ElementNode):
             tag = node.tag or ""
-            if tag in _HIDDEN or node.hasattr("hidden") or _NO_DISPLAY.search(node.getattr("style") or ""):
+            if tag in _HIDDEN or node.hasattr("hidden") or ((style := node.getattr("style")) and _hides(style)):
                 continue
             if tag in _BLOCKS:
                 parts.append("\n")
@@ -48,6 +48,10 @@ def cell_text(cell: ElementNode) -> str:
     if text := "\n".join(line for line in lines if line):
         return text
     return " ".join(sign for node, tag in elements if (sign := sign_of(node, tag)))
+
+
+def _hides(style: str) -> bool:
+    return "none" in style.lower() and _NO_DISPLAY.search(style) is not None
 
 
 def sign_of(node: ElementNode, tag: str) -> str:

@@ -41,9 +41,9 @@ def normalised(text: str) -> tuple[str, int]:
     """The text and how many of its characters the table or NFC changed; the number is 0 where nothing changed."""
     if text.isascii() or not may_change(text.encode("utf-8", "replace")):
         return text, 0
-    n = text.count("\u00a0")  # by far the commonest: most texts need no more
+    n = text.count("\u00a0") + text.count("\u00ad")  # by far the commonest: most texts need no more
     if n:
-        text = text.replace("\u00a0", " ")
+        text = text.replace("\u00a0", " ").replace("\u00ad", "")
     if not may_change(text.encode("utf-8", "replace")):
         return text, n
     if _ANY.search(text):

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from resiliparse.parse.html import ElementNode, HTMLTree, Node, TextNode
+from resiliparse.parse.html import ElementNode, Node, TextNode
 
-from gristmill.stages.ingest.content.elements import found, replace
+from gristmill.stages.ingest.content.elements import found
 
 _GUTTERS = (
     "td.linenos, td.gutter, td.rouge-gutter, td.hljs-ln-numbers, td.blob-num, td.lineno, span.linenos, span.lineno, "
@@ -34,7 +34,7 @@ CODE_FRAC = 0.3  # of the lines that look like code: from here on a `pre` withou
 _TICKS = re.compile(r"(?:`{3,})")
 
 
-def fence(tree: HTMLTree, pre: ElementNode, markdown: bool) -> bool:
+def fence(pre: ElementNode, markdown: bool) -> bool:
     """Changes a `pre`: line numbers out, also those in a table beside it; with Markdown, code between fences.
 
     Whether anything was changed."""
@@ -54,7 +54,7 @@ def fence(tree: HTMLTree, pre: ElementNode, markdown: bool) -> bool:
         return bool(gutters)
     longest = max(map(len, _TICKS.findall(text)), default=2)
     mark = "`" * max(longest + 1, 3)
-    replace(tree, pre, f"\n{mark}{language_of(pre)}\n{text}\n{mark}\n")
+    pre.text_content = f"\n{mark}{language_of(pre)}\n{text}\n{mark}\n"
     return True
 
 

@@ -1,4 +1,4 @@
-"""Elements of a tree of resiliparse's: found by a CSS selector, filled with a text."""
+"""Elements of a tree of resiliparse's: found by a CSS selector."""
 
 from resiliparse.parse.html import ElementNode, HTMLTree
 
@@ -9,11 +9,3 @@ def found(within: HTMLTree | ElementNode, selector: str) -> list[ElementNode]:
     # One slice: an iterator over the list makes all nodes anew for each of its steps.
     nodes = [] if holder is None else holder.query_selector_all(selector)[:]
     return [node for node in nodes if isinstance(node, ElementNode)]
-
-
-def replace(tree: HTMLTree, element: ElementNode, text: str) -> None:
-    """What an element holds by a text."""
-    for child in element.child_nodes[:]:
-        element.remove_child(child)
-    if (new := tree.create_text_node(text)) is not None:
-        element.append_child(new)
