@@ -50,7 +50,7 @@ READS: Reads = {
 }
 ENDS = ("<|endoftext|>", "</s>", "<eos>", "<|end_of_text|>", "[SEP]")  # GPT-2, Llama 2, Gemma, Llama 3, BERT
 TOKENIZER = "ingest.tokenizer"
-GATHERED_BYTES = 64 << 20  # of a shard's text in memory at once
+GATHERED_BYTES = 40 << 20  # of a shard's text in memory at once
 TOKEN_BYTES = 5  # of text, about: 4.1 to 4.8 in the tokenizers of GPT-4 and Llama 3
 CARRIED, TYPES = "ingest.carried", "types.json"
 OWN, OWN_TYPES = "carried", "carried_types"  # the columns that hold them
@@ -86,7 +86,7 @@ class CorpusShards(Sink):
     # Not a key of this section: (dataset, columns) that the run's stages publish beside the standard columns
     published: tuple[tuple[str, tuple[str, ...]], ...] = ()
     name: ClassVar = "corpus"
-    version: ClassVar = 4
+    version: ClassVar = 5
     borrowed: ClassVar = {"published": (), "phases": ("phases",)}
 
     def __post_init__(self) -> None:

@@ -20,7 +20,7 @@ from gristmill.pipeline.run.view import Want, corpus_identity
 
 SCATTER = "corpus.scatter"
 PIECE = "piece"
-PIECE_BYTES = 64 << 20  # of a shard's rows in memory at once; its sorted copy, Arrow table and token ids come on top
+PIECE_BYTES = 40 << 20  # of a shard's rows in memory at once; its sorted copy, Arrow table and token ids come on top
 GATHER_RANKS = 32  # ranks of a queued engine that write output shards: how many there are, the mixture decides
 
 
