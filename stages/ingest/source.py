@@ -248,7 +248,7 @@ class Ingest(Source):
             return
         kind, codec, grammar = kind_of(file, part.name, self.format)
         if kind == "unknown_compression":
-            if part.start == 0:
+            if part.start == 0 < part.end:
                 rows.reject("unknown_compression", 0, None, None, file.size)
         elif kind == "parquet":
             read_parquet(file, part.start, part.end, self._fields(), self.body_bytes, rows)

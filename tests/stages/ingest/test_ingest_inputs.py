@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gristmill.pipeline.contract.errors import ConfigError, InputError
@@ -197,6 +197,7 @@ def test_truncated_compressed_lines_are_documents_as_far_as_they_go(tmp_path):
 
 
 @settings(max_examples=100, deadline=None)
+@example(b"\xff\x06\x00\x00sNaPpY\n{}", 0)
 @given(st.binary(max_size=200), st.integers(0, 200))
 def test_any_bytes_as_json_lines_have_fates(tmp_path_factory, data, cut):
     path, cut = put(tmp_path_factory.mktemp("b") / "x.jsonl", data), min(cut, len(data))
@@ -205,6 +206,8 @@ def test_any_bytes_as_json_lines_have_fates(tmp_path_factory, data, cut):
     halves = [stage.run(Part("k", path, "x.jsonl", a, b, "")) for a, b in ((0, cut), (cut, len(data)))]
     if data:
         assert sum(r.height for _, r in halves) == whole[1].height
+        if whole[1]["rule"].to_list() == ["unknown_compression"]:  # snappy and the like, refused by name: one fate
+            return
         filled = [line for line in data.split(b"\n") if line.strip()]
         assert whole[0].height + whole[1].height == len(filled)
 
