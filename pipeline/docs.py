@@ -44,7 +44,15 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
 def field_notes(cls: type) -> dict[str, str]:
-    """field -> its comment: on its line, on the lines just above it, or on the line of the group above."""
+    """field -> its comment, those of the bases too: on its line, just above it, or on the line of the group above."""
+    notes: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        if is_dataclass(base):
+            notes |= _own_notes(base)
+    return notes
+
+
+def _own_notes(cls: type) -> dict[str, str]:
     source = textwrap.dedent(inspect.getsource(cls))
     body = ast.parse(source).body[0]
     assert isinstance(body, ast.ClassDef)

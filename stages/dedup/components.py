@@ -13,7 +13,7 @@ import polars as pl
 
 from gristmill.pipeline.contract.shapes import NOWHERE, Artifacts, Grouping, Part, PolarsType
 from gristmill.pipeline.kernels.numbers.minhash import flatten, unite
-from gristmill.stages.dedup.index.segments import NO_INDEX, Across, Segments, older_segments
+from gristmill.stages.dedup.index.segments import FILES, NO_INDEX, Across, Segments, older_segments
 from gristmill.stages.dedup.minhash import SCHEME, Scheme, given_documents, packed
 from gristmill.stages.dedup.survival import ranks
 
@@ -169,7 +169,7 @@ def _stays(segments: Segments, known: np.ndarray, parent: np.ndarray, roots: np.
     component, its place in the order of survival, doc_id and fingerprint; a component without one has a line, too."""
     mine = np.flatnonzero(np.isin(parent[: known.size], roots))
     of = pl.DataFrame({"key": known[mine], "root": parent[mine]})
-    found = pl.concat([pl.DataFrame(schema=_STAYS), *segments.at("stays", known[mine])])
+    found = pl.concat([pl.DataFrame(schema=FILES["stays"]), *segments.at("stays", known[mine])])
     rows = of.join(found, on="key", how="left").sort("root", "key", "order", "doc_id")
     words = [
         pl.col("key").cast(pl.String),
@@ -180,9 +180,6 @@ def _stays(segments: Segments, known: np.ndarray, parent: np.ndarray, roots: np.
     lines = pl.when(pl.col("doc_id").is_null()).then(words[0]).otherwise(pl.concat_str(words, separator=" "))
     joined = rows.group_by("root", maintain_order=True).agg(lines.str.join("\n").alias("minhash_known"))
     return pl.DataFrame({"root": roots}).join(joined, on="root", how="left", maintain_order="left")
-
-
-_STAYS: dict[str, PolarsType] = {"key": pl.UInt64, "order": pl.Binary, "doc_id": pl.String, "print": pl.Binary}
 
 
 def known_documents(batch: pl.DataFrame) -> pl.DataFrame:

@@ -8,13 +8,10 @@ import numpy as np
 import polars as pl
 
 from gristmill.classifiers.hosts import hosts_of
-from gristmill.pipeline.contract.drawing.told import Finished, Told
 from gristmill.pipeline.contract.errors import DataError
-from gristmill.pipeline.contract.ranges import Share
-from gristmill.pipeline.contract.shapes import NOWHERE, Gate, Grouping, Part, PolarsType, Reads
-from gristmill.stages.dedup.audit import removal_told
+from gristmill.pipeline.contract.shapes import NOWHERE, Grouping, Part, PolarsType, Reads
 from gristmill.stages.dedup.index.segments import NO_INDEX, Across, Segments, older_segments
-from gristmill.stages.dedup.sources import SourceDedup, judged
+from gristmill.stages.dedup.repeats import IndexedGate
 from gristmill.stages.dedup.survival import KEEP, Preference, asked, joined, names, read_for, types
 
 HASH_BYTES = 16  # blake2b-128
@@ -110,32 +107,11 @@ def halves_of(hashes: pl.Series) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class ExactGate(Gate):
+class ExactGate(IndexedGate):
     """Drops all but one of the documents with the same text."""
 
-    sources: tuple[SourceDedup, ...] = ()  # of the list `sources`
-    warn_share: Share = 0.5  # the report warns where more of one source's documents leave
-    across: Across = NO_INDEX  # where the index lies
-    older: tuple[str, ...] = ()  # segments of the index that the documents are compared with
     name: ClassVar = "dedup.exact.gate"
     version: ClassVar = 1
-    borrowed: ClassVar = {"sources": ("sources",), "across": ("dedup",), "older": ()}
-    outside_identity: ClassVar = ("warn_share", "across")
     rules: ClassVar = ("exact_duplicate_of_older", "exact_duplicate")
     instead: ClassVar = ("exact_duplicate_of",)
-
-    @property
-    def reads(self) -> Reads:
-        columns = ("exact_duplicate_of", *(("exact_duplicate_older",) if self.older else ()))
-        return {"dedup.exact": columns, **({"ingest": ("source",)} if self.sources else {})}
-
-    def placed(self, parts: Sequence[Part], before: Sequence[object], earlier: Sequence[object]) -> "ExactGate":
-        return replace(self, older=older_segments(self.across.index, parts, before, earlier))
-
-    def table(self) -> dict[str, pl.Expr]:
-        repeats = pl.col("exact_duplicate_of").is_not_null() & judged(self.sources)
-        older = {"exact_duplicate_of_older": repeats & pl.col("exact_duplicate_older")} if self.older else {}
-        return {**older, "exact_duplicate": repeats}
-
-    def tell(self, run: Finished) -> Told:
-        return removal_told(run, self.name.removesuffix(".gate"), self.warn_share)
+    older_column: ClassVar = "exact_duplicate_older"

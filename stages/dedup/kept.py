@@ -120,11 +120,18 @@ class KeptIndex(Reducer):
         written("bands", (self.bands(batch) for batch in corpus.batches(near)))
         preferred = tuple(p.column.rpartition(".")[2] for p in self.near.keep)
         columns = dict.fromkeys((*near, "near_duplicate_of", *self.reads["ingest"][1:], *preferred))
-        written("stays", (self.stays(batch) for batch in corpus.batches(tuple(columns))))
+        stays = 0
+
+        def staying() -> Iterator[pl.DataFrame]:
+            nonlocal stays
+            for batch in corpus.batches(tuple(columns)):
+                stays += batch["near_duplicate_of"].null_count()
+                yield self.stays(batch)
+
+        written("stays", staying())
         known = ("minhash_component", "minhash_known")
         at = "minhash_known" in self.reads["dedup.components"]
         written("joined", map(joined_of, corpus.batches(known)) if at else iter(()))
-        stays = sum(batch["near_duplicate_of"].null_count() for batch in corpus.batches(("near_duplicate_of",)))
         (out / COUNTS).write_text(json.dumps({"texts": texts, "stays": stays}))
 
     def bands(self, batch: pl.DataFrame) -> pl.DataFrame:

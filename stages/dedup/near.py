@@ -16,15 +16,15 @@ from gristmill.classifiers.hosts import hosts_of
 from gristmill.pipeline.contract.drawing.told import Finished, Told
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.ranges import Share
-from gristmill.pipeline.contract.shapes import Artifacts, Gate, Grouping, Part, PolarsType, Reads
+from gristmill.pipeline.contract.shapes import Artifacts, Grouping, Part, PolarsType, Reads
 from gristmill.pipeline.kernels.numbers.minhash import elect, from_binary, matching, similarity, to_binary
 from gristmill.pipeline.kernels.numbers.shingle_sets import elect_exact, jaccards
-from gristmill.stages.dedup.audit import AUDIT, audit_told, audited, removal_told
+from gristmill.stages.dedup.audit import AUDIT, audit_told, audited
 from gristmill.stages.dedup.components import firsts, known_documents, shared
 from gristmill.stages.dedup.exact import WHERE
 from gristmill.stages.dedup.index.segments import NO_INDEX, Across, older_segments
 from gristmill.stages.dedup.minhash import SCHEME, Scheme, given_documents, packed
-from gristmill.stages.dedup.sources import SourceDedup, judged
+from gristmill.stages.dedup.repeats import IndexedGate
 from gristmill.stages.dedup.survival import KEEP, Preference, asked, joined, names, read_for, types, unpacked
 
 DUP = ("dup_hosts", "dup_dumps")  # of all documents of a cluster, at the one that stays
@@ -186,12 +186,12 @@ class NearDuplicates(Grouping):
 
     def _by_signature(self, rows: pl.DataFrame, stay: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(n,) the row that stands for each, and (n,) the estimated similarity to it."""
-        standing, order = firsts(rows["key"].to_numpy()), np.arange(rows.height)
+        standing = firsts(rows["key"].to_numpy())
         values = self.scheme.bands * self.scheme.rows
         prints = from_binary(rows["fingerprint"], values)
         if self._min_matching():
-            standing = elect(standing, order, prints, order, self._min_matching(), stay)
-        standing[stay] = order[stay]
+            standing = elect(standing, prints, self._min_matching(), stay)
+        standing[stay] = np.flatnonzero(stay)
         return standing, np.clip(similarity(matching(prints, standing), values), 0, 1)
 
     def _by_text(self, rows: pl.DataFrame, stay: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -226,38 +226,11 @@ def fingerprints(scheme: Scheme, verified: Verified, batch: pl.DataFrame) -> pl.
 
 
 @dataclass(frozen=True)
-class NearGate(Gate):
+class NearGate(IndexedGate):
     """Drops all but one of a cluster of near-duplicates."""
 
-    sources: tuple[SourceDedup, ...] = ()  # of the list `sources`
-    warn_share: Share = 0.5  # the report warns where more of one source's documents leave
-    across: Across = NO_INDEX  # where the index lies
-    older: tuple[str, ...] = ()  # segments of the index that the documents are compared with
     name: ClassVar = "dedup.minhash.gate"
     version: ClassVar = 1
-    borrowed: ClassVar = {"sources": ("sources",), "across": ("dedup",), "older": ()}
-    outside_identity: ClassVar = ("warn_share", "across")
     rules: ClassVar = ("near_duplicate_of_older", "near_duplicate")
     instead: ClassVar = ("near_duplicate_of", "near_similarity")
-
-    @property
-    def reads(self) -> Reads:
-        return {
-            "dedup.minhash": (
-                "near_duplicate_of",
-                "near_similarity",
-                *(("near_duplicate_older",) if self.older else ()),
-            ),
-            **({"ingest": ("source",)} if self.sources else {}),
-        }
-
-    def placed(self, parts: Sequence[Part], before: Sequence[object], earlier: Sequence[object]) -> "NearGate":
-        return replace(self, older=older_segments(self.across.index, parts, before, earlier))
-
-    def table(self) -> dict[str, pl.Expr]:
-        repeats = pl.col("near_duplicate_of").is_not_null() & judged(self.sources)
-        older = {"near_duplicate_of_older": repeats & pl.col("near_duplicate_older")} if self.older else {}
-        return {**older, "near_duplicate": repeats}
-
-    def tell(self, run: Finished) -> Told:
-        return removal_told(run, self.name.removesuffix(".gate"), self.warn_share)
+    older_column: ClassVar = "near_duplicate_older"

@@ -4,18 +4,14 @@ Off unless `dedup.url.enabled` is set: a page that changes has one address and d
 """
 
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import ClassVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-import numpy as np
 import polars as pl
 
-from gristmill.pipeline.contract.drawing.told import Finished, Told
-from gristmill.pipeline.contract.ranges import Share
-from gristmill.pipeline.contract.shapes import Gate, Grouping, PolarsType, Reads
-from gristmill.stages.dedup.audit import removal_told
-from gristmill.stages.dedup.sources import SourceDedup, judged
+from gristmill.pipeline.contract.draws import key128
+from gristmill.pipeline.contract.shapes import Grouping, PolarsType, Reads
+from gristmill.stages.dedup.repeats import RepeatGate
 from gristmill.stages.dedup.survival import KEEP, Preference, asked, names, read_for, types
 
 # Parameters that say where a reader came from, not what the page is: Google Analytics (utm_*), ad networks' click ids,
@@ -69,8 +65,7 @@ class UrlDuplicates(Grouping):
 
     def scatter(self, batch: pl.DataFrame) -> pl.DataFrame:
         batch = batch.drop_nulls("url")
-        hashes = b"".join(blake2b(normalised(url).encode(), digest_size=16).digest() for url in batch["url"])
-        halves = np.frombuffer(hashes, ">u8").reshape(-1, 2).astype(np.uint64)
+        halves = key128(map(normalised, batch["url"]), self.name)
         rows = batch.select("doc_id", "node", "text_hash").hstack(asked(batch, self.keep))
         return rows.with_columns(key=pl.Series(halves[:, 0]), rest=pl.Series(halves[:, 1]))
 
@@ -85,25 +80,11 @@ class UrlDuplicates(Grouping):
 
 
 @dataclass(frozen=True)
-class UrlGate(Gate):
+class UrlGate(RepeatGate):
     """Drops all but one of the captures of an address."""
 
     enabled: bool = False  # as in the grouping
-    sources: tuple[SourceDedup, ...] = ()  # of the list `sources`
-    warn_share: Share = 0.5  # the report warns where more of one source's documents leave
     name: ClassVar = "dedup.url.gate"
     version: ClassVar = 1
-    borrowed: ClassVar = {"sources": ("sources",)}
-    outside_identity: ClassVar = ("warn_share",)
     rules: ClassVar = ("url_duplicate",)
     instead: ClassVar = ("url_duplicate_of", "url_similarity")
-
-    @property
-    def reads(self) -> Reads:
-        return {"dedup.url": self.instead, **({"ingest": ("source",)} if self.sources else {})}
-
-    def table(self) -> dict[str, pl.Expr]:
-        return {"url_duplicate": pl.col("url_duplicate_of").is_not_null() & judged(self.sources)}
-
-    def tell(self, run: Finished) -> Told:
-        return removal_told(run, self.name.removesuffix(".gate"), self.warn_share)

@@ -152,26 +152,25 @@ def flatten(parent):
 
 
 @njit(cache=True, nogil=True)
-def elect(parent, order, fingerprints, rows, min_matching, stay):
+def elect(parent, fingerprints, min_matching, stay):
     """(n,) int64 the document that stands for each: the first of its set that stays and is alike.
 
-    parent (n,) is a flat forest, order (n,) sorts it, stably; fingerprints[rows[i]] are the bytes of document i. A
-    document that agrees with no document that stays in at least `min_matching` bytes stays itself, and so do those of
-    `stay` (n,).
+    parent (n,) is a flat forest whose sets lie together, in the order in which their documents are asked; fingerprints
+    (n, bytes). A document that agrees with no document that stays in at least `min_matching` bytes stays itself, and so
+    do those of `stay` (n,).
     """
     standing = np.arange(parent.size)
     leaders = np.empty(LEADERS, np.int64)
     found = 0
-    for i in range(order.size):
-        document = order[i]
-        if i == 0 or parent[document] != parent[order[i - 1]]:
+    for i in range(parent.size):
+        if i == 0 or parent[i] != parent[i - 1]:
             found = 0
-        for j in range(0 if stay[document] else found):
-            if _matching(fingerprints[rows[leaders[j]]], fingerprints[rows[document]]) >= min_matching:
-                standing[document] = leaders[j]
+        for j in range(0 if stay[i] else found):
+            if _matching(fingerprints[leaders[j]], fingerprints[i]) >= min_matching:
+                standing[i] = leaders[j]
                 break
-        if standing[document] == document and found < LEADERS:
-            leaders[found] = document
+        if standing[i] == i and found < LEADERS:
+            leaders[found] = i
             found += 1
     return standing
 

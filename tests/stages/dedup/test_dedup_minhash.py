@@ -341,7 +341,9 @@ def test_elected_documents_equal_a_plain_greedy_choice(band, values, min_matchin
     assert parent.tolist() == [min(s) for s in sets]
     rows, stay = np.arange(12)[::-1].copy(), np.array(fixed)
     fingerprints = np.array(values, np.uint8)
-    elected = elect(parent, np.argsort(parent, kind="stable"), fingerprints, rows, min_matching, stay)
+    order = np.argsort(parent, kind="stable")
+    elected = np.empty(12, np.int64)
+    elected[order] = order[elect(parent[order], fingerprints[rows][order], min_matching, stay[order])]
     stands: list[int] = []
     for i in range(12):
         if stay[i]:
