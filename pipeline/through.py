@@ -6,7 +6,7 @@ The same for every engine: a command that stays goes this way itself, jobs of a 
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from gristmill.pipeline.books.ledger import books
 from gristmill.pipeline.books.seal import write_seal
@@ -17,7 +17,7 @@ from gristmill.pipeline.plan.identity import is_ours, reference_of
 from gristmill.pipeline.plan.plan import Phase, Plan
 from gristmill.pipeline.run.deaths import Deaths
 from gristmill.pipeline.run.emptied import refuse_nothing
-from gristmill.pipeline.run.engines.job import MOST_TASKS, Engine, Job, Resources, job_for, no_word, resources_of
+from gristmill.pipeline.run.engines.job import MOST_TASKS, Engine, Job, Resources, no_word, resources_of
 from gristmill.pipeline.run.failures import failures, record_failure
 from gristmill.pipeline.run.losses import review_source
 from gristmill.pipeline.run.phases.sinking import SCATTER, Gather
@@ -138,8 +138,8 @@ def job_of(
     most: int = MOST_TASKS,
 ) -> Job:  # fmt: skip
     logs = work.view.root / "logs" / f"{number:02d}-{job_name(work.phase)}"
-    job = job_for([step_of(work.view, number)], n_units, wanted, logs, died or no_word, most)
-    return replace(job, needs=needs)
+    tasks = max(1, min(n_units, most))  # one unit per rank until there are `most` ranks, then several
+    return Job([step_of(work.view, number)], tasks, sorted({i % tasks for i in wanted}), logs, died or no_word, needs)
 
 
 def job_name(phase: Phase) -> str:

@@ -31,6 +31,7 @@ from gristmill.pipeline.run.engines.named import make_engine
 from gristmill.pipeline.run.progress import Progress, make_progress
 from gristmill.pipeline.run.shards import records, training_records
 from gristmill.pipeline.run.store import Store
+from gristmill.pipeline.run.view import view_of
 
 Config = str | Path | Mapping[str, object]
 
@@ -136,12 +137,13 @@ class Run:
                 raise ConfigError(f"no stage of this run writes a column {column!r}; there are {', '.join(known)}")
             datasets.setdefault(dataset, []).append(column)
         frames = []
+        store = view_of(self._store, self._plan)
         for part in self._plan.parts:
-            if any(self._store.receipt(dataset, part.key) is None for dataset in datasets):
+            if any(store.receipt(dataset, part.key) is None for dataset in datasets):
                 continue
             found: pl.DataFrame | None = None
             for dataset, wanted in datasets.items():
-                read = self._store.read(dataset, part.key, wanted)
+                read = store.read(dataset, part.key, wanted)
                 found = read if found is None else found.join(read, on="doc_id", maintain_order="left")
             if found is not None:
                 frames.append(found.select("doc_id", *columns))

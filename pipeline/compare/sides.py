@@ -15,6 +15,7 @@ from gristmill.pipeline.contract.state import DamagedFile
 from gristmill.pipeline.contract.yaml12 import YamlError, parse_yaml
 from gristmill.pipeline.plan.plan import Plan, load_plan
 from gristmill.pipeline.run.store import Store, read_parquet
+from gristmill.pipeline.run.view import RunView
 
 GROUPS = ("bucket", "language", "source")  # columns by which shares are compared, where a run has them
 NAMED = {"sources": "name", "extra": "after"}  # lists of the config whose items have names
@@ -100,8 +101,8 @@ def open_side(folder: Path) -> Side:
     """Raises ConfigError for what is no run folder, DataError for a run that has not finished one part."""
     if not folder.is_dir():
         raise ConfigError(f"no run folder {folder}")
-    store = Store(folder)
     plan = load_plan(folder / "plan.json")
+    store = RunView(Store(folder), plan)
     return Side(store, settled(store, plan))
 
 

@@ -202,8 +202,9 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pl.DataFra
     try:
         # No read_table: its datasets take twice as long for a small file, and import pandas (docs/decisions/export.md).
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            names = file.schema_arrow.names if columns is None else list(columns)
-            if missing := [name for name in names if name not in file.schema_arrow.names]:
+            there = file.schema_arrow.names  # converted from the file's schema each time it is asked for
+            names = there if columns is None else list(columns)
+            if missing := [name for name in names if name not in there]:
                 raise DataError(f"cannot read {path}: it has no column {missing[0]}; delete it and run again")
             table = file.read(names, use_threads=False).select(names)
         for column in table.columns:

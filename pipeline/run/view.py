@@ -157,6 +157,15 @@ def part_receipt(store: Store, dataset: str, part: Part) -> Receipt:
     return receipt
 
 
+def inputs_of(view: RunView, step: Step, parts: Iterable[Part]) -> list[list[object]]:
+    """Of each part what identifies what a step reads of it: its key, its inputs' identities, the rows that are kept."""
+    rows = view.plan.rows_source(step).name
+    return [
+        [part.key, {d: part_receipt(view, d, part).identity for d in step.reads}, part_receipt(view, rows, part).kept]
+        for part in parts
+    ]
+
+
 def corpus_identity(view: RunView, step: Step, extra: str = "") -> str:
     """Identity of what a reducer or the sink computes: its recipe, artifacts, and every part's inputs and rows.
 
@@ -164,11 +173,7 @@ def corpus_identity(view: RunView, step: Step, extra: str = "") -> str:
     """
 
     def of_all_parts() -> Callable[[object], str]:
-        rows = view.plan.rows_source(step).name
-        per_part = []
-        for part in view.usable:
-            inputs = {d: part_receipt(view, d, part).identity for d in step.reads}
-            per_part.append([part.key, inputs, part_receipt(view, rows, part).kept])
+        per_part = inputs_of(view, step, view.usable)
         return digest_from([step.fingerprint, artifact_contents(view, step), per_part])
 
     return view.once(("corpus", step.name, step.fingerprint), of_all_parts)(extra)

@@ -77,17 +77,21 @@ def resources_of(engine: Mapping[str, object], stages: Iterable[str]) -> Resourc
     together = Resources()
     for stage, asked in as_section("resources", engine.get("resources") or {}).items():
         needs = _resources(stage, as_section(f"resources.{stage}", asked))
-        if any(name == stage or name.startswith(f"{stage}.") for name in names):
+        if _stands_for(stage, names):
             together = together.beside(needs)
     return together
+
+
+def _stands_for(stage: str, names: Iterable[str]) -> bool:
+    return any(name == stage or name.startswith(f"{stage}.") for name in names)
 
 
 def check_resources(engine: Mapping[str, object], stages: Iterable[str]) -> None:
     """Raises ConfigError for resources that cannot be, or of a stage that the recipe does not have."""
     known = [*stages]
+    resources_of(engine, ())
     for stage in as_section("resources", engine.get("resources") or {}):
-        resources_of(engine, [stage])
-        if not any(name == stage or name.startswith(f"{stage}.") for name in known):
+        if not _stands_for(stage, known):
             raise ConfigError(f"engine.resources.{stage}: no such stage; there are {', '.join(dict.fromkeys(known))}")
 
 
@@ -97,12 +101,18 @@ def as_section(key: str, value: object) -> Mapping[str, object]:
     return value
 
 
+def refuse_unknown(key: str, options: Iterable[str], known: Sequence[str]) -> None:
+    """Raises ConfigError for an option that there is not."""
+    for name in options:
+        if name not in known:
+            raise ConfigError(f"engine.{key}: unknown {name}; there are {', '.join(known)}")
+
+
 def _resources(stage: str, asked: Mapping[str, object]) -> Resources:
-    known = {f.name for f in fields(Resources)}
+    known = sorted(f.name for f in fields(Resources))
     for key, value in asked.items():
         whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-        if key not in known:
-            raise ConfigError(f"engine.resources.{stage}: unknown {key}; there are {', '.join(sorted(known))}")
+        refuse_unknown(f"resources.{stage}", [key], known)
         if not (whole if key in ("cpus", "gpus") else isinstance(value, str) if key == "time" else _is_size(value)):
             raise ConfigError(
                 f"engine.resources.{stage}.{key}: {value!r} is no {'time' if key == 'time' else 'number'}"
@@ -197,16 +207,3 @@ def thread_limits(threads: int) -> dict[str, str]:
 def limit_threads(threads: int) -> None:
     """For processes started from here on."""
     os.environ.update(thread_limits(threads))
-
-
-def job_for(
-    pipeline: list[PipelineStep],
-    n_units: int,
-    wanted: Iterable[int],
-    logs: Path,
-    died: Callable[[str, int | None], bool] = no_word,
-    most: int = MOST_TASKS,
-) -> Job:
-    """Ranks that hold the wanted units; one unit per rank until there are `most` ranks, then several."""
-    tasks = max(1, min(n_units, most))
-    return Job(pipeline, tasks, sorted({i % tasks for i in wanted}), logs, died)

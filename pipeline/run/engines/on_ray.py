@@ -20,7 +20,16 @@ from loguru import logger
 from gristmill.pipeline.contract import watch
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.state import unique
-from gristmill.pipeline.run.engines.job import DEATHS, Job, Ranks, Resources, answer_of, as_section, thread_limits
+from gristmill.pipeline.run.engines.job import (
+    DEATHS,
+    Job,
+    Ranks,
+    Resources,
+    answer_of,
+    as_section,
+    refuse_unknown,
+    thread_limits,
+)
 
 OPTIONS = ("address", "cpus_per_task", "gpus_per_task", "mem_per_cpu_gb", "ray_remote_kwargs", "runtime_env")
 GB = 1 << 30
@@ -83,9 +92,7 @@ class RayEngine:
 
     def __init__(self, workers: int | None, options: Mapping[str, object]):
         """`workers`: None: as many as the cluster's processors allow. Raises ConfigError."""
-        for name in options:
-            if name not in OPTIONS:
-                raise ConfigError(f"engine.ray: unknown {name}; there are {', '.join(OPTIONS)}")
+        refuse_unknown("ray", options, OPTIONS)
         self.workers, self.options = workers, options
         for name in ("runtime_env", "ray_remote_kwargs"):
             self._section(name)

@@ -18,7 +18,7 @@ import dill
 from datatrove.executor.slurm import SlurmPipelineExecutor
 
 from gristmill.pipeline.contract.errors import ConfigError
-from gristmill.pipeline.run.engines.job import MOST_TASKS, Job, Resources
+from gristmill.pipeline.run.engines.job import MOST_TASKS, Job, Resources, refuse_unknown
 
 GIVEN = ("pipeline", "tasks", "logging_dir", "skip_completed", "job_name", "depends", "depends_job_id", "tasks_per_job")
 OPTIONS = sorted(set(inspect.signature(SlurmPipelineExecutor).parameters) - {*GIVEN, "run_on_dependency_fail"})
@@ -96,9 +96,7 @@ class SlurmEngine:
         for name in NEEDED:
             if name not in options:
                 raise ConfigError(f"engine slurm needs engine.slurm.{name} in the config")
-        for name in options:
-            if name not in OPTIONS:
-                raise ConfigError(f"engine.slurm: unknown {name}; there are {', '.join(OPTIONS)}")
+        refuse_unknown("slurm", options, OPTIONS)
         self.workers, self.options = workers, dict(options)
         self.most = min(MOST_TASKS, self._array_limit())
         self.queued: list[str] = []

@@ -27,7 +27,7 @@ from gristmill.pipeline.run.part import PartRun
 from gristmill.pipeline.run.phases.work import Opened, Work
 from gristmill.pipeline.run.receipts.receipt import Receipt, finish, proven, read_receipt
 from gristmill.pipeline.run.store import read_parquet
-from gristmill.pipeline.run.view import NotReady, RunView, Want, artifact_contents, part_receipt
+from gristmill.pipeline.run.view import NotReady, RunView, Want, artifact_contents, inputs_of, part_receipt
 
 PARTITION_RANKS = 32  # ranks of a queued engine that gather partitions: how many there are, the sorted rows decide
 EXTRA_KEY = "extra"  # beside the parts: what came back to documents that no part holds
@@ -92,12 +92,7 @@ class Pass(Work):
 
     def sort_identity(self, bundle: int) -> str:
         """Of a bundle's rows: the stage, its artifacts, its parts with their inputs and rows."""
-        rows = self.view.plan.rows_source(self.step).name
-        parts = [
-            [p.key, {d: part_receipt(self.view, d, p).identity for d in self.step.reads},
-             part_receipt(self.view, rows, p).kept]
-            for p in self.bundles()[bundle]
-        ]  # fmt: skip
+        parts = inputs_of(self.view, self.step, self.bundles()[bundle])
         reads = self.step.reads if bundle == passes.EXTRA else ()
         extra = [r.identity for d in reads if (r := self.extra_receipt(d))]
         return digest([self.step.fingerprint, artifact_contents(self.view, self.step), parts, extra])

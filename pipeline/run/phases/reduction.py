@@ -4,7 +4,6 @@ A bundle is the parts whose keys hash to one of 512 numbers: a function of the d
 lies in `<step>.taken/` and goes when the artifact is made. A small corpus has no bundles: the reduction takes it whole.
 """
 
-import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +16,7 @@ from loguru import logger
 
 from gristmill.pipeline.contract import watch
 from gristmill.pipeline.contract.shapes import Artifacts, Part, Reducer, Tables
-from gristmill.pipeline.contract.state import write_json, write_parquet
+from gristmill.pipeline.contract.state import temporary, write_json, write_parquet
 from gristmill.pipeline.plan.identity import digest, digest_file
 from gristmill.pipeline.plan.plan import Phase, Plan
 from gristmill.pipeline.plan.steps import Step
@@ -27,7 +26,15 @@ from gristmill.pipeline.run.part import PartRun
 from gristmill.pipeline.run.phases.work import Opened, Work
 from gristmill.pipeline.run.receipts.receipt import Receipt, finish, read_receipt
 from gristmill.pipeline.run.store import Store, read_parquet
-from gristmill.pipeline.run.view import NotReady, RunView, Want, artifact_contents, corpus_identity, part_receipt
+from gristmill.pipeline.run.view import (
+    NotReady,
+    RunView,
+    Want,
+    artifact_contents,
+    corpus_identity,
+    inputs_of,
+    part_receipt,
+)
 
 BUNDLES = 512  # of parts, by their keys
 ORDERED_BYTES = 32 << 20  # of a frame of `ordered`
@@ -58,7 +65,7 @@ class StoredCorpus:
         watch.note("all parts are read")
 
     def ordered(self, frames: Iterable[pl.DataFrame], by: Sequence[str]) -> Iterator[pl.DataFrame]:
-        path = self.view.root / f".{self.step.name}.{by[0]}.tmp-{os.getpid()}"
+        path = temporary(self.view.root / f"{self.step.name}.{by[0]}")
         sorter = Sorter(path.with_name(f"{path.name}.spill"), by, self.view.memory // 2)  # the stage takes frames, too
         try:
             for frame in frames:
@@ -148,14 +155,13 @@ class Passed(Work):
 
     def take_identity(self, number: int, unit: str) -> str:
         """Of what is taken of a bundle: the stage, its artifacts, what is known, its parts, their inputs and rows."""
-        rows = self.view.plan.rows_source(self.step).name
-        parts = [
-            [p.key, {d: part_receipt(self.view, d, p).identity for d in self.step.reads},
-             part_receipt(self.view, rows, p).kept]
-            for p in self.bundles()[unit]
-        ]  # fmt: skip
-        before = [] if number == 0 else [self.joined(number - 1).identity]
-        return digest([self.step.fingerprint, number, artifact_contents(self.view, self.step), before, parts])
+
+        def make() -> str:
+            parts = inputs_of(self.view, self.step, self.bundles()[unit])
+            before = [] if number == 0 else [self.joined(number - 1).identity]
+            return digest([self.step.fingerprint, number, artifact_contents(self.view, self.step), before, parts])
+
+        return self.view.once(("take", self.step.name, number, unit), make)
 
     def joined(self, number: int) -> Receipt:
         receipt = self.receipt_of(number, "joined")
@@ -164,7 +170,7 @@ class Passed(Work):
         return receipt
 
     def join_identity(self, number: int) -> str:
-        """Of what is joined: a digest of those of all bundles. Raises NotReady where one is not taken as it should."""
+        """Of what is joined: a digest of those of all bundles."""
         return self.view.once(
             ("joined", self.step.name, number), lambda: digest([self.take_identity(number, u) for u in self.bundles()])
         )
