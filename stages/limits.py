@@ -150,7 +150,10 @@ class LimitTables(Reducer):
 
     def take(self, name: str, corpus: Corpus, known: Tables) -> Tables:
         """Values per limit and group: how many there are, and a sample; then those between two sampled ones."""
-        values = (_valued(batch, limit, i) for batch in corpus.batches() for i, limit in enumerate(self.limits))
+        if name == "inside" and known["brackets"].is_empty():  # smallest and largest values have none
+            return {}
+        limits = [(i, limit) for i, limit in enumerate(self.limits) if name == "sampled" or limit.top_share is not None]
+        values = (_valued(batch, limit, i) for batch in corpus.batches() for i, limit in limits)
         if name == "sampled":
             counts: list[pl.DataFrame] = []
             return {"sample": smallest(self._sampled(values, counts), SAMPLED, KEYS), "counts": summed(counts, KEYS)}
@@ -220,9 +223,10 @@ class LimitTables(Reducer):
 
 
 def _valued(batch: pl.DataFrame, limit: Limit, number: int) -> pl.DataFrame:
-    """doc_id, limit, group, value and tie (the draw) of the rows that have a value."""
+    """doc_id, limit, group, value and tie (the draw, where a share is asked for) of the rows that have a value."""
     group = pl.col(limit.by).fill_null("") if limit.by else pl.lit("")
-    tied = batch.with_columns(pl.Series("tie", _draws(batch["doc_id"], limit), dtype=pl.Float64))
+    ties = np.zeros(batch.height) if limit.top_share is None else _draws(batch["doc_id"], limit)
+    tied = batch.with_columns(pl.Series("tie", ties, dtype=pl.Float64))
     value = limit.value.cast(pl.Float64).fill_nan(None)
     numbered = pl.lit(number, pl.Int64).alias("limit")
     return tied.select("doc_id", numbered, group.alias("group"), value.alias("value"), "tie").drop_nulls("value")

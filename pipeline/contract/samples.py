@@ -58,10 +58,11 @@ def reaching(
 
 def _kept(frames: Iterable[pl.DataFrame], trim: Trim, rows: int | None) -> pl.DataFrame:
     """What is left of all rows when they are sorted by (draw, doc_id) and trimmed, now and then and at the end."""
+    return _folded(frames, lambda frame: trim(frame.sort("draw", "doc_id")), rows)
 
-    def trimmed() -> pl.DataFrame:
-        return compact(trim(pl.concat(held).sort("draw", "doc_id")))
 
+def _folded(frames: Iterable[pl.DataFrame], fold: Trim, least: int | None) -> pl.DataFrame:
+    """All rows folded, now and then and at the end. least: rows from which it is worth it; None: at the end alone."""
     held: list[pl.DataFrame] = []
     held_rows = kept_rows = 0
     for frame in frames:
@@ -69,33 +70,29 @@ def _kept(frames: Iterable[pl.DataFrame], trim: Trim, rows: int | None) -> pl.Da
             continue
         held.append(compact(frame))
         held_rows += frame.height
-        if rows is not None and held_rows > 2 * max(kept_rows, rows):
-            held = [trimmed()]
+        if least is not None and held_rows > 2 * max(kept_rows, least):
+            held = [compact(fold(pl.concat(held)))]
             held_rows = kept_rows = held[0].height
-    return trimmed() if held else pl.DataFrame()
+    return compact(fold(pl.concat(held))) if held else pl.DataFrame()
 
 
 def summed(frames: Iterable[pl.DataFrame], by: str | Sequence[str], greatest: Sequence[str] = ()) -> pl.DataFrame:
     """The sums of all other columns per value of `by`, sorted by it; of some the `greatest` value. Sums of sums are
     sums."""
     keys = [by] if isinstance(by, str) else list(by)
-    rest = pl.all().exclude(*keys, *greatest) if greatest else pl.all()
+    rest: list[str] = []
 
-    def total() -> pl.DataFrame:
-        groups = pl.concat(held).group_by(keys)
-        return compact(groups.agg(rest.sum(), *(pl.col(name).max() for name in greatest)))
+    def alike() -> Iterator[pl.DataFrame]:
+        """The frames with their columns in one order."""
+        for frame in frames:
+            rest.extend(() if rest else (name for name in frame.columns if name not in (*keys, *greatest)))
+            yield frame.select(*keys, *rest, *greatest) if frame.width else frame
 
-    held: list[pl.DataFrame] = []
-    held_rows = kept_rows = 0
-    for frame in frames:
-        if not frame.width:
-            continue
-        held.append(compact(frame.select(held[0].columns) if held else frame))
-        held_rows += frame.height
-        if held_rows > 2 * max(kept_rows, SUMMED_ROWS):
-            held = [total()]
-            held_rows = kept_rows = held[0].height
-    return total().sort(keys) if held else pl.DataFrame()
+    def total(frame: pl.DataFrame) -> pl.DataFrame:
+        return frame.group_by(keys).agg(pl.col(rest).sum(), *(pl.col(name).max() for name in greatest))
+
+    found = _folded(alike(), total, SUMMED_ROWS)
+    return found.sort(keys) if found.width else found
 
 
 def tables_of(name: str, taken: Iterable[Tables]) -> Iterator[pl.DataFrame]:

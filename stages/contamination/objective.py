@@ -18,7 +18,7 @@ from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gat
 from gristmill.stages.contamination import sampled
 from gristmill.stages.contamination.index import Item, build_index, load_index
 from gristmill.stages.contamination.stage import holds_item
-from gristmill.stages.mixture.material.readings import held_out_texts, validation_texts
+from gristmill.stages.mixture.material.readings import any_held_out, held_out_texts, validation_texts
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class ObjectiveIndex(Reducer):
 
     def take(self, name: str, corpus: Corpus, known: Tables) -> Tables:
         """Nothing where there is no objective text."""
-        if name == "texts" and not self._targets(corpus):
+        if name == "texts" and not self.validation and not any_held_out(self._held_out(corpus)):
             return {}
         return sampled.take(name, corpus, known, self.sample_docs)
 
@@ -63,7 +63,10 @@ class ObjectiveIndex(Reducer):
     def _targets(self, corpus: Corpus) -> dict[str, list[str]]:
         if self.validation:
             return validation_texts(self.validation, self.measured.validation_fields)
-        return held_out_texts(corpus.artifacts["dedup.held_out"] / "texts.parquet")
+        return held_out_texts(self._held_out(corpus))
+
+    def _held_out(self, corpus: Corpus) -> Path:
+        return corpus.artifacts["dedup.held_out"] / "texts.parquet"
 
     def finish(self, known: Tables, corpus: Corpus, out: Path) -> None:
         items = [

@@ -95,4 +95,4 @@ def most_of(asked: int, available: int, epochs: float) -> int:
 def budget_of(share: float, epochs: float, available: int) -> int:
     """Tokens of a share of what is available; rounding must not ask for a token more than the epochs allow."""
     budget = max(1, round(share * available))
-    return min(budget, max(1, int(epochs * available))) if share <= epochs else budget
+    return most_of(budget, available, epochs) if share <= epochs else budget

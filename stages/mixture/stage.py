@@ -259,17 +259,19 @@ class Mixture(Reducer):
     def _budget(self, available: int) -> int:
         return self.budget_tokens or budget_of(self.budget_share, self.epochs, available)
 
+    def _sections(self) -> tuple[ProxySection, ...]:
+        """Of the proxies that the method asks, the cheapest first."""
+        return (*([self.ngram] if method_of(self.chosen_method).takes_cheaper else []), self.section(self.proxy))
+
     def _shares(self, sizes: pl.DataFrame) -> Shares:
         """What the search, the choice of its pull and the confirmation read."""
         available = int(by_bucket(sizes)["token_count"].sum())
         budget = most_of(self._budget(available), available, self.epochs)
-        section = self.section(self.proxy)
-        cheaper = [self.ngram] if method_of(self.chosen_method).takes_cheaper else []
-        left_out = section.share(available, budget) if section.exact and self.pull is None else None
+        proxies = tuple(s.share(available, budget) for s in self._sections())
         return Shares(
-            tuple(s.share(available, budget) for s in (*cheaper, section)),
-            left_out,
-            (self.judge or section).share(available, budget),
+            proxies,
+            proxies[-1] if self.section(self.proxy).exact and self.pull is None else None,
+            self.judge.share(available, budget) if self.judge else proxies[-1],
             self.confirm.seeds if self.confirm is not None and self.mode == "climb" else 0,
         )
 
@@ -307,14 +309,12 @@ class Mixture(Reducer):
         else:
             assert tokens is not None
             targets, *held_back = parts
-            cheaper = [self.ngram] if method_of(self.chosen_method).takes_cheaper else []
-            section = self.section(self.proxy)
             found = InRun(
                 corpus.scratch, texts, docs, totals_of(all_sizes), self._shares(all_sizes), identity_of(all_sizes),
                 sizes, sizes / available, limits, budget, self.epochs, tokens, targets,
                 held_back if self.mode == "climb" else [],  # the other modes confirm what they make of it
-                self._objective(targets), self.proxy, (*cheaper, section), self.judge or section, self.searcher,
-                self.pull, given_present(self.present, buckets), languages, self.seed, self.threads,
+                self._objective(targets), self.proxy, self._sections(), self.judge or self.section(self.proxy),
+                self.searcher, self.pull, given_present(self.present, buckets), languages, self.seed, self.threads,
             ).found(out)  # fmt: skip
         if self.mode != "climb" and not aimless:
             assert tokens is not None

@@ -80,7 +80,7 @@ class QualityModel(Reducer):
         if name == "texts":
             batches = corpus.batches(("text",), of=known["chosen"]["doc_id"])
             return {"texts": together(self._beginnings(batch) for batch in batches)}
-        _, stratum = self._given(corpus)
+        _, stratum = self._given(corpus, ["is_held_out", "language"])
         columns = (*COLUMNS, "source") if self.sources else COLUMNS
         batches = (batch.filter(judged(self.sources)) for batch in corpus.batches(columns))
         return {"first": self._first(_example(batch, stratum) for batch in batches)}
@@ -100,9 +100,9 @@ class QualityModel(Reducer):
         settled = json.loads((corpus.artifacts["dedup.references"] / "report.json").read_text())
         return {**settled, "enabled": self.enabled and settled["enabled"]}
 
-    def _given(self, corpus: Corpus) -> tuple[pl.DataFrame, pl.Expr]:
-        """References of files that are not held out, and the stratum of an example."""
-        given = pl.read_parquet(corpus.artifacts["dedup.references"] / "texts.parquet", glob=False)
+    def _given(self, corpus: Corpus, columns: list[str] | None = None) -> tuple[pl.DataFrame, pl.Expr]:
+        """References of files that are not held out (all columns, or some), and the stratum of an example."""
+        given = pl.read_parquet(corpus.artifacts["dedup.references"] / "texts.parquet", columns=columns, glob=False)
         given = given.filter(~pl.col("is_held_out")).with_columns(is_reference=pl.lit(True))
         return given, pl.col("language") if given["language"].null_count() == 0 else pl.lit("")
 

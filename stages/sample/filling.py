@@ -110,14 +110,16 @@ def large_of(known: Tables, cap: int) -> list[str]:
     return [bucket for bucket, docs, tokens in rows if is_large(docs, tokens, cap)]
 
 
-def held_small(known: Tables, bucket: str) -> pl.DataFrame:
-    """The documents of a small bucket that validation does not hold, sorted by doc_id."""
-    small = known["small"] if known["small"].width else pl.DataFrame(schema=HELD)
-    return small.filter((pl.col("bucket") == bucket) & ~pl.col("held"))
+def held_small(known: Tables) -> dict[str, pl.DataFrame]:
+    """Of each small bucket the documents that validation does not hold, sorted by doc_id."""
+    if not known["small"].width:
+        return {}
+    parts = known["small"].filter(~pl.col("held")).partition_by("bucket", as_dict=True)
+    return {str(bucket): docs for (bucket,), docs in parts.items()}
 
 
-def solved_small(known: Tables, bucket: str, quota: float, cap: int) -> tuple[Solved, pl.DataFrame]:
-    docs = held_small(known, bucket)
+def solved_small(small: Mapping[str, pl.DataFrame], bucket: str, quota: float, cap: int) -> tuple[Solved, pl.DataFrame]:
+    docs = small.get(bucket, pl.DataFrame(schema=HELD))
     tokens, rate, u = (docs[c].to_numpy() for c in ("token_count", "sampling_value", "u"))
     return solve(tokens, rate, u, quota, cap), docs
 
@@ -127,13 +129,13 @@ def windows(asked: Mapping[str, float], budget: int, known: Tables, cap: int) ->
 
     For that a large bucket is taken to hold its quota, or all that it has; `filled` finds out what it does hold.
     """
-    large = set(large_of(known, cap))
+    large, small = set(large_of(known, cap)), held_small(known)
     most = {bucket: cap * tokens for bucket, tokens in known["sizes"].select("bucket", "tokens").iter_rows()}
 
     def written(bucket: str, quota: float) -> float:
         if bucket in large:
             return min(quota, float(most[bucket]))
-        solved, docs = solved_small(known, bucket, quota, cap)
+        solved, docs = solved_small(small, bucket, quota, cap)
         return float(solved.copies @ docs["token_count"].to_numpy())
 
     quota, _ = shared(written, dict(asked), budget)
@@ -160,13 +162,13 @@ def _near(batch: pl.DataFrame, windows: Mapping[str, Window], cap: int) -> pl.Da
 
 def filled(asked: Mapping[str, float], budget: int, known: Tables, cap: int) -> tuple[dict[str, Filled], set[str]]:
     """Every bucket with its copies, after all passes, and those that cannot hold what is asked of them."""
-    near, found = windows_of(known), {}
+    near, small, found = windows_of(known), held_small(known), {}
 
     def written(bucket: str, quota: float) -> float:
         if bucket in near:
             found[bucket] = _filled_near(bucket, quota, near[bucket], known, cap)
         else:
-            found[bucket] = of_held(*solved_small(known, bucket, quota, cap))
+            found[bucket] = of_held(*solved_small(small, bucket, quota, cap))
         return float(found[bucket].tokens)
 
     _, limited = shared(written, dict(asked), budget)
@@ -204,13 +206,17 @@ def held_out(known: Tables, scales: Mapping[str, float]) -> dict[str, int]:
     docs = together(near)
     if docs.width:
         # Of the large ones' near documents some have their first turn before the window: these are counted above.
-        scale = np.array([scales.get(b, 0.0) for b in docs["bucket"]])
-        rate, u = docs["sampling_value"].to_numpy(), docs["u"].to_numpy()
-        taken = docs.filter(pl.Series(copies_for(scale, rate, u, 1) > 0))
+        taken = docs.filter(pl.Series(wanted(docs, scales, docs["u"].to_numpy())))
         taken = taken.filter(pl.Series(_behind(taken, windows)))
         sums = taken.select(pl.col("token_count", "text_bytes").sum()).row(0)
         rows, tokens, size = rows + taken.height, tokens + sums[0], size + sums[1]
     return {"rows": rows, "tokens": tokens, "bytes": size}
+
+
+def wanted(docs: pl.DataFrame, scales: Mapping[str, float], draws: np.ndarray) -> np.ndarray:
+    """(n,) bool: documents that their bucket's scale gives a copy."""
+    scale = np.array([scales.get(b, 0.0) for b in docs["bucket"]])
+    return copies_for(scale, docs["sampling_value"].to_numpy(), draws, 1) > 0
 
 
 def _behind(docs: pl.DataFrame, windows: Mapping[str, Window]) -> np.ndarray:

@@ -21,9 +21,9 @@ from gristmill.pipeline.contract.ranges import Inner, Range
 from gristmill.pipeline.contract.shapes import Corpus, Reads, Reducer, Tables
 from gristmill.pipeline.contract.state import read_state, write_parquet
 from gristmill.stages.sample import filling
-from gristmill.stages.sample.filling import Filled
+from gristmill.stages.sample.filling import Filled, wanted
 from gristmill.stages.sample.schedule import Division, PhaseSection, check_names, divided, given_buckets, weights_of
-from gristmill.stages.sample.solving import PROMISE, copies_for, meet
+from gristmill.stages.sample.solving import PROMISE, meet
 
 NO_DOCUMENTS = "sample: no document has come this far; look at the ledger for what dropped them"
 QUOTAS = "quotas.json"
@@ -276,12 +276,6 @@ class SplitPlan:
     quotas: dict[str, object]
     adjusted: pl.DataFrame
     notes: list[str]
-
-
-def wanted(docs: pl.DataFrame, scales: Mapping[str, float], draws: np.ndarray) -> np.ndarray:
-    """(n,) bool: documents that their bucket's scale gives a copy."""
-    scale = np.array([scales.get(b, 0.0) for b in docs["bucket"]])
-    return copies_for(scale, docs["sampling_value"].to_numpy(), draws, 1) > 0
 
 
 def missed(name: str, filled: Mapping[str, Filled], asked: Mapping[str, float], budget: float) -> Iterator[str]:

@@ -36,6 +36,7 @@ FIGURE_DEPTH = 16  # elements between a figure and what it shows
 SPAN = 100  # most rows and columns that a cell is taken to cover
 CELLS = 100_000  # of a table; a larger one stays as it is
 _NAVIGATION = re.compile(r"nav|sidebar|menu|metadata|mbox|(?:^|[ _-])toc(?:$|[ _-])|calendar", re.I)
+_NO_DATA = frozenset(("presentation", "none"))  # roles of tables
 
 Row = list[ElementNode]
 
@@ -46,8 +47,8 @@ def with_blocks(tree: HTMLTree, style: str, scan: Scan) -> bool:
     whole = _is_whole(style, scan)
     if scan.tables if whole else scan.composed:
         for table in _named(tree, "table"):
-            if table.query_selector("table, pre, td.blob-code") is None:
-                changed = (_reshape(tree, table, style) if whole else _fill(tree, table)) or changed
+            if table.query_selector("table, pre, td.blob-code") is None and (headed := _headed(table)) is not None:
+                changed = (_reshape(tree, table, headed, style) if whole else _fill(tree, table, headed)) or changed
     for pre in _named(tree, "pre") if scan.pres else ():
         changed = fence(pre, style == MARKDOWN) or changed
     return (_lift(tree) or changed) if scan.figured else changed
@@ -95,11 +96,8 @@ def _headed(table: ElementNode) -> bool | None:
     return headed
 
 
-def _fill(tree: HTMLTree, table: ElementNode) -> bool:
+def _fill(tree: HTMLTree, table: ElementNode, headed: bool) -> bool:
     """Each cell that is more than a text as one line, where the table holds data."""
-    headed = _headed(table)
-    if headed is None:
-        return False
     icons = [cell for cell in found(table, _ICONS) if not (cell.text_content or "").strip()]
     cells = [*found(table, _BROKEN), *icons]
     most = CELL_CHARS if headed else BARE_CELL_CHARS
@@ -107,17 +105,14 @@ def _fill(tree: HTMLTree, table: ElementNode) -> bool:
         return False
     texts = [cell_text(cell).replace("\n", " ") for cell in cells]
     if _MARK.search(table.text_content or "") or any(map(_MARK.search, texts)):  # the extractor leaves out such cells
-        return _reshape(tree, table, PLAIN, EXTRACTOR_TABS)
+        return _reshape(tree, table, headed, PLAIN, EXTRACTOR_TABS)
     for cell, text in zip(cells, texts, strict=True):
         cell.text_content = text
     return True
 
 
-def _reshape(tree: HTMLTree, table: ElementNode, style: str, between: str = "\t") -> bool:
+def _reshape(tree: HTMLTree, table: ElementNode, headed: bool, style: str, between: str = "\t") -> bool:
     """A table of data as one preformatted text. between: what stands between the cells of a plain row."""
-    headed = _headed(table)
-    if headed is None:
-        return False
     rows: list[Row] = []
     caption = None
     for node in found(table, "tr, td, th, caption" if headed else "tr, td"):
@@ -150,9 +145,6 @@ def _reshape(tree: HTMLTree, table: ElementNode, style: str, between: str = "\t"
         table.remove_child(child)
     table.append_child(holder)
     return True
-
-
-_NO_DATA = frozenset(("presentation", "none"))
 
 
 def _spread(rows: list[Row], texts: list[list[str]]) -> Iterator[list[str]]:

@@ -134,7 +134,8 @@ def titled(text: str, title: str | None) -> str:
     whole = " ".join(title.split())[:TITLE_CHARS]
     longest: str = max(_TITLE_PARTS.split(whole), key=len)
     text = _once(text, longest)
-    if whole in text[:500] or longest in text[:500] or longest.lower() in " ".join(text[:500].split()).lower():
+    head = text[:500]
+    if longest in head or longest.lower() in " ".join(head.split()).lower():
         return text
     return f"{longest}\n\n{text}"
 

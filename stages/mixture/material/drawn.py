@@ -14,7 +14,7 @@ from gristmill.pipeline.contract.draws import key128
 from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.contract.samples import drawn, reaching, summed, tables_of, together
 from gristmill.pipeline.contract.shapes import Corpus, Tables
-from gristmill.stages.mixture.material.readings import Reading, reading
+from gristmill.stages.mixture.material.readings import Reading, any_held_out, reading
 
 PROXY, LEFT_OUT = "proxy", "left out"
 
@@ -187,7 +187,7 @@ class Drawing:
         held_out = corpus.artifacts.get("dedup.held_out")
         if self.validates:
             return False
-        return held_out is None or pl.read_parquet(held_out / "texts.parquet", columns=["doc_id"]).is_empty()
+        return held_out is None or not any_held_out(held_out / "texts.parquet")
 
 
 def some(frame: pl.DataFrame) -> pl.DataFrame:

@@ -238,6 +238,11 @@ def divided(
     return [{name: divided[i] for name, divided in parts.items()} for i in range(seeds + 1)]
 
 
+def any_held_out(path: Path) -> bool:
+    """Whether texts.parquet has any text; none is read."""
+    return not pl.read_parquet(path, columns=["doc_id"], glob=False).is_empty()
+
+
 def held_out_texts(path: Path) -> dict[str, list[str]]:
     """Target -> texts of texts.parquet, in the order of their draws."""
     held = pl.read_parquet(path, glob=False)
