@@ -87,12 +87,12 @@ def _headed(table: ElementNode) -> bool | None:
     if _NAVIGATION.search(f"{table.getattr('class') or ''} {table.getattr('id') or ''}"):
         return None
     headed = table.query_selector("th, caption") is not None
-    if table.query_selector(_CONTROLS if headed else f"{_CONTROLS}, {_PROSE}") is not None:
-        return None
     if not headed:
         rows, chars = len(table.query_selector_all("tr")), len("".join((table.text_content or "").split()))
         if rows < 3 or n < 2 * rows or chars > BARE_MEAN_CHARS * n:
             return None
+    if table.query_selector(_CONTROLS if headed else f"{_CONTROLS}, {_PROSE}") is not None:
+        return None
     return headed
 
 

@@ -26,6 +26,7 @@ TAIL_CHARS = 40
 _SENTENCE_ENDS = frozenset(sentence_ends()) | frozenset(":;…\"”“»«›‹)]'’‘」』】》〉）］：；︰⁝፡፤؛՝།༎")
 _SHORT_CHARS = 100  # shorter texts are looked at for an article that an unclosed element has swallowed
 _OPENED = re.compile(rf"<(/?)({'|'.join(_SKIPPED)})(?=[\s/>])", re.I)
+_COMMENTS = ("comment", "Comment", "COMMENT")
 _SHADOW = re.compile(r"<template\b(?=[^<>]*\bshadowrootmode\b)", re.I)
 _TITLE_PARTS = re.compile(r"(?<!\s)\s+[|–—·»-]\s+")
 
@@ -80,7 +81,7 @@ def resiliparse_main(tree: HTMLTree, html: str) -> str:
     text = _main(tree)
     if len(text) < _SHORT_CHARS:
         if text.isspace() or not text:
-            if "comment" in html.lower():  # a forum may be nothing but comments
+            if any(word in html for word in _COMMENTS):  # a forum may be nothing but comments
                 text = extract_plain_text(tree, main_content=True, preserve_formatting=True, alt_texts=False)
             if _SHADOW.search(html):
                 shown = re.sub(r"</template\b", "</div", _SHADOW.sub("<div", html), flags=re.I)
