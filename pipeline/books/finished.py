@@ -7,11 +7,12 @@ from pathlib import Path
 import polars as pl
 
 from gristmill.pipeline.books.ledger import finished_parts, read_fates
-from gristmill.pipeline.contract.drawing.told import MEAN_PARTS, Means
+from gristmill.pipeline.contract.drawing.told import MEAN_PARTS, Means, Told
 from gristmill.pipeline.contract.samples import drawn_sample
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.run.shards import records, training_records
 from gristmill.pipeline.run.store import Store, read_parquet
+from gristmill.pipeline.run.view import view_of
 
 _PAIRS = {
     **dict.fromkeys(("doc_id", "url", "text", "stays_doc_id", "stays_url", "stays_text"), pl.String),
@@ -79,7 +80,7 @@ class FinishedRun:
 
     def means(self, by: str, columns: Sequence[str]) -> dict[object, Means]:
         means: dict[object, Means] = {}
-        for key, fates in read_fates(self.store, self.plan):
+        for key, fates in read_fates(self.store, self.plan, ("doc_id",)):
             rows = with_columns(self.store, self.plan, key, fates.drop_nulls("doc_id").select("doc_id"), (by, *columns))
             if rows is not None:
                 add_means(means, rows, by, columns)
@@ -92,6 +93,12 @@ class FinishedRun:
             for value, n in frame.group_by(column).agg(pl.col("token_count").sum()).iter_rows():
                 tokens[value] = tokens.get(value, 0) + n
         return tokens
+
+
+def told_of(store: Store, plan: Plan) -> list[Told]:
+    """What every stage tells of the run, in the order of the steps."""
+    run = FinishedRun(store, plan)
+    return view_of(store, plan).once("told", lambda: [step.stage.tell(run) for step in plan.steps])
 
 
 def with_columns(store: Store, plan: Plan, key: str, rows: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame | None:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from gristmill.pipeline.contract.draws import key64
+from gristmill.pipeline.contract.samples import drawn, smallest
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.plan.steps import Step
 from gristmill.pipeline.run.store import Store
+from gristmill.pipeline.run.view import view_of
 
 SAMPLED = 10  # documents per target or benchmark
 MIN_HITS = 3  # n-grams that a document must share with an item to be one of them
@@ -38,7 +39,8 @@ class Sought:
 
 def read_sought(store: Store, plan: Plan) -> list[Sought]:
     """[] for a run that has neither step. Samples are drawn by the documents' ids among those dropped, else marked."""
-    return [sought for step in plan.steps if step.kind == "annotator" for sought in _of_step(store, plan, step)]
+    steps = [step for step in plan.steps if step.kind == "annotator"]
+    return view_of(store, plan).once("sought", lambda: [s for step in steps for s in _of_step(store, plan, step)])
 
 
 def _of_step(store: Store, plan: Plan, step: Step) -> Iterator[Sought]:
@@ -54,42 +56,43 @@ def _of_step(store: Store, plan: Plan, step: Step) -> Iterator[Sought]:
         short = int((shortest < MIN_HITS).sum())
         by_name[str(name[0])] = Sought(step.name, str(name[0]), n, int(of["ngrams_n"].sum()), short)
     column, item, prefix = STEPS[step.name]
-    taken, marked = [], []
     gates = {s.name for s in plan.steps if s.kind == "gate" and s.label == step.name}
-    for part in plan.parts:
-        if store.receipt(step.name, part.key) is None:
-            continue
-        rows = store.read(step.name, part.key, step.writes).drop_nulls(column)
-        for value, n in rows.group_by(column).len().sort(column).iter_rows():
-            by_name[value].touched += n
-        decided = [store.read(g, part.key, ("rule",)) for g in gates if store.receipt(g, part.key) is not None]
-        decided = decided or [pl.DataFrame(schema={"doc_id": pl.String, "rule": pl.String})]
-        for more in (*decided, store.read(plan.source.name, part.key, ("url",))):
-            rows = rows.join(more, on="doc_id", how="left", maintain_order="left")
-        enough = (pl.col(f"{prefix}_hits_n") >= MIN_HITS) | pl.col("rule").is_not_null()
-        for row in rows.filter(enough).iter_rows(named=True):
-            by_name[row[column]].dropped += "rule" in row
+
+    def held() -> Iterator[pl.DataFrame]:
+        """Of each part the documents that hold enough of an item, with the rule that dropped them."""
+        for part in plan.parts:
+            if store.receipt(step.name, part.key) is None:
+                continue
+            rows = store.read(step.name, part.key, step.writes).drop_nulls(column)
+            for value, n in rows.group_by(column).len().sort(column).iter_rows():
+                by_name[value].touched += n
+            decided = [store.read(g, part.key, ("rule",)) for g in gates if store.receipt(g, part.key) is not None]
+            decided = decided or [pl.DataFrame(schema={"doc_id": pl.String, "rule": pl.String})]
+            for more in (*decided, store.read(plan.source.name, part.key, ("url",))):
+                rows = rows.join(more, on="doc_id", how="left", maintain_order="left")
+            rows = rows.filter((pl.col(f"{prefix}_hits_n") >= MIN_HITS) | pl.col("rule").is_not_null())
+            for value, n in rows.drop_nulls("rule").group_by(column).len().iter_rows():
+                by_name[value].dropped += n
             if item is not None:
-                for label in row["benchmark_items"]:
+                for label in rows["benchmark_items"].explode().drop_nulls().unique():
                     name, _, one = label.partition("/")
                     by_name[name].found.add(one)
-            (marked if row["rule"] is None else taken).append(row)
-    taken = taken or marked
-    order = key64([row["doc_id"] for row in taken], "sought.samples")
-    for _, row in sorted(zip(order.tolist(), taken, strict=True), key=lambda pair: pair[0]):
-        sought = by_name[row[column]]
-        if len(sought.samples) < SAMPLED:
-            sought.samples.append(
-                {
-                    "doc_id": row["doc_id"],
-                    "url": row["url"],
-                    "item": row[item] if item else None,
-                    "preview": previews.get((row[column], row[item])) if item else None,
-                    "hits": row[f"{prefix}_hits_n"],
-                    "item_frac": row[f"{prefix}_item_frac"],
-                    "text": row[f"{prefix}_text"],
-                }
-            )
+            if rows.height:
+                yield drawn(rows.with_columns(gone=pl.col("rule").is_not_null()), "sought.samples")
+
+    read = smallest(held(), SAMPLED, by=(column, "gone"))
+    for row in (read.filter(pl.col("gone") == pl.col("gone").any()) if read.width else read).iter_rows(named=True):
+        by_name[row[column]].samples.append(
+            {
+                "doc_id": row["doc_id"],
+                "url": row["url"],
+                "item": row[item] if item else None,
+                "preview": previews.get((row[column], row[item])) if item else None,
+                "hits": row[f"{prefix}_hits_n"],
+                "item_frac": row[f"{prefix}_item_frac"],
+                "text": row[f"{prefix}_text"],
+            }
+        )
     yield from by_name.values()
 
 

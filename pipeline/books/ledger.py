@@ -37,6 +37,12 @@ LEDGER = pa.schema(
 )
 
 
+# What the books add up
+SUMMED = (
+    "doc_id", "stage", "rule", "record_bytes", "text_bytes", "cut_bytes", "token_count", "copies_n",
+)  # fmt: skip
+
+
 def fates(
     documents: pl.DataFrame,
     rejected: pl.DataFrame,
@@ -124,10 +130,10 @@ class Total:
         return Total(self.docs + other.docs, self.bytes + other.bytes, self.tokens + other.tokens)
 
 
-def read_fates(store: Store, plan: Plan) -> Iterator[tuple[str, pl.DataFrame]]:
-    """(part key, LEDGER rows) of every part that has them."""
+def read_fates(store: Store, plan: Plan, columns: Sequence[str] | None = None) -> Iterator[tuple[str, pl.DataFrame]]:
+    """(part key, LEDGER rows) of every part that has them; `columns`: those that are read, None: all."""
     for part in finished_parts(store, plan):
-        yield part.key, read_parquet(store.data("ledger", part.key))
+        yield part.key, read_parquet(store.data("ledger", part.key), columns)
 
 
 def labels(plan: Plan) -> list[str]:
@@ -148,7 +154,7 @@ def books(store: Store, plan: Plan) -> list[dict[str, object]]:
     records, documents, markup, written = Total(), Total(), 0, Total()
     cut = dict.fromkeys((s.label for s in plan.replacers), 0)
     splits = SplitSums(store, plan)
-    for key, frame in read_fates(store, plan):
+    for key, frame in read_fates(store, plan, SUMMED):
         sums = frame.group_by("stage", "rule").agg(
             pl.len().alias("docs"),
             pl.col("record_bytes").sum(),

@@ -8,6 +8,7 @@ import polars as pl
 from gristmill.pipeline.books.ledger import labels, read_fates
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.run.store import Store
+from gristmill.pipeline.run.view import view_of
 
 
 @dataclass
@@ -25,12 +26,16 @@ class Funnel:
 
 def funnels(store: Store, plan: Plan) -> list[Funnel]:
     """One per named source, in the order of their names; none where sources are not named."""
+    return view_of(store, plan).once("funnels", lambda: _funnels(store, plan))
+
+
+def _funnels(store: Store, plan: Plan) -> list[Funnel]:
     source_of = {part.key: part.source for part in plan.parts}
     found = {name: Funnel(name) for name in sorted({*source_of.values()} - {""})}
     ended: dict[str, Counter[str]] = {name: Counter() for name in found}
     if not found:
         return []
-    for key, fates in read_fates(store, plan):
+    for key, fates in read_fates(store, plan, ("doc_id", "stage", "rule", "token_count", "copies_n")):
         funnel = found[source_of[key]]
         funnel.records += fates.height
         funnel.documents += fates["doc_id"].count()

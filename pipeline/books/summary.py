@@ -8,7 +8,7 @@ import polars as pl
 
 from gristmill.pipeline.books.card.attribution import write_attribution
 from gristmill.pipeline.books.card.card import write_card
-from gristmill.pipeline.books.finished import FinishedRun
+from gristmill.pipeline.books.finished import FinishedRun, told_of
 from gristmill.pipeline.books.ledger import NO_DOCUMENT, read_fates
 from gristmill.pipeline.contract.drawing.tables import plural
 from gristmill.pipeline.contract.errors import PlanError
@@ -16,20 +16,21 @@ from gristmill.pipeline.contract.state import write_json
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.run.shards import records
 from gristmill.pipeline.run.store import Store
+from gristmill.pipeline.run.view import view_of
 
 
 def write_papers(store: Store, plan: Plan) -> None:
     from gristmill.pipeline.report.page import write_report
 
+    store = view_of(store, plan)
     run = FinishedRun(store, plan)
     for step in plan.steps:
         for name, value in step.stage.papers(run).items():
             write_json(inside(store.root, name), value)
     for step in plan.steps:
         step.stage.deliver(run)
-    told = [step.stage.tell(run) for step in plan.steps]
     write_attribution(store, plan)
-    write_card(store, plan, told)
+    write_card(store, plan, told_of(store, plan))
     write_report(store, plan)
 
 
@@ -87,8 +88,7 @@ def summary(store: Store, plan: Plan, entries: list[dict], until: str | None) ->
             *why,
         ]
     times = f", each written {last['rows'] / last['docs_out']:.1f} times on average" if last["docs_out"] else ""
-    run = FinishedRun(store, plan)
-    told = [line for step in plan.steps for line in step.stage.tell(run).summary]
+    told = [line for one in told_of(store, plan) for line in one.summary]
     return [
         f"records    {first['docs_in']:,} read, {first['docs_out']:,} of them documents",
         f"documents  {passed:,} passed every rule, {last['docs_out']:,} of them chosen{times}: "

@@ -1,19 +1,22 @@
 """Recounts a finished run from its files: nothing here trusts a receipt's counts or the stored ledger."""
 
-from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 
 import polars as pl
 
+from gristmill.pipeline.books.copies import Counted, Key, count, doc_id_of
 from gristmill.pipeline.books.finished import FinishedRun
 from gristmill.pipeline.books.ledger import books, finished_parts, labels, read_books, read_fates
 from gristmill.pipeline.books.seal import SEAL, check_seal
-from gristmill.pipeline.books.splits import check_splits
+from gristmill.pipeline.books.splits import check_splits, shared
 from gristmill.pipeline.books.stopped import STOPPED
+from gristmill.pipeline.contract.corpus.splits import split_of
 from gristmill.pipeline.contract.errors import BooksError
 from gristmill.pipeline.plan.identity import digest_file, digest_folder
 from gristmill.pipeline.plan.plan import Plan
-from gristmill.pipeline.run.shards import corpus_folder, written_units
+from gristmill.pipeline.run.shards import corpus_folder, record_path, written_units
 from gristmill.pipeline.run.shards import records as shard_records
 from gristmill.pipeline.run.store import Store, read_parquet
 from gristmill.pipeline.run.view import RunView
@@ -24,27 +27,52 @@ def verify(store: Store, plan: Plan) -> list[str]:
     store = RunView(store, plan)
     stopped = (store.root / STOPPED).is_file() and not (store.root / SEAL).is_file()
     lines = [files(store, plan) if stopped else check_seal(store)]
-    ids: Counter[str] = Counter()
-    copies: dict[str, int] = {}
-    records = 0
-    for _, fates in read_fates(store, plan):
-        records += fates.height
-        documents = fates.drop_nulls("doc_id")
-        ids.update(documents["doc_id"])
-        chosen = documents.filter(pl.col("copies_n") > 0)
-        copies.update(zip(chosen["doc_id"], chosen["copies_n"], strict=True))
-    twice = [i for i, n in ids.items() if n > 1]
-    if twice:
-        raise BooksError(f"{len(twice)} documents have two fates, {twice[0]} among them")
-    lines.append(f"{records:,} records, {len(ids):,} of them documents: each has one fate")
     stored = read_books(store)
-    counted = behind(store, plan, [str(entry["stage"]) for entry in stored])
-    if books(store, counted) != stored:
+    cut = behind(store, plan, [str(entry["stage"]) for entry in stored])
+    sink = next((s.sink for s in cut.steps if s.kind == "sink"), None)
+    units = [] if sink is None else written_units(store)
+    records, counted, tokens = recount(store, plan, sink.splits if sink and units else (), units)
+    if counted.of_two_fates:
+        said = named(store, plan, counted.of_two_fates)
+        raise BooksError(f"{counted.twice} documents have two fates, {said} among them")
+    lines.append(f"{records:,} records, {counted.documents:,} of them documents: each has one fate")
+    if books(store, cut) != stored:
         raise BooksError("ledger.json is not what the fates add up to; run again to rewrite it")
     lines.append("the books balance and ledger.json is their sum")
-    if any(s.kind == "sink" for s in counted.steps) and any(shard_records(store)):
-        lines += corpus(store, plan, copies)
+    if units:
+        lines += corpus(store, plan, counted, tokens, stored[-1])
     return lines
+
+
+def recount(
+    store: Store, plan: Plan, splits: Sequence[str], units: Sequence[str]
+) -> tuple[int, Counted, dict[str, int]]:
+    """Records; documents beside their rows in these shards; tokens by split. Every file is read once."""
+    splits = tuple(dict.fromkeys((*splits, *map(split_of, units))))
+    tokens = dict.fromkeys(splits, 0)
+    records = 0
+
+    def fates() -> Iterator[pl.DataFrame]:
+        nonlocal records
+        for _, frame in read_fates(store, plan, ("doc_id", "copies_n")):
+            records += frame.height
+            yield frame.drop_nulls("doc_id").with_columns(copies_n=pl.col("copies_n") if units else 0)
+
+    def rows() -> Iterator[tuple[str, pl.DataFrame]]:
+        for unit in units:
+            frame = read_parquet(record_path(store, unit), ["doc_id", "token_count"])
+            tokens[split_of(unit)] += int(frame["token_count"].sum())
+            yield split_of(unit), frame.select("doc_id")
+
+    counted = count(fates(), rows(), splits, shared(plan), store.root)
+    return records, counted, tokens
+
+
+def named(store: Store, plan: Plan, key: Key) -> str:
+    """The id of the document with this key; read again, as keys alone are kept."""
+    fates = (frame["doc_id"] for _, frame in read_fates(store, plan, ("doc_id",)))
+    shards = (read_parquet(path, ["doc_id"])["doc_id"] for path in shard_records(store))
+    return doc_id_of(key, chain(fates, shards))
 
 
 def behind(store: Store, plan: Plan, stages: list[str]) -> Plan:
@@ -86,24 +114,22 @@ def files(store: Store, plan: Plan) -> str:
     return f"{n:,} files are as their receipts say"
 
 
-def corpus(store: Store, plan: Plan, copies: dict[str, int]) -> list[str]:
-    rows: Counter[str] = Counter()
-    total = 0
-    for path in shard_records(store):
-        frame = read_parquet(path, ["doc_id", "token_count"])
-        rows.update(frame["doc_id"])
-        total += int(frame["token_count"].sum())
-    if dict(rows) != copies:
-        wrong = next(i for i in {*rows, *copies} if rows.get(i, 0) != copies.get(i, 0))
-        raise BooksError(
-            f"document {wrong} is written {rows.get(wrong, 0)} times, its fate says {copies.get(wrong, 0)}"
-        )
+def corpus(store: Store, plan: Plan, counted: Counted, tokens: Mapping[str, int], entry: Mapping) -> list[str]:
+    """entry: what the books say of the corpus."""
+    if counted.of_other_rows:
+        key, rows, copies = counted.of_other_rows
+        raise BooksError(f"document {named(store, plan, key)} is written {rows} times, its fate says {copies}")
     run = FinishedRun(store, plan)
     for step in plan.steps:
         for complaint in step.stage.complaints(run):
             raise BooksError(complaint)
-    said = f"{sum(rows.values()):,} rows of {len(rows):,} documents, {total:,} tokens: as sampled, shares as weighted"
-    return [said, *check_splits(store, plan, read_books(store)[-1]), *recounted(store, plan, sum(rows.values()), total)]
+    if counted.of_two_splits:
+        key, one, another = counted.of_two_splits
+        raise BooksError(f"document {named(store, plan, key)} is in {one} and in {another}")
+    rows, total = sum(counted.rows.values()), sum(tokens.values())
+    found = {name: {"docs": counted.docs[name], "rows": counted.rows[name], "tokens": tokens[name]} for name in tokens}
+    said = f"{rows:,} rows of {counted.written:,} documents, {total:,} tokens: as sampled, shares as weighted"
+    return [said, *check_splits(found, entry), *recounted(store, plan, rows, total)]
 
 
 def recounted(store: Store, plan: Plan, rows: int, tokens: int) -> list[str]:

@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gristmill.pipeline.books.finished import FinishedRun, with_columns
+from gristmill.pipeline.books.finished import told_of, with_columns
 from gristmill.pipeline.books.ledger import read_books, read_fates
 from gristmill.pipeline.books.notes import notes
 from gristmill.pipeline.books.sources import Funnel, funnels
@@ -19,7 +19,7 @@ from gristmill.pipeline.contract.drawing.told import Told
 from gristmill.pipeline.contract.state import read_state
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.run.shards import records
-from gristmill.pipeline.run.store import Store
+from gristmill.pipeline.run.store import Store, read_parquet
 
 SAMPLED_DOCS = 10
 _SCAN_ROWS = 2_000  # of the first shard that are looked at for distinct documents: copies of one may lie close
@@ -80,12 +80,11 @@ def read_facts(store: Store, plan: Plan) -> Facts:
     columns = ("language", "license", "license_tier", "domain")
     kinds: dict[str, dict[str | None, Tally]] = {column: {} for column in columns}
     cuts: dict[str, tuple[int, int]] = {}
-    for key, fates in read_fates(store, plan):
+    for key, fates in read_fates(store, plan, ("doc_id", "cut_bytes", "token_count", "copies_n")):
         fates = fates.drop_nulls("doc_id")
         add_cuts(cuts, store, plan, key, fates)
         for column, tallies in kinds.items():
             add_tallies(tallies, with_columns(store, plan, key, fates, (column,)), column)
-    run = FinishedRun(store, plan)
     return Facts(
         name=plan.name,
         config_digest=plan.config_digest,
@@ -96,7 +95,7 @@ def read_facts(store: Store, plan: Plan) -> Facts:
         licenses=kinds["license"],
         tiers=kinds["license_tier"],
         domains=kinds["domain"],
-        told=[step.stage.tell(run) for step in plan.steps],
+        told=told_of(store, plan),
         shards=list(read_shards(store)),
         samples=read_samples(store),
         config=read_text(store.root / "config.yaml"),
@@ -139,8 +138,8 @@ def add_cuts(cuts: dict[str, tuple[int, int]], store: Store, plan: Plan, key: st
 
 def read_shards(store: Store) -> Iterator[Shard]:
     for path in records(store):
-        tokens = pq.read_table(path, columns=["token_count"])["token_count"]
-        yield Shard(path.name, len(tokens), sum(t or 0 for t in tokens.to_pylist()), path.stat().st_size)
+        tokens = read_parquet(path, ["token_count"])["token_count"]
+        yield Shard(path.name, tokens.len(), int(tokens.sum()), path.stat().st_size)
 
 
 def read_samples(store: Store) -> list[dict]:

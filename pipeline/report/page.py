@@ -29,6 +29,7 @@ from gristmill.pipeline.report.sources import sources
 from gristmill.pipeline.report.style import STYLE
 from gristmill.pipeline.report.warnings import warnings
 from gristmill.pipeline.run.store import Store
+from gristmill.pipeline.run.view import view_of
 
 # Nothing may be loaded and nothing may run, whatever a document's text has in it.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
@@ -40,6 +41,7 @@ def report_path(store: Store) -> Path:
 
 def write_report(store: Store, plan: Plan) -> None:
     """Reads a finished run's folder; a section whose facts the run does not have says so."""
+    store = view_of(store, plan)
     made, drawn = histograms(store, plan)
     gone = dropped(read_drops(store, plan))
     write_text(report_path(store), page(read_facts(store, plan), plan, made, drawn, held_out(store, plan), gone))

@@ -29,7 +29,7 @@ def write_attribution(store: Store, plan: Plan) -> None:
 
 def rows(store: Store, plan: Plan) -> Iterator[pa.Table]:
     yield SCHEMA.empty_table()
-    for key, fates in read_fates(store, plan):
+    for key, fates in read_fates(store, plan, ("doc_id", "url", "copies_n")):
         chosen = fates.filter(pl.col("copies_n") > 0).select("doc_id", "url")
         found = with_columns(store, plan, key, chosen, ("license", "license_tier"))
         if found is None or found.is_empty():

@@ -1,6 +1,7 @@
 """No text that the mixture is measured on reaches the corpus: whole, changed a little, in part, or inside a page."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -60,6 +61,8 @@ def test_validation_texts_leave_the_corpus_in_every_form_and_nothing_else_does(t
     assert fates.height == len(leaks) + len(others)
     sought = {s.name: (s.items, s.dropped) for s in read_sought(store, plan)}
     assert sought == {"mine": (2, 4), "yours": (3, 3)}
+    marked = read_sought(store, replace(plan, steps=tuple(s for s in plan.steps if s.name != "dedup.objective.gate")))
+    assert [(s.name, s.dropped, len(s.samples)) for s in marked] == [("mine", 0, 3), ("yours", 0, 3)]
     assert "| yours | objective | 3 | 3 |" in card_lines(read_sought(store, plan))
     write_report(store, plan)
     page = report_path(store).read_text().replace("<wbr>", "")
