@@ -73,6 +73,8 @@ class Identifier(Protocol):
 
 # The model's log-likelihoods are halves between -15 and -2.7, so multiples of this: 16 bits hold them exactly.
 STEP = 1 / 512
+MIDDLE = -7680 // 2  # of what four lines may be in 16 bits: -15 / STEP to 0
+LANES = 16  # a line is filled up to as many whole numbers of 16 bits as a vector register holds
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +86,7 @@ class Embedded:
 
     labels: tuple[str, ...]
     digest: str
-    table: np.ndarray  # (states that end an n-gram, classes) int16, in units of STEP
+    table: np.ndarray  # (states that end an n-gram and one of zeros, classes or more) int16: STEP, less MIDDLE
     shared: np.ndarray  # (the last of them,) uint32: the state that counts for an n-gram that several end
     prior: np.ndarray  # (classes,) float64
     moves: np.ndarray  # (256, rows) uint32
@@ -105,8 +107,8 @@ class Embedded:
         except IndexError:
             counts = np.zeros(len(self.rows), dtype=np.uint32)
         probs = language_probs(
-            data, offsets, self.moves, self.rows, self.start, self.depth, self.table, self.shared, STEP,
-            self.prior, self.twin, counts,
+            data, offsets, self.moves, self.rows, self.start, self.depth, self.table, MIDDLE,
+            self.shared, STEP, self.prior, self.twin, counts,
         )  # fmt: skip
         self.counters.append(counts)
         return probs
@@ -123,6 +125,8 @@ def _as_trained(text: str) -> bytes:
     """Text in capitals only is lowered, and all is NFC: the contract of the model's training."""
     if text.isupper():
         text = text.lower()
+    if text.isascii():
+        return text.encode()
     return unicodedata.normalize("NFC", text).encode("utf-8", "surrogatepass")
 
 
@@ -159,7 +163,7 @@ def open_embedded(digest: str) -> Embedded:
         return Embedded(
             labels=tuple(labels),
             digest=digest,
-            table=table[features[ending]],
+            table=_lines(table, features[ending]),
             shared=first[features[ending[int((kinds == 0).sum()) :]]],
             prior=model["pc"].astype(np.float64),
             moves=number[np.ascontiguousarray(model["nextmove"].reshape(-1, 256).T)],
@@ -168,6 +172,16 @@ def open_embedded(digest: str) -> Embedded:
             depth=_depth(model["nextmove"].reshape(-1, 256), model["nextmove_row"]),
             twin=np.array([labels.index(label) for label in labels], dtype=np.int64),
         )
+
+
+def _lines(table: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """The features' lines less MIDDLE, of whole vectors, and a line of zeros; aligned to the lines of a cache."""
+    shape = (len(features) + 1, -(-table.shape[1] // LANES) * LANES)
+    room = np.zeros(2 * shape[0] * shape[1] + 64, np.uint8)
+    begin = -room.ctypes.data % 64
+    lines = room[begin : begin + 2 * shape[0] * shape[1]].view(np.int16).reshape(shape)
+    lines[:-1, : table.shape[1]] = table[features] - MIDDLE
+    return lines
 
 
 def _depth(moves: np.ndarray, rows: np.ndarray) -> int:

@@ -1,6 +1,7 @@
 """Accuracy and documents/s of language identifiers that packages carry, on domains/multilingual.
 
     PYTHONPATH=.src python benchmarks/text/language.py [NAME ...] [--chars N] [--data FOLDER]
+    PYTHONPATH=.src python benchmarks/text/language.py --base CHECKOUT    # speed of the stage's model beside another's
 
 FOLDER/domains/multilingual/<set>.jsonl.zst (`SETS` below) hold {text, lang}.
 
@@ -12,7 +13,9 @@ language's ISO 639-1 code or a member of its macrolanguage (nb, nn = no; hr, bs,
 import argparse
 import io
 import json
+import os
 import re
+import subprocess
 import sys
 import time
 from collections import defaultdict
@@ -29,6 +32,7 @@ from gristmill.stages.language.identify import Language
 
 DATA = data_folder()
 ENGLISH = frozenset(["the", "of", "and", "to", "that", "with", "this", "are", "is", "by", "from", "which", "be"])
+BATCH = 477  # web pages, the batch of docs/decisions/language.md
 SETS = ("xquad", "debian_handbook", "debian_reference", "genesis", "web_registers", "udhr")
 
 # What the data sets and the candidates call a language, where it is not the ISO 639-1 code already. The
@@ -166,6 +170,50 @@ CANDIDATES = {
 }
 
 
+RATES = """
+import json, sys, time
+texts = json.load(sys.stdin)
+try:
+    from gristmill.classifiers.language import open_embedded
+    from gristmill.stages.language.identify import Language
+except ImportError:
+    from classifiers.language import open_embedded
+    from stages.language import Language
+model = open_embedded(Language().embedded)
+def seconds(call):
+    taken = []
+    for _ in range(15):
+        began = time.process_time()
+        call()
+        taken.append(time.process_time() - began)
+    return min(taken)
+model.rank(texts, 3)
+print(seconds(lambda: model.rank(texts, 3)), seconds(lambda: [model.rank([text], 3) for text in texts]))
+"""
+
+
+def beside(base: Path, texts: list[str]) -> None:
+    """CPU time for the same texts of this checkout and another, in turn; of each the least that was seen."""
+    ours, theirs = Path(__file__).parents[2] / ".src", base / ".src"
+    places = {"this checkout": ours, base.name: theirs if theirs.is_dir() else base}
+    seen: dict[str, list[list[float]]] = defaultdict(list)
+    for _ in range(3):
+        for name, place in places.items():
+            run = subprocess.run(
+                [sys.executable, "-c", RATES], input=json.dumps(texts), capture_output=True, text=True, check=True,
+                env={**os.environ, "PYTHONPATH": str(place)}, cwd=base,
+            )  # fmt: skip
+            seen[name].append([float(word) for word in run.stdout.split()])
+    least = {name: [min(column) for column in zip(*rows, strict=True)] for name, rows in seen.items()}
+    for name, (batch, single) in least.items():
+        print(
+            f"{name:14} {len(texts)} texts: {1e3 * batch:.1f} ms in one batch, {1e3 * single:.1f} ms one at a time"
+            f" ({len(texts) / batch:,.0f} and {len(texts) / single:,.0f} documents/s)"
+        )
+    (batch, single), (base_batch, base_single) = least.values()
+    print(f"{base_batch / batch:.2f} and {base_single / single:.2f} times as many documents/s")
+
+
 def macro(pairs: list[tuple[str, str]]) -> tuple[float, dict[str, float]]:
     by = defaultdict(list)
     for lang, got in pairs:
@@ -180,7 +228,11 @@ def main() -> None:
     parser.add_argument("--chars", type=int, default=2000)
     parser.add_argument("--per-language", type=int, default=25, help="texts per language and set")
     parser.add_argument("--errors", action="store_true")
+    parser.add_argument("--base", type=Path, help="another checkout")
     args = parser.parse_args()
+    if args.base:
+        beside(args.base.resolve(), [text[: args.chars] for _, text in load("web_registers")][:BATCH])
+        return
     data = {}
     for name in SETS:
         taken = defaultdict(list)

@@ -193,7 +193,8 @@ def test_ngrams_that_several_states_end_are_one(model, raw):
 @given(text=st.binary(max_size=400), times=st.integers(1, 5))
 def test_a_text_walked_in_pieces_has_the_states_of_one_walked_whole(model, text, times):
     data = np.frombuffer(text * times, np.uint8)
-    states = walk(data, np.array([0, len(data)]), model.moves, model.rows, model.start, model.depth)
+    states = np.empty(len(data), np.uint32)
+    walk(data, states, model.moves, model.rows, model.start, model.depth)
     state = model.start
     for byte, got in zip(data, states, strict=True):
         state = model.moves[byte, model.rows[state]]
