@@ -33,7 +33,7 @@ def verify(store: Store, plan: Plan) -> list[str]:
     units = [] if sink is None else written_units(store)
     records, counted, tokens = recount(store, plan, sink.splits if sink and units else (), units)
     if counted.of_two_fates:
-        said = named(store, plan, counted.of_two_fates)
+        said = id_of(store, plan, counted.of_two_fates)
         raise BooksError(f"{counted.twice} documents have two fates, {said} among them")
     lines.append(f"{records:,} records, {counted.documents:,} of them documents: each has one fate")
     if books(store, cut) != stored:
@@ -68,7 +68,7 @@ def recount(
     return records, counted, tokens
 
 
-def named(store: Store, plan: Plan, key: Key) -> str:
+def id_of(store: Store, plan: Plan, key: Key) -> str:
     """The id of the document with this key; read again, as keys alone are kept."""
     fates = (frame["doc_id"] for _, frame in read_fates(store, plan, ("doc_id",)))
     shards = (read_parquet(path, ["doc_id"])["doc_id"] for path in shard_records(store))
@@ -118,14 +118,14 @@ def corpus(store: Store, plan: Plan, counted: Counted, tokens: Mapping[str, int]
     """entry: what the books say of the corpus."""
     if counted.of_other_rows:
         key, rows, copies = counted.of_other_rows
-        raise BooksError(f"document {named(store, plan, key)} is written {rows} times, its fate says {copies}")
+        raise BooksError(f"document {id_of(store, plan, key)} is written {rows} times, its fate says {copies}")
     run = FinishedRun(store, plan)
     for step in plan.steps:
         for complaint in step.stage.complaints(run):
             raise BooksError(complaint)
     if counted.of_two_splits:
         key, one, another = counted.of_two_splits
-        raise BooksError(f"document {named(store, plan, key)} is in {one} and in {another}")
+        raise BooksError(f"document {id_of(store, plan, key)} is in {one} and in {another}")
     rows, total = sum(counted.rows.values()), sum(tokens.values())
     found = {name: {"docs": counted.docs[name], "rows": counted.rows[name], "tokens": tokens[name]} for name in tokens}
     said = f"{rows:,} rows of {counted.written:,} documents, {total:,} tokens: as sampled, shares as weighted"
