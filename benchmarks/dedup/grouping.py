@@ -3,8 +3,8 @@
     python benchmarks/dedup/grouping.py [--documents 1000000] [--memory 4GB] [--workers 2] [--out FOLDER]
 
 Made documents (made_documents.py) go through the machine: source, exact groups, components, election. One worker is
-killed while partitions of bands are gathered. Printed per phase: seconds, and the most memory that any worker had taken
-until then; at the end the disk that the passes took, and whether every group is as planted.
+killed while partitions of bands are gathered. Printed per phase: seconds, CPU seconds, and the most memory that any
+worker had taken until then; at the end the disk that the run took, and whether every group is as planted.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ import polars as pl
 sys.path.insert(0, str(Path(__file__).parent))
 os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
 
-from made_documents import CHAIN, EXACT, GROUP, Made, MadeSignatures, NoFlags, NoReferences, groups, kinds
+from made_documents import CHAIN, EXACT, GROUP, Made, MadeComponents, MadeNear, NoFlags, NoReferences, groups, kinds
 
 from gristmill.pipeline.launch import launch, survey
 from gristmill.pipeline.plan.config import Recipe
@@ -31,7 +32,9 @@ from gristmill.pipeline.run.engines.job import Job
 from gristmill.pipeline.run.engines.local import LocalEngine
 from gristmill.pipeline.run.progress import Progress
 from gristmill.pipeline.run.store import Store, read_parquet
-from gristmill.stages.dedup import Components, ExactDuplicates, ExactGate, NearDuplicates, NearGate
+from gristmill.stages.dedup import ExactDuplicates, ExactGate, NearGate
+
+LOOK_S = 10.0  # between two looks at the disk
 
 
 def peak(pids: Sequence[int]) -> float:
@@ -62,26 +65,56 @@ class Killing(LocalEngine):
         return super().run(job, strike)
 
 
+def processor(pids: Sequence[int]) -> float:
+    """CPU seconds that processes have taken."""
+    found = 0.0
+    for pid in pids:
+        stat = Path(f"/proc/{pid}/stat")
+        if stat.is_file():
+            words = stat.read_text().rpartition(")")[2].split()
+            found += (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+    return found
+
+
 class Timed(Progress):
     """A line per phase."""
 
     def __init__(self, engine: Killing, root: Path):
         super().__init__()
-        self.engine, self.root, self.disk, self.at = engine, root, 0, time.perf_counter()
+        self.engine, self.root, self.slices, self.disk = engine, root, 0, 0
+        self.at = self.looked = time.perf_counter()
+        self.taken = self.spent = 0.0
 
     def start(self, phase: Phase, *rest: object) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        self.named, self.at = f"{phase.name} ({phase.kind})", time.perf_counter()
+        self.named, self.at, self.taken = f"{phase.name} ({phase.kind})", time.perf_counter(), self.cpu()
         self.engine.killing = (phase.name, phase.kind) == ("dedup.components", "group")
 
     def tick(self) -> None:
-        return
+        if time.perf_counter() - self.looked > LOOK_S:
+            self.look()
+
+    def look(self) -> int:
+        """Bytes of slices; what the folder takes at most is noted."""
+        slices = whole = 0
+        for path in self.root.rglob("*"):
+            with suppress(FileNotFoundError):
+                size = path.stat().st_size
+                whole += size
+                slices += size if path.suffix == ".slices" else 0
+        self.slices, self.disk = max(self.slices, slices), max(self.disk, whole)
+        self.looked = time.perf_counter()
+        return slices
+
+    def cpu(self) -> float:
+        """Of this process and the workers; what a killed one took is not in it."""
+        return processor([os.getpid(), *(w.process.pid or 0 for w in self.engine.pool)])
 
     def end(self) -> None:
-        took = time.perf_counter() - self.at
-        disk = sum(p.stat().st_size for p in self.root.glob("*.exchange/*.slices"))
-        self.disk = max(self.disk, disk)
+        took, spent = time.perf_counter() - self.at, max(0.0, self.cpu() - self.taken)
+        self.spent += spent
         most = peak([w.process.pid or 0 for w in self.engine.pool])
-        print(f"{self.named[:44]:44} {took:8.1f} s  {most:7,.0f} MB  slices {disk / 1e6:9,.0f} MB", flush=True)
+        said = f"{took:8.1f} s {spent:8.1f} CPU-s {most:7,.0f} MB  slices {self.look() / 1e6:9,.0f} MB"
+        print(f"{self.named[:34]:34} {said}", flush=True)
 
 
 def check(store: Store, made: Made) -> str:
@@ -126,9 +159,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         out = options.out or Path(folder) / "run"
         made = Made(options.documents, max(20_000, options.documents // 2000))
-        exact, signed = (ExactDuplicates(keep=()), ExactGate()), MadeSignatures(options.documents)
-        near = (Components(), NearDuplicates(keep=()), NearGate())
-        stages = (made, NoReferences(), NoFlags(), *exact, signed, *near)
+        n = options.documents
+        exact = (ExactDuplicates(keep=()), ExactGate())
+        near = (MadeComponents(documents=n), MadeNear(keep=(), documents=n), NearGate())
+        stages = (made, NoReferences(), NoFlags(), *exact, *near)
         recipe = Recipe("grouping", stages, {"name": "grouping"}, {"memory": options.memory}, tuple("x" * len(stages)))
         store, engine = Store(out), Killing(options.workers)
         began = time.perf_counter()
@@ -138,7 +172,8 @@ def main() -> None:
         finally:
             engine.close()
         took = time.perf_counter() - began
-        disk = f"slices {progress.disk / options.documents:,.0f} bytes a document at most"
+        slices, whole = (size / options.documents for size in (progress.slices, progress.disk))
+        disk = f"{progress.spent:,.0f} CPU-s; at most {slices:,.0f} bytes a document of slices, {whole:,.0f} in all"
         given = f"{options.documents:,} documents, {options.workers} workers, memory {options.memory}"
         print(f"{given}: {took:,.0f} s, {disk}")
         print(f"a worker was {'' if engine.killed else 'NOT '}killed; {check(store, made)}")

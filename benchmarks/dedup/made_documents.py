@@ -15,9 +15,10 @@ import numpy as np
 import polars as pl
 
 from gristmill.pipeline.contract.columns import REJECTED
-from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Part, Reducer, Source
+from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Part, Reads, Reducer, Source
 from gristmill.pipeline.contract.state import write_parquet
 from gristmill.pipeline.kernels.numbers.minhash import to_binary
+from gristmill.stages.dedup import Components, NearDuplicates
 
 BANDS, BYTES = 14, 112
 ALONE, EXACT, GROUP, CHAIN, KEY = range(5)
@@ -60,6 +61,14 @@ def signatures(numbers: np.ndarray, documents: int) -> pl.Series:
     return to_binary(packed, np.ones(numbers.size, bool))
 
 
+def hexadecimal(numbers: np.ndarray, salt: str) -> pl.Series:
+    """32 hexadecimal digits per number, different for different numbers and salts."""
+    seed = np.frombuffer(hashlib.blake2b(salt.encode(), digest_size=8).digest(), "<u8")
+    halves = [mixed(numbers.astype(np.uint64) ^ mixed(seed + np.uint64(i))) for i in range(2)]
+    data = np.ascontiguousarray(np.stack(halves, axis=1).astype("<u8")).view(np.uint8)
+    return to_binary(data, np.ones(numbers.size, bool)).bin.encode("hex")
+
+
 @dataclass(frozen=True)
 class Made(Source):
     """Numbers as documents."""
@@ -88,15 +97,14 @@ class Made(Source):
     def run(self, part: Part) -> tuple[pl.DataFrame, pl.DataFrame]:
         numbers = np.arange(part.start, part.end)
         text = np.where(kinds(numbers) == EXACT, numbers // 40 * 40 + 3, numbers)
-        of = self.crawl.encode()
         frame = pl.DataFrame(
             {
-                "doc_id": [hashlib.blake2b(of + n.tobytes(), digest_size=16).hexdigest() for n in numbers],
+                "doc_id": hexadecimal(numbers, f"{self.crawl}"),
                 "url": numbers.astype(str),
                 "dump": pl.Series([None] * numbers.size, dtype=pl.String),
                 "record_bytes": pl.Series([1] * numbers.size, dtype=pl.Int64),
                 "text_bytes": pl.Series([1] * numbers.size, dtype=pl.Int64),
-                "text_hash": [hashlib.blake2b(b"t" + of + n.tobytes(), digest_size=16).hexdigest() for n in text],
+                "text_hash": hexadecimal(text, f"text{self.crawl}"),
             }
         )
         return frame, pl.DataFrame(REJECTED.empty_table())
@@ -128,6 +136,13 @@ class NoFlags(Annotator):
         return lambda batch: batch.select("doc_id", is_held_out=pl.lit(False))
 
 
+def signed(batch: pl.DataFrame, documents: int) -> pl.DataFrame:
+    """The batch with signatures; given texts have theirs."""
+    if "minhash" in batch.columns:
+        return batch
+    return batch.with_columns(signatures(batch["url"].cast(pl.Int64).to_numpy(), documents))
+
+
 @dataclass(frozen=True)
 class MadeSignatures(Annotator):
     """The planted signatures."""
@@ -139,8 +154,32 @@ class MadeSignatures(Annotator):
     writes: ClassVar = ("minhash",)
 
     def open(self, artifacts: Artifacts) -> Callable[[pl.DataFrame], pl.DataFrame]:
-        def annotate(batch: pl.DataFrame) -> pl.DataFrame:
-            numbers = batch["url"].cast(pl.Int64).to_numpy()
-            return batch.select("doc_id").with_columns(signatures(numbers, self.documents))
+        return lambda batch: signed(batch, self.documents).select("doc_id", "minhash")
 
-        return annotate
+
+@dataclass(frozen=True)
+class MadeComponents(Components):
+    """Components of the planted signatures, which are made where they are read: they take no disk."""
+
+    documents: int = 1_000_000
+
+    @property
+    def reads(self) -> Reads:
+        return {"ingest": ("url",)}
+
+    def scatter(self, batch: pl.DataFrame) -> pl.DataFrame:
+        return super().scatter(signed(batch, self.documents))
+
+
+@dataclass(frozen=True)
+class MadeNear(NearDuplicates):
+    """The election by the planted signatures, made where they are read."""
+
+    documents: int = 1_000_000
+
+    @property
+    def reads(self) -> Reads:
+        return {dataset: columns for dataset, columns in super().reads.items() if dataset != "dedup.signatures"}
+
+    def scatter(self, batch: pl.DataFrame) -> pl.DataFrame:
+        return super().scatter(signed(batch.drop_nulls("minhash_component"), self.documents))

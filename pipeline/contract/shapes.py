@@ -257,6 +257,7 @@ class Grouping(Shape):
     returns: ClassVar[Mapping[str, PolarsType]] = {}  # columns that come back to a document beside `node`
     settles: ClassVar[tuple[str, ...]] = ()  # columns of `reads` that `settle` sees
     several: ClassVar[bool] = False  # a document may get several rows back: `settle` sees lists
+    meets: ClassVar[bool] = False  # `gather` sees only keys of several rows; nothing comes of a row alone
     merges: ClassVar[bool] = False  # what is gathered goes through `merge`, as a whole, before it goes back
 
     def extra(self, artifacts: Artifacts) -> pl.DataFrame | None:
@@ -280,8 +281,8 @@ class Grouping(Shape):
         raise NotImplementedError
 
     def merge(self, gathered: Callable[[], Iterator[pl.DataFrame]]) -> Iterator[pl.DataFrame]:
-        """What `gather` gave for all keys, sorted by node in every frame, to `node` and `returns`, a node once at most.
-        `gathered` may be called several times."""
+        """What `gather` gave for all keys, sorted by node and whole nodes in a frame, to `node` and `returns`, a node
+        once at most. `gathered` may be called several times."""
         raise NotImplementedError
 
     def settle(self, batch: pl.DataFrame) -> pl.DataFrame:

@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 import polars as pl
 
-from gristmill.pipeline.contract.shapes import NOWHERE, Artifacts, Grouping, Part, PolarsType
+from gristmill.pipeline.contract.shapes import NOWHERE, Artifacts, Grouping, Part, PolarsType, Reads
 from gristmill.pipeline.kernels.numbers.minhash import flatten, unite
 from gristmill.stages.dedup.index.segments import FILES, NO_INDEX, Across, Segments, older_segments
 from gristmill.stages.dedup.minhash import SCHEME, Scheme, given_documents, packed
@@ -19,33 +19,38 @@ from gristmill.stages.dedup.survival import ranks
 
 MERGED_ROWS = 1 << 20  # of a frame that `merge` yields
 MET = 1 << 16  # components of older runs whose documents are looked up at once
-SPREAD = np.uint64(0x9E3779B97F4A7C15)  # odd: times it, ranks stay different and fill the range of keys
+SPREAD = np.uint64(0x9E3779B97F4A7C15)  # odd: times it, numbers stay different and fill the range of keys
 
 
 @dataclass(frozen=True)
 class Components(Grouping):
     """Joins documents that share a band, and those they share one with: connected components of the whole corpus.
 
-    All rows of a band key meet, and each is joined to the first in the order of survival: 24 bytes per document and
-    band travel. A union-find over those stars, 40 bytes per document that shares a band, gives each component the
-    number of its first document, or of the older run's component that it meets (of several, the smallest). Held-out
-    texts given as files take part, so that their near-duplicates leave, too.
+    All rows of a band key meet, and each is joined to the first: 16 bytes per document and band travel, 9 on disk. A
+    union-find over those stars, 40 bytes per document that shares a band, gives each component the number of the
+    smallest band key that joins some of it, or of the older run's component that it meets (of several, the smallest).
+    Held-out texts given as files take part, so that their near-duplicates leave, too.
     """
 
     scheme: Scheme = SCHEME  # the one of dedup.signatures
     across: Across = NO_INDEX  # where the index lies
     older: tuple[str, ...] = ()  # segments of the index that the documents are compared with
     name: ClassVar = "dedup.components"
-    version: ClassVar = 1
-    reads: ClassVar = {"dedup.signatures": ("minhash",), "dedup.references": ("is_held_out",)}
+    version: ClassVar = 2
     needs: ClassVar = ("dedup.references",)
     borrowed: ClassVar = {"across": ("dedup",), "older": ()}
     outside_identity: ClassVar = ("across",)
+    meets: ClassVar = True
     merges: ClassVar = True
 
     @property
+    def reads(self) -> Reads:
+        flags = {"dedup.references": ("is_held_out",)} if self.older else {}
+        return {"dedup.signatures": ("minhash",), **flags}
+
+    @property
     def order(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return ("rank", "component") if self.older else ("rank",)
+        return ("rank", "component") if self.older else ()
 
     @property
     def writes(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -53,11 +58,11 @@ class Components(Grouping):
 
     @property
     def scatters(self) -> dict[str, PolarsType]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return {"rank": pl.UInt64, **({"component": pl.UInt64} if self.older else {})}
+        return {"rank": pl.UInt64, "component": pl.UInt64} if self.older else {}
 
     @property
     def gathers(self) -> dict[str, PolarsType]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return {"to": pl.UInt64, **self.scatters}
+        return {"to": pl.UInt64, "least": pl.UInt64, **self.scatters}
 
     @property
     def returns(self) -> dict[str, PolarsType]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -78,48 +83,54 @@ class Components(Grouping):
         batch = batch.drop_nulls("minhash")
         keys = band_keys(self.scheme, batch["minhash"])
         of_document = np.repeat(np.arange(batch.height), self.scheme.bands)
-        rows = pl.DataFrame({"key": keys}).hstack([batch["node"].gather(of_document), ranks(batch).gather(of_document)])
-        return rows.with_columns(component=pl.lit(0, pl.UInt64)) if self.older else rows
+        rows = pl.DataFrame({"key": keys, "node": batch["node"].gather(of_document)})
+        if not self.older:
+            return rows
+        return rows.with_columns(ranks(batch).gather(of_document), component=pl.lit(0, pl.UInt64))
 
     def gather(self, rows: pl.DataFrame) -> pl.DataFrame:
         keys, nodes = rows["key"].to_numpy(), rows["node"].to_numpy()
         if not self.older:
             first = firsts(keys)
-            return rows.select("rank", "node", to=pl.Series(nodes[first])).filter(pl.Series(shared(first)))
+            stars = rows.select("node", to=pl.Series(nodes[first]), least="key")
+            return stars.filter(pl.Series(shared(first)))
         component, head = rows["component"].to_numpy(), firsts(keys)
         own = component == 0
         mine, met = keys[own], component[head]  # of a key, the smallest component stands first; 0: it has none
         first = firsts(mine)
-        stars = rows.filter(pl.Series(own)).select("rank", "node", to=pl.Series(nodes[own][first]))
+        stars = rows.filter(pl.Series(own)).select("rank", "node", least="key", to=pl.Series(nodes[own][first]))
         stars = stars.with_columns(component=pl.Series(met[own]))
         hit = pl.col("component") > 0  # joined by the component, however many bands meet it
         hits = stars.filter(hit).with_columns(to="node").unique(["node", "component"])
         stars = stars.filter(pl.Series(shared(first)) & ~hit)
         others = np.flatnonzero(~own & (component != met))  # components that have met only now, by a run made anew
         of = rows.filter(pl.Series(own))[np.searchsorted(mine, keys[others])]
-        more = of.select("rank", "node", to="node").with_columns(component=pl.Series(component[others]))
+        more = of.select("rank", "node", least="key", to="node").with_columns(component=pl.Series(component[others]))
         return pl.concat([stars, hits, more])
 
     def merge(self, gathered: Callable[[], Iterator[pl.DataFrame]]) -> Iterator[pl.DataFrame]:
-        members = distinct(frame["node"].to_numpy() for frame in gathered())
         joined = self._segments().whole("joined") if self.older else pl.DataFrame()
         met = distinct(_met(frame) for frame in gathered()) if self.older else np.zeros(0, np.uint64)
         known = distinct([met, *(c.to_numpy() for c in joined.get_columns())])
-        rank, parent = np.zeros(known.size + members.size, np.uint64), np.arange(known.size + members.size)
-        places = known.size + np.arange(members.size)
-        for frame in gathered():
-            rank[known.size + np.searchsorted(members, frame["node"].to_numpy())] = frame["rank"].to_numpy()
+        members, least, rank = self._members(known.size, gathered)
+        parent = np.arange(least.size)
         if joined.height:
             a, b = (np.searchsorted(known, joined[name].to_numpy()) for name in ("key", "component"))
-            unite(a, b, rank, parent)
+            unite(a, b, least, parent)
+        at = known.size
         for frame in gathered():
-            a, b = (known.size + np.searchsorted(members, frame[name].to_numpy()) for name in ("node", "to"))
-            unite(a, b, rank, parent)
+            begins, of = starts(frame["node"].to_numpy())
+            a = at + of
+            at += begins.size
+            to = frame["to"].to_numpy()
+            other = np.concatenate([[True], (a[1:] != a[:-1]) | (to[1:] != to[:-1])])[: a.size]
+            unite(a[other], known.size + np.searchsorted(members, to[other]), least, parent)
             if self.older:
                 c = frame["component"].to_numpy()
-                unite(a[c > 0], np.searchsorted(known, c[c > 0]), rank, parent)
+                unite(a[c > 0], np.searchsorted(known, c[c > 0]), least, parent)
         flatten(parent)
-        numbers = np.concatenate([known, rank[known.size :] * SPREAD])
+        least[known.size :] *= SPREAD
+        least[: known.size] = known
         waits = np.ones(members.size, bool)
         if self.older:
             roots, standing = _first_documents(parent, rank, known.size)
@@ -135,8 +146,23 @@ class Components(Grouping):
         for i in range(0, members.size, MERGED_ROWS):
             some = np.arange(i, min(i + MERGED_ROWS, members.size))
             some = some[waits[some]]
-            frame = pl.DataFrame({"node": members[some], "minhash_component": numbers[parent[places[some]]]})
+            frame = pl.DataFrame({"node": members[some], "minhash_component": least[parent[known.size + some]]})
             yield frame.with_columns(minhash_known=pl.lit(None, pl.String)) if self.older else frame
+
+    def _members(
+        self, known: int, gathered: Callable[[], Iterator[pl.DataFrame]]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The nodes that share a band, sorted; the smallest band key that each shares, behind a 0 for each of `known`
+        components; with an index, their ranks."""
+        nodes, least, rank = [np.zeros(0, np.uint64)], [np.zeros(known, np.uint64)], [np.zeros(0, np.uint64)]
+        for frame in gathered():
+            values = frame["node"].to_numpy()
+            begins, _ = starts(values)
+            nodes.append(values[begins])
+            least.append(np.minimum.reduceat(frame["least"].to_numpy(), begins))
+            if self.older:
+                rank.append(frame["rank"].to_numpy()[begins])
+        return np.concatenate(nodes), np.concatenate(least), np.concatenate(rank)
 
     def settle(self, batch: pl.DataFrame) -> pl.DataFrame:
         return batch.select("doc_id", *self.writes)
@@ -157,9 +183,9 @@ def _met(frame: pl.DataFrame) -> np.ndarray:
 
 def _first_documents(parent: np.ndarray, rank: np.ndarray, known: int) -> tuple[np.ndarray, np.ndarray]:
     """Known components that documents joined (those that stand for all that came together), and for each the number of
-    its first document in the order of survival; the first `known` places of the forest are components."""
+    its first document in the order of survival (rank, (documents,)); the forest begins with `known` components."""
     documents = np.flatnonzero(parent[known:] < known)
-    documents = documents[np.argsort(rank[known + documents], kind="stable")]
+    documents = documents[np.argsort(rank[documents], kind="stable")]
     roots, first = np.unique(parent[known + documents], return_index=True)
     return roots, documents[first]
 
@@ -196,10 +222,16 @@ def known_documents(batch: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def starts(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(k,) where each of the k keys begins, and (n,) the number of each row's key; keys (n,) lie together."""
+    begins = np.concatenate([[True], keys[1:] != keys[:-1]])[: keys.size]
+    return np.flatnonzero(begins), np.cumsum(begins) - 1
+
+
 def firsts(keys: np.ndarray) -> np.ndarray:
     """(n,) the place of the first row with each row's key; keys (n,) lie together."""
-    begins = np.concatenate([[True], keys[1:] != keys[:-1]])
-    return np.flatnonzero(begins)[np.cumsum(begins) - 1]
+    begins, of = starts(keys)
+    return begins[of]
 
 
 def shared(places: np.ndarray) -> np.ndarray:

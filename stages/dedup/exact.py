@@ -34,6 +34,7 @@ class ExactDuplicates(Grouping):
     version: ClassVar = 2
     borrowed: ClassVar = {"across": ("dedup",), "older": ()}
     outside_identity: ClassVar = ("across",)
+    meets: ClassVar = True
 
     @property
     def writes(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -66,6 +66,7 @@ class NearDuplicates(Grouping):
     borrowed: ClassVar = {"verified": ("dedup",), "across": ("dedup",), "older": ()}
     outside_identity: ClassVar = ("across",)
     settles: ClassVar = ("exact_copies_n", *WHERE)
+    meets: ClassVar = True
 
     def __post_init__(self) -> None:
         if self.verified.verify and self.min_similarity is None:

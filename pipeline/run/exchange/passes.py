@@ -12,7 +12,7 @@ import polars as pl
 
 from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.contract.shapes import Grouping, Part, PolarsType
-from gristmill.pipeline.run.exchange.slices import KEYS, Slices, power, together, weight
+from gristmill.pipeline.run.exchange.slices import KEYS, Slices, power, ranges, together, weight
 from gristmill.pipeline.run.exchange.sorter import SHARE, Sorter
 
 BUNDLES = 512  # of parts, by the names of their files
@@ -81,6 +81,8 @@ def gathered(stage: Grouping, files: Sequence[Slices], low: int, high: int, budg
             f"{stage.name}: {rows.height:,} rows ({size / 1e6:,.0f} MB) have the key {rows['key'][0]:016x}, more than "
             f"fit into the memory of a worker; give engine.memory, or fewer workers"
         )
+    if stage.meets:
+        rows = rows[meeting(rows["key"].to_numpy())]
     rows = rows.sort("key", *stage.order, "node")
     columns = stage.gathers if stage.merges else stage.returns
     back = as_declared(stage.gather(rows), {"node": pl.UInt64, **columns}, f"{stage.name}.gather")
@@ -88,6 +90,14 @@ def gathered(stage: Grouping, files: Sequence[Slices], low: int, high: int, budg
         raise DataError(f"{stage.name}.gather gave rows for documents that it was not given")
     out.add(back)
     return read
+
+
+def meeting(keys: np.ndarray) -> np.ndarray:
+    """The places of the keys that stand there more than once."""
+    order = np.argsort(keys)
+    ordered = keys[order]
+    again = ordered[1:] == ordered[:-1]
+    return order[np.concatenate([[False], again]) | np.concatenate([again, [False]])]
 
 
 def with_known(stage: Grouping, rows: pl.DataFrame, low: int, high: int) -> pl.DataFrame:
@@ -115,11 +125,25 @@ def merged(stage: Grouping, files: Sequence[Slices], budget: int, out: Sorter) -
     """`merge` over what was gathered."""
 
     def walk() -> Iterator[pl.DataFrame]:
-        for file in files:
-            yield from file.walk(budget // SHARE)
+        for low, high in stretches(files, budget // SHARE**2):
+            frame = together(files, low, high)
+            if frame is not None:
+                yield frame.sort("node", maintain_order=True)
 
     for frame in stage.merge(walk):
         out.add(as_declared(frame, {"node": pl.UInt64, **stage.returns}, f"{stage.name}.merge"))
+
+
+def stretches(files: Sequence[Slices], size: int) -> Iterator[tuple[int, int]]:
+    """All keys, in ranges whose rows in all files take about `size` bytes, or of one piece."""
+    begin, held = 0, 0
+    for low, high in ranges(max([1, *(len(file.index) for file in files)])):
+        more = _at_most(files, low, high)
+        if held and held + more > size:
+            yield begin, low
+            begin, held = low, 0
+        held += more
+    yield begin, KEYS
 
 
 def come_back(stage: Grouping, files: Sequence[Slices], low: int, high: int) -> pl.DataFrame:

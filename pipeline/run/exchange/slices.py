@@ -1,15 +1,16 @@
 """Slice files: rows sorted by a 64-bit key in pieces that are addressed by offset, one piece per equal range of keys.
 
 Layout: a piece after another, each an Arrow IPC stream of the rows whose key's first bits are the piece's number; then
-an index of (offset, bytes, rows, CRC-32) per piece; then the number of pieces, the CRC-32 of the index and a mark. A
-reader of a range of keys reads the end of the file and the pieces that the range meets, whatever the number of files.
+an index of (offset, bytes, rows, bytes in memory, CRC-32) per piece; then the number of pieces, the CRC-32 of the index
+and a mark. A reader of a range of keys reads the end of the file and the pieces that the range meets, whatever the
+number of files.
 The sink's files (`phases/sinking.py`) have the same layout, with pieces that their first piece names.
 """
 
 import io
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,12 +22,14 @@ import pyarrow as pa
 
 from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.contract.state import replaced
+from gristmill.pipeline.run.exchange.planes import unpacked
 
 KEYS = 1 << 64  # there are so many keys
 PIECE_BYTES = 1 << 18  # of rows in a piece, on average
 MOST_PIECES = 4096  # of one file: with 512 files at most about 2 million pieces
 _END = struct.Struct("<II8s")
-_MARK = b"gmslice1"
+_MARK = b"gmslice2"
+_ENTRY = 40  # bytes of a piece in the index
 
 
 def weight(frame: pl.DataFrame) -> int:
@@ -66,23 +69,30 @@ def between(frame: pl.DataFrame, key: str, low: int, high: int) -> pl.DataFrame:
     return frame[begin:end]
 
 
-def write_slices(path: Path, frames: Iterator[pl.DataFrame]) -> int:
+Packing = Callable[[pl.DataFrame], tuple[pa.Table, pa.ipc.IpcWriteOptions]]
+
+
+def as_is(frame: pl.DataFrame) -> tuple[pa.Table, pa.ipc.IpcWriteOptions]:
+    return frame.to_arrow().combine_chunks(), pa.ipc.IpcWriteOptions()
+
+
+def write_slices(path: Path, frames: Iterator[pl.DataFrame], pack: Packing = as_is) -> int:
     """Writes a piece per frame, in order, into a file that takes the place of `path`; how many rows it holds.
 
-    A frame without columns is a piece of no bytes.
+    A frame without columns is a piece of no bytes. `pack`: as_is, or planes.packed.
     """
-    index: list[tuple[int, int, int, int]] = []
+    index: list[tuple[int, int, int, int, int]] = []
     with replaced(path) as file:
         for frame in frames:
             piece = _Checked(file)
             if frame.width:
-                table = frame.to_arrow().combine_chunks()
-                with pa.ipc.new_stream(piece, table.schema) as stream:
+                table, options = pack(frame)
+                with pa.ipc.new_stream(piece, table.schema, options=options) as stream:
                     stream.write_table(table)
-            index.append((piece.begin, file.tell() - piece.begin, frame.height, piece.crc))
-        head = np.array(index, "<u8").reshape(-1, 4).tobytes()
+            index.append((piece.begin, file.tell() - piece.begin, frame.height, weight(frame), piece.crc))
+        head = np.array(index, "<u8").reshape(-1, _ENTRY // 8).tobytes()
         file.write(head + _END.pack(len(index), zlib.crc32(head), _MARK))
-    return sum(rows for _, _, rows, _ in index)
+    return sum(entry[2] for entry in index)
 
 
 class _Checked(io.RawIOBase):
@@ -107,18 +117,18 @@ class Pieces:
 
     @cached_property
     def index(self) -> np.ndarray:
-        """(pieces, 4) uint64: offset, bytes, rows, CRC-32."""
+        """(pieces, 5) uint64: offset, bytes, rows, bytes in memory, CRC-32."""
         with self.path.open("rb") as file:
             size = file.seek(0, io.SEEK_END)
             if size >= _END.size:
                 file.seek(size - _END.size)
                 pieces, crc, mark = _END.unpack(file.read(_END.size))
-                length = 32 * pieces
+                length = _ENTRY * pieces
                 if mark == _MARK and size >= length + _END.size:
                     file.seek(size - _END.size - length)
                     head = file.read(length)
                     if zlib.crc32(head) == crc:
-                        return np.frombuffer(head, "<u8").reshape(-1, 4)
+                        return np.frombuffer(head, "<u8").reshape(-1, _ENTRY // 8)
         raise self._damaged()
 
     @property
@@ -129,14 +139,14 @@ class Pieces:
         """Pieces by their numbers; those of no bytes are left out."""
         with self.path.open("rb") as file:
             for number in numbers:
-                offset, length, _, crc = (int(n) for n in self.index[number])
+                offset, length, _, _, crc = (int(n) for n in self.index[number])
                 if not length:
                     continue
                 file.seek(offset)
                 data = file.read(length)
                 if zlib.crc32(data) != crc:
                     raise self._damaged()
-                yield pl.DataFrame(pa.ipc.open_stream(data).read_all())
+                yield unpacked(pa.ipc.open_stream(data).read_all())
 
     def _damaged(self) -> DataError:
         return DataError(f"{self.path} is damaged; delete it and run again to recompute it")
@@ -155,9 +165,9 @@ class Slices(Pieces):
         return range(low // step, -(-high // step))
 
     def size(self, low: int = 0, high: int = KEYS) -> int:
-        """Bytes of the pieces that a range of keys meets."""
+        """Bytes that the pieces which a range of keys meets take in memory."""
         met = self._met(low, high)
-        return int(self.index[met.start : met.stop, 1].sum())
+        return int(self.index[met.start : met.stop, 3].sum())
 
     def read(self, low: int = 0, high: int = KEYS) -> pl.DataFrame | None:
         """The rows with low <= key < high, sorted by key; None where there are none."""
@@ -172,7 +182,7 @@ class Slices(Pieces):
         """All rows in the order of their keys, in frames of about `size` bytes or one piece."""
         at = 0
         while at < len(self.index):
-            ends = np.cumsum(self.index[at:, 1])
+            ends = np.cumsum(self.index[at:, 3])
             stop = at + max(1, int(np.searchsorted(ends, size, side="right")))
             step = KEYS // len(self.index)
             frame = self.read(at * step, stop * step)

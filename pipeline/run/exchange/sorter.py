@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from gristmill.pipeline.run.exchange.planes import packed
 from gristmill.pipeline.run.exchange.slices import (
     Slices,
     between,
@@ -47,9 +48,9 @@ class Sorter:
             path.parent.mkdir(parents=True, exist_ok=True)
             n = pieces_for(self.weight)
             if not self.spilled:
-                return write_slices(path, self._cut(n))
+                return write_slices(path, self._cut(n), packed)
             self._spill()
-            return write_slices(path, self._merged(n))
+            return write_slices(path, self._merged(n), packed)
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -71,7 +72,7 @@ class Sorter:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{len(self.spilled)}.slices"
-        write_slices(path, self._cut(pieces_for(self.holds)))
+        write_slices(path, self._cut(pieces_for(self.holds)), packed)
         self.spilled.append(Slices(path, self.by[0]))
 
     def _merged(self, n: int) -> Iterator[pl.DataFrame]:

@@ -100,6 +100,65 @@ def test_a_key_that_does_not_fit_is_named(tmp_path: Path):
 
 
 @dataclass(frozen=True)
+class Met(Sums):
+    """Sums of words that several documents have."""
+
+    meets: ClassVar = True
+
+    def gather(self, rows: pl.DataFrame) -> pl.DataFrame:
+        assert rows["key"].is_duplicated().all()
+        return super().gather(rows)
+
+
+def test_rows_that_meet_no_other_are_counted_and_nothing_comes_back_to_them(tmp_path: Path):
+    batch = words(60)
+    alone = batch.filter(pl.col("n") > 0)["word"].value_counts().filter(pl.col("count") == 1)["word"]
+    assert 3 < len(alone) < 40
+    want = plain(batch).join(batch.select("doc_id", "word", "n"), on="doc_id", maintain_order="left")
+    lone = pl.col("word").is_in(alone.implode()) & (pl.col("n") > 0)
+    want = want.with_columns(first=pl.when(~lone).then("first"), sum=pl.when(lone).then("n").otherwise("sum"))
+    for q, memory in ((1, 1 << 30), (8, 1 << 12)):
+        (tmp_path / str(q)).mkdir()
+        found = exchanged(Met(), [[batch[:20], batch[20:]]], tmp_path / str(q), partitions=q, memory=memory)[0]
+        assert pl.concat(found).equals(want.select("doc_id", "first", "sum"))
+
+
+@dataclass(frozen=True)
+class Whole(Sums):
+    """The sum over all words of a document's own `n`, by `merge`; a document has a row per letter of its word."""
+
+    gathers: ClassVar = {"n": pl.Int64}
+    merges: ClassVar = True
+    returns: ClassVar = {"first": pl.String, "sum": pl.Int64}
+
+    def scatter(self, batch: pl.DataFrame) -> pl.DataFrame:
+        letters = batch.with_columns(letter=pl.col("word").str.split("")).explode("letter")
+        return letters.select(pl.col("letter").hash(7).alias("key"), "node", "doc_id", "n")
+
+    def gather(self, rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.select("node", "n")
+
+    def merge(self, gathered):
+        last, frames = -1, 0
+        for frame in gathered():
+            assert frame["node"].is_sorted()
+            assert frame["node"][0] > last  # all rows of a node are in one frame
+            last, frames = frame["node"][-1], frames + 1
+            sums = frame.group_by("node", maintain_order=True).agg(sum=pl.col("n").sum())
+            yield sums.select("node", pl.lit("x").alias("first"), "sum")
+        assert frames > 1
+
+
+def test_what_is_merged_comes_by_whole_nodes_in_their_order(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(slices, "PIECE_BYTES", 64)
+    batch = words(400)
+    bundles = [[batch[i : i + 10]] for i in range(0, 400, 10)]
+    found = exchanged(Whole(), bundles, tmp_path, partitions=8, memory=1 << 15)[0]
+    want = batch.select("doc_id", first=pl.lit("x"), sum=pl.col("n") * pl.col("word").str.len_chars())
+    assert pl.concat(found).equals(want)
+
+
+@dataclass(frozen=True)
 class Foreign(Sums):
     def gather(self, rows: pl.DataFrame) -> pl.DataFrame:
         return super().gather(rows).with_columns(pl.col("node") + 1)
