@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from gristmill.pipeline.contract.columns import COLUMNS
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.kernels.text import characters as ch
+from gristmill.pipeline.kernels.text.c4_lines import MAY_HOLD_PHRASE, PHRASES
 from gristmill.pipeline.kernels.text.text_stats import NAMES
 from gristmill.pipeline.plan.identity import fingerprint
 from gristmill.stages.gates import PRESETS, RULES, Gates
@@ -292,6 +293,12 @@ def test_c4_lines_by_hand():
         "c4_curly_lines_n": 1,
         "c4_policy_lines_n": 1,
     }
+
+
+def test_texts_with_a_phrase_of_c4_are_those_that_may_hold_one():
+    spelled = [p for phrase in PHRASES for p in (phrase, phrase.upper(), phrase.title(), phrase.replace("k", "\u212a"))]
+    assert pl.Series(spelled).str.contains(MAY_HOLD_PHRASE).all()
+    assert not pl.Series(["uses of a policeman", "java scripts", ""]).str.contains(MAY_HOLD_PHRASE).any()
 
 
 def test_javascript_counts_in_any_line_and_case():

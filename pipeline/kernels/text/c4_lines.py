@@ -20,6 +20,8 @@ PHRASES = (
     "use of cookies",
     "use cookies",
 )
+# Found in every text that holds one of them; the Kelvin sign is a k.
+MAY_HOLD_PHRASE = r"(?i-u:ipsum|javascript|of use|policy|cookies)|(?i-u:coo)\x{212A}ies"
 LOREM, JAVASCRIPT, POLICY, BRACE = 1, 2, 4, 8
 PHRASE_BITS = np.array([LOREM, JAVASCRIPT] + [POLICY] * 6, np.uint8)
 PHRASE_TEXT = np.frombuffer("".join(PHRASES).encode(), np.uint8)
@@ -129,24 +131,33 @@ def judge(points, kinds, a, b, settings, scratch):
     holds it; else -1.
     """
     words, longest, start = 0, 0, a
-    bracket = False
     for i in range(a, b):
-        bracket |= points[i] == BRACKET
         if kinds[i] & SPACE:
             words += i > start
             longest = max(longest, i - start)
             start = i + 1
     words += b > start
     longest = max(longest, b - start)
+    return fate_of(points, kinds, a, b, words, longest, True, True, settings, scratch)
+
+
+@njit(cache=True, nogil=True)
+def fate_of(points, kinds, a, b, words, longest, cited, phrases, settings, scratch):
+    """As `judge`, of a line whose words are counted. longest: characters of the longest; cited, phrases: whether the
+    line may hold a citation mark, and a phrase or brace."""
     if settings[MAX_WORD] >= 0 and longest > settings[MAX_WORD]:
         return LONG_WORD, -1
     text, start, end, last, left = points, a, b, b - 1, -1
-    if bracket and settings[NO_CITATIONS]:
-        left, last = without_citations(points, kinds, a, b, scratch)
-        if left == b - a:
-            left = -1
-        else:
-            text, start, end = scratch, 0, left
+    if cited and settings[NO_CITATIONS]:
+        bracket = False
+        for i in range(a, b):
+            bracket |= points[i] == BRACKET
+        if bracket:
+            left, last = without_citations(points, kinds, a, b, scratch)
+            if left == b - a:
+                left = -1
+            else:
+                text, start, end = scratch, 0, left
     if settings[MARKS] > 0:
         if end == start:
             return UNENDED, left
@@ -158,7 +169,7 @@ def judge(points, kinds, a, b, settings, scratch):
             return UNENDED, left
     if words < settings[MIN_WORDS]:
         return FEW_WORDS, left
-    found = line_phrases(text, start, end)
+    found = line_phrases(text, start, end) if phrases else 0
     if found & LOREM:
         return LOREM_IPSUM, left
     if found & JAVASCRIPT and settings[NO_JAVASCRIPT]:

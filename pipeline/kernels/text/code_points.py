@@ -7,6 +7,7 @@ from gristmill.pipeline.kernels.text.characters import ALPHA, HAN, HAN_END, SYMB
 
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, odd
 SHIFT = np.uint64(29)
+SEED = np.uint64(0xA0761D6478BD642F)  # any number but 0, which a NUL would leave as it is
 
 
 @njit(cache=True, nogil=True)
@@ -103,6 +104,29 @@ def hash_span(points, a, b):
         h ^= h >> SHIFT
         i += 1
     return h
+
+
+@njit(cache=True, nogil=True)
+def hash_word(points, kinds, folds, a, b):
+    """(hash, hash without case and symbols, classes) of the word [a, b); the second is 0 if symbols are all it has."""
+    exact, bare = SEED, np.uint64(0)
+    symbols = 0
+    union = np.uint32(0)
+    for i in range(a, b):
+        c = points[i]
+        exact = (exact ^ np.uint64(c)) * MULTIPLIER
+        kind = kinds[i]
+        union |= kind  # symbols too: circled letters have case
+        if kind & SYMBOL:
+            symbols += 1
+            continue
+        bare = (bare ^ np.uint64(folds[c] if c < len(folds) else c)) * MULTIPLIER
+    return exact, bare + np.uint64(b - a - symbols) if symbols < b - a else np.uint64(0), union
+
+
+@njit(cache=True, nogil=True, inline="always")
+def bare_key(bare):
+    return mix(bare) | np.uint64(1)
 
 
 def hash_text(text: str) -> np.uint64:

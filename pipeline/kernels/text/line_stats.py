@@ -9,7 +9,7 @@ A paragraph is what stands between runs of two or more newlines.
 import numpy as np
 from numba import njit
 
-from gristmill.pipeline.kernels.text.c4_lines import C4_SETTINGS, DOT, KEPT, judge
+from gristmill.pipeline.kernels.text.c4_lines import C4_SETTINGS, DOT, KEPT, fate_of
 from gristmill.pipeline.kernels.text.characters import BREAK, SPACE, SYMBOL, TERMINAL
 
 SHORT_LINE = 30  # characters; FineWeb (arXiv:2406.17557, sec. 3.6)
@@ -31,7 +31,9 @@ def stripped(kinds, a, b):
 
 
 @njit(cache=True, nogil=True)
-def count_part(points, kinds, first, last, sentence_starts, s, sentences, scratch, row, c4):
+def count_part(
+    points, kinds, first, last, words, longest, cited, phrases, sentence_starts, s, sentences, scratch, row, c4
+):
     """Books the stripped line [first, last) of `str.splitlines`; returns the next sentence behind it."""
     within = 1
     while s < sentences and sentence_starts[s] < last:
@@ -42,7 +44,7 @@ def count_part(points, kinds, first, last, sentence_starts, s, sentences, scratc
     end = points[last - 1]
     if end == ELLIPSIS or (end == DOT and last - first > 2 and points[last - 2] == DOT and points[last - 3] == DOT):
         row[ELLIPTIC] += 1
-    fate, length = judge(points, kinds, first, last, C4_SETTINGS, scratch)
+    fate, length = fate_of(points, kinds, first, last, words, longest, cited, phrases, C4_SETTINGS, scratch)
     c4[fate] += 1
     if fate == KEPT:
         c4[KEPT + 1] += last - first if length < 0 else length
@@ -51,42 +53,51 @@ def count_part(points, kinds, first, last, sentence_starts, s, sentences, scratc
 
 
 @njit(cache=True, nogil=True)
-def count_lines(points, kinds, n, other_breaks, sentence_starts, sentences, line_starts, line_ends, scratch, row, c4):
+def holds_break(kinds, a, b):
+    found = np.uint32(0)
+    for i in range(a, b):
+        found |= kinds[i] & BREAK
+    return found != 0
+
+
+@njit(cache=True, nogil=True)
+def count_lines(
+    points, kinds, n, newlines, newlines_n, run_starts, run_ends, runs, other_breaks, cited, phrases,
+    sentence_starts, sentences, line_starts, line_ends, scratch, row, c4,
+):  # fmt: skip
     """Counts lines in `row`, the fates that C4 has for them in `c4`, then its kept characters and sentences.
 
-    other_breaks: whether anything but newlines ends lines in this text.
+    newlines: where they stand; run_starts, run_ends: the runs of non-space; other_breaks: whether anything but newlines
+    ends lines in this text; cited, phrases: whether it may hold a citation mark, and a phrase of C4's or a brace.
 
     Fills the spans of the lines that repetition looks at and returns how many.
     """
-    spans, s = 0, 0
+    spans, s, q = 0, 0, 0
     a = 0
-    while a <= n:
-        b = a
-        while b < n and points[b] != NEWLINE:
-            b += 1
+    for k in range(newlines_n + 1):
+        b = newlines[k] if k < newlines_n else n
         if b > a:
             line_starts[spans] = a
             line_ends[spans] = b
             spans += 1
-        first, last = stripped(kinds, a, b)
-        if last > first:
+        if q < runs and run_starts[q] < b:
+            c = points[run_starts[q]]
             row[LINES] += 1
             row[SHORT] += b - a <= SHORT_LINE
             row[TERMINAL_LINE] += (kinds[b - 1] & TERMINAL) != 0
-            for i in range(len(BULLET_POINTS)):
-                row[BULLET_POINT] += points[first] == BULLET_POINTS[i]
-            if other_breaks:
-                i = first
-                while i < last:
-                    k = i
-                    while k < last and not kinds[k] & BREAK:
-                        k += 1
-                    x, y = stripped(kinds, i, k)
-                    if y > x:
-                        s = count_part(points, kinds, x, y, sentence_starts, s, sentences, scratch, row, c4)
-                    i = k + 1
-            else:
-                s = count_part(points, kinds, first, last, sentence_starts, s, sentences, scratch, row, c4)
+            if c > 127:
+                for i in range(len(BULLET_POINTS)):
+                    row[BULLET_POINT] += c == BULLET_POINTS[i]
+        first, longest = q, 0
+        while q < runs and run_starts[q] < b:
+            longest = max(longest, run_ends[q] - run_starts[q])
+            q += 1
+            if q == runs or run_starts[q] >= b or (other_breaks and holds_break(kinds, run_ends[q - 1], run_starts[q])):
+                s = count_part(
+                    points, kinds, run_starts[first], run_ends[q - 1], q - first, longest, cited, phrases,
+                    sentence_starts, s, sentences, scratch, row, c4,
+                )  # fmt: skip
+                first, longest = q, 0
         a = b + 1
     row[SPANS] = spans
     if n > 0:  # empty lines before the first newline and behind the last
@@ -95,25 +106,21 @@ def count_lines(points, kinds, n, other_breaks, sentence_starts, sentences, line
 
 
 @njit(cache=True, nogil=True)
-def find_paragraphs(points, kinds, n, starts, ends):
-    """Spans of the paragraphs of the stripped text; returns how many."""
-    a, end = 0, n
-    while a < end and kinds[a] & SPACE:
-        a += 1
-    while end > a and kinds[end - 1] & SPACE:
-        end -= 1
+def find_paragraphs(kinds, n, newlines, newlines_n, starts, ends):
+    """Spans of the paragraphs of the stripped text; returns how many. newlines[newlines_n] is -1."""
+    a, end = stripped(kinds, 0, n)
     found = 0
-    i = a
-    while i < end:
-        if points[i] == NEWLINE and points[i + 1] == NEWLINE:
+    for k in range(newlines_n):
+        i = newlines[k]
+        if i < a or i >= end:
+            continue
+        if i == a:  # a further newline of the run that ended the last paragraph
+            a = i + 1
+        elif newlines[k + 1] == i + 1:
             starts[found] = a
             ends[found] = i
             found += 1
-            while points[i] == NEWLINE:
-                i += 1
-            a = i
-        else:
-            i += 1
+            a = i + 1
     if end > a:
         starts[found] = a
         ends[found] = end

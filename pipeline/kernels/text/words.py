@@ -113,7 +113,7 @@ def is_abbreviation(points, a, b, abbreviations):
     return known
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def suffix_start(points, kinds, a, b, abbreviations):
     """Where the last piece of [a, b) starts, b - a >= 2; `b` where nothing is split off."""
     c = points[b - 1]
@@ -231,12 +231,21 @@ def split_run(points, kinds, a, b, union, symbols, abbreviations, starts, ends, 
 
     union: the class bits of its characters together; symbols: how many of them are symbols.
     """
+    if b - a == 1:
+        return push(starts, ends, n, a, b)
     dense = union & DENSE
     last = points[b - 1]
     if symbols == 1 and (last in ENDINGS) and b - a > 1:
         # a word and a mark behind it: the commonest case, and the general one below would say the same
         n = cut_dense(points, kinds, a, b - 1, starts, ends, n) if dense else push(starts, ends, n, a, b - 1)
         return push(starts, ends, n, b - 1, b)
+    if symbols == 1 and last == DOT and not dense:  # the same for a full stop that may be the word's
+        left = kinds[b - 2]
+        if (left & ALPHA and is_abbreviation(points, a, b - 1, abbreviations)) or (
+            left & UPPER and (b - a < 3 or not kinds[b - 3] & UPPER)
+        ):
+            return push(starts, ends, n, a, b)
+        return push(starts, ends, push(starts, ends, n, a, b - 1), b - 1, b)
     # prefixes
     while a < b:
         if points[a] == DOT and a + 1 < b and points[a + 1] == DOT:
@@ -252,12 +261,15 @@ def split_run(points, kinds, a, b, union, symbols, abbreviations, starts, ends, 
             a += 1
         else:
             break
-    # suffixes: found from the end, so remembered by their end and pushed after the core
-    core_end = b
+    # suffixes: found from the end, so kept at the end of the room that the run can fill, until the core is pushed
+    core_end, suffixes, room = b, 0, n + b - a
     while core_end - a > 1:
         k = suffix_start(points, kinds, a, core_end, abbreviations)
         if k == core_end:
             break
+        suffixes += 1
+        starts[room - suffixes] = k
+        ends[room - suffixes] = core_end
         core_end = k
     if core_end > a:
         s = a
@@ -279,21 +291,6 @@ def split_run(points, kinds, a, b, union, symbols, abbreviations, starts, ends, 
             n = cut_dense(points, kinds, s, core_end, starts, ends, n)
         elif s < core_end:
             n = push(starts, ends, n, s, core_end)
-    if core_end < b:
-        # the suffixes again, last first, written from the back of a gap
-        m = 0
-        e = b
-        while e > core_end:
-            k = suffix_start(points, kinds, a, e, abbreviations)
-            m += 1
-            e = k
-        i = n + m
-        e = b
-        while e > core_end:
-            k = suffix_start(points, kinds, a, e, abbreviations)
-            i -= 1
-            starts[i] = k
-            ends[i] = e
-            e = k
-        n += m
+    for j in range(room - suffixes, room):
+        n = push(starts, ends, n, starts[j], ends[j])
     return n
