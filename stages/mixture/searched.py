@@ -42,6 +42,7 @@ from gristmill.stages.mixture.search.pull import (
     weighed,
 )
 from gristmill.stages.mixture.search.search import SearchResult, moved, search
+from gristmill.stages.mixture.threads import side_by_side
 
 Targets = dict[str, list[Piece]]
 
@@ -122,10 +123,12 @@ class InRun:
             plain = self.plain()
             like = next((p for p in (main, *cheaper) if isinstance(p, NgramProxy)), None)
             exact = np.stack([result.weights, *plain.values()])
-            fresh = [
-                self.judge.make(self.material(self.judge, r, on, shelf), self.chance(1 + s, like, exact))
-                for s, (r, on) in enumerate(zip(unread, self.held_back, strict=True))
-            ]
+
+            def judge(s: int) -> Proxy:
+                m = self.material(self.judge, unread[s], self.held_back[s], shelf)
+                return self.judge.make(m, self.chance(1 + s, like, exact))
+
+            fresh = side_by_side(judge, range(len(unread)), self.threads if self.judge.exact else 1)
             checked = confirm(fresh, result.weights, plain, self.objective, self.limits.guard)
         return found_by(result, self.proxy, self.objective, self.limits.guard, checked, pull)
 
@@ -135,7 +138,7 @@ class InRun:
 
     @cached_property
     def shelf(self) -> Shelf:
-        return shelf_of(self.texts(self.readings.ids), self.tokens.encode)
+        return shelf_of(self.texts(self.readings.ids), self.tokens.encode_all)
 
     def material(self, section: ProxySection, read: Reading, on: Targets, shelf: Shelf) -> Material:
         spent = max(1, round(self.budget * section.share(self.available, self.budget)))
@@ -174,7 +177,8 @@ class InRun:
         seen = section.make(self.material(section, read, on, shelf), self.chance(0, like))
         tokens = np.array([[sum(len(p.tokens) for p in part) for part in parts[name]] for name, _ in used])
         names = tuple(tuple(f"{name} {f}" for f in range(n)) for name, _ in used)
-        return Folds(seen, unseen, names, tokens, np.array([w for _, w in used]), fewest)
+        threads = self.threads if section.exact else 1
+        return Folds(seen, unseen, names, tokens, np.array([w for _, w in used]), fewest, threads)
 
     def shrunk(self, result: SearchResult, main: Proxy, folds: Folds | None) -> tuple[SearchResult, Pull | None]:
         """The search's result as far from the prior as can be shown, or as the config's weight allows."""

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
-from gristmill.classifiers.tokenizer import open_tokenizer
+from gristmill.classifiers.tokenizer import open_encoder, open_tokenizer
 from gristmill.pipeline.contract.draws import uniform
 from gristmill.pipeline.contract.errors import ConfigError, DataError
 from gristmill.pipeline.contract.shapes import Corpus
@@ -32,11 +32,18 @@ class Encoder(Protocol):
         ...
 
 
+class Encoders(Protocol):
+    def __call__(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Of each text what an Encoder gives."""
+        ...
+
+
 @dataclass(frozen=True)
 class Tokens:
     """The run's tokenizer. `end` closes every document: the end-of-text token, or one past the vocabulary."""
 
     encode: Encoder
+    encode_all: Encoders
     vocab: int
     end: int
 
@@ -53,14 +60,15 @@ class Tokens:
 
 
 def tokens_of(path: Path) -> Tokens:
-    tokenizer = open_tokenizer(path)
+    tokenizer, encoder = open_tokenizer(path), open_encoder(path)
     size, end = tokenizer.get_vocab_size(), tokenizer.token_to_id(END_OF_TEXT)
     size, end = (size, end) if end is not None else (size + 1, size)
 
-    def encode(text: str) -> np.ndarray:
-        return np.array([*tokenizer.encode(text, add_special_tokens=False).ids, end], np.int32)
+    def encode_all(texts: Sequence[str]) -> list[np.ndarray]:
+        ids, offsets = encoder.ids(texts)
+        return [np.append(ids[a:b].astype(np.int32), np.int32(end)) for a, b in pairwise(offsets.tolist())]
 
-    return Tokens(encode, size, end)
+    return Tokens(lambda text: encode_all([text])[0], encode_all, size, end)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,8 +131,9 @@ class Shelf:
     tokens: Mapping[str, np.ndarray]
 
 
-def shelf_of(texts: Mapping[str, str], encode: Encoder) -> Shelf:
-    return Shelf(texts, {i: encode(texts[i]) for i in sorted(texts)})
+def shelf_of(texts: Mapping[str, str], encode_all: Encoders) -> Shelf:
+    ids = sorted(texts)
+    return Shelf(texts, dict(zip(ids, encode_all([texts[i] for i in ids]), strict=True)))
 
 
 def fetch(corpus: Corpus, ids: frozenset[str]) -> dict[str, str]:

@@ -8,8 +8,7 @@ token that is read again counts `repeat_value`); between two ends, counts and th
 interpolated, so the loss is piecewise smooth in the weights.
 """
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -19,6 +18,7 @@ from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.kernels.numbers import ngram as kernels
 from gristmill.stages.mixture.runs.runs import Fidelity
 from gristmill.stages.mixture.simplex import mixtures
+from gristmill.stages.mixture.threads import side_by_side
 
 LANES = 32  # mixtures per pass: hides the gathers, and the rates of 20 buckets stay in cache (benchmarks' proxies.py)
 HALVINGS = 5  # of the first slice: small weights read little of a bucket
@@ -130,12 +130,14 @@ class NgramProxy:
         rows = mixtures(weights, len(self.buckets))
         discount, strength = np.array(self.discounts), np.array(self.strengths)
 
+        step = max(1, min(LANES, -(-len(rows) // self.threads)))
+
         def block(start: int) -> np.ndarray:
-            rate = self._rates(rows[start : start + LANES])
+            rate = self._rates(rows[start : start + step])
             lanes = np.ones(rate.shape[1])
             return self._surprisals(rate, discount[:, None] * lanes, strength[:, None] * lanes)
 
-        blocks = _map(block, range(0, len(rows), LANES), self.threads)
+        blocks = side_by_side(block, range(0, len(rows), step), self.threads)
         return np.concatenate([b.T for b in blocks]) if blocks else np.empty((0, len(self.targets)))
 
     def gradient(self, weights: np.ndarray, target_weights: np.ndarray) -> np.ndarray:
@@ -220,13 +222,6 @@ def _ends_at(size: int, read: np.ndarray) -> np.ndarray:
     """Ends of slices where the last, incomplete epochs of these readings (n,) end: (n + 1,), the last is `size`."""
     rest = np.ceil(read - np.floor(read / size) * size).astype(np.int64)
     return np.append(np.sort(rest), size)
-
-
-def _map(work: Callable[[int], np.ndarray], items: Sequence[int], threads: int) -> list[np.ndarray]:
-    if threads == 1 or len(items) < 2:
-        return [work(i) for i in items]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(work, items))
 
 
 def _count(

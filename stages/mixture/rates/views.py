@@ -178,7 +178,7 @@ def tuned(task: Task, seen: View, section: ProxySection, m: Material) -> NgramPr
 
 def shelf_of_views(task: Task, views: Sequence[View]) -> Shelf:
     ids = frozenset[str]().union(*(v.reading.ids for v in views))
-    return shelf_of(fetch(task.corpus, ids), task.tokens.encode)
+    return shelf_of(fetch(task.corpus, ids), task.tokens.encode_all)
 
 
 @dataclass(frozen=True, eq=False)

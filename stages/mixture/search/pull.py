@@ -18,6 +18,7 @@ from gristmill.stages.mixture.objective import Objective
 from gristmill.stages.mixture.runs.runs import Proxy
 from gristmill.stages.mixture.search.gradient import Direct
 from gristmill.stages.mixture.search.trials import Trials
+from gristmill.stages.mixture.threads import side_by_side
 
 FOLDS = 8  # parts of every target's text: each is left out once
 FEWEST_FOLDS = 3  # fewer differences have no interval worth the name
@@ -60,6 +61,7 @@ class Folds:
     tokens: np.ndarray  # (t, f) of each part
     weights: np.ndarray  # (t,) of the targets in the objective
     texts: int  # of the target with the fewest
+    threads: int = 1  # that search folds side by side; no fold depends on another
 
     def without(self, fold: int) -> Objective:
         """Every target counts as it does in the objective, its parts by their tokens."""
@@ -88,16 +90,17 @@ def gains(folds: Folds, prior: np.ndarray, natural: np.ndarray, limits: Constrai
     """(folds, len(STEPS)) loss of the prior minus that of each step, on the text that the fold's search did not see."""
     limits = without_guard(limits)
     start = 0.5 * natural / natural.sum() + 0.5 / len(natural)
-    result = []
-    for fold in range(folds.tokens.shape[1]):
+    n = folds.tokens.shape[1]
+
+    def gain(fold: int) -> np.ndarray:
         trials = Trials(folds.seen, limits, folds.without(fold), start)
-        with threadpool_limits(1):
-            found = IN_FOLDS.run(trials, np.random.default_rng(seed))
-        n = folds.tokens.shape[1]
+        found = IN_FOLDS.run(trials, np.random.default_rng(seed))
         steps = segment(prior, reach(prior, found, folds.texts * (n - 1) // n))
         scores = folds.unseen(fold, steps).losses(steps) @ folds.weights
-        result.append(scores[0] - scores)
-    return np.stack(result)
+        return scores[0] - scores
+
+    with threadpool_limits(1):
+        return np.stack(side_by_side(gain, range(n), folds.threads))
 
 
 def shown(gain: np.ndarray, level: float = LEVEL) -> tuple[int, np.ndarray]:

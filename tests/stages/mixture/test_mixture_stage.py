@@ -30,6 +30,7 @@ from gristmill.stages.mixture.material.readings import (
     divide,
     pieces,
     reading,
+    tokens_of,
     validation_texts,
     whole_texts,
 )
@@ -151,12 +152,19 @@ def test_natural_and_a_single_bucket_need_no_search(tmp_path):
     assert "one bucket" in run(QUICK, one, tmp_path / "one")["verdict"]
 
 
-def test_batches_in_any_order_give_the_same_bytes(tmp_path):
+def test_batches_in_any_order_and_any_number_of_threads_give_the_same_bytes(tmp_path):
     a = corpus(tmp_path, parts=4)
     b = FakeCorpus([f.sample(fraction=1, shuffle=True, seed=1) for f in a.frames[::-1]], a.artifacts)
     run(QUICK, a, tmp_path / "a")
-    run(QUICK, b, tmp_path / "b")
+    run(replace(QUICK, threads=3), b, tmp_path / "b")
     assert files(tmp_path / "a") == files(tmp_path / "b")
+
+
+def test_a_text_has_the_same_ids_alone_and_among_others(tmp_path):
+    tokens = tokens_of(corpus(tmp_path).artifacts["ingest.tokenizer"] / "tokenizer.json")
+    texts = ["", "a word", text("code", 1) * 400]
+    assert [i.tolist() for i in tokens.encode_all(texts)] == [tokens.encode(t).tolist() for t in texts]
+    assert [i[-1] for i in tokens.encode_all(texts)] == [tokens.end] * 3
 
 
 def test_bounds_and_groups_hold(tmp_path):
