@@ -5,7 +5,8 @@
 Documents are made of the texts of this Python installation, cut and put together to some 3.3 kB each, as JSON lines.
 The steps run with one worker in a process of their own; its CPU time (children too) is printed, and the ratio. With
 `--whole` the whole run is measured, on two workers: wall time, CPU time, and the largest process. There the words of a
-document are shuffled, so that no two share a sentence, and one host in twenty is a reference's.
+document are shuffled, so that no two share a sentence, and one host in twenty is a reference's. Each checkout runs WARM
+documents first, so that its kernels are compiled as they are for every run but the first.
 """
 
 import argparse
@@ -30,6 +31,7 @@ from gristmill.stages.ingest import Ingest
 ROOT = Path(__file__).parents[2]
 BYTES = 3300  # of a document: the mean of extracted pages of Common Crawl, about
 FILES = 8
+WARM = 2000  # enough for a search and every kernel
 
 
 def write_documents(folder: Path, documents: int, shuffled: bool = False) -> None:
@@ -110,9 +112,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
         (folder / "in").mkdir()
+        (folder / "few").mkdir()
         write_documents(folder / "in", arguments.documents, arguments.whole)
-        config = folder / "config.yaml"
-        config.write_text(f"name: row-local\ninput:\n  paths: ['{folder}/in/*.jsonl']\n", encoding="utf-8")
+        write_documents(folder / "few", WARM, arguments.whole)
+        config, warm = folder / "config.yaml", folder / "warm.yaml"
+        for path, inputs in ((config, "in"), (warm, "few")):
+            path.write_text(f"name: row-local\ninput:\n  paths: ['{folder}/{inputs}/*.jsonl']\n", encoding="utf-8")
+        for checkout in (ROOT, arguments.base):
+            if checkout:
+                measured(checkout, warm, folder / f"warm-{checkout.name}", arguments.whole)
         ours = measured(ROOT, config, folder / "ours", arguments.whole)
         per = 1e6 * ours.cpu_s / arguments.documents
         print(f"this checkout  {ours.cpu_s:8.1f} CPU-s, {per:.0f} us per document; {said(ours)}", flush=True)

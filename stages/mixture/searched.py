@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from gristmill.pipeline.kernels.threads import side_by_side
 from gristmill.stages.mixture.constraints import Constraints, project, rounded
 from gristmill.stages.mixture.languages import Languages
 from gristmill.stages.mixture.material.drawn import Readings, Shares, readings_of
@@ -42,7 +43,6 @@ from gristmill.stages.mixture.search.pull import (
     weighed,
 )
 from gristmill.stages.mixture.search.search import SearchResult, moved, search
-from gristmill.stages.mixture.threads import side_by_side
 
 Targets = dict[str, list[Piece]]
 

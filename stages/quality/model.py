@@ -25,9 +25,11 @@ from gristmill.pipeline.contract.ranges import Count, Range, Size
 from gristmill.pipeline.contract.samples import drawn, smallest, tables_of, together
 from gristmill.pipeline.contract.shapes import Corpus, Reads, Reducer, Tables
 from gristmill.pipeline.kernels.text.lines import one_line
+from gristmill.pipeline.kernels.threads import side_by_side
 from gristmill.stages.quality.sources import SourceQuality, judged
 
 COLUMNS = ("language", "is_reference")
+SIDE_BY_SIDE = 2  # folds that are trained at a time: the library holds no lock, and a worker's neighbours wait here
 # report.json where there are no models.
 NO_REPORT = {
     "references": 0, "others": 0, "q_reference_auc": None, "q_importance_auc": None, "accuracy": None, "brier": None,
@@ -128,7 +130,8 @@ class QualityModel(Reducer):
             return
         lines = one_line(examples["text"], self.max_chars)
         scores = np.empty(len(lines))
-        for k in range(self.folds):
+
+        def train(k: int) -> None:
             path = out / f"model-{k}.bin"
             fasttext.train(
                 [lines[i] for i in np.flatnonzero(positive & (fold != k))],
@@ -139,6 +142,8 @@ class QualityModel(Reducer):
             unseen = np.flatnonzero(fold == k)
             scorer = fasttext.open_scorer(path, fasttext.as_given)
             scores[unseen] = scorer.probability(fasttext.POSITIVE, [lines[i] for i in unseen])
+
+        side_by_side(train, range(self.folds), SIDE_BY_SIDE)
         ratios = self._ratios(examples["text"], positive, fold)
         np.save(out / "importance.npy", ratios)
         slope, intercept = platt(scores, positive)

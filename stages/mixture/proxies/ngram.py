@@ -16,9 +16,9 @@ import numpy as np
 
 from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.kernels.numbers import ngram as kernels
+from gristmill.pipeline.kernels.threads import side_by_side
 from gristmill.stages.mixture.runs.runs import Fidelity
 from gristmill.stages.mixture.simplex import mixtures
-from gristmill.stages.mixture.threads import side_by_side
 
 LANES = 32  # mixtures per pass: hides the gathers, and the rates of 20 buckets stay in cache (benchmarks' proxies.py)
 HALVINGS = 5  # of the first slice: small weights read little of a bucket

@@ -13,12 +13,12 @@ import numpy as np
 from scipy.special import stdtrit
 from threadpoolctl import threadpool_limits
 
+from gristmill.pipeline.kernels.threads import side_by_side
 from gristmill.stages.mixture.constraints import Constraints, project, without_guard
 from gristmill.stages.mixture.objective import Objective
 from gristmill.stages.mixture.runs.runs import Proxy
 from gristmill.stages.mixture.search.gradient import Direct
 from gristmill.stages.mixture.search.trials import Trials
-from gristmill.stages.mixture.threads import side_by_side
 
 FOLDS = 8  # parts of every target's text: each is left out once
 FEWEST_FOLDS = 3  # fewer differences have no interval worth the name

@@ -1,4 +1,7 @@
-"""Calls that do not depend on each other, on several threads of one process; their results in the calls' order."""
+"""Calls that do not depend on each other, on several threads of one process; their results in the calls' order.
+
+For kernels and libraries that release the interpreter's lock.
+"""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
