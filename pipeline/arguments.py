@@ -1,31 +1,20 @@
 """Folders that commands are given, and commands whose own modules are slow to import: their arguments."""
 
-import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from pathlib import Path
 
-from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.loading import load_object
-
-_URL = re.compile(r"([a-z][a-z0-9+.\-]+):/+(.+)")  # also as Path shortens it: s3:/bucket/run
-
-
-def run_folder(given: str | Path) -> Path:
-    """Raises ConfigError for a URL: a run's files are locked, renamed and read at offsets."""
-    if found := _URL.fullmatch(str(given)):
-        url = f"{found[1]}://{found[2]}"
-        raise ConfigError(
-            f"{url}: a run folder is a local one, or one that all nodes share, and no object store; run into such a "
-            f"folder, then send the corpus on (aws s3 sync RUN/corpus {url}, gristmill push). Inputs may be URLs"
-        )
-    return Path(given)
+from gristmill.pipeline.run.objects.bucket import is_address
 
 
-def check_folders(arguments: Namespace) -> None:
+def find_folders(arguments: Namespace) -> None:
+    """Puts in the place of addresses the folders that commands work in."""
     for name in ("out", "run", "run_a", "run_b"):
-        if (given := getattr(arguments, name, None)) is not None:
-            run_folder(given)
+        if is_address(given := getattr(arguments, name, None)):
+            from gristmill.pipeline.run.objects.reached import run_folder
+
+            setattr(arguments, name, run_folder(str(given)))
 
 
 def late(command: str) -> Callable[[Namespace], int]:

@@ -15,7 +15,7 @@ from gristmill.pipeline.arguments import (
     add_diff_arguments,
     add_push_arguments,
     add_thresholds_arguments,
-    check_folders,
+    find_folders,
     late,
 )
 from gristmill.pipeline.contract.errors import ConfigError, GristmillError
@@ -127,7 +127,7 @@ def main(argv: list[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):  # a terminal of ASCII only: shown as \\u2019, not an error at the end
             stream.reconfigure(errors="backslashreplace")
     try:
-        check_folders(arguments)
+        find_folders(arguments)
         return COMMANDS[arguments.command](arguments)
     except GristmillError as error:
         notes = "".join(f"\n  {n}" for n in getattr(error, "__notes__", ()))
@@ -211,10 +211,10 @@ def opened(folder: Path, settle: bool = False) -> tuple[Store, Plan]:
     from gristmill.pipeline.run.store import Store
     from gristmill.pipeline.run.view import RunView
 
+    store = Store(folder)
     if not folder.is_dir():
-        raise ConfigError(f"no run folder {folder}")
-    plan = load_plan(folder / "plan.json")
-    store = RunView(Store(folder), plan)
+        raise ConfigError(f"no run folder {store.name}")
+    store = RunView(store, plan := load_plan(folder / "plan.json"))
     if settle:
         plan = settled(store, plan)
         if lines := list(headline(store)):
@@ -277,7 +277,7 @@ def report(a: argparse.Namespace) -> int:
     store, plan = opened(a.run, settle=True)
     write_report(store, plan)
     reseal(store, store.root / "report.html")
-    say(str(store.root / "report.html"))
+    say(f"{store.name}/report.html")
     return 0
 
 

@@ -19,6 +19,7 @@ from gristmill.pipeline.run.engines.job import Engine, limit_threads
 from gristmill.pipeline.run.engines.on_slurm import SlurmEngine
 from gristmill.pipeline.run.exchange.memory import bytes_of, worker_memory
 from gristmill.pipeline.run.forecast import Intent, intents
+from gristmill.pipeline.run.objects.reached import look_again, refuse_queue
 from gristmill.pipeline.run.phases.sinking import forget_scattered
 from gristmill.pipeline.run.progress import Progress
 from gristmill.pipeline.run.session import JOBS, locked
@@ -54,12 +55,12 @@ def survey(recipe: Recipe, store: Store, until: str | None) -> Situation:
     own = store.root.resolve()
     for part in plan.parts:
         if "://" not in part.path and Path(part.path).resolve().is_relative_to(own):
-            raise PlanError(f"input {part.path} lies inside the run folder {store.root}; choose another --out")
+            raise PlanError(f"input {part.path} lies inside the run folder {store.name}; choose another --out")
     notes = [note for stage in stages for note in stage.notes()]
     if old is None and (store.root / "plan.json").exists():
-        notes.append(f"{store.root}/plan.json is damaged; it is made again, and what has a receipt is kept")
+        notes.append(f"{store.name}/plan.json is damaged; it is made again, and what has a receipt is kept")
     if old is None and not is_own(store.root):
-        raise PlanError(f"{store.root} is not empty and holds no Gristmill run; choose another --out or empty it")
+        raise PlanError(f"{store.name} is not empty and holds no Gristmill run; choose another --out or empty it")
     gone = [p for p in old.parts if p.key not in plan.part] if old else []
     paths = {p.path for p in plan.parts}
     source.preview(plan.parts)
@@ -107,7 +108,7 @@ def refuse(situation: Situation, store: Store, confirmed: bool) -> None:
         return
     if situation.old.name != situation.plan.name:
         raise PlanError(
-            f"{store.root} holds a run of config {situation.old.name!r}, this is {situation.plan.name!r}; "
+            f"{store.name} holds a run of config {situation.old.name!r}, this is {situation.plan.name!r}; "
             "choose another --out, or say --yes to convert it"
         )
     if situation.removed:
@@ -165,9 +166,14 @@ def launch(
     """
     for stage in recipe.stages:
         stage.check_code()
+    if engine.queues:
+        refuse_queue(store.root, "slurm")
     with locked(store.root) as token:
+        look_again(store.root)
         view = RunView(store, situation.plan.until(until))
         prepare(recipe, situation, view)
+        view.send(view.root / "config.yaml")  # by it a run knows its folder
+        view.send()
         limit_threads(1)
         view.memory = memory_of(recipe, engine)
         if engine.queues and submit(view, cast(SlurmEngine, engine), recipe.engine, papers if until is None else None):

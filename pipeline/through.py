@@ -22,7 +22,7 @@ from gristmill.pipeline.run.failures import failures, record_failure
 from gristmill.pipeline.run.losses import review_source
 from gristmill.pipeline.run.phases.sinking import SCATTER, Gather
 from gristmill.pipeline.run.phases.work import Work
-from gristmill.pipeline.run.progress import Progress
+from gristmill.pipeline.run.progress import NOW, Progress
 from gristmill.pipeline.run.shards import corpus_folder, remove_left_over
 from gristmill.pipeline.run.store import Store
 from gristmill.pipeline.run.units import RunStep, work_of
@@ -60,8 +60,9 @@ class Passage:
                 review_source(view, view.plan, phase)
                 refuse_nothing(view, view.plan, phase)
         except (GristmillError, OSError, KeyboardInterrupt) as error:
-            with suppress(OSError):  # a full disk, say: the error itself is what matters
+            with suppress(OSError, GristmillError):  # a full disk, say: the error itself is what matters
                 record_stop(view, phase, error)
+                view.send()
             raise
 
     def _run(self, work: Work, number: int) -> None:
@@ -72,10 +73,12 @@ class Passage:
         all_units = work.units()
         self.progress.start(phase, len(all_units), len(all_units) - len(todo), view)
         if todo:
+            view.send(view.root / NOW)
             places = {u: i for i, u in enumerate(all_units)}
             needs = needs_of(phase, self.settings)
             job = job_of(work, number, len(all_units), [places[u] for u in todo], Deaths(view, phase), needs)
             given_up = self.engine.run(job, self.progress.tick)
+            self._hear()
             view.forget(phase, work.touched(todo))
             left = left_by(work, given_up, all_units, job.tasks)
             if len(left) > 1:
@@ -83,6 +86,7 @@ class Passage:
                 logs = job.logs.with_name(f"{job.logs.name}-one-by-one")
                 alone = Job([step_of(view, number, left)], len(left), range(len(left)), logs, job.died, needs)
                 given_up = self.engine.run(alone, self.progress.tick)
+                self._hear()
                 view.forget(phase, work.touched(left))
                 left = left_by(work, given_up, left, alone.tasks)
             for unit in left:
@@ -93,6 +97,13 @@ class Passage:
         self.progress.end()
         if todo:
             view.receipts.merge()  # no worker writes between two phases
+            view.send()
+
+    def _hear(self) -> None:
+        """What workers of other nodes have put into an object store."""
+        if self.view.mirror is not None and self.view.session:
+            with self.view.mirror.locked():
+                self.view.mirror.look(alone=False)
 
 
 def close(view: RunView, papers: Papers | None) -> list[dict[str, object]]:
@@ -107,6 +118,7 @@ def close(view: RunView, papers: Papers | None) -> list[dict[str, object]]:
         papers(view, view.plan)
     view.receipts.merge()
     write_seal(view)
+    view.send()
     failed = failures(view)
     if failed:
         lines = "\n".join(f"  {f['unit']}: {f['error']}: {f['message']}" for f in failed)
@@ -148,7 +160,9 @@ def job_name(phase: Phase) -> str:
 
 
 def step_of(view: RunView, number: int, only: Sequence[str] | None = None) -> RunStep:
-    root, steps = str(view.root.absolute()), len(view.plan.steps)
+    # A worker that the command does not start may be on another node, which has a mirror of its own.
+    root = view.name if view.mirror is not None and view.session else str(view.root.absolute())
+    steps = len(view.plan.steps)
     return RunStep(root, number, steps, only, code_of(view.plan), view.memory, view.session)
 
 
@@ -172,6 +186,6 @@ def finish_corpus(view: RunView) -> None:
     """
     gather = next(p for p in view.plan.phases if p.kind == "gather")
     wanted = Gather(view, gather).units()
-    about = gather.steps[0].sink.finish(corpus_folder(view), wanted)
+    about = gather.steps[0].sink.finish(view.whole(corpus_folder(view)), wanted)
     remove_left_over(view, wanted, about)
     shutil.rmtree(view.root / SCATTER, ignore_errors=True)

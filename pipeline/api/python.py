@@ -12,7 +12,6 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
-from gristmill.pipeline.arguments import run_folder
 from gristmill.pipeline.books.document.explain import explain as way_of
 from gristmill.pipeline.books.ledger import read_books, read_fates
 from gristmill.pipeline.books.stopped import headline, settled
@@ -28,6 +27,7 @@ from gristmill.pipeline.plan.plan import Plan, load_plan
 from gristmill.pipeline.plan.steps import MEASURING
 from gristmill.pipeline.recipe import ENABLED, known_keys, make_recipe
 from gristmill.pipeline.run.engines.named import make_engine
+from gristmill.pipeline.run.objects.reached import run_folder
 from gristmill.pipeline.run.progress import Progress, make_progress
 from gristmill.pipeline.run.shards import records, training_records
 from gristmill.pipeline.run.store import Store

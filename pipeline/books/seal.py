@@ -42,19 +42,19 @@ def break_seal(store: Store) -> None:
 def reseal(store: Store, path: Path) -> None:
     """Takes up one file that was written again (the report); an unsealed run stays so."""
     sealed = _read(store)
-    if sealed is None:
-        return
-    name = path.relative_to(store.root).as_posix()
-    folder = name.partition("/")[0] if "/" in name else ""
-    sealed.setdefault(folder, {})[name] = _mark(path)
-    _write(store, sealed)
+    if sealed is not None:
+        name = path.relative_to(store.root).as_posix()
+        folder = name.partition("/")[0] if "/" in name else ""
+        sealed.setdefault(folder, {})[name] = _mark(path)
+        _write(store, sealed)
+    store.send(path, store.root / SEAL)
 
 
 def check_seal(store: Store) -> str:
     """A line that says what was compared. Raises BooksError naming the files that do not hold what they held."""
     sealed = _read(store)
     if sealed is None:
-        raise BooksError(f"{store.root} has no {SEAL}: its run has not come to its end; run it again")
+        raise BooksError(f"{store.name} has no {SEAL}: its run has not come to its end; run it again")
     found = _marks(store, trusting=False)
     wrong: list[str] = []
     for folder in sorted({*sealed, *found}):
@@ -100,7 +100,7 @@ def _marks(store: Store, trusting: bool) -> dict[str, dict[str, str]]:
         name = path.relative_to(store.root).as_posix()
         folder = name.partition("/")[0] if "/" in name else ""
         found.setdefault(folder, {})[name] = (_receipts_mark(store, path, read) if trusting else "") or _mark(
-            path, read if trusting else read_receipt
+            store.whole(path), read if trusting else read_receipt
         )
     return found
 

@@ -14,7 +14,7 @@ from gristmill.pipeline.run.engines.on_slurm import ENDED, QueuedJob
 from gristmill.pipeline.run.failures import failures
 from gristmill.pipeline.run.forecast import Intent, intents
 from gristmill.pipeline.run.progress import NOW
-from gristmill.pipeline.run.session import by, in_use, read_lease, this_host
+from gristmill.pipeline.run.session import by, here, in_use, read_lease
 from gristmill.pipeline.run.shards import RECEIPTS
 from gristmill.pipeline.run.store import Store
 from gristmill.pipeline.run.view import RunView
@@ -126,7 +126,7 @@ def queue_lines(jobs: list[QueuedJob]) -> list[str]:
 def by_other(root: Path) -> str:
     """Where the run goes on, if that is another host."""
     lease = read_lease(root)
-    return by(root) if lease is not None and lease.host != this_host() else ""
+    return by(root) if lease is not None and lease.host != here(root) else ""
 
 
 def at(view: RunView) -> dict:

@@ -55,6 +55,7 @@ def settled(store: Store, plan: Plan) -> Plan:
     if not (store.root / "ledger.json").is_file():
         with locked(store.root):
             settle(store, plan)
+            store.send()
     try:
         last = read_state(store.root / STOPPED).get("steps")
     except DamagedFile:
@@ -68,7 +69,7 @@ def settle(store: Store, plan: Plan) -> None:
     done, at = done_so_far(store, plan)
     if not done.steps:
         raise DataError(
-            f"{store.root} has no finished part yet: there is nothing to count; gristmill run goes on from here"
+            f"{store.name} has no finished part yet: there is nothing to count; gristmill run goes on from here"
         )
     parts = []
     for part in done.parts:

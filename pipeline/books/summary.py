@@ -62,7 +62,7 @@ def summary(store: Store, plan: Plan, entries: list[dict], until: str | None) ->
     """A dozen lines at the end of a run."""
     if not entries:
         return [
-            f"queued   gristmill status {store.root} tells how far it is; the last job writes the books, the card and",
+            f"queued   gristmill status {store.name} tells how far it is; the last job writes the books, the card and",
             "         the report. Where jobs end otherwise, the same command goes on from there",
         ]
     first, last = entries[0], entries[-1]
@@ -96,9 +96,9 @@ def summary(store: Store, plan: Plan, entries: list[dict], until: str | None) ->
         f"tokens     {last['tokens']:,}, copies counted",
         dropped,
         *(f"{word:10} {text}" for word, text in told),
-        f"books      balanced over {len(entries)} stages: every record has one fate (gristmill ledger {store.root})",
-        f"corpus     {store.root / 'corpus'}",
-        f"report     {store.root / 'report.html'}",
+        f"books      balanced over {len(entries)} stages: every record has one fate (gristmill ledger {store.name})",
+        f"corpus     {store.name}/corpus",
+        f"report     {store.name}/report.html",
         *why,
     ]
 
@@ -108,5 +108,5 @@ def questions(store: Store, plan: Plan) -> Iterator[str]:
     for _, fates in read_fates(store, plan):
         gone = fates.filter(pl.col("doc_id").is_not_null() & pl.col("rule").is_not_null() & pl.col("url").is_not_null())
         if gone.height:
-            yield f"gristmill explain {shlex.quote(str(store.root))} {shlex.quote(gone['url'][0])}"
+            yield f"gristmill explain {shlex.quote(store.name)} {shlex.quote(gone['url'][0])}"
             return

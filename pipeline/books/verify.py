@@ -136,7 +136,7 @@ def recounted(store: Store, plan: Plan, rows: int, tokens: int) -> list[str]:
     """A line per export format, counted from its files. A format of token ids has up to two marks more per document."""
     sink = next(s for s in plan.steps if s.kind == "sink").sink
     lines = []
-    for name, (found, ids) in sink.recount(corpus_folder(store), written_units(store)).items():
+    for name, (found, ids) in sink.recount(store.whole(corpus_folder(store)), written_units(store)).items():
         if found != rows or (ids is not None and ids - tokens not in (0, rows, 2 * rows)):
             raise BooksError(
                 f"format {name} holds {found:,} documents{'' if ids is None else f' and {ids:,} ids'}; the corpus has "

@@ -88,8 +88,8 @@ def difference(a: Side, b: Side) -> Difference:
     for name in sorted({*a.keys, *b.keys}):
         count.add(a.documents(name), b.documents(name))
     return Difference(
-        a=str(a.store.root),
-        b=str(b.store.root),
+        a=a.store.name,
+        b=b.store.name,
         stopped={name: side.stopped for name, side in (("a", a), ("b", b)) if side.stopped},
         config=unequal(a.settings, b.settings),
         code=unequal(a.versions, b.versions),

@@ -37,6 +37,6 @@ def refuse_nothing(store: Store, plan: Plan, phase: Phase) -> None:
             n = sum(r.docs_in for r in receipts)
             by = ", ".join(f"{rule} {docs:,}" for rule, docs in rules.most_common())
             what = ("records" if step.kind == "source" else "documents") + (f" of source {source}" if source else "")
-            way_out = f"gristmill inspect {store.root} {step.label} shows them" if n else "look at input.paths"
+            way_out = f"gristmill inspect {store.name} {step.label} shows them" if n else "look at input.paths"
             left = f"{step.label} left no document: {n:,} {what} in, dropped by {by or 'no rule'}; {way_out}"
             raise NothingLeft(left)

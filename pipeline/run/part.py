@@ -123,7 +123,7 @@ class PartRun:
             bytes_out + lost, bytes_out, dropped, seconds=time.perf_counter() - started,
         )  # fmt: skip
         # The rejected records are written first: the documents' receipt stands for both files.
-        path = self.store.data(REJECTED_DATASET, self.part.key)
+        path = self.store.place(REJECTED_DATASET, self.part.key)
         path.parent.mkdir(parents=True, exist_ok=True)
         self.store.unprove(step.name, self.part.key)
         write_parquet(path, rejected.to_arrow().cast(REJECTED))

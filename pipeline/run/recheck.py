@@ -16,6 +16,7 @@ def forget_changed(store: Store) -> list[str]:
     if not store.root.is_dir():
         return []
     wrong: list[Path] = []
+    store.whole(store.root)
     with locked(store.root):
         for path in sorted(store.root.rglob("*.receipt.json")):
             receipt, proved = read_receipt(path), proved_by(store, path)
@@ -28,6 +29,7 @@ def forget_changed(store: Store) -> list[str]:
                 if not (holds(store, receipt, store.data(dataset, key)) and rejected_hold(store, key, receipt)):
                     store.receipts.take_away(dataset, key)
                     wrong.append(store.data(dataset, key))
+        store.send()
     return sorted(path.relative_to(store.root).as_posix() for path in wrong)
 
 

@@ -2,7 +2,8 @@
 
 On one host a file lock decides, which the kernel frees when its process dies. Between hosts that share the folder a
 lease does: a file with a random token and a number that its holder raises every BEAT_S. Whoever finds another host's
-lease watches it for SILENCE_S on its own clock; clocks of two hosts are never compared.
+lease watches it for SILENCE_S on its own clock; clocks of two hosts are never compared. Of a run in an object store the
+lease is an object, which is made by a PUT that fails where there is one.
 """
 
 import fcntl
@@ -19,15 +20,19 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
-from gristmill.pipeline.contract.errors import GristmillError, PlanError
+from gristmill.pipeline.contract.errors import GristmillError, InputError, PlanError
+from gristmill.pipeline.contract.remote.retry import Retry
 from gristmill.pipeline.contract.shown import say
 from gristmill.pipeline.contract.state import DamagedFile, read_state, temporary, unique
+from gristmill.pipeline.plan.identity import digest
+from gristmill.pipeline.run.objects.mirror import Mirror, called
 
 LEASE = ".session"
 JOBS = "jobs.json"  # what a queueing engine was given: the jobs, and the token of their session
 BEAT_S = 2.0
 SILENCE_S = 20.0  # of a holder on another host, after which it is taken for dead; of a holder, for its workers
 WORKER_LOOK_S = 3.0  # between two looks of a worker at whether its command still holds the folder
+QUICK = Retry(2, 0.2)  # of a sign of life in an object store: the next one comes soon
 PATIENCE_S = 30.0  # for workers of this host that outlived their command
 LOST = 75  # exit status of a process whose session another command has ended (sysexits.h: try again)
 
@@ -53,21 +58,35 @@ def this_host() -> str:
     return f"{socket.gethostname()} {boot}".strip()
 
 
+def here(root: Path) -> str:
+    """This host, as far as its processes share file locks on the run: of one in an object store, by way of a mirror."""
+    return this_host() if Mirror.of(root) is None else f"{this_host()} {digest(str(root))[:8]}"
+
+
 def read_lease(root: Path) -> Lease | None:
+    """Raises InputError where it lies in an object store that cannot be reached."""
+    mirror = Mirror.of(root)
     try:
-        return Lease(**json.loads((root / LEASE).read_text(encoding="utf-8")))
+        if mirror is None:
+            return Lease(**json.loads((root / LEASE).read_text(encoding="utf-8")))
+        return Lease(**json.loads(mirror.bucket.read(LEASE, QUICK) or b""))
     except (OSError, ValueError, TypeError):
         return None
 
 
 def _put(root: Path, lease: Lease) -> None:
+    if mirror := Mirror.of(root):
+        mirror.bucket.write(LEASE, json.dumps(asdict(lease)).encode(), QUICK)
+        return
     begun = temporary(root / LEASE)
     begun.write_text(json.dumps(asdict(lease)), encoding="utf-8")
     begun.replace(root / LEASE)
 
 
 def _put_first(root: Path, lease: Lease) -> bool:
-    """False where there is a lease: of two hosts that try at once, one makes the link."""
+    """False where there is a lease: of two hosts that try at once, one makes the link, or the object."""
+    if mirror := Mirror.of(root):
+        return mirror.bucket.first(LEASE, json.dumps(asdict(lease)).encode())
     begun = temporary(root / LEASE)
     begun.write_text(json.dumps(asdict(lease)), encoding="utf-8")
     try:
@@ -85,6 +104,13 @@ def _put_first(root: Path, lease: Lease) -> bool:
     return True
 
 
+def _give_up(root: Path) -> None:
+    if mirror := Mirror.of(root):
+        mirror.bucket.remove([LEASE])
+    else:
+        (root / LEASE).unlink(missing_ok=True)
+
+
 @contextmanager
 def locked(root: Path, patience: float = 0.0, silence: float = SILENCE_S) -> Iterator[str]:
     """One command at a time per folder; yields the session's token. Waits for workers that outlived a killed command.
@@ -99,7 +125,9 @@ def locked(root: Path, patience: float = 0.0, silence: float = SILENCE_S) -> Ite
             if taken is None:
                 break
             if time.monotonic() >= until:
-                raise PlanError(f"{root} is in use by another run{by(root)}; wait for it or choose another --out")
+                raise PlanError(
+                    f"{called(root)} is in use by another run{by(root)}; wait for it or choose another --out"
+                )
             time.sleep(0.2)
         with _leased(root, taken is None, until, silence) as token:
             _wait_for_workers(root, workers)
@@ -124,13 +152,13 @@ def by(root: Path) -> str:
 
 @contextmanager
 def _leased(root: Path, no_locks: bool, until: float, silence: float) -> Iterator[str]:
-    lease = Lease(unique(), this_host(), os.getpid())
+    lease = Lease(unique(), here(root), os.getpid())
     while not _put_first(root, lease):
         before = read_lease(root)
-        if before and (no_locks or before.host != this_host()):
+        if before and (no_locks or before.host != here(root)):
             _watch(root, before, until, silence)
         _put(root, lease)  # its holder is dead
-        if before and before.host != this_host():
+        if before and before.host != here(root):
             time.sleep(min(BEAT_S, silence))  # another host may have seen the same
         if (now := read_lease(root)) and now.token == lease.token:
             break
@@ -142,13 +170,15 @@ def _leased(root: Path, no_locks: bool, until: float, silence: float) -> Iterato
     finally:
         ended.set()
         beats.join()
-        if (now := read_lease(root)) and now.token == lease.token:
-            (root / LEASE).unlink(missing_ok=True)
+        with suppress(InputError):  # a bucket that is gone: what matters is why the run ends
+            if (now := read_lease(root)) and now.token == lease.token:
+                _give_up(root)
 
 
 def _watch(root: Path, before: Lease, until: float, silence: float) -> None:
     """Returns when a lease has not changed for so long, or is gone. Raises PlanError where it is alive."""
-    say([f"gristmill: watching for {silence:g} s whether {before.host.split()[0]} still works on {root}"], sys.stderr)
+    there = before.host.split()[0]
+    say([f"gristmill: watching for {silence:g} s whether {there} still works on {called(root)}"], sys.stderr)
     began = time.monotonic()
     while time.monotonic() - began < silence:
         time.sleep(min(0.5, silence / 10))
@@ -157,19 +187,21 @@ def _watch(root: Path, before: Lease, until: float, silence: float) -> None:
             return
         if now != before:
             if time.monotonic() >= until:
-                raise PlanError(f"{root} is in use by another run{by(root)}; wait for it or choose another --out")
+                raise PlanError(
+                    f"{called(root)} is in use by another run{by(root)}; wait for it or choose another --out"
+                )
             before, began = now, time.monotonic()
 
 
 def _beat(root: Path, lease: Lease, ended: threading.Event) -> None:
     beat = 0
     while not ended.wait(BEAT_S):
-        now = read_lease(root)
-        if now is not None and now.token != lease.token:
-            say([f"gristmill: {root} was taken over by another run{by(root)}; this one ends"], sys.stderr)
-            os._exit(LOST)
-        beat += 1
-        with suppress(OSError):  # a full disk: the run will say so itself
+        with suppress(OSError, InputError):  # a full disk, a bucket that does not answer: the run will say so itself
+            now = read_lease(root)
+            if now is not None and now.token != lease.token:
+                say([f"gristmill: {called(root)} was taken over by another run{by(root)}; this one ends"], sys.stderr)
+                os._exit(LOST)
+            beat += 1
             _put(root, Lease(lease.token, lease.host, lease.pid, beat))
 
 
@@ -187,16 +219,26 @@ def _wait_for_workers(root: Path, workers: IO[str]) -> None:
         fcntl.flock(workers, fcntl.LOCK_UN)
 
 
+def at_work(root: Path) -> tuple[bool, bool]:
+    """Whether a command, and whether a worker, of this host holds the folder."""
+    held = []
+    for name in (".lock", ".workers.lock"):
+        try:
+            with (root / name).open("r") as lock:
+                held.append(_flock(lock, fcntl.LOCK_SH if name == ".lock" else fcntl.LOCK_EX) is False)
+        except OSError:  # no run has begun here
+            held.append(False)
+    return held[0], held[1]
+
+
 def in_use(root: Path) -> bool:
     """Whether a process works on the folder: its lock on this host, or a lease of another one that changes."""
-    try:
-        with (root / ".lock").open("r") as lock:
-            if _flock(lock, fcntl.LOCK_SH) is False:
-                return True
-    except OSError:  # no lock: no run has begun here
+    if at_work(root)[0]:
+        return True
+    if not (root / ".lock").exists() and Mirror.of(root) is None:  # no run has begun here
         return False
     lease = read_lease(root)
-    if lease is None or lease.host == this_host():
+    if lease is None or lease.host == here(root):
         return False
     time.sleep(1.5 * BEAT_S)
     return read_lease(root) not in (None, lease)
@@ -218,7 +260,7 @@ def working(root: Path, session: str) -> Iterator[None]:
     without a sign of life from it. "": the worker ends with its parent. Raises NoSession where it is over already.
     """
     if session and session not in tokens(root):
-        raise NoSession(f"{root}: the command that this worker belongs to no longer holds the run")
+        raise NoSession(f"{called(root)}: the command that this worker belongs to no longer holds the run")
     ended = threading.Event()
     with (root / ".workers.lock").open("a+") as handle:
         with suppress(OSError):
@@ -234,10 +276,11 @@ def working(root: Path, session: str) -> Iterator[None]:
 def _follow(root: Path, session: str, ended: threading.Event) -> None:
     last, heard = None, time.monotonic()
     while not ended.wait(WORKER_LOOK_S):
-        if session not in tokens(root):
-            os._exit(LOST)
-        lease = read_lease(root)
-        if lease is None or lease.token != session or lease != last:
-            last, heard = lease, time.monotonic()
-        elif time.monotonic() - heard > SILENCE_S:
+        with suppress(InputError):  # a bucket that does not answer is silence, too
+            if session not in tokens(root):
+                os._exit(LOST)
+            lease = read_lease(root)
+            if lease is None or lease.token != session or lease != last:
+                last, heard = lease, time.monotonic()
+        if time.monotonic() - heard > SILENCE_S:
             os._exit(LOST)

@@ -47,9 +47,14 @@ def index_path(store: Store, unit: str) -> Path:
     return store.root / INDEX / f"{mark(unit)}.parquet"
 
 
-def record_path(store: Store, unit: str) -> Path:
+def record_place(store: Store, unit: str) -> Path:
     path = shard_path(store, unit)
     return path if path.exists() else index_path(store, unit)
+
+
+def record_path(store: Store, unit: str) -> Path:
+    """The record of a shard, to be read."""
+    return store.whole(record_place(store, unit))
 
 
 def written_units(store: Store) -> list[str]:
@@ -75,7 +80,7 @@ def training_records(store: Store) -> Iterator[Path]:
 
 def shard_receipt(store: Store, unit: str) -> Receipt | None:
     """The receipt, if the record and all other files of the shard are there as it says."""
-    receipt = proven(gather_receipt_path(store, unit), record_path(store, unit))
+    receipt = proven(gather_receipt_path(store, unit), record_place(store, unit))
     if receipt is None:
         return None
     there = all(size_of(store.root / name) == size for name, (_, size) in receipt.files.items())
@@ -134,7 +139,7 @@ def remove_left_over(store: Store, units: Sequence[str], about: Sequence[Path]) 
 
     Raises PlanError for a file among the shards that no run wrote.
     """
-    keep = {record_path(store, u) for u in units} | set(about)
+    keep = {record_place(store, u) for u in units} | set(about)
     for unit in units:
         receipt = read_receipt(gather_receipt_path(store, unit))
         keep |= {store.root / name for name in (receipt.files if receipt else {})}

@@ -21,6 +21,7 @@ from gristmill.pipeline.contract.columns import arrow_schema
 from gristmill.pipeline.contract.errors import DataError, PlanError
 from gristmill.pipeline.contract.state import synced, temporary, write_json, write_parquet
 from gristmill.pipeline.plan.identity import digest_file, digest_folder
+from gristmill.pipeline.run.objects.mirror import Mirror
 from gristmill.pipeline.run.receipts.logs import LOGS, Receipts
 from gristmill.pipeline.run.receipts.receipt import Receipt, dated, finish, proves, read_receipt, unchanged
 
@@ -34,14 +35,46 @@ class Store:
 
     def __init__(self, root: Path):
         self.root = root
+        self.mirror = Mirror.of(root)  # None: the folder is the run itself, and no node's mirror of objects
         self.receipts = Receipts(root)
         self._unchanged: dict[str, Receipt] = {}  # artifacts that were found to hold what their receipts say
 
-    def data(self, dataset: str, key: str) -> Path:
+    @property
+    def name(self) -> str:
+        """The run folder as its user named it."""
+        return str(self.root) if self.mirror is None else str(self.mirror.address)
+
+    def place(self, dataset: str, key: str) -> Path:
+        """Where a part's file lies; it may not be here yet."""
         return self.root / dataset / f"{key}.parquet"
 
+    def data(self, dataset: str, key: str) -> Path:
+        """A part's file, to be read. Raises DataError where an object is not the one its receipt was written for."""
+        path = self.place(dataset, key)
+        if self.mirror is not None and self.mirror.whole(path):
+            receipt = self.receipts.read(dataset, key)
+            if receipt is not None and receipt.content not in ("", digest_file(path)):
+                self.unprove(dataset, key)
+                raise DataError(f"{self.name}/{dataset}/{path.name} was changed; run again to make it anew")
+        return path
+
     def artifact(self, name: str) -> Path:
+        """An artifact's folder, to be read."""
+        return self.whole(self.artifact_place(name))
+
+    def artifact_place(self, name: str) -> Path:
         return self.root / "artifacts" / name
+
+    def whole(self, path: Path) -> Path:
+        """A file or folder of the run, to be read: what is an object so far is fetched."""
+        if self.mirror is not None:
+            self.mirror.whole(path)
+        return path
+
+    def send(self, *paths: Path) -> None:
+        """Of a run in an object store: puts what was written there (in these files and folders; none: anywhere)."""
+        if self.mirror is not None:
+            self.mirror.send(paths or None)
 
     def scratch(self, name: str) -> Path:
         """Where a reducer keeps work that a killed run must not lose (pipeline/contract/shapes.py, Corpus)."""
@@ -58,11 +91,11 @@ class Store:
     def proven_receipt(self, dataset: str, key: str) -> Receipt | None:
         """As `receipt`, by the logs as they were looked at last."""
         receipt = self.receipts.read(dataset, key)
-        return receipt if receipt is not None and proves(receipt, self.data(dataset, key)) else None
+        return receipt if receipt is not None and proves(receipt, self.place(dataset, key)) else None
 
     def prove(self, dataset: str, key: str, receipt: Receipt, content: str) -> Receipt:
         """Writes the receipt of a part's file; returns it with the file's size and time. `content`: its digest."""
-        file = self.data(dataset, key).stat()
+        file = self.place(dataset, key).stat()
         done = replace(receipt, content=content, file_bytes=file.st_size, modified=file.st_mtime_ns)
         self.receipts.record(dataset, key, done)
         return done
@@ -70,17 +103,22 @@ class Store:
     def unprove(self, dataset: str, key: str) -> None:
         """Takes away a part's receipt, before its file changes."""
         self.receipts.look_again()
-        self.receipts.take_away(dataset, key)
+        self._take_away(dataset, key)
+
+    def _take_away(self, dataset: str, key: str) -> None:
+        log = self.receipts.take_away(dataset, key)
+        if log is not None:
+            self.send(log)
 
     def remove(self, dataset: str, key: str) -> None:
         """Removes a part's receipt, then its file."""
         self.unprove(dataset, key)
-        self.data(dataset, key).unlink(missing_ok=True)
+        self.place(dataset, key).unlink(missing_ok=True)
 
     def rejected_holds(self, key: str, receipt: Receipt) -> bool:
         """Whether a part's rejected records, which were written before its documents, are those that the source's
         receipt speaks for."""
-        path = self.data(REJECTED_DATASET, key)
+        path = self.place(REJECTED_DATASET, key)
         try:
             if path.stat().st_mtime_ns <= receipt.modified:
                 return True
@@ -90,7 +128,7 @@ class Store:
 
     def artifact_receipt(self, name: str) -> Receipt | None:
         """As `receipt`, of an artifact's folder; a folder is looked through once per Store."""
-        path, folder = self.artifact_receipt_path(name), self.artifact(name)
+        path, folder = self.artifact_receipt_path(name), self.artifact_place(name)
         receipt = read_receipt(path)
         if receipt is None or not folder.is_dir():
             return None
@@ -119,7 +157,7 @@ class Store:
 
     def write_tables(self, dataset: str, key: str, tables: Iterator[pa.Table], receipt: Receipt) -> Receipt:
         """Writes a file of one or more tables of one schema, which are made when it is their turn, then the receipt."""
-        path = self.data(dataset, key)
+        path = self.place(dataset, key)
         path.parent.mkdir(parents=True, exist_ok=True)
         self.unprove(dataset, key)
         write_parquet(path, tables, checksums=True)
@@ -128,7 +166,7 @@ class Store:
     @contextmanager
     def making(self, name: str, receipt: Receipt) -> Iterator[Path]:
         """A temporary folder that becomes artifact `name` when the block ends without error."""
-        final, receipt_path = self.artifact(name), self.artifact_receipt_path(name)
+        final, receipt_path = self.artifact_place(name), self.artifact_receipt_path(name)
         final.parent.mkdir(parents=True, exist_ok=True)
         receipt_path.unlink(missing_ok=True)
         begun = temporary(final)

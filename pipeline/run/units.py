@@ -20,13 +20,16 @@ from gristmill.pipeline.contract.secrets import scrubbed
 from gristmill.pipeline.plan.identity import CODE_VERSION, load_class
 from gristmill.pipeline.plan.plan import Phase, Plan, load_plan
 from gristmill.pipeline.run.failures import failure_path, quarantined, record_failure
+from gristmill.pipeline.run.objects.bucket import address_of, is_address
+from gristmill.pipeline.run.objects.mirror import Mirror
+from gristmill.pipeline.run.objects.written import passed_on, written
 from gristmill.pipeline.run.phases.exchange import Group, Merge, Return, Sort
 from gristmill.pipeline.run.phases.fates import Fates
 from gristmill.pipeline.run.phases.reduction import Join, Reduction, Take
 from gristmill.pipeline.run.phases.sinking import Gather, Scatter
 from gristmill.pipeline.run.phases.wave import Wave
 from gristmill.pipeline.run.phases.work import Opened, Work
-from gristmill.pipeline.run.session import tokens, working
+from gristmill.pipeline.run.session import NoSession, tokens, working
 from gristmill.pipeline.run.store import Store
 from gristmill.pipeline.run.view import MEMORY, RunView
 
@@ -58,17 +61,19 @@ class RunStep(PipelineStep):
         memory: int = MEMORY,
         session: str = "",
     ):
-        """`only`: these units, in the place of all that the phase has. `code`: classes outside this package that the
-        config names; plan.json alone lets nothing be imported. `memory`: bytes that a rank may take for sorting.
-        `session`: the token of the command, of workers that do not end with it (`session.working`)."""
+        """`root`: the run folder, or the address of one in an object store for workers that the command does not
+        start, whose nodes have mirrors of their own. `only`: these units, in the place of all that the phase has.
+        `code`: classes outside this package that the config names; plan.json alone lets nothing be imported. `memory`:
+        bytes that a rank may take for sorting. `session`: the token of the command, of workers that do not end with it
+        (`session.working`)."""
         super().__init__()
         self.root, self.phase, self.steps, self.only, self.code = root, phase, steps, only, code
         self.memory, self.session, self.version = memory, session, CODE_VERSION
 
     def lacks(self) -> str | None:
         """What this process lacks to run the step on the driver's behalf; None where it has all."""
-        until = time.monotonic() + SEEN_S
-        while self.session and self.session not in tokens(Path(self.root)):
+        root, until = self.folder(), time.monotonic() + SEEN_S
+        while self.session and self.session not in tokens(root):
             if time.monotonic() > until:
                 return f"it does not see the run folder {self.root} that the driver sees; --out must be a shared one"
             time.sleep(0.2)
@@ -81,10 +86,17 @@ class RunStep(PipelineStep):
             return f"{error}; put it into a folder that all nodes share, or name it in engine.ray.runtime_env"
         return None
 
+    def folder(self) -> Path:
+        return Mirror.at(address_of(self.root)).root if is_address(self.root) else Path(self.root)
+
     def run(self, data: object = None, rank: int = 0, world_size: int = 1) -> Iterator[object]:  # pyright: ignore
         yield from data or ()  # pyright: ignore
-        store = Store(Path(self.root))
-        with working(store.root, self.session):
+        root = self.folder()
+        root.mkdir(parents=True, exist_ok=True)
+        with working(root, self.session):
+            store = Store(root)
+            if store.mirror is not None and self.session:  # other nodes have done the phases before
+                store.mirror.look_once(f"{self.session} {self.phase}")
             self.go(store, rank, world_size)
 
     def go(self, store: Store, rank: int, world_size: int) -> None:
@@ -104,7 +116,15 @@ class RunStep(PipelineStep):
                     guarded(work, unit, held.opened)
             finally:
                 watch.end_unit()
+                if store.mirror is not None:
+                    self.send(work, unit)
                 work.view.drop(work.touched([unit]))
+
+    def send(self, work: Work, unit: str) -> None:
+        """Puts what a unit has written into the object store, as long as the command holds the run."""
+        if self.session and self.session not in tokens(work.view.root):
+            raise NoSession(f"{work.view.name}: the command that this worker belongs to no longer holds the run")
+        work.view.send(*written(work, unit))
 
 
 @dataclass(frozen=True)
@@ -137,6 +157,8 @@ def guarded(work: Work, unit: str, opened: Opened) -> None:
     failure = failure_path(store, phase, unit)
     for attempt in range(1, ATTEMPTS + 1):
         try:
+            for path in passed_on(work) if store.mirror is not None else ():
+                store.whole(path)
             work.compute(unit, opened)
             failure.unlink(missing_ok=True)
             return

@@ -89,7 +89,7 @@ class RunView(Store):
 
     def unprove(self, dataset: str, key: str) -> None:
         self._remember(dataset, key, None)
-        self.receipts.take_away(dataset, key)
+        self._take_away(dataset, key)
 
     def prove(self, dataset: str, key: str, receipt: Receipt, content: str) -> Receipt:
         done = super().prove(dataset, key, receipt, content)

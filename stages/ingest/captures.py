@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gristmill.pipeline.contract.errors import InputError
+from gristmill.pipeline.contract.remote.retry import Retry
 from gristmill.pipeline.contract.secrets import real
 from gristmill.pipeline.contract.shapes import Part
 from gristmill.stages.ingest.archive.grammar import WARC
@@ -20,7 +21,6 @@ from gristmill.stages.ingest.archive.members import codec_of
 from gristmill.stages.ingest.archive.reader import Record
 from gristmill.stages.ingest.archive.records import records
 from gristmill.stages.ingest.files.open import File, Stream, open_file
-from gristmill.stages.ingest.files.retry import Retry
 
 FILE, OFFSET, LENGTH = "warc_filename", "warc_record_offset", "warc_record_length"
 MARK = "-captures-"  # in the keys of parts whose start and end count the records of an index

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from gristmill.pipeline.contract.errors import DataError, InputError
+from gristmill.pipeline.contract.remote.retry import Retry
 from gristmill.pipeline.contract.secrets import real
 from gristmill.pipeline.contract.shapes import Counted, Part
 from gristmill.stages.ingest.files.open import File, open_file
 from gristmill.stages.ingest.files.remote import is_url
-from gristmill.stages.ingest.files.retry import Retry
 from gristmill.stages.ingest.preview import columns_of, fault_of
 from gristmill.stages.ingest.rows import FULL
 

@@ -14,6 +14,7 @@ import polars as pl
 from gristmill.pipeline.contract import watch
 from gristmill.pipeline.contract.errors import ConfigError, DataError, GristmillError
 from gristmill.pipeline.contract.ranges import Amount, Count, Share, SomeAmount
+from gristmill.pipeline.contract.remote.retry import Retry
 from gristmill.pipeline.contract.secrets import public, real
 from gristmill.pipeline.contract.shapes import Counted, Part, Reads, Source
 from gristmill.stages.ingest.archive.grammar import Grammar
@@ -27,7 +28,6 @@ from gristmill.stages.ingest.detect import kind_of
 from gristmill.stages.ingest.documents import REJECT, Limits, Rejected, document_of, may_be_document, text_of, url_of
 from gristmill.stages.ingest.files.inputs import inputs_of, parts_of, run_folders_among
 from gristmill.stages.ingest.files.open import File, open_file
-from gristmill.stages.ingest.files.retry import Retry
 from gristmill.stages.ingest.page.http import HEAD_BYTES
 from gristmill.stages.ingest.page.parse import EXTRACTORS
 from gristmill.stages.ingest.page.read import PLAIN

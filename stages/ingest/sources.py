@@ -6,9 +6,9 @@ from dataclasses import dataclass, fields
 
 from gristmill.pipeline.contract.errors import ConfigError, InputError
 from gristmill.pipeline.contract.ranges import Share
+from gristmill.pipeline.contract.remote.retry import Retry
 from gristmill.stages.ingest.files.inputs import Input, inputs_of
 from gristmill.stages.ingest.files.remote import is_url
-from gristmill.stages.ingest.files.retry import Retry
 
 
 @dataclass(frozen=True)

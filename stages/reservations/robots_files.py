@@ -10,11 +10,11 @@ from urllib.parse import urljoin, urlsplit
 
 from gristmill.classifiers.license.robots import robots_host
 from gristmill.pipeline.contract.errors import InputError
+from gristmill.pipeline.contract.remote.retry import Retry
 from gristmill.stages.ingest.archive.records import records
 from gristmill.stages.ingest.detect import kind_of
 from gristmill.stages.ingest.files.inputs import Input, inputs_of
 from gristmill.stages.ingest.files.open import open_file
-from gristmill.stages.ingest.files.retry import Retry
 from gristmill.stages.ingest.page.codings import BodyTooLarge
 from gristmill.stages.ingest.page.http import HeadTooLarge, response_of
 

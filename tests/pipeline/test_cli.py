@@ -41,19 +41,20 @@ def test_what_is_no_setting_is_refused(given, capsys):
 
 
 @pytest.mark.parametrize(
-    "given",
+    ("given", "why"),
     [
-        ["run", "c.yaml", "--out", "s3://bucket/run"],
-        ["plan", "c.yaml", "--out", "gs://b/run"],
-        ["status", "s3://b/run"],
+        (["plan", "c.yaml", "--out", "gs://b/run"], "gs://b/run: a run folder is a local one"),
+        (["status", "memory://run"], "memory://run: a run folder is a local one"),
+        (["run", "c.yaml", "--out", "s3://bucket"], "s3://bucket: a run needs a folder of its own"),
+        (["verify", "s3://user:secret@bucket/run"], "s3://bucket/run: credentials go into the environment"),
     ],
 )
-def test_a_run_folder_in_an_object_store_is_one_line_with_the_way_out(given, capsys, tmp_path, monkeypatch):
+def test_an_address_where_no_run_can_lie_is_one_line_with_the_way_out(given, why, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(given) == 2
     said = capsys.readouterr().err
-    assert said.startswith(f"gristmill: {given[-1]}: a run folder is a local one")
+    assert said.startswith(f"gristmill: {why}")
     assert said.count("\n") == 1
     assert not list(tmp_path.iterdir())
-    with pytest.raises(ConfigError, match=r"^s3://b/run: a run folder is"):
-        load("s3://b/run")
+    with pytest.raises(ConfigError, match=r"^hf://b/run: a run folder is"):
+        load("hf://b/run")

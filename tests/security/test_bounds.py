@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from gristmill.pipeline.contract.remote.retry import Retry
 from gristmill.stages.ingest import Ingest
 from gristmill.stages.ingest.files.open import PIECE_BYTES, open_file
-from gristmill.stages.ingest.files.retry import Retry
 
 PAGE = b"<html><body><p>An ordinary page with some words in it, so that it is a page of text.</p></body></html>"
 

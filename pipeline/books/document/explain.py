@@ -42,7 +42,7 @@ def explain(store: Store, plan: Plan, wanted: str) -> list[str]:
 def unknown(store: Store, plan: Plan, wanted: str) -> str:
     """What to say of a doc_id or URL that the run does not have."""
     if "." not in wanted and "/" not in wanted:
-        return f"{wanted!r} is no doc_id of this run, and no URL; gristmill inspect {store.root} STAGE shows some"
+        return f"{wanted!r} is no doc_id of this run, and no URL; gristmill inspect {store.name} STAGE shows some"
     urls = (
         url for _, fates in read_fates(store, plan) for url in fates["url"].drop_nulls().unique(maintain_order=True)
     )

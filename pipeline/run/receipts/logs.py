@@ -140,6 +140,7 @@ class Receipts:
         self._there: dict[str, dict[int, dict[int, list[Path]]]] = {}
         self._lines: dict[Path, tuple[tuple[int, ...], dict[str, Line]]] = {}
         self._looked: set[Path] = set()  # logs that are taken to be as they were read
+        self._mine: set[Path] = set()
 
     def read(self, dataset: str, key: str) -> Receipt | None:
         line = self._line(dataset, key)
@@ -154,11 +155,14 @@ class Receipts:
         """After the part's file is written."""
         self._append(dataset, key, receipt)
 
-    def take_away(self, dataset: str, key: str) -> None:
-        """Before the part's file changes."""
+    def take_away(self, dataset: str, key: str) -> Path | None:
+        """Before the part's file changes. The log that says so; None where there was no receipt."""
         line = self._line(dataset, key)
-        if line is not None and line.said is not None:
-            self._append(dataset, key, None)
+        return self._append(dataset, key, None) if line is not None and line.said is not None else None
+
+    def mine(self) -> list[Path]:
+        """The logs that this process has appended to, as far as they are not merged yet."""
+        return sorted(path for path in self._mine if path.exists())
 
     def look_again(self) -> None:
         """Other processes may have written since."""
@@ -241,7 +245,7 @@ class Receipts:
             self._looked.add(path)
         return self._lines[path][1]
 
-    def _append(self, dataset: str, key: str, receipt: Receipt | None) -> None:
+    def _append(self, dataset: str, key: str, receipt: Receipt | None) -> Path:
         before = self._line(dataset, key)
         line = Line(before.number + 1 if before else 0, receipt)
         i = range_of(key, self.n)
@@ -254,6 +258,8 @@ class Receipts:
         logs = self._listed(dataset).setdefault(self.n, {}).setdefault(i, [])
         if path not in logs:
             logs.append(path)
+        self._mine.add(path)
+        return path
 
 
 def _mark(file: os.stat_result) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from gristmill.pipeline.contract.errors import InputError
+from gristmill.pipeline.contract.remote.retry import Retry, patiently
 from gristmill.pipeline.contract.secrets import public
 from gristmill.pipeline.contract.shapes import Part
 from gristmill.stages.ingest.files.open import (
@@ -26,7 +27,6 @@ from gristmill.stages.ingest.files.open import (
     read_whole,
 )
 from gristmill.stages.ingest.files.remote import filesystem_of, is_url, sends_ranges
-from gristmill.stages.ingest.files.retry import Retry, patiently
 
 _MAGIC = re.compile(r"[*?\[]")
 _LIST = re.compile(r"\.paths(?:\.gz)?$")
@@ -101,7 +101,7 @@ def _is_one_file(pattern: str, retry: Retry) -> bool:
     if "[" not in pattern:
         return True
     fs, inner = filesystem_of(pattern)
-    return patiently(lambda: bool(fs.exists(inner)), pattern, retry)
+    return patiently(lambda: bool(fs.exists(inner)), f"input {pattern}", retry)
 
 
 def _folder_before_wildcards(pattern: str) -> str:
@@ -121,7 +121,7 @@ def _globbed(pattern: str, retry: Retry) -> Iterator[Input]:
     prefix = _folder_before_wildcards(pattern)
     if is_url(pattern):
         fs, inner = filesystem_of(pattern)
-        matches = [fs.unstrip_protocol(str(p)) for p in patiently(lambda: fs.glob(inner), pattern, retry)]
+        matches = [fs.unstrip_protocol(str(p)) for p in patiently(lambda: fs.glob(inner), f"input {pattern}", retry)]
         root = fs.unstrip_protocol(filesystem_of(prefix)[1])
     else:
         matches, runs = local_matches(pattern)

@@ -12,8 +12,8 @@ from hashlib import blake2b
 from io import RawIOBase
 
 from gristmill.pipeline.contract.errors import InputError
+from gristmill.pipeline.contract.remote.retry import Retry, patiently
 from gristmill.stages.ingest.files.remote import RemoteFile, filesystem_of, is_url, sends_ranges
-from gristmill.stages.ingest.files.retry import Retry, patiently
 
 HEAD_BYTES = 1 << 16
 SPOOLED_BYTES = 4 << 30  # of a compressed member of a WACZ; its archives are stored or compressed by record
@@ -195,7 +195,7 @@ def digest_of(path: str, retry: Retry) -> tuple[int, str]:
     """(size, digest) of an input: size with the etag, or with the time of change, head and tail. Raises InputError."""
     if is_url(path):
         fs, inner = filesystem_of(path)
-        info = patiently(lambda: fs.info(inner), path, retry)
+        info = patiently(lambda: fs.info(inner), f"input {path}", retry)
         if info.get("type") == "directory":
             raise InputError(f"input {path} is a folder; name its files, for example {path.rstrip('/')}/*.warc.gz")
         size = int(str(info["size"])) if info.get("size") is not None else None

@@ -11,8 +11,8 @@ from urllib.parse import urljoin, urlsplit
 import fsspec
 
 from gristmill.pipeline.contract.errors import InputError
+from gristmill.pipeline.contract.remote.retry import Retry, patiently
 from gristmill.pipeline.contract.secrets import public
-from gristmill.stages.ingest.files.retry import Retry, patiently
 
 if TYPE_CHECKING:
     from aiohttp import TraceConfig, TraceRequestRedirectParams
@@ -104,7 +104,7 @@ def sends_ranges(url: str, size: int, retry: Retry) -> bool:
                 except ValueError:  # the whole file comes: fsspec hangs up
                     return False
 
-        _HOSTS[host] = patiently(asked, url, retry)
+        _HOSTS[host] = patiently(asked, f"input {url}", retry)
     return _HOSTS[host]
 
 
@@ -132,7 +132,7 @@ class RemoteFile:
     def __init__(self, url: str, retry: Retry) -> None:
         self._url, self._retry = url, retry
         self._fs, self._path = filesystem_of(url)
-        size = patiently(lambda: self._fs.info(self._path), url, retry).get("size")
+        size = patiently(lambda: self._fs.info(self._path), f"input {url}", retry).get("size")
         self._spool: IO[bytes] | None = None
         self._held: list[tuple[int, bytes]] = []  # (offset, bytes)
         self.size = int(str(size)) if size is not None else -1
@@ -153,7 +153,7 @@ class RemoteFile:
                 raise OSError(f"{got} bytes instead of {self.size}")
             return got
 
-        return patiently(fetched, self._url, self._retry)
+        return patiently(fetched, f"input {self._url}", self._retry)
 
     def read_at(self, offset: int, length: int) -> bytes:
         stop = min(offset + length, self.size)
@@ -177,7 +177,7 @@ class RemoteFile:
         goes_on = any(begin + len(data) == offset for begin, data in self._held)
         want = AHEAD_BYTES if goes_on else max(stop - offset, LEAST_BYTES)
         end = min(offset + min(want, AHEAD_BYTES), self.size)
-        held = offset, patiently(lambda: self._ranged(offset, end), self._url, self._retry)
+        held = offset, patiently(lambda: self._ranged(offset, end), f"input {self._url}", self._retry)
         self._held = [*self._held[-1:], held]
         return held
 

@@ -13,6 +13,7 @@ import zstandard
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 from test_ingest_archives import PAGE, WRITERS, response
 
+from gristmill.pipeline.contract.remote.retry import Retry
 from gristmill.pipeline.contract.shapes import Part
 from gristmill.stages.ingest import Ingest
 from gristmill.stages.ingest.archive import members
@@ -20,7 +21,6 @@ from gristmill.stages.ingest.archive.grammar import header_at
 from gristmill.stages.ingest.archive.records import records
 from gristmill.stages.ingest.detect import kind_of
 from gristmill.stages.ingest.files.open import open_file
-from gristmill.stages.ingest.files.retry import Retry
 from places import SHARED, needs_shared
 
 RECORDS = [response(i) for i in range(6)]

@@ -25,19 +25,22 @@ class Retry:
 
 
 def patiently(call: Callable[[], T], what: str, retry: Retry) -> T:
-    """Repeats a remote call that failed for a reason that may pass; raises InputError when it does not."""
+    """Repeats a remote call that failed for a reason that may pass; raises InputError when it does not.
+
+    `what`: of what the call is, as errors begin with it: input s3://bucket/file.
+    """
     for attempt in range(1, retry.attempts + 1):
         try:
             return call()
         except (InputError, TypeError):
             raise
         except (ImportError, ValueError) as error:
-            raise InputError(f"input {what}: {error}; check the address") from error
+            raise InputError(f"{what}: {error}; check the address") from error
         except Exception as error:  # each filesystem has errors of its own (aiohttp, botocore, requests)
             if final := _final(error):
-                raise InputError(f"input {what}: {final}") from error
+                raise InputError(f"{what}: {final}") from error
             if attempt == retry.attempts:
-                text = f"input {what}: {type(error).__name__}: {error} after {attempt} attempts; try again later"
+                text = f"{what}: {type(error).__name__}: {error} after {attempt} attempts; try again later"
                 raise InputError(text) from error
             time.sleep(min(max(retry.seconds * 2 ** (attempt - 1), _asked_wait(error)), LONGEST_S))
     raise AssertionError("unreachable")
@@ -48,7 +51,7 @@ def _final(error: Exception) -> str | None:
 
     fsspec's HTTP says "not found" to any failure, whose status is then in the cause; s3fs translates likewise.
     """
-    status = _status(error)
+    status = status_of(error)
     denied = status in (401, 403) or (status is None and isinstance(error, PermissionError))
     if denied or type(error).__name__.startswith(_RIGHTS) or "Credentials" in type(error).__name__:
         return (
@@ -65,7 +68,7 @@ def _final(error: Exception) -> str | None:
 
 
 def _said(error: Exception) -> str:
-    status, text = _status(error), str(error)
+    status, text = status_of(error), str(error)
     return f"{type(error).__name__ if status is None else status}: {text}".removesuffix(": ")
 
 
@@ -73,7 +76,7 @@ def _root(error: BaseException) -> BaseException:
     return error if error.__cause__ is None else _root(error.__cause__)
 
 
-def _status(error: BaseException | None) -> int | None:
+def status_of(error: BaseException | None) -> int | None:
     """HTTP status of the error or of what caused it: aiohttp's `status`, botocore's `response`."""
     while error is not None:
         response = getattr(error, "response", None)

@@ -1,0 +1,164 @@
+"""A run folder in an object store: the same bytes as a local one, whatever the store does and whoever is killed."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import toy
+from conftest import Faulty, objects
+from gristmill.pipeline.launch import launch, survey
+from gristmill.pipeline.run.engines.job import Engine, Job, RankFailed, answer_of
+from gristmill.pipeline.run.engines.local import LocalEngine, LocalExecutor, Worker
+from gristmill.pipeline.run.objects.bucket import Bucket, address_of
+from gristmill.pipeline.run.objects.mirror import is_stub
+from gristmill.pipeline.run.objects.reached import run_folder
+from gristmill.pipeline.run.progress import Progress
+from gristmill.pipeline.run.session import LEASE
+from gristmill.pipeline.run.store import Store
+
+ADDRESS = "s3://bucket/run"
+KILLS = (14, 47, 71)  # requests that write, of some 80
+
+
+class Quiet(Progress):
+    def say(self, line: str) -> None:
+        return
+
+
+def go(folder: Path, out: Path | str, engine: Engine | None = None, min_words: int = 3) -> Store:
+    made, store = toy.recipe(folder, gate={"min_words": min_words}), Store(run_folder(out))
+    engine = engine or Inline()
+    try:
+        launch(made, survey(made, store, None), store, engine, None, Quiet(), lambda store, plan: None)
+    finally:
+        engine.close()
+    return store
+
+
+def results(found: dict[str, bytes]) -> dict[str, bytes]:
+    """What must be the same: columns, artifacts, corpus, books."""
+    return {name: data for name, data in found.items() if is_result(name)}
+
+
+def is_result(name: str) -> bool:
+    inside = name.startswith(("corpus/", "artifacts/")) and not name.endswith(".receipt.json")
+    return inside or name.endswith(".parquet") or name == "ledger.json"
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {p.relative_to(root).as_posix(): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def lines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return toy.write_lines(tmp_path_factory.mktemp("lines"), shards=2, lines=10)
+
+
+@pytest.fixture(scope="module")
+def local(lines: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    out = tmp_path_factory.mktemp("local") / "run"
+    go(lines, out)
+    return results(files(out))
+
+
+class Inline:
+    """Ranks one after another in this process."""
+
+    queues = False
+    remote = False
+    memory: int | None = None
+
+    def run(self, job: Job, tick: Callable[[], None]) -> list[int]:
+        executor = LocalExecutor(job, 1)
+        for rank in job.ranks:
+            if error := answer_of(lambda rank=rank: executor.run_rank(rank)):
+                raise RankFailed(error)
+        return []
+
+    def close(self) -> None:
+        return
+
+
+class Nodes(LocalEngine):
+    """Two processes that share no folder with each other or with the driver: each has mirrors of its own."""
+
+    remote = True
+
+    def __init__(self, place: Path):
+        super().__init__(2)
+        self.place, self.started = place, 0
+
+    def _start(self) -> Worker:
+        self.started += 1
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_CACHE_HOME", str(self.place / f"node-{self.started}"))
+            return super()._start()
+
+
+def on_another_node(patch: pytest.MonkeyPatch, place: Path) -> None:
+    """From here on this process is a node that has never seen the run."""
+    patch.setenv("XDG_CACHE_HOME", str(place))
+
+
+def test_whatever_the_store_answers_a_run_has_the_bytes_of_a_local_one(
+    bucket: type[Faulty], lines: Path, local: dict[str, bytes]
+):
+    bucket.often = 12
+    go(lines, ADDRESS)
+    bucket.often = 0
+    found = objects()
+    assert results(found) == local
+    assert b"secret-of-the-test" not in b"".join(found.values())
+    assert not [name for name in found if name.startswith((".", "logs/")) and name != "logs/progress.json"]
+    bucket.seen.clear()
+    go(lines, ADDRESS)
+    assert bucket.seen.total() <= 12  # nothing to do: the lease, two listings, what every run writes anew
+    assert results(objects()) == local
+
+
+def test_nodes_without_a_shared_folder_give_the_bytes_of_a_local_run(
+    bucket: type[Faulty], lines: Path, local: dict[str, bytes], tmp_path: Path
+):
+    go(lines, ADDRESS, Nodes(tmp_path))
+    assert results(objects()) == local
+    used = [sum(path.stat().st_size for path in (tmp_path / f"node-{n}").rglob("*.parquet")) for n in (1, 2)]
+    assert all(used)
+    for n in (1, 2):  # what a node's units do not read is here as a stub only
+        assert [p for p in (tmp_path / f"node-{n}").rglob("*.parquet") if is_stub(p.lstat())]
+
+
+class Killed(BaseException):
+    """A process is killed: from here on it sends nothing."""
+
+
+def test_killed_anywhere_and_gone_on_with_elsewhere_gives_the_same_bytes(
+    bucket: type[Faulty], lines: Path, local: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Another recipe overwrites a finished run, is killed, and another node goes back to the first recipe."""
+    go(lines, ADDRESS)
+    for at in KILLS:
+        with monkeypatch.context() as patch:
+            left = [at]
+            for name in ("write", "remove"):
+                patch.setattr(Bucket, name, killing(getattr(Bucket, name), left))
+            with pytest.raises(Killed):
+                go(lines, ADDRESS, min_words=2)
+        on_another_node(monkeypatch, tmp_path / str(at))
+        Bucket(address_of(ADDRESS)).remove([LEASE])  # as if its holder had been silent for long
+        go(lines, ADDRESS)
+        assert results(objects()) == local
+
+
+def killing(do: Callable[..., object], left: list[int]) -> Callable[..., object]:
+    """`do`, which kills its process when it was called so often by any of its threads but the one that beats."""
+
+    def call(bucket: Bucket, what: object, *more: object) -> object:
+        left[0] -= what != LEASE
+        if left[0] > 0:
+            return do(bucket, what, *more)
+        if what == LEASE:
+            return None
+        raise Killed
+
+    return call
