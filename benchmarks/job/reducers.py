@@ -35,6 +35,8 @@ from gristmill.stages.mixture.proxies.sections import NgramSection
 from gristmill.stages.quadmix import QuadmixTables
 from gristmill.stages.quality import QualityModel
 from gristmill.stages.sample import SamplePlan
+from gristmill.stages.sample.plan import HeldBack
+from gristmill.stages.sample.schedule import PhaseSection
 from gristmill.stages.tokens import TokenizerModel
 
 PART = 5000  # documents of a file
@@ -55,6 +57,9 @@ STAGES: dict[str, Callable[[], Reducer]] = {
     ),
     "quadmix": QuadmixTables,
     "sample": SamplePlan,
+    "sample phases": lambda: SamplePlan(
+        phases=(PhaseSection("early", 1_500_000), PhaseSection("late", 500_000)), held_back=HeldBack(0.01)
+    ),
 }
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-import numpy as np
 import polars as pl
 
 from gristmill.pipeline.contract.corpus.splits import TRAIN, VALIDATION, split_names
@@ -20,10 +19,11 @@ from gristmill.pipeline.contract.notes import write_notes
 from gristmill.pipeline.contract.ranges import Inner, Range
 from gristmill.pipeline.contract.shapes import Corpus, Reads, Reducer, Tables
 from gristmill.pipeline.contract.state import read_state, write_parquet
-from gristmill.stages.sample import filling
-from gristmill.stages.sample.filling import Filled, wanted
-from gristmill.stages.sample.schedule import Division, PhaseSection, check_names, divided, given_buckets, weights_of
-from gristmill.stages.sample.solving import PROMISE, meet
+from gristmill.stages.sample import filling, phased
+from gristmill.stages.sample.filling import Filled
+from gristmill.stages.sample.phased import Phased
+from gristmill.stages.sample.schedule import Division, PhaseSection, check_names, given_buckets, weights_of
+from gristmill.stages.sample.solving import PROMISE
 
 NO_DOCUMENTS = "sample: no document has come this far; look at the ledger for what dropped them"
 QUOTAS = "quotas.json"
@@ -78,32 +78,34 @@ class SamplePlan(Reducer):
 
     @property
     def passes(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return () if self.phases else ("sizes", "turns", "near")
-
-    def run(self, corpus: Corpus, out: Path) -> None:
-        if self.phases:
-            self._run_phases(corpus, out)
-        else:
-            super().run(corpus, out)
+        if not self.phases:
+            return ("sizes", "turns", "near")
+        validation = ("validation",) if self.held_back.validation else ()
+        return ("cells", "ends", "sizes", "turns", "near", *validation)
 
     def take(self, name: str, corpus: Corpus, known: Tables) -> Tables:
         """Sizes of the buckets; small buckets as they are and histograms of the others; what lies near their cuts."""
+        if self.phases:
+            return self._phased(corpus).take(name, (b for b in corpus.batches(phased.COLUMNS) if b.height), known)
         share = self.held_back.validation or 0.0
         batches = (filling.prepared(batch, share) for batch in corpus.batches(filling.COLUMNS))
         return filling.take(name, batches, known, self.max_copies)
 
     def join(self, name: str, taken: Iterator[Tables], corpus: Corpus, known: Tables) -> Tables:
         """Raises DataError where no document has come this far."""
-        joined = filling.join(name, list(taken))
-        if name == "sizes" and joined["sizes"].is_empty():
+        joined = self._phased(corpus).join(name, list(taken), known) if self.phases else filling.join(name, list(taken))
+        if name == self.passes[0] and joined[name].is_empty():
             raise DataError(NO_DOCUMENTS)
-        if name != "turns":
+        if name != "turns" or self.phases:
             return joined
         asked, budget = self._asked(corpus)
         return {**joined, "windows": filling.windows(asked, budget, {**known, **joined}, self.max_copies)}
 
     def finish(self, known: Tables, corpus: Corpus, out: Path) -> None:
         """Raises InfeasibleError where the documents with all their copies are fewer tokens than the budget."""
+        if self.phases:
+            self._finish_phases(known, corpus, out)
+            return
         asked, budget = self._asked(corpus)
         filled, limited = filling.filled(asked, budget, known, self.max_copies)
         plan = self.split_plan(filled, TRAIN, asked, budget, limited)
@@ -119,33 +121,26 @@ class SamplePlan(Reducer):
         budget = mixture["budget_tokens"]
         return {r["bucket"]: r["weight"] * budget for r in mixture["buckets"] if r["weight"] > 0}, budget
 
-    def _run_phases(self, corpus: Corpus, out: Path) -> None:
-        """Phases divide the documents of a bucket by their draws: all are held."""
+    def _phased(self, corpus: Corpus) -> Phased:
         mixture = json.loads((corpus.artifacts["mixture"] / WEIGHTS).read_text(encoding="utf-8"))
-        batches = [batch for batch in corpus.batches() if batch.height]
-        if not batches:
-            raise DataError(NO_DOCUMENTS)
-        docs = pl.concat(batches).sort("doc_id")
         rows = {row["bucket"]: row for row in mixture["buckets"]}
         weights = {p.name: weights_of(p, rows) for p in self.phases}
-        division = divided(docs, self.phases, weights, self.held_back.validation or 0.0)
-        held = division.held_out(docs["doc_id"])
+        return Phased(self.phases, weights, self.held_back.validation or 0.0, self.max_copies)
+
+    def _finish_phases(self, known: Tables, corpus: Corpus, out: Path) -> None:
+        passes = self._phased(corpus)
         plans, splits = [], {}
-        taken = np.zeros(docs.height, bool)  # by validation
         for phase in self.phases:
-            mine, draws = division.members(docs, phase.name), division.draws(docs["doc_id"], phase.name)
-            drawn = docs.with_columns(pl.Series("u", draws)).filter(pl.Series(mine & ~held))
-            asked = {b: weight * phase.budget_tokens for b, weight in weights[phase.name].items() if weight > 0}
-            buckets = {b: drawn.filter(pl.col("bucket") == b) for b in asked}
-            solved, limited = meet(buckets, asked, phase.budget_tokens, self.max_copies)
-            filled = {b: filling.of_held(solved[b], buckets[b]) for b in asked}
-            plans.append(self.split_plan(filled, phase.name, asked, phase.budget_tokens, limited))
+            before = f"{phase.name}/"
+            filled, limited = passes.filled(phase, known)
+            mine = {b.removeprefix(before): f for b, f in filled.items()}
+            asked = {b.removeprefix(before): tokens for b, tokens in passes.asked(phase).items()}
+            few = {b.removeprefix(before) for b in limited}
+            plans.append(self.split_plan(mine, phase.name, asked, phase.budget_tokens, few))
             splits[phase.name] = plans[-1].quotas
-            taken |= held & mine & wanted(docs, {b: f.k for b, f in filled.items()}, draws)
         if self.held_back.validation:
-            of = docs.filter(pl.Series(taken)).select(pl.col("token_count", "text_bytes").sum()).row(0)
-            splits[VALIDATION] = {"rows": int(taken.sum()), "tokens": of[0], "bytes": of[1]}
-        self._write(out, splits, division, plans)
+            splits[VALIDATION] = known["validation"].row(0, named=True)
+        self._write(out, splits, passes.division(known), plans)
 
     def _write(self, out: Path, splits: Mapping[str, object], division: Division, plans: Sequence["SplitPlan"]) -> None:
         document = {"splits": splits, "max_copies": self.max_copies, "division": division.as_json()}

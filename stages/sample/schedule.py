@@ -22,6 +22,8 @@ TAKEN = (
     TRAIN, VALIDATION, "data", "jsonl", "webdataset", "megatron", "mds", "ds", "npy", "packed",
 )  # fmt: skip
 
+Cell = tuple[str, str]  # a bucket, and a source or "" where no phase names sources
+
 
 @dataclass(frozen=True)
 class PhaseSection:
@@ -79,8 +81,8 @@ class Division:
     validation: float
     sources: Mapping[str, tuple[str, ...]]  # phase -> its sources, where it names any
     free: frozenset[str]  # phases that draw from all documents
-    # (bucket, source or "" where no phase names sources) -> upper ends of the phases' draws, in the order of `names`
-    ends: Mapping[tuple[str, str], tuple[float, ...]]
+    # upper ends of the phases' draws, in the order of `names`
+    ends: Mapping[Cell, tuple[float, ...]]
 
     def held_out(self, doc_ids: pl.Series) -> np.ndarray:
         """(n,) bool: the documents of validation."""
@@ -105,7 +107,7 @@ class Division:
         u = uniform(docs["doc_id"], "phase")
         return mine & (u >= low) & (u < high)
 
-    def cells(self, docs: pl.DataFrame) -> list[tuple[str, str]]:
+    def cells(self, docs: pl.DataFrame) -> list[Cell]:
         if not self.sources:
             return [(bucket, "") for bucket in docs["bucket"]]
         return list(zip(docs["bucket"], docs["source"].fill_null(""), strict=True))
@@ -127,40 +129,42 @@ class Division:
 
 
 def divided(
-    docs: pl.DataFrame, phases: Sequence[PhaseSection], weights: Mapping[str, Mapping[str, float]], validation: float
-) -> Division:
-    """docs: doc_id, bucket, source, token_count, sorted by doc_id. weights: phase -> bucket -> share.
+    phases: Sequence[PhaseSection], docs: Mapping[str, int] | None, ends: Mapping[Cell, tuple[float, ...]],
+    validation: float,
+) -> Division:  # fmt: skip
+    """docs: documents by source, None where no phase names sources; ends: of the cells that phases ask of.
 
     Raises DataError for a phase whose sources have no document.
     """
     sources = {p.name: p.sources for p in phases if p.sources}
     free = frozenset(p.name for p in phases if p.reuse)
-    names = tuple(p.name for p in phases) or (TRAIN,)
-    whole = Division(names, validation, sources, free, {})
-    bound = [p for p in phases if not p.reuse]
     for phase in phases:
-        if not whole.members(docs, phase.name).any():
+        if docs is not None and phase.sources and not any(docs.get(source) for source in phase.sources):
             raise DataError(f"phase {phase.name}: no document of its sources {', '.join(phase.sources)} came this far")
-    if len(bound) < 2:
-        return whole
-    train = docs.filter(~pl.Series(whole.held_out(docs["doc_id"])))
-    cells = train.with_columns(pl.Series("u", uniform(train["doc_id"], "phase")))
-    cells = cells.with_columns(
-        pl.lit("").alias("cell") if not sources else pl.col("source").fill_null("").alias("cell")
-    )
-    sizes = {(b, s): n for b, s, n in cells.group_by("bucket", "cell").agg(pl.col("token_count").sum()).iter_rows()}
-    asked = {p.name: _asked(p, weights[p.name], sizes) for p in bound}
-    ends: dict[tuple[str, str], tuple[float, ...]] = {}
-    for cell, frame in cells.group_by("bucket", "cell"):
-        tokens = np.array([asked.get(name, {}).get(cell, 0.0) for name in names])  # pyright: ignore
-        if tokens.sum() > 0:
-            ends[cell] = _ends(frame.sort("u", "doc_id"), np.cumsum(tokens) / tokens.sum())  # pyright: ignore
+    names = tuple(p.name for p in phases) or (TRAIN,)
     return Division(names, validation, sources, free, ends)
 
 
-def _asked(phase: PhaseSection, weights: Mapping[str, float], sizes: Mapping[tuple[str, str], int]) -> dict:
+def asked_of(
+    phases: Sequence[PhaseSection], weights: Mapping[str, Mapping[str, float]], sizes: Mapping[Cell, int]
+) -> dict[Cell, np.ndarray]:
+    """Cell -> upper ends (phases,) of the shares of its tokens that the phases have; {} where none has to leave any to
+    another. weights: phase -> bucket -> share; sizes: tokens of the cells, without those of validation."""
+    bound = [p for p in phases if not p.reuse]
+    if len(bound) < 2:
+        return {}
+    asked = {p.name: _asked(p, weights[p.name], sizes) for p in bound}
+    found = {}
+    for cell in sizes:
+        tokens = np.array([asked.get(p.name, {}).get(cell, 0.0) for p in phases])
+        if tokens.sum() > 0:
+            found[cell] = np.cumsum(tokens) / tokens.sum()
+    return found
+
+
+def _asked(phase: PhaseSection, weights: Mapping[str, float], sizes: Mapping[Cell, int]) -> dict[Cell, float]:
     """Cell -> tokens that the phase asks of it: a bucket's quota over its cells, by their size."""
-    asked: dict[tuple[str, str], float] = {}
+    asked: dict[Cell, float] = {}
     for bucket, weight in weights.items():
         cells = {c: n for c, n in sizes.items() if c[0] == bucket and (not phase.sources or c[1] in phase.sources)}
         total = sum(cells.values())
@@ -168,10 +172,11 @@ def _asked(phase: PhaseSection, weights: Mapping[str, float], sizes: Mapping[tup
     return asked
 
 
-def _ends(docs: pl.DataFrame, shares: np.ndarray) -> tuple[float, ...]:
-    """Draws at which the documents before hold these cumulative shares (p,) of the tokens; docs sorted by draw."""
-    reach = np.cumsum(docs["token_count"].to_numpy())
-    draws = np.append(docs["u"].to_numpy(), 1.0)
+def ends_of(tokens: np.ndarray, draws: np.ndarray, shares: np.ndarray) -> tuple[float, ...]:
+    """Draws at which the documents before hold these cumulative shares (p,) of the tokens. tokens, draws (n,): of
+    documents in the order of their draws; of some that are far from every end their tokens may be in one row."""
+    reach = np.cumsum(tokens)
+    draws = np.append(draws, 1.0)
     at = np.searchsorted(reach, shares * reach[-1] - 0.5)  # the first document that reaches the share belongs to it
     found = draws[np.minimum(at + 1, len(draws) - 1)]
     found[shares <= 0] = 0.0  # first phases that ask for nothing

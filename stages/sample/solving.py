@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 
 PROMISE = 0.005  # of the budget: how far a bucket's tokens, and all together, may be off
 CLOSE_ENOUGH = 0.001  # of a bucket's quota: a fifth of that
@@ -26,24 +25,6 @@ class Solved:
     k: float
     copies: np.ndarray
     plain: np.ndarray
-
-
-def meet(
-    buckets: dict[str, pl.DataFrame], asked: dict[str, float], budget: float, cap: int
-) -> tuple[dict[str, Solved], set[str]]:
-    """Solves every bucket (token_count, sampling_value, u); what some cannot hold is shared by the others.
-
-    Returns the solutions and the buckets that fall short (or over) by more than a fifth of what the corpus promises.
-    """
-    solved: dict[str, Solved] = {}
-
-    def written(b: str, quota: float) -> float:
-        tokens, rate, u = (buckets[b][c].to_numpy() for c in ("token_count", "sampling_value", "u"))
-        solved[b] = solve(tokens, rate, u, quota, cap)
-        return float(solved[b].copies @ tokens)
-
-    _, limited = shared(written, asked, budget)
-    return solved, limited
 
 
 def shared(

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from sample_twin import meet
 
 from frames import FakeCorpus, doc_id
 from gristmill.pipeline.contract.corpus.splits import numbered
@@ -16,7 +17,7 @@ from gristmill.pipeline.contract.notes import read_notes
 from gristmill.stages.export import CorpusShards
 from gristmill.stages.sample import Sample, SampleGate, SamplePlan, solving, turns
 from gristmill.stages.sample.plan import HeldBack
-from gristmill.stages.sample.solving import closest_subset, copies_for, meet, solve
+from gristmill.stages.sample.solving import closest_subset, copies_for, solve
 
 
 def test_copies_mean_equals_the_sampling_value():
