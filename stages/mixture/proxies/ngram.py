@@ -309,7 +309,8 @@ def _tune(
         repeat_value=repeat_value, threads=threads,
     )  # fmt: skip
     natural = np.array([[k.size for k in kept]]) / sum(k.size for k in kept)
-    rate = np.repeat(proxy._rates(natural), GRID, axis=1)
+    n_parts = min(threads, GRID)
+    rates = [np.repeat(proxy._rates(natural), len(part), axis=1) for part in np.array_split(np.arange(GRID), n_parts)]
     ranges = {"discount": (0.05, 1.0), "strength": (0.02, 20.0)}
     for sweep in range(4):
         for n in reversed(range(max_order)):
@@ -321,6 +322,7 @@ def _tune(
                 candidates = {"discount": np.array(discounts), "strength": np.array(strengths)}
                 lanes = {k: np.repeat(v[:, None], GRID, axis=1) for k, v in candidates.items()}
                 lanes[what][n] = grid
-                loss = proxy._surprisals(rate, lanes["discount"], lanes["strength"])[0]
-                values[n] = round(float(grid[int(np.argmin(loss))]), 3)
+                parts = list(zip(rates, *(np.array_split(lanes[k], n_parts, axis=1) for k in candidates), strict=True))
+                loss = side_by_side(lambda i, parts=parts: proxy._surprisals(*parts[i])[0], range(n_parts), threads)
+                values[n] = round(float(grid[int(np.argmin(np.concatenate(loss)))]), 3)
     return tuple(discounts), tuple(strengths)

@@ -3,11 +3,13 @@ quadratic programming along "no target worse than natural"."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
 
 from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.kernels.threads import side_by_side
 from gristmill.stages.mixture.constraints import Constraints, project, rounded
 from gristmill.stages.mixture.predictors.gaussian_process import GaussianProcess
 from gristmill.stages.mixture.predictors.protocol import Predictor
@@ -18,6 +20,7 @@ from gristmill.stages.mixture.search.trials import Trials, best_rows
 
 REPORTING_GP = GaussianProcess(hyper_rows=128)
 MARGIN = 1e-5  # nats kept from a guard's limit: weights are rounded to 6 decimals afterwards
+SIDE_BY_SIDE = 2  # starts whose slopes are asked for at a time, as many as `mixture.threads` is by default
 STEPS = 60  # of the sequential quadratic programming from one start
 
 
@@ -50,7 +53,7 @@ class Direct(Method):
             if not len(at):
                 break
             lifted = project(np.maximum(w[at], self.floor), c)
-            slope = np.stack([proxy.gradient(row, goal) for row in lifted])
+            slope = np.stack(side_by_side(partial(_slope, proxy, lifted, goal), range(len(lifted)), SIDE_BY_SIDE))
             slope -= (slope * lifted).sum(axis=1, keepdims=True)
             spread = np.maximum(np.sqrt((lifted * slope**2).sum(axis=1)), 1e-12)
             rates = rate[at][:, None] * np.array([0.25, 1.0, 3.0])
@@ -75,6 +78,10 @@ class Direct(Method):
         scores = trials.evaluate(ends, number + 1)
         broken = (proxy.losses(ends) @ guards.T > limit + 1e-9).any(axis=1)
         return ends[best_rows(np.where(broken, np.inf, scores), 1)[0]]
+
+
+def _slope(proxy: Differentiable, rows: np.ndarray, goal: np.ndarray, i: int) -> np.ndarray:
+    return proxy.gradient(rows[i], goal)
 
 
 def along(
