@@ -13,9 +13,11 @@ from gristmill.classifiers.license.terms import (
     COPYRIGHT,
     GRANTS,
     MEDIA_WORDS,
+    NAMING_WORDS,
     OTHER_WORDS,
     PAGE_WORDS,
     PUBLIC_DOMAIN_GRANT,
+    fold,
     license_of_text,
 )
 
@@ -150,6 +152,15 @@ def denies(line: str, start: int, end: int) -> bool:
         return False
     to = _NOT_OF_THE_PAGE.match(line[end + hit.end() : end + hit.end() + 100])
     return not (to and (MEDIA_WORDS.search(to[0]) or OTHER_WORDS.search(to[0])))
+
+
+# Of these (folded) one stands in every text with a line of which `granted_license` or `public_domain_grant` says anything.
+_GRANTING = (*NAMING_WORDS, "publ", "geme")
+
+
+def may_grant(text: str) -> bool:
+    folded = fold(text)
+    return any(map(folded.__contains__, _GRANTING))
 
 
 def granted_license(line: str) -> tuple[str, str] | None:

@@ -6,7 +6,7 @@ element that forbids, so the freer licence is never assumed.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -44,6 +44,9 @@ def _letters(char: str) -> str:
 
 def squeeze(text: str) -> tuple[str, list[int]]:
     """(letters and digits of `text`, the place in `text` of each)."""
+    if text.isascii():
+        places = [i for i, char in enumerate(text) if char.isalnum()]
+        return "".join([text[i] for i in places]).lower(), places
     letters, places = [], []
     for i, char in enumerate(text):
         if found := _letters(char):
@@ -62,8 +65,20 @@ def _elements() -> dict[str, str]:
     return table
 
 
+def _longest(words: Collection[str]) -> str:
+    """A pattern that finds the longest of the words, letter by letter: a list of them is tried word by word."""
+    rest: dict[str, list[str]] = {}
+    for word in words:
+        if word:
+            rest.setdefault(word[0], []).append(word[1:])
+    ends = [re.escape(first) + _longest(tails) for first, tails in sorted(rest.items())]
+    if not ends:
+        return ""
+    return f"(?:{'|'.join(ends)})" + "?" * ("" in words)
+
+
 _NAMES = _elements()
-_NAME = re.compile("|".join(sorted(_NAMES, key=lambda name: (-len(name), name))))
+_NAME = re.compile(_longest(list(_NAMES)))
 
 
 @dataclass(frozen=True, slots=True)

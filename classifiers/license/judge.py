@@ -13,6 +13,7 @@ from gristmill.classifiers.license.claims import (
     granted_license,
     granted_licenses,
     grants,
+    may_grant,
     public_domain_grant,
     subject_of,
 )
@@ -168,7 +169,7 @@ def _statements(page: Page) -> Iterator[_Statement]:
         if about != "page":
             score += crowd
         yield _Statement(license, score, f"{link.kind}-{link.place}", link.href or link.text)
-    for line in lines:
+    for line in lines if may_grant(page.rights) else ():
         if (found := granted_license(line)) is None:
             if words := public_domain_grant(line):
                 about = min(0.0, _ABOUT[subject_of(line, words, PUBLIC_DOMAIN)])
@@ -244,8 +245,7 @@ def _keyword(page: Page) -> Verdict | None:
     The paper takes the keyword alone ("creative common", "cc-by", "cc-0"); here it must name a licence.
     """
     for end in (page.head, page.tail):
-        found = granted_license(end)
-        if found is None:
+        if not end or (found := granted_license(end)) is None:
             continue
         license, words = found
         against = forbidden_use(end) or next(

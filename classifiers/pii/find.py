@@ -23,6 +23,11 @@ _NOBODY = re.compile(
     r"(?i)@(?:[^@]*\.)?(?:example(?:\.[a-z]{2,3}){0,2}|test|invalid|localhost|local|domain\.com|yourdomain\.\w+|email\.com|"
     r"x+\.x+)$|^[\d.]{16,}@|^(?=[^@]{0,60}\d{9})[\w.$+-]{24,}@"  # or a Message-ID
 )
+_NEEDLES = "|".join(map(re.escape, NEEDLES))  # as a pattern: faster than contains_any by twenty times
+_WORD_BEHIND = re.compile(r"\w")
+_ID_FRONT = re.compile(r"(?<!\w)[XYZ]-$")
+_ID_CAPITAL = re.compile(r"-[A-Z](?!\w)")
+_ID_END = re.compile(r"-?[A-Za-z](?!\w)|[-+A]\d{3}\w(?!\w)")
 Span = tuple[int, int, int]  # first byte and byte after the last in the text, number of the kind in KINDS
 
 
@@ -71,7 +76,7 @@ def find_personal(texts: pl.Series, languages: pl.Series, urls: pl.Series) -> Fo
 
 def _with_needles(texts: pl.Series) -> list[int]:
     """Texts that may hold a secret: those with a needle, or with a password in an address."""
-    needles = texts.str.contains_any(list(NEEDLES))
+    needles = texts.str.contains(_NEEDLES)
     return (needles | texts.str.contains(r"://[^\s:/@]{1,64}:[^\s:/@]{3,64}@")).fill_null(False).arg_true().to_list()
 
 
@@ -134,18 +139,18 @@ def _number(whole: bytes, first: int, stop: int, start: int, end: int, regions: 
     at = start + len(text) - len(bare)
     if bare.count(".") == 3 and is_public_ipv4(bare, before, after):
         return at, end, KINDS.index("ip")
-    if bare[:4].isdigit() and not re.match(r"\w", after):
+    if bare[:4].isdigit() and not _WORD_BEHIND.match(after):
         if is_card(bare, before):
             return at, end, KINDS.index("card")
         if is_national_id(bare, before[-40:]):
             return at, end, KINDS.index("national_id")
-    front, letter = re.search(r"(?<!\w)[XYZ]-$", before), re.match(r"-[A-Z](?!\w)", after)
+    front, letter = _ID_FRONT.search(before, max(0, len(before) - 3)), _ID_CAPITAL.match(after)
     if front and letter and is_national_id(front.group() + bare + letter.group(), before[-40:]):
         return at - 2, end + 2, KINDS.index("national_id")
-    letter = re.match(r"-?[A-Za-z](?!\w)|[-+A]\d{3}\w(?!\w)", after)
+    letter = _ID_END.match(after)
     if letter and is_national_id(bare + letter.group(), before[-40:]):
         return at, end + letter.end(), KINDS.index("national_id")
-    if is_national_id(bare, before[-40:]) and not re.match(r"\w", after):
+    if is_national_id(bare, before[-40:]) and not _WORD_BEHIND.match(after):
         return at, end, KINDS.index("national_id")
     length = phone_at(text, before, after, regions)
     return (start, start + length, KINDS.index("phone")) if length else None

@@ -32,12 +32,18 @@ _MAYBE = re.compile(
     r"(?![^\W_])[^\w\n]*(?:\w{1,12}[^\w\n]{1,3}){0,2}$",
     re.I,
 )
+# The first letters of the words of each that are ASCII: nothing else is worth the search.
+_WORD_BEGINS = ("tel", "ruf", "ph", "fon", "fax", "fak", "mob", "cel", "han", "tlf", "hot", "wha", "sms", "gsm")
+_MAYBE_BEGINS = ("cal", "con", "kon", "dia", "rin", "tex", "at", "num", "rea", "app", "lla")
 _NANP = re.compile(r"(?:1[ .-])?(?:\([2-9]\d{2}\) ?[2-9]\d{2}[ .-]\d{4}|[2-9]\d{2}([ .-])[2-9]\d{2}\1\d{4})")
 _TABLE = re.compile(r"\d[\t |;,]+$")  # another number in front, as in a row of a table or a list
 _ROW = re.compile(r"^[\t |;,]+\d")
 _DATE = re.compile(
     r"(?:19|20)\d\d[-./ ](?:0?\d|1[0-2])[-./ ]|(?:0?[1-9]|[12]\d|3[01])[-./](?:0?[1-9]|1[0-2])[-./](?:19|20)?\d\d\b"
 )
+_GROUP = re.compile(r"\d+")
+_TOUCHING = re.compile(r"[\w#$€£¥/=&%.]$")
+_TOUCHED = re.compile(r"[\w@]")
 MIN_DIGITS, MAX_DIGITS = 7, 15  # E.164 has at most 15
 MIN_BARE = 9  # without a word for it: 030-1234 is a part number as often
 Region = str
@@ -61,12 +67,13 @@ def phone_at(text: str, before: str, after: str, regions: tuple[Region, ...]) ->
     before, after: what stands around the chain in the document, 40 characters and 10.
     """
     digits = sum(map(str.isdigit, text))
-    if digits < MIN_DIGITS or re.match(r"[\w@]", after) or (before and re.search(r"[\w#$€£¥/=&%.]$", before)):
+    last = max(0, len(before) - 2)  # a line end may stand behind the sign
+    if digits < MIN_DIGITS or _TOUCHED.match(after) or _TOUCHING.search(before, last):
         return 0
     if text.startswith(("+", "(+")):
         return _longest(text, ("ZZ",), valid=True)
-    groups = len(re.findall(r"\d+", text))
-    said = _WORD.search(before) is not None or (groups > 1 and _MAYBE.search(before) is not None)
+    groups = len(_GROUP.findall(text))
+    said = _stands(_WORD, _WORD_BEGINS, before) or (groups > 1 and _stands(_MAYBE, _MAYBE_BEGINS, before))
     if said and text.startswith("00"):
         return _longest(f"+{text[2:]}", ("ZZ",), valid=True, extra=1)
     if _DATE.match(text) and not said:
@@ -83,9 +90,17 @@ def phone_at(text: str, before: str, after: str, regions: tuple[Region, ...]) ->
     return len(text) if any(_usual(text, region) for region in regions[:1]) else 0
 
 
+def _stands(pattern: re.Pattern[str], begins: tuple[str, ...], before: str) -> bool:
+    """Whether one of the pattern's words stands in the line before a number, or ends the line above."""
+    line = before[before.rfind("\n", 0, max(0, len(before) - 1)) + 1 :]
+    if line.isascii() and not any(map(line.lower().__contains__, begins)):
+        return False
+    return pattern.search(line) is not None
+
+
 def _longest(text: str, regions: tuple[Region, ...], valid: bool, extra: int = 0) -> int:
     """Length of the longest beginning of whole groups that is a valid number in one of the regions."""
-    ends = [m.end() for m in re.finditer(r"\d+", text)]
+    ends = [m.end() for m in _GROUP.finditer(text)]
     for end in reversed(ends):
         piece = text[:end]
         count = sum(map(str.isdigit, piece))
