@@ -94,8 +94,8 @@ def current(view: RunView, state: str) -> Iterator[str]:
     began, total, already = now["phase_began"], now["total"], now["already"]
     seconds = max(0.0, time.time() - began)
     line = f"at: {now['phase']} (phase {now['place']}), for {duration(seconds)}"
-    phase = next((p for i, p in enumerate(view.plan.phases, 1) if now["place"].startswith(f"{i}/")), None)
-    if phase is not None and phase.kind == "wave":
+    phase = view.plan.phases[now["number"]]
+    if phase.kind == "wave":
         done, docs = wave(view, phase)
         line += f"; {done} of {total} parts"
         if done > already and seconds:

@@ -44,7 +44,9 @@ class Progress:
         self.counted: dict[str, dict[str, tuple[int, int, float]]] = {step.name: {} for step in self.steps()}
         self.written = {step.name: Appended(store.root / step.name) for step in self.steps()} if self.todo else {}
         phases = store.plan.phases
-        self.place = f"{phases.index(phase) + 1:{len(str(len(phases)))}}/{len(phases)}"
+        self.number, numbers = phases.index(phase), numbers_of(phases)
+        last = str(numbers[-1])
+        self.place = f"{numbers[self.number]:{len(last)}}/{last}"
         if self.todo:
             with suppress(OSError):  # a full disk: the run will say so itself
                 self.write_down()
@@ -55,7 +57,7 @@ class Progress:
         assert self.phase is not None
         now = {
             "began": self.began, "phase_began": self.wall, "phase": self.names(), "place": self.place.strip(),
-            "total": self.total, "already": self.already,
+            "number": self.number, "total": self.total, "already": self.already,
         }  # fmt: skip
         path = self.store.root / NOW
         path.parent.mkdir(exist_ok=True)
@@ -200,6 +202,16 @@ class LiveProgress(Progress):
 
     def say(self, line: str) -> None:
         self.console.print(shown(line), highlight=False, markup=False, soft_wrap=True)
+
+
+def numbers_of(phases: Sequence[Phase]) -> list[int]:
+    """The number that each phase is shown with, from 1. What is taken and joined for a reducer has the reducer's, as a
+    small corpus goes without."""
+    numbers, number = [], 1
+    for phase in phases:
+        numbers.append(number)
+        number += phase.kind not in ("take", "join")
+    return numbers
 
 
 def make_progress() -> Progress:

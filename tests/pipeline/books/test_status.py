@@ -76,8 +76,10 @@ def test_every_phase_is_a_line_with_its_place_and_what_it_left(lines: Path, tmp_
     run(lines, tmp_path / "run", heard, InProcess())
     places = [line.split()[0] for line in heard.lines if re.match(r" ?\d", line)]
     phases = load_plan(tmp_path / "run" / "plan.json").phases
-    # Passes of a reducer have no units where the corpus is small.
-    assert places == [f"{i}/{len(phases)}" for i, p in enumerate(phases, 1) if p.kind not in ("take", "join")], phases
+    # Passes of a reducer, which have its number, have no units where the corpus is small.
+    shown = [p for p in phases if p.kind not in ("take", "join")]
+    assert places == [f"{i}/{len(shown)}" for i in range(1, len(shown) + 1)], phases
+    assert len(shown) < len(phases)
     assert re.match(r" 1/\d+  ingest, words .* s  \d+ records, 12 documents", heard.lines[0]), heard.lines
 
 
