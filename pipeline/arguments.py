@@ -41,6 +41,11 @@ def add_dedup_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--pairs", type=int, default=1000, help="planted pairs per similarity (default: 1000)")
 
 
+def add_index_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("index", type=Path, help="the folder that `dedup.index` names")
+    parser.add_argument("--remove", metavar="RUN", help="take back what this run added (its name or id in the list)")
+
+
 def add_thresholds_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="a run folder")
     parser.add_argument("--out", type=Path, required=True, help="the YAML file to write, for gates.languages_file")

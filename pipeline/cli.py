@@ -13,6 +13,7 @@ from gristmill.pipeline.arguments import (
     add_contamination_arguments,
     add_dedup_arguments,
     add_diff_arguments,
+    add_index_arguments,
     add_push_arguments,
     add_thresholds_arguments,
     find_folders,
@@ -86,6 +87,7 @@ def parser(whole: bool = True) -> argparse.ArgumentParser:
     add_dedup_arguments(
         command("dedup", "what a config's deduplication finds of planted near-duplicates, and the theory")
     )
+    add_index_arguments(command("index", "what an index across runs holds, and a run taken out of it"))
     c = command("diff", "what changed from one run to another, and by which rule documents left or came")
     add_diff_arguments(c)
     add_push_arguments(command("push", "send a finished run's corpus to the Hugging Face hub"))
@@ -336,6 +338,7 @@ COMMANDS = {
     "explain": explain,
     "verify": verify,
     "dedup": late("planted:dedup_command"),
+    "index": late("indexed:index_command"),
     "diff": late("compare.command:diff_command"),
     "push": late("push:push_command"),
     "report": report,

@@ -280,6 +280,11 @@ class Grouping(Shape):
         A key's result does not depend on the keys that came with it."""
         raise NotImplementedError
 
+    def gather_long(self, rows: Callable[[], Iterator[pl.DataFrame]]) -> Iterator[pl.DataFrame]:
+        """As `gather`, for one key whose rows do not fit into memory: they come in frames, in order, as often as `rows`
+        is called. Where a stage has no such method, a key that does not fit ends the run."""
+        raise NotImplementedError
+
     def merge(self, gathered: Callable[[], Iterator[pl.DataFrame]]) -> Iterator[pl.DataFrame]:
         """What `gather` gave for all keys, sorted by node and whole nodes in a frame, to `node` and `returns`, a node
         once at most. `gathered` may be called several times."""

@@ -108,6 +108,34 @@ class Components(Grouping):
         more = of.select("rank", "node", least="key", to="node").with_columns(component=pl.Series(component[others]))
         return pl.concat([stars, hits, more])
 
+    def gather_long(self, rows: Callable[[], Iterator[pl.DataFrame]]) -> Iterator[pl.DataFrame]:
+        if not self.older:
+            to = next(rows())["node"][0]
+            yield from (f.select("node", to=pl.lit(to, pl.UInt64), least="key") for f in rows())
+            return
+        met, first, own = None, None, pl.col("component") == 0
+        for frame in rows():
+            met = int(frame["component"][0]) if met is None else met
+            mine = frame.filter(own)
+            if mine.height:
+                first = mine[:1]
+                break
+        if first is None:
+            return
+        if not met and sum(int((frame["component"] == 0).sum()) for frame in rows()) < 2:
+            return
+        for frame in rows():
+            to = "node" if met else pl.lit(first["node"][0], pl.UInt64)
+            columns = ("node", "to", "least", "rank", "component")
+            yield (
+                frame.filter(own)
+                .select("node", "rank", to=to, least="key", component=pl.lit(met, pl.UInt64))
+                .select(columns)
+            )
+            others = frame.filter(~own & (pl.col("component") != met)).select("component")
+            of = first.select("node", "rank", to="node", least="key")
+            yield of.join(others, how="cross").select(columns)
+
     def merge(self, gathered: Callable[[], Iterator[pl.DataFrame]]) -> Iterator[pl.DataFrame]:
         joined = self._segments().whole("joined") if self.older else pl.DataFrame()
         met = distinct(_met(frame) for frame in gathered()) if self.older else np.zeros(0, np.uint64)

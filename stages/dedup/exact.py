@@ -1,6 +1,6 @@
 """Groups documents whose texts are the same bytes, and keeps one of each group (stages/dedup/survival.py)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.contract.shapes import NOWHERE, Grouping, Part, PolarsType, Reads
 from gristmill.stages.dedup.index.segments import NO_INDEX, Across, Segments, older_segments
 from gristmill.stages.dedup.repeats import IndexedGate
-from gristmill.stages.dedup.survival import KEEP, Preference, asked, joined, names, read_for, types
+from gristmill.stages.dedup.survival import KEEP, Preference, asked, joined, lines_of, names, read_for, types
 
 HASH_BYTES = 16  # blake2b-128
 WHERE = ("exact_hosts", "exact_dumps")  # of all documents with a text, at the one that stays
@@ -94,9 +94,47 @@ class ExactDuplicates(Grouping):
         stays = [pl.when(~repeats).then(joined(name).over("key", "rest")).alias(name) for name in WHERE]
         return groups.with_columns(of, *stays).select("node", *self.returns)
 
+    def gather_long(self, rows: Callable[[], Iterator[pl.DataFrame]]) -> Iterator[pl.DataFrame]:
+        texts: dict[int, Sums] = {}
+        for frame in rows():
+            for (rest,), some in frame.group_by("rest", maintain_order=True):
+                texts.setdefault(int(str(rest)), Sums(some["doc_id"][0], WHERE)).add(some, self.older)
+        for frame in rows():
+            for (rest,), some in frame.group_by("rest", maintain_order=True):
+                text = texts[int(str(rest))]
+                if text.copies < 2 and not text.known:
+                    continue
+                mine = some.filter("is_new") if self.older else some
+                repeats = pl.lit(text.known) | (pl.col("doc_id") != text.first)
+                known = {"exact_duplicate_older": pl.lit(text.known)} if self.older else {}
+                yield mine.select(
+                    "node",
+                    pl.when(repeats).then(pl.lit(text.first)).alias("exact_duplicate_of"),
+                    pl.lit(text.copies, pl.Int64).alias("exact_copies_n"),
+                    *(pl.when(~repeats).then(pl.lit(text.lines(name), pl.String)).alias(name) for name in WHERE),
+                    **known,
+                )
+
     def settle(self, batch: pl.DataFrame) -> pl.DataFrame:
         older = [pl.col("exact_duplicate_older").fill_null(False)] if self.older else []
         return batch.select("doc_id", "exact_duplicate_of", pl.col("exact_copies_n").fill_null(1), *WHERE, *older)
+
+
+class Sums:
+    """What is known of the documents of a text that come in frames: the first, how many, and where they stood."""
+
+    def __init__(self, first: str, where: Sequence[str]):
+        self.first, self.copies, self.known = first, 0, False
+        self.where: dict[str, set[str]] = {name: set() for name in where}
+
+    def add(self, rows: pl.DataFrame, older: Sequence[str]) -> None:
+        mine = int(rows["is_new"].sum()) if older else rows.height
+        self.copies, self.known = self.copies + mine, self.known or mine < rows.height
+        for name, found in self.where.items():
+            found.update(lines_of(rows[name]))
+
+    def lines(self, name: str) -> str | None:
+        return "\n".join(sorted(self.where[name])) or None
 
 
 def halves_of(hashes: pl.Series) -> np.ndarray:

@@ -4,7 +4,7 @@ Defaults are FineWeb's (arXiv:2406.17557, sec. 3.4): word 5-grams, 14 bands of 8
 Jaccard similarity s meet with probability 1 - (1 - s^8)^14: 0.5 at s = 0.69, 0.92 at s = 0.8.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import ClassVar
@@ -25,6 +25,7 @@ from gristmill.stages.dedup.exact import WHERE
 from gristmill.stages.dedup.index.segments import NO_INDEX, Across, older_segments
 from gristmill.stages.dedup.minhash import SCHEME, Scheme, given_documents, packed
 from gristmill.stages.dedup.repeats import IndexedGate
+from gristmill.stages.dedup.streamed import Streamed
 from gristmill.stages.dedup.survival import KEEP, Preference, asked, joined, names, read_for, types, unpacked
 
 DUP = ("dup_hosts", "dup_dumps")  # of all documents of a cluster, at the one that stays
@@ -145,27 +146,63 @@ class NearDuplicates(Grouping):
 
     def gather(self, rows: pl.DataFrame) -> pl.DataFrame:
         stay = ~rows["is_new"].to_numpy() if self.older else np.zeros(rows.height, bool)
-        standing, alike = (self._by_text if self.verified.verify else self._by_signature)(rows, stay)
-        repeats = pl.col("of") != pl.col("doc_id")
+        standing, alike = self._standing(rows, stay)
         known = {"near_duplicate_older": pl.Series(stay[standing])} if self.older else {}
-        if self.older:  # a record that an older run read, too, has the same doc_id
-            repeats |= pl.col("near_duplicate_older")
         of = rows["doc_id"].gather(standing).alias("of")
-        return (
+        return self._told(
             rows.select("node", "doc_id", "exact_copies_n", *DUP)
-            .with_columns(of, pl.Series("standing", standing), pl.Series("alike", alike), **known)
+            .with_columns(of, pl.Series("standing", standing), pl.Series("near_similarity", alike), **known)
             .filter(pl.Series(shared(standing)))
             .with_columns(pl.col("exact_copies_n").sum().over("standing").alias("minhash_cluster_size"))
             .with_columns(joined(name).over("standing") for name in DUP)
-            .filter(pl.col("exact_copies_n") > 0)
-            .select(
-                "node",
-                pl.when(repeats).then("of").alias("near_duplicate_of"),
-                pl.when(repeats).then("alike").alias("near_similarity"),
-                "minhash_cluster_size",
-                *(pl.when(~repeats).then(name).alias(name) for name in DUP),
-                *known,
+        )
+
+    def gather_long(self, rows: Callable[[], Iterator[pl.DataFrame]]) -> Iterator[pl.DataFrame]:
+        elected = Streamed(DUP)
+        for frame in rows():
+            both = pl.concat([elected.leaders, frame]) if elected.leaders is not None else frame
+            stay = np.arange(both.height) < both.height - frame.height
+            if self.older:
+                stay |= ~both["is_new"].to_numpy()
+            elected.add(both, frame.height, self._standing(both, stay)[0])
+        for frame, places in zip(rows(), elected.places, strict=True):
+            yield from self._of_leaders(frame, places, elected)
+
+    def _of_leaders(self, frame: pl.DataFrame, places: np.ndarray, elected: "Streamed") -> Iterator[pl.DataFrame]:
+        """What comes back to the rows of a frame that a leader with others stands for."""
+        leaders = elected.leaders
+        met = np.flatnonzero(elected.members[places] > 1)
+        if leaders is None or not met.size:
+            return
+        of = places[met]
+        both = pl.concat([leaders, frame[met]])
+        to = np.concatenate([np.arange(leaders.height), of])
+        alike = self._alike(both, to)[leaders.height :]
+        known = {"near_duplicate_older": ~leaders["is_new"].gather(of)} if self.older else {}
+        yield self._told(
+            frame[met]
+            .select("node", "doc_id", "exact_copies_n")
+            .with_columns(
+                leaders["doc_id"].gather(of).alias("of"),
+                pl.Series("near_similarity", alike),
+                pl.Series("minhash_cluster_size", elected.copies[of]),
+                *(pl.Series(name, elected.lines(name, of), dtype=pl.String) for name in DUP),
+                **known,
             )
+        )
+
+    def _told(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """What comes back of documents of which each has `of`, the one that stands for it, and what its cluster has."""
+        repeats = pl.col("of") != pl.col("doc_id")
+        if self.older:  # a record that an older run read, too, has the same doc_id
+            repeats |= pl.col("near_duplicate_older")
+        return rows.filter(pl.col("exact_copies_n") > 0).select(
+            "node",
+            pl.when(repeats).then("of").alias("near_duplicate_of"),
+            pl.when(repeats).then("near_similarity").alias("near_similarity"),
+            "minhash_cluster_size",
+            *(pl.when(~repeats).then(name).alias(name) for name in DUP),
+            *(["near_duplicate_older"] if self.older else []),
         )
 
     def settle(self, batch: pl.DataFrame) -> pl.DataFrame:
@@ -185,24 +222,26 @@ class NearDuplicates(Grouping):
     def tell(self, run: Finished) -> Told:
         return audit_told(run, self.name)
 
-    def _by_signature(self, rows: pl.DataFrame, stay: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(n,) the row that stands for each, and (n,) the estimated similarity to it."""
+    def _standing(self, rows: pl.DataFrame, stay: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(n,) the row that stands for each, and (n,) the similarity to it."""
         standing = firsts(rows["key"].to_numpy())
-        values = self.scheme.bands * self.scheme.rows
-        prints = from_binary(rows["fingerprint"], values)
-        if self._min_matching():
-            standing = elect(standing, prints, self._min_matching(), stay)
+        if self.verified.verify:
+            hashes, offsets = _sets(rows)
+            standing = elect_exact(standing, hashes, offsets, float(self.min_similarity or 0.0), stay)
+        elif self._min_matching():
+            standing = elect(standing, self._prints(rows), self._min_matching(), stay)
         standing[stay] = np.flatnonzero(stay)
-        return standing, np.clip(similarity(matching(prints, standing), values), 0, 1)
+        return standing, self._alike(rows, standing)
 
-    def _by_text(self, rows: pl.DataFrame, stay: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """As `_by_signature`, by the exact similarity of the texts' shingles."""
-        sizes = rows["fingerprint"].bin.size().to_numpy() // 8
-        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        hashes = np.frombuffer(b"".join(rows["fingerprint"].to_list()), "<u8").astype(np.uint64)
-        least = float(self.min_similarity or 0.0)
-        standing = elect_exact(firsts(rows["key"].to_numpy()), hashes, offsets, least, stay)
-        return standing, jaccards(hashes, offsets, standing)
+    def _alike(self, rows: pl.DataFrame, standing: np.ndarray) -> np.ndarray:
+        """(n,) similarity of each row to the one that stands for it: estimated; verified: exact, of the shingles."""
+        if self.verified.verify:
+            return jaccards(*_sets(rows), standing)
+        values = self.scheme.bands * self.scheme.rows
+        return np.clip(similarity(matching(self._prints(rows), standing), values), 0, 1)
+
+    def _prints(self, rows: pl.DataFrame) -> np.ndarray:
+        return from_binary(rows["fingerprint"], self.scheme.bands * self.scheme.rows)
 
     def _min_matching(self) -> int:
         """Fingerprint bytes that must agree with the survivor; 0 where none need."""
@@ -210,6 +249,12 @@ class NearDuplicates(Grouping):
             return 0
         values = self.scheme.bands * self.scheme.rows
         return ceil(values * (self.min_similarity * (1 - 1 / 256) + 1 / 256) - 1e-9)
+
+
+def _sets(rows: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """The shingles' hashes of all rows, and (n + 1,) where each row's begin."""
+    offsets = np.concatenate([[0], np.cumsum(rows["fingerprint"].bin.size().to_numpy() // 8)]).astype(np.int64)
+    return np.frombuffer(b"".join(rows["fingerprint"].to_list()), "<u8").astype(np.uint64), offsets
 
 
 def _places(batch: pl.DataFrame) -> list[pl.Expr]:

@@ -82,6 +82,11 @@ def joined(column: str) -> pl.Expr:
     return pl.when(pl.col(column).count() > 0).then(lines)
 
 
+def lines_of(texts: pl.Series) -> list[str]:
+    """The different lines of a column of texts, as `joined` puts them together."""
+    return texts.drop_nulls().str.split("\n").list.explode().unique().to_list()
+
+
 def bytes_of(asked_: pl.DataFrame) -> pl.Series:
     """Binary per row of `asked`: equal orders are equal bytes, and bytes sort as the columns do."""
     behind = asked_["behind"].to_numpy().astype(np.uint8)[:, None]

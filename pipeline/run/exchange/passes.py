@@ -3,6 +3,7 @@
 Nothing here knows of receipts or of a run folder: `pipeline/run/phases/exchange.py` does.
 """
 
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -12,6 +13,7 @@ import polars as pl
 
 from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.contract.shapes import Grouping, Part, PolarsType
+from gristmill.pipeline.run.exchange.large import by_keys, in_order
 from gristmill.pipeline.run.exchange.slices import KEYS, Slices, power, ranges, together, weight
 from gristmill.pipeline.run.exchange.sorter import SHARE, Sorter
 
@@ -60,12 +62,15 @@ def as_declared(rows: pl.DataFrame, schema: Mapping[str, PolarsType], what: str)
 def gathered(stage: Grouping, files: Sequence[Slices], low: int, high: int, budget: int, out: Sorter) -> int:
     """Gathers all keys of [low, high) into `out`, as many at a time as fit a share of `budget`; how many rows it read.
 
-    Raises DataError for a key whose rows do not fit.
+    Raises DataError for a key whose rows do not fit, where the stage does not stream them.
     """
     limit = budget // SHARE
-    if _at_most(files, low, high) > limit and high - low > _finest(files):
+    size = _at_most(files, low, high)
+    if size > limit and high - low > _finest(files):
         middle = (low + high) // 2
         return sum(gathered(stage, files, a, b, budget, out) for a, b in ((low, middle), (middle, high)))
+    if size > 2 * limit:
+        return _from_disk(stage, files, low, high, budget, out)
     rows = together(files, low, high)
     if rows is None:
         return 0
@@ -77,10 +82,14 @@ def gathered(stage: Grouping, files: Sequence[Slices], low: int, high: int, budg
         middle = (low + high) // 2
         return sum(gathered(stage, files, a, b, budget, out) for a, b in ((low, middle), (middle, high)))
     if size > 2 * limit:
-        raise DataError(
-            f"{stage.name}: {rows.height:,} rows ({size / 1e6:,.0f} MB) have the key {rows['key'][0]:016x}, more than "
-            f"fit into the memory of a worker; give engine.memory, or fewer workers"
-        )
+        rows = None
+        return _from_disk(stage, files, low, high, budget, out)
+    _gather(stage, rows, out)
+    return read
+
+
+def _gather(stage: Grouping, rows: pl.DataFrame, out: Sorter) -> None:
+    """Whole keys through `gather`."""
     if stage.meets:
         rows = rows[meeting(rows["key"].to_numpy())]
     rows = rows.sort("key", *stage.order, "node")
@@ -89,7 +98,46 @@ def gathered(stage: Grouping, files: Sequence[Slices], low: int, high: int, budg
     if not back["node"].is_in(rows["node"].implode()).all():
         raise DataError(f"{stage.name}.gather gave rows for documents that it was not given")
     out.add(back)
+
+
+def _from_disk(stage: Grouping, files: Sequence[Slices], low: int, high: int, budget: int, out: Sorter) -> int:
+    """As `gathered`, for a range of keys that does not fit: its rows are sorted on disk, and long keys streamed."""
+    folder, limit, read = out.folder / "large", budget // SHARE, 0
+
+    def mine() -> Iterator[pl.DataFrame]:
+        return (rows for file in files if (rows := file.read(low, high)) is not None)
+
+    def all_rows() -> Iterator[pl.DataFrame]:
+        nonlocal read
+        keys, columns = [np.zeros(0, np.uint64)], []
+        for rows in mine():
+            read += rows.height
+            keys.append(np.unique(rows["key"].to_numpy()))
+            columns = rows.columns
+            yield rows
+        held = pl.DataFrame({"key": np.unique(np.concatenate(keys))})
+        yield from (rows.select(columns) for rows in shared_keys(stage.known(low, high), held))
+
+    by = ("key", *stage.order, "node")
+    ordered = in_order(all_rows(), by, _at_most(files, low, high), budget, folder)
+    for item in by_keys(ordered, 2 * limit, folder / "key.slices"):
+        if isinstance(item, pl.DataFrame):
+            _gather(stage, item, out)
+            continue
+        if not streams(stage):
+            raise DataError(
+                f"{stage.name}: {item.rows:,} rows ({item.size / 1e6:,.0f} MB) have the key {item.key:016x}, more than "
+                f"fit into the memory of a worker; give engine.memory, or fewer workers"
+            )
+        columns = stage.gathers if stage.merges else stage.returns
+        for back in stage.gather_long(item.frames):
+            out.add(as_declared(back, {"node": pl.UInt64, **columns}, f"{stage.name}.gather_long"))
+    shutil.rmtree(folder, ignore_errors=True)  # there is none where nothing was read
     return read
+
+
+def streams(stage: Grouping) -> bool:
+    return type(stage).gather_long is not Grouping.gather_long
 
 
 def meeting(keys: np.ndarray) -> np.ndarray:
@@ -102,13 +150,18 @@ def meeting(keys: np.ndarray) -> np.ndarray:
 
 def with_known(stage: Grouping, rows: pl.DataFrame, low: int, high: int) -> pl.DataFrame:
     """The rows, and those of other runs that share a key with one of them, frame by frame."""
-    keys, found = np.zeros(0, np.uint64), []
-    for frame in stage.known(low, high):
+    found = [frame.select(rows.columns) for frame in shared_keys(stage.known(low, high), rows)]
+    return pl.concat([rows, *found]) if found else rows
+
+
+def shared_keys(frames: Iterable[pl.DataFrame], rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Of each frame the rows with a `key` that is one of `rows`."""
+    keys = np.zeros(0, np.uint64)
+    for frame in frames:
         keys = keys if keys.size else np.sort(rows["key"].to_numpy())
         theirs = frame["key"].to_numpy()
         places = np.minimum(np.searchsorted(keys, theirs), keys.size - 1)
-        found.append(frame.filter(pl.Series(keys[places] == theirs)).select(rows.columns))
-    return pl.concat([rows, *found]) if found else rows
+        yield frame.filter(pl.Series(keys[places] == theirs))
 
 
 def _at_most(files: Sequence[Slices], low: int, high: int) -> int:

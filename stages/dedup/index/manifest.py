@@ -93,7 +93,7 @@ def read_manifest(index: str) -> Manifest | None:
 def check_parameters(index: str, parameters: Mapping[str, object]) -> None:
     """Raises ConfigError where the index was made with others."""
     manifest = read_manifest(index)
-    if manifest is not None and dict(manifest.parameters) != dict(parameters):
+    if manifest is not None and manifest.runs and dict(manifest.parameters) != dict(parameters):
         names = sorted({*manifest.parameters, *parameters})
         other = [n for n in names if manifest.parameters.get(n) != parameters.get(n)]
         was = ", ".join(f"{n} = {json.dumps(manifest.parameters.get(n))}" for n in other)
@@ -139,14 +139,38 @@ def add(index: str, made: Path, entry: Entry, parameters: Mapping[str, object]) 
             shutil.copytree(made, temporary)
             synced(temporary)
             temporary.rename(segments / entry.segment)
-        manifest = manifest.holding(entry)
-        runs = [asdict(old) for old in manifest.runs]
-        write_json(folder / MANIFEST, {"format": FORMAT, "parameters": dict(parameters), "runs": runs})
-        held = {old.segment for old in manifest.runs}
-        for path in segments.iterdir():
-            if path.name not in held:
-                shutil.rmtree(path, ignore_errors=True)
+        _write(folder, parameters, manifest.holding(entry).runs)
     return entry
+
+
+def remove(index: str, run: str) -> tuple[Entry, Manifest]:
+    """Takes back what one run added, known by its name or id: its entry, and the index without it.
+
+    Raises ConfigError where no run or several are called so.
+    """
+    with _alone(Path(index)):
+        manifest = read_manifest(index)
+        runs = manifest.runs if manifest else ()
+        found = [entry for entry in runs if run in (entry.run, entry.name)]
+        if manifest is None or len(found) != 1:
+            there = ", ".join(f"{entry.name} ({entry.run})" for entry in found or runs) or "no run"
+            raise ConfigError(
+                f"--remove {run}: {index} holds {there}"
+                + ("; give the id of one" if found else "; give one of its runs")
+            )
+        left = Manifest(manifest.parameters, tuple(entry for entry in runs if entry is not found[0]))
+        _write(Path(index), left.parameters, left.runs)
+    return found[0], left
+
+
+def _write(folder: Path, parameters: Mapping[str, object], runs: Sequence[Entry]) -> None:
+    """The manifest, then without the segments that it does not name."""
+    whole = {"format": FORMAT, "parameters": dict(parameters), "runs": [asdict(entry) for entry in runs]}
+    write_json(folder / MANIFEST, whole)
+    held = {entry.segment for entry in runs}
+    for path in (folder / SEGMENTS).iterdir():
+        if path.name not in held:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _digest(folder: Path) -> str:

@@ -220,6 +220,43 @@ def test_an_older_run_made_anew_is_told_and_the_later_one_follows(tmp_path: Path
     assert [s.stage.tell(FinishedRun(store, plan)).warnings for s in plan.steps if s.name == "dedup.index"] == [()]
 
 
+def test_the_index_is_listed_and_a_run_taken_out_leaves_what_the_others_added(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    index = tmp_path / "index"
+    for name, seed in (("a", 1), ("b", 2)):
+        texts = crawl(
+            tmp_path,
+            name,
+            {f"http://{name}.org/0": " ".join(words(1)), f"http://{name}.org/1": " ".join(words(seed + 9))},
+        )
+        go(texts, index, tmp_path / f"run-{name}")
+    assert main(["index", str(index)]) == 0
+    said = capsys.readouterr().out
+    assert f"{index}: 2 runs, 3 documents that stay" in said
+    assert '"word_ngram": 5' in next(line for line in said.splitlines() if "dedup.minhash.scheme: " in line)
+    assert [line.split(" (")[0].strip() for line in said.splitlines() if "compared with" in line] == ["run-a", "run-b"]
+    segments = {p.name for p in (index / "segments").iterdir()}
+    assert main(["index", str(index), "--remove", "run-c"]) == 2
+    assert "--remove run-c" in (error := capsys.readouterr().err)
+    assert "run-a (" in error
+    assert main(["index", str(index), "--remove", "run-a"]) == 0
+    said = capsys.readouterr().out
+    assert "run-a (" in said
+    assert "2 documents are taken out" in said
+    assert "run-b compared with runs that are no longer there; run their commands again" in said
+    assert len({p.name for p in (index / "segments").iterdir()} & segments) == 1
+    found = go(tmp_path / "b", index, tmp_path / "run-b")  # now nothing older has its first text
+    assert {r["rule"] for r in found.values()} == {None}
+    capsys.readouterr()
+    assert main(["index", str(index), "--remove", "run-b"]) == 0
+    assert "0 runs, 0 documents" in capsys.readouterr().out
+    assert go(tmp_path / "b", index, tmp_path / "run-d", verify=True)  # an index without runs takes any parameters
+    assert main(["index", str(tmp_path / "b")]) == 2
+    assert main(["index", str(tmp_path / "none")]) == 2
+    assert "there is no index of kept documents" in capsys.readouterr().err
+
+
 def test_a_run_that_another_overtook_is_told_and_mended_by_the_same_command(tmp_path: Path):
     made = crawls(tmp_path / "texts", 2)
     go(made["a"], tmp_path / "idx", tmp_path / "a", add=False)

@@ -1,7 +1,7 @@
 """Exact and near-duplicates in a run: the same columns and ledger for any bundles, partitions, memory and stops."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from gristmill.stages.dedup.minhash import Scheme
 from gristmill.stages.dedup.near import NearDuplicates, NearGate
 from lawrun import InProcess, Silent
 
+GIANT, LITTLE = 31, 3 << 12  # documents of one component; bytes of which half hold fewer than that
 SETTINGS = {
     "language": {"enabled": False},
     "license": {"enabled": False},
@@ -74,6 +75,9 @@ def documents() -> Iterator[str]:
         for copies in range(int(rng.integers(0, 3))):
             yield " ".join(words)
             yield " ".join([*words[:110], *text(rng, 10 + copies)])
+    words = text(rng)
+    for _ in range(GIANT):
+        yield " ".join([*words[:115], *text(rng, 5)])
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +100,7 @@ def test_copies_leave_and_each_names_the_one_that_stays(run: tuple[Path, Path]):
     books = {str(e["stage"]): e for e in read_books(Store(run[1]))}
     assert books["dedup.exact"]["docs_in"] == len(found)
     assert books["dedup.exact"]["docs_out"] == len(set(found))
-    assert books["dedup.minhash"]["docs_out"] == 40  # type: ignore
+    assert books["dedup.minhash"]["docs_out"] == 41  # type: ignore
     near = pl.concat([pl.read_parquet(p) for p in (run[1] / "dedup.minhash").glob("*.parquet")])
     stays = near.filter(pl.col("near_duplicate_of").is_null())
     assert set(near["near_duplicate_of"].drop_nulls()) <= set(stays["doc_id"])
@@ -113,7 +117,7 @@ def test_the_survivor_has_the_hosts_and_dumps_of_its_cluster(run: tuple[Path, Pa
     for doc, url, dump, of in rows.iter_rows():
         stays = near[of or doc]["near_duplicate_of"] or of or doc
         clusters.setdefault(stays, []).append((url.split("/")[2], dump))
-    assert {len(hosts) for hosts in clusters.values()} == {1, 3, 5}
+    assert {len(hosts) for hosts in clusters.values()} == {1, 3, 5, GIANT}
     for doc, row in near.items():
         found = row["dup_hosts_n"], row["dup_hosts"], row["dup_dumps"]
         if len(clusters.get(doc, ())) < 2:
@@ -127,13 +131,20 @@ def test_the_survivor_has_the_hosts_and_dumps_of_its_cluster(run: tuple[Path, Pa
 def test_any_bundles_partitions_and_memory_same_bytes(run: tuple[Path, Path], tmp_path: Path, monkeypatch):
     want = columns(run[1])
     assert len(want) == 25
-    for i, (bundles, size, memory) in enumerate(
-        [(1, 1 << 28, 1 << 30), (2, 1 << 12, 1 << 30), (512, 1 << 28, 1 << 16)]
-    ):
+    streamed: list[int] = []
+    long = NearDuplicates.gather_long
+
+    def noted(stage: NearDuplicates, rows: Callable[[], Iterator[pl.DataFrame]]) -> Iterator[pl.DataFrame]:
+        streamed.append(sum(frame.height for frame in rows()))
+        return long(stage, rows)
+
+    monkeypatch.setattr(NearDuplicates, "gather_long", noted)
+    for i, (bundles, size, memory) in enumerate([(1, 1 << 28, 1 << 30), (2, 1 << 12, 1 << 30), (512, 1 << 28, LITTLE)]):
         monkeypatch.setattr(passes, "BUNDLES", bundles)
         monkeypatch.setattr(passes, "PARTITION_BYTES", size)
         go(run[0], tmp_path / str(i), memory)
         assert columns(tmp_path / str(i)) == want
+        assert streamed == ([GIANT] if memory == LITTLE else [])
 
 
 STOPS = [
@@ -172,7 +183,7 @@ def test_audit_compares_drawn_pairs_by_their_exact_similarity(run: tuple[Path, P
     ended = finished(run)
     pairs = ended.pairs("dedup.minhash", 1000)
     found = list(documents())
-    assert pairs.height == len(set(found)) - 40
+    assert pairs.height == len(set(found)) - 41
     exact = Scheme().jaccard(pairs["text"], pairs["stays_text"])
     plain = []
     for a, b in pairs.select("text", "stays_text").iter_rows():
@@ -196,7 +207,7 @@ def test_audit_is_a_section_of_the_report(run: tuple[Path, Path], tmp_path: Path
     (tmp_path / "dedup").mkdir()
     (tmp_path / AUDIT).write_text(json.dumps(NearDuplicates().papers(ended)[AUDIT]))
     (section,) = NearDuplicates().tell(replace(ended, store=Store(tmp_path))).sections
-    assert "56 drawn pairs of a document that dedup.minhash dropped" in str(section.content)
+    assert "86 drawn pairs of a document that dedup.minhash dropped" in str(section.content)
     assert "10 pairs to read" in str(section.content)
 
 
