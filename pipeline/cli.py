@@ -84,16 +84,12 @@ def parser(whole: bool = True) -> argparse.ArgumentParser:
     c = command("explain", "what became of one document and why, then its whole way")
     c.add_argument("run", type=Path, help="a run folder")
     c.add_argument("document", help="doc_id or URL")
-    add_dedup_arguments(
-        command("dedup", "what a config's deduplication finds of planted near-duplicates, and the theory")
-    )
+    add_dedup_arguments(command("dedup", "planted near-duplicates through a config's deduplication, and the theory"))
     add_index_arguments(command("index", "what an index across runs holds, and a run taken out of it"))
     c = command("diff", "what changed from one run to another, and by which rule documents left or came")
     add_diff_arguments(c)
     add_push_arguments(command("push", "send a finished run's corpus to the Hugging Face hub"))
-    add_thresholds_arguments(
-        command("thresholds", "limits and stop words per language, estimated from a run's documents")
-    )
+    add_thresholds_arguments(command("thresholds", "limits and stop words per language, from a run's documents"))
     add_contamination_arguments(command("contamination", "benchmark items that stand in a run's corpus"))
     c = command("train", "train a fastText classifier (toxicity, adult, quality) from labelled texts")
     if whole:
