@@ -124,11 +124,13 @@ class InRun:
             like = next((p for p in (main, *cheaper) if isinstance(p, NgramProxy)), None)
             exact = np.stack([result.weights, *plain.values()])
 
+            together, each = self.beside(self.judge)
+
             def judge(s: int) -> Proxy:
                 m = self.material(self.judge, unread[s], self.held_back[s], shelf)
-                return self.judge.make(m, self.chance(1 + s, like, exact))
+                return self.judge.make(m, replace(self.chance(1 + s, like, exact), threads=each))
 
-            fresh = side_by_side(judge, range(len(unread)), self.threads if self.judge.exact else 1)
+            fresh = side_by_side(judge, range(len(unread)), together)
             checked = confirm(fresh, result.weights, plain, self.objective, self.limits.guard)
         return found_by(result, self.proxy, self.objective, self.limits.guard, checked, pull)
 
@@ -146,6 +148,10 @@ class InRun:
 
     def chance(self, further: int = 0, like: NgramProxy | None = None, exact: np.ndarray | None = None) -> Chance:
         return Chance(self.threads, self.seed + further, self.scratch, like, exact)
+
+    def beside(self, section: ProxySection) -> tuple[int, int]:
+        """How many proxies of a section work side by side, and with how many threads each."""
+        return (self.threads, 1) if section.exact else (1, self.threads)
 
     def prior(self) -> tuple[str, np.ndarray]:
         """Name and weights (k,) of the mixture that stands where no other can be shown to be better."""
@@ -168,17 +174,19 @@ class InRun:
         on = {f"{name} {f}": part for name, divided in parts.items() for f, part in enumerate(divided)}
         like = main if isinstance(main, NgramProxy) else None
         section = self.sections[-1]
+        together, each = self.beside(section)
 
         def unseen(fold: int, steps: np.ndarray) -> Proxy:
             own = {name: divided[fold] for name, divided in parts.items()}
             drawn = reordered(left_out, f"left out/{fold}")
-            return section.make(self.material(section, drawn, own, shelf), self.chance(0, like, steps))
+            return section.make(
+                self.material(section, drawn, own, shelf), replace(self.chance(0, like, steps), threads=each)
+            )
 
-        seen = section.make(self.material(section, read, on, shelf), self.chance(0, like))
+        seen = section.make(self.material(section, read, on, shelf), replace(self.chance(0, like), threads=each))
         tokens = np.array([[sum(len(p.tokens) for p in part) for part in parts[name]] for name, _ in used])
         names = tuple(tuple(f"{name} {f}" for f in range(n)) for name, _ in used)
-        threads = self.threads if section.exact else 1
-        return Folds(seen, unseen, names, tokens, np.array([w for _, w in used]), fewest, threads)
+        return Folds(seen, unseen, names, tokens, np.array([w for _, w in used]), fewest, together)
 
     def shrunk(self, result: SearchResult, main: Proxy, folds: Folds | None) -> tuple[SearchResult, Pull | None]:
         """The search's result as far from the prior as can be shown, or as the config's weight allows."""
