@@ -24,7 +24,6 @@ from gristmill.classifiers.license.terms import (
     ALL_RESERVED,
     COPYRIGHT,
     MEDIA_WORDS,
-    fold,
 )
 
 TIERS = (
@@ -109,7 +108,7 @@ def judge(page: Page, sites: SiteTable) -> Verdict:
     site = sites.match(page.url) if page.url else None
     if site is not None and site.tier == "blocked":
         return Verdict(None, "unknown", _evidence("blocked-site", site.host), 0.0)
-    reserved = ALL_RESERVED.search(page.rights, fold(page.rights)) or _in_metadata(page.links)
+    reserved = ALL_RESERVED.search(page.rights) or _in_metadata(page.links)
     best = _strongest(list(_statements(page)))
     if best is not None:
         tier = "reserved" if best.license == RESERVED else family(best.license)
@@ -140,7 +139,7 @@ def _evidence(rule: str, words: str) -> str:
 
 def _in_metadata(links: Sequence[Link]) -> re.Match[str] | None:
     for link in links:
-        if link.kind in ("meta", "jsonld") and (found := ALL_RESERVED.search(link.text, fold(link.text))):
+        if link.kind in ("meta", "jsonld") and (found := ALL_RESERVED.search(link.text)):
             return found
     return None
 
@@ -249,11 +248,7 @@ def _keyword(page: Page) -> Verdict | None:
             continue
         license, words = found
         against = forbidden_use(end) or next(
-            (
-                hit[0]
-                for p in (ALL_RESERVED.pattern, COPYRIGHT, MEDIA_WORDS)
-                if (hit := p.search(end) or p.search(page.rights))
-            ),
+            (hit[0] for p in (ALL_RESERVED, COPYRIGHT, MEDIA_WORDS) if (hit := p.search(end) or p.search(page.rights))),
             None,
         )
         if family(license) == "permissive" and license.startswith(("CC", "LicenseRef-CC")) and against is None:

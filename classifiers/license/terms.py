@@ -21,6 +21,19 @@ class Guarded:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class Either:
+    """Two patterns of one alternation: what stands first counts, of two at one place the first pattern's."""
+
+    first: Guarded
+    second: Guarded
+
+    def search(self, text: str) -> re.Match[str] | None:
+        folded = fold(text)
+        one, other = self.first.search(text, folded), self.second.search(text, folded)
+        return one if other is None or (one is not None and one.start() <= other.start()) else other
+
+
 def fold(text: str) -> str:
     """As patterns that ignore case see it: case, and the dotless i."""
     return text.lower() if text.isascii() else text.casefold().replace("ı", "i")
@@ -85,15 +98,17 @@ def license_of_text(text: str) -> tuple[str, str] | None:
 
 # All rights, in so many words: what contradicts an open licence. "Some rights reserved" does not.
 _RESERVED_WORDS = (
-    "reserve", "behalt", "voorbehouden", "tous ", "reservados", "riservati", "reservats", "rezervate", "förbehål",
+    "rättigheter", "rettigheter",
+    "behalt", "voorbehouden", "tous ", "reservados", "riservati", "reservats", "rezervate", "förbehål",
     "forbehold", "oikeudet", "prawa", "vyhrazen", "vyhraden", "fenntartva", "pridržan", "saklidir", "επιφύλαξη",
     "права", "無断転載", "版权所有", "版權所有", "著作權所有", "不許複製", "無斷轉載", "무단", "모든 권리", "הזכויות",
     "حقوق", "quyền", "สงวนลิขสิทธิ์", "dilindungi", "सर्वाधिकार", "prohibit", "must be authori", "forbidden",
 )  # fmt: skip
-ALL_RESERVED = Guarded(
+_IN_ENGLISH = Guarded(("reserve",), re.compile(r"(?<!not )\ball rights?[\s\-]+(?:are )?reserved", re.I))
+_IN_OTHER_WORDS = Guarded(
     _RESERVED_WORDS,
     re.compile(
-        r"(?<!not )\ball rights?[\s\-]+(?:are )?reserved|alle[n]? rechte?[\w\s]{0,12} vorbehalten"
+        r"alle[n]? rechte?[\w\s]{0,12} vorbehalten"
         r"|alle rechten voorbehouden"
         r"|tous (?:les )?droits (?:sont )?r[ée]serv[ée]s|todos (?:los|os) (?:derechos|direitos) reservados"
         r"|tutti i diritti (?:sono )?riservati|tots els drets reservats|toate drepturile (?:sunt )?rezervate"
@@ -111,6 +126,7 @@ ALL_RESERVED = Guarded(
         re.I,
     ),
 )
+ALL_RESERVED = Either(_IN_ENGLISH, _IN_OTHER_WORDS)  # most pages say it in English: the long pattern is seldom tried
 # A copyright line: says who, not what is allowed. MixtureVitae refuses keyword and government pages for it.
 COPYRIGHT = re.compile(r"©|\(c\) ?(?:19|20)\d\d|copyright (?:©|\(c\)|19|20|by\b)|protected by copyright", re.I)
 # What a licence line may be about. The first of these that comes in a line is its subject.

@@ -216,7 +216,7 @@ def test_licenses_named_in_text(text, license):
     assert (license_of_text(text) or (None,))[0] == license
 
 
-GUARDED = [license_terms._STATED, ALL_RESERVED]
+GUARDED = [license_terms._STATED, ALL_RESERVED.first, ALL_RESERVED.second]
 GUARDED += [guarded for guarded, _ in license_terms._NAMED]
 
 
@@ -262,14 +262,14 @@ def test_what_is_no_expression_is_null(text):
      "무단전재 및 재배포 금지", "כל הזכויות שמורות", "جميع الحقوق محفوظة", "Tüm hakları saklıdır"],
 )  # fmt: skip
 def test_reservation_is_seen_in_many_languages(text):
-    assert ALL_RESERVED.search(text, fold(text))
+    assert ALL_RESERVED.search(text)
 
 
 @pytest.mark.parametrize(
     "text", ["Some rights reserved", "Einige Rechte vorbehalten", "not all rights reserved", "rights"]
 )
 def test_other_reservations_are_not_all(text):
-    assert not ALL_RESERVED.search(text, fold(text))
+    assert not ALL_RESERVED.search(text)
 
 
 def test_words_that_forbid_are_not_found_in_plain_text():
