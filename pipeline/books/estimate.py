@@ -14,7 +14,7 @@ from gristmill.pipeline.run.view import RunView, view_of
 
 ENOUGH = 100  # documents, from which rates are taken
 WORKER_BYTES = 272 << 20  # of a worker before its first document: the libraries (docs/scale.md, Measured)
-SLICE_BYTES = 423  # per document, at most, of a grouping's slices, which go again (docs/scale.md, Measured)
+SLICE_BYTES = 202  # per document, at most, of a grouping's slices, which go again (docs/scale.md, Measured)
 # Seconds of a worker per document and pass: deduplication took 20 s of two workers for 10^6 documents in ten passes
 # (docs/scale.md, Measured).
 PASS_S = 4e-6

@@ -44,11 +44,29 @@ def corpus(tmp_path_factory):
         {"text": prose(rng, 1000 + i), "id": f"j{i}", "votes": i, "stars": i % 5, "meta": {"depth": 0.5}}
         for i in range(40)
     ]
+    text = prose(rng, 2000)
+    lines += [
+        {
+            "text": t,
+            "id": f"j{i}",
+            "votes": 9,
+            "stars": i % 5,
+            "meta": {"depth": 0.5},
+            "url": f"https://{h}/",
+            "dump": d,
+        }
+        for i, t, h, d in (
+            (100, text, "b.org", "CC-2"),
+            (101, text, "www.a.org", "CC-1"),
+            (102, text.rsplit(" ", 3)[0], "c.org", "CC-1"),
+        )
+    ]
     (folder / "more.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     (folder / "job.yaml").write_text(
         f"input: {{paths: [{folder}/web.parquet, {folder}/more.jsonl], keep_columns: all}}\n"
         "gates: {presets: [], limits: [{column: input.votes, min: 5}]}\nlicense: {enabled: false}\n"
-        "tokenizer: {vocab_size: 300}\nmixture: {budget_tokens: 8000}\ncorpus: {format: [parquet, jsonl.zst]}\n"
+        "tokenizer: {vocab_size: 300}\nmixture: {budget_tokens: 90000}\n"
+        "corpus: {format: [parquet, jsonl.zst], columns: ['dup_*', minhash_cluster_size]}\n"
     )
     assert main(["run", str(folder / "job.yaml"), "--out", str(folder / "run")]) == 0
     return pq.read_table(sorted((folder / "run/corpus/data").glob("*.parquet"))), folder
@@ -76,6 +94,18 @@ def test_all_columns_reach_the_corpus_with_their_types(corpus):
             assert found["meta"] == {"depth": 0.5, "seen": None}
     assert seen
     assert min(found["votes"] for found in table.to_pylist()) >= 5
+
+
+def test_hosts_dumps_and_number_of_a_cluster_stand_at_the_document_that_stays(corpus):
+    rows = corpus[0].select(["id", "dup_hosts_n", "dup_hosts", "dup_dumps", "minhash_cluster_size"]).to_pylist()
+    copies = ("j100", "j101", "j102")
+    (stays,) = {r["id"] for r in rows if r["id"] in copies}
+    assert stays != "j102"  # the shorter text
+    found = next({name: r[name] for name in r if name != "id"} for r in rows if r["id"] == stays)
+    hosts = ["b.org", "c.org", "www.a.org"]
+    assert found == {"dup_hosts_n": 3, "dup_hosts": hosts, "dup_dumps": ["CC-1", "CC-2"], "minhash_cluster_size": 3}
+    others = {(r["dup_hosts"], r["minhash_cluster_size"]) for r in rows if r["id"] not in copies}
+    assert others == {(None, 1)}
 
 
 def test_a_limit_on_a_column_that_is_not_kept_is_refused(corpus, capsys):
