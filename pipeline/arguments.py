@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gristmill.pipeline.contract.loading import load_object
-from gristmill.pipeline.run.objects.bucket import is_address
+from gristmill.pipeline.run.objects.address import is_address
 
 
 def find_folders(arguments: Namespace) -> None:

@@ -43,7 +43,7 @@ def parser(whole: bool = True) -> argparse.ArgumentParser:
         c = command(name, text)
         c.add_argument("config", type=Path, help="YAML file")
         c.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings that replace the config's")
-        c.add_argument("--out", type=Path, required=True, help="the run folder")
+        c.add_argument("--out", type=Path, required=True, help="the run folder, or s3://bucket/folder")
         c.add_argument(
             "--until", metavar="STAGE", help="stop after this stage, with its books (default: go to the corpus)"
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from gristmill.pipeline.books.ledger import books
 from gristmill.pipeline.books.seal import write_seal
-from gristmill.pipeline.books.stopped import record_stop
+from gristmill.pipeline.books.stopped import STOPPED, record_stop
 from gristmill.pipeline.contract.errors import DataError, GristmillError
 from gristmill.pipeline.contract.state import write_json
 from gristmill.pipeline.plan.identity import is_ours, reference_of
@@ -62,7 +62,8 @@ class Passage:
         except (GristmillError, OSError, KeyboardInterrupt) as error:
             with suppress(OSError, GristmillError):  # a full disk, say: the error itself is what matters
                 record_stop(view, phase, error)
-                view.send()
+                # No more than that: workers may still be writing.
+                view.send(view.root / STOPPED, view.root / "failures")
             raise
 
     def _run(self, work: Work, number: int) -> None:

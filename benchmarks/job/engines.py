@@ -4,6 +4,7 @@ python benchmarks/job/engines.py ray           three nodes on this machine (ray.
 python benchmarks/job/engines.py ray --kill    a node is killed, then the driver; the same command goes on
 python benchmarks/job/engines.py slurm         three nodes on this machine (tests/pipeline/run/cluster.py)
 python benchmarks/job/engines.py slurm --shards 5    enough parts for arrays, here of two tasks
+python benchmarks/job/engines.py s3            the local engine, the run folder in a bucket (moto's server, here)
 
 The input is the quickstart's, made here: so many pages that a phase takes seconds. Bar: Ray under 1 s per phase beyond
 the local engine with as many workers.
@@ -22,9 +23,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / ".src"), str(ROOT / "tests" / "pipeline" / "run")]
+TESTS = ROOT / "tests" / "pipeline" / "run"
+sys.path[:0] = [str(ROOT / ".src"), str(TESTS), str(TESTS / "objects")]
 
 from cluster import slurm  # noqa: E402
+from faulty import moto, proxied  # noqa: E402
 
 from gristmill.pipeline.demo.shards import write_sample_data  # noqa: E402
 from gristmill.pipeline.plan.plan import load_plan  # noqa: E402
@@ -113,6 +116,41 @@ def on_slurm(shards: str, place: Path, local: float) -> None:
         report("slurm", place, local, time.monotonic() - began, 0.0)
 
 
+def on_s3(shards: str, place: Path, local: float) -> None:
+    with moto() as upstream, proxied(upstream) as (handler, environment):
+        os.environ.update(environment, XDG_CACHE_HOME=str(place / "node"))
+        import boto3
+
+        boto3.client("s3").create_bucket(Bucket="bucket")
+        given, log = command(shards, Path("s3:/bucket/run"), "--workers", "2"), place / "s3.log"
+        handler.seen.clear()
+        began, told, seen = time.monotonic(), 0, 0
+        print(f"{'':52} {'PUT':>4} {'GET':>4} {'LIST':>4} {'POST':>4}   requests until the phase had ended")
+        run = start(given, log)
+        while run.poll() is None:
+            time.sleep(0.02)
+            lines = [line for line in log.read_text().splitlines() if line.strip()[:1].isdigit() and "/" in line[:6]]
+            for line in lines[told:]:
+                seen = tell(line[:52], handler.seen, seen)
+            told = len(lines)
+        took = time.monotonic() - began
+        tell("books, card, report", handler.seen, seen)
+        tell("together", handler.seen, 0)
+        handler.seen.clear()
+        again = seconds(given, log)
+        tell("a rerun with nothing to do", handler.seen, 0)
+        whole = next((place / "node").rglob("plan.json")).parent
+        print(f"local {local:.1f} s; in a bucket {took:.1f} s; a rerun with nothing to do {again:.1f} s")
+        print(f"same bytes {corpus(whole) == corpus(place / 'local')}")
+
+
+def tell(what: str, seen: list[str], since: int) -> int:
+    n = len(seen)
+    found = seen[since:n]
+    print(f"{what:52} {' '.join(f'{found.count(kind):4}' for kind in ('PUT', 'GET', 'LIST', 'POST'))}", flush=True)
+    return n
+
+
 def report(name: str, place: Path, local: float, took: float, again: float) -> None:
     out = place / name.split()[0]
     phases = len(load_plan(out / "plan.json").phases)
@@ -124,7 +162,7 @@ def report(name: str, place: Path, local: float, took: float, again: float) -> N
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("engine", choices=["ray", "slurm"])
+    parser.add_argument("engine", choices=["ray", "slurm", "s3"])
     parser.add_argument("--kill", action="store_true")
     parser.add_argument("--pages", type=int, default=200)
     parser.add_argument("--shards", type=int, default=2)
@@ -135,7 +173,9 @@ def main() -> None:
         shards = str(place / "in" / "*")
         seconds(command(shards, place / "warm", "--workers", "2"), place / "warm.log")  # compiles the kernels
         local = seconds(command(shards, place / "local", "--workers", "2"), place / "local.log")
-        if a.engine == "ray":
+        if a.engine == "s3":
+            on_s3(shards, place, local)
+        elif a.engine == "ray":
             on_ray(shards, place, local, a.kill)
         else:
             on_slurm(shards, place, local)

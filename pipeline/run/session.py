@@ -25,7 +25,7 @@ from gristmill.pipeline.contract.remote.retry import Retry
 from gristmill.pipeline.contract.shown import say
 from gristmill.pipeline.contract.state import DamagedFile, read_state, temporary, unique
 from gristmill.pipeline.plan.identity import digest
-from gristmill.pipeline.run.objects.mirror import Mirror, called
+from gristmill.pipeline.run.objects.found import called, mirror_of
 
 LEASE = ".session"
 JOBS = "jobs.json"  # what a queueing engine was given: the jobs, and the token of their session
@@ -60,12 +60,12 @@ def this_host() -> str:
 
 def here(root: Path) -> str:
     """This host, as far as its processes share file locks on the run: of one in an object store, by way of a mirror."""
-    return this_host() if Mirror.of(root) is None else f"{this_host()} {digest(str(root))[:8]}"
+    return this_host() if mirror_of(root) is None else f"{this_host()} {digest(str(root))[:8]}"
 
 
 def read_lease(root: Path) -> Lease | None:
     """Raises InputError where it lies in an object store that cannot be reached."""
-    mirror = Mirror.of(root)
+    mirror = mirror_of(root)
     try:
         if mirror is None:
             return Lease(**json.loads((root / LEASE).read_text(encoding="utf-8")))
@@ -75,7 +75,7 @@ def read_lease(root: Path) -> Lease | None:
 
 
 def _put(root: Path, lease: Lease) -> None:
-    if mirror := Mirror.of(root):
+    if mirror := mirror_of(root):
         mirror.bucket.write(LEASE, json.dumps(asdict(lease)).encode(), QUICK)
         return
     begun = temporary(root / LEASE)
@@ -85,7 +85,7 @@ def _put(root: Path, lease: Lease) -> None:
 
 def _put_first(root: Path, lease: Lease) -> bool:
     """False where there is a lease: of two hosts that try at once, one makes the link, or the object."""
-    if mirror := Mirror.of(root):
+    if mirror := mirror_of(root):
         return mirror.bucket.first(LEASE, json.dumps(asdict(lease)).encode())
     begun = temporary(root / LEASE)
     begun.write_text(json.dumps(asdict(lease)), encoding="utf-8")
@@ -105,7 +105,7 @@ def _put_first(root: Path, lease: Lease) -> bool:
 
 
 def _give_up(root: Path) -> None:
-    if mirror := Mirror.of(root):
+    if mirror := mirror_of(root):
         mirror.bucket.remove([LEASE])
     else:
         (root / LEASE).unlink(missing_ok=True)
@@ -235,7 +235,7 @@ def in_use(root: Path) -> bool:
     """Whether a process works on the folder: its lock on this host, or a lease of another one that changes."""
     if at_work(root)[0]:
         return True
-    if not (root / ".lock").exists() and Mirror.of(root) is None:  # no run has begun here
+    if not (root / ".lock").exists() and mirror_of(root) is None:  # no run has begun here
         return False
     lease = read_lease(root)
     if lease is None or lease.host == here(root):

@@ -21,7 +21,7 @@ from gristmill.pipeline.contract.columns import arrow_schema
 from gristmill.pipeline.contract.errors import DataError, PlanError
 from gristmill.pipeline.contract.state import synced, temporary, write_json, write_parquet
 from gristmill.pipeline.plan.identity import digest_file, digest_folder
-from gristmill.pipeline.run.objects.mirror import Mirror
+from gristmill.pipeline.run.objects.found import mirror_of
 from gristmill.pipeline.run.receipts.logs import LOGS, Receipts
 from gristmill.pipeline.run.receipts.receipt import Receipt, dated, finish, proves, read_receipt, unchanged
 
@@ -35,7 +35,7 @@ class Store:
 
     def __init__(self, root: Path):
         self.root = root
-        self.mirror = Mirror.of(root)  # None: the folder is the run itself, and no node's mirror of objects
+        self.mirror = mirror_of(root)  # None: the folder is the run itself, and no node's mirror of objects
         self.receipts = Receipts(root)
         self._unchanged: dict[str, Receipt] = {}  # artifacts that were found to hold what their receipts say
 

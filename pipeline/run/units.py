@@ -20,8 +20,7 @@ from gristmill.pipeline.contract.secrets import scrubbed
 from gristmill.pipeline.plan.identity import CODE_VERSION, load_class
 from gristmill.pipeline.plan.plan import Phase, Plan, load_plan
 from gristmill.pipeline.run.failures import failure_path, quarantined, record_failure
-from gristmill.pipeline.run.objects.bucket import address_of, is_address
-from gristmill.pipeline.run.objects.mirror import Mirror
+from gristmill.pipeline.run.objects.address import address_of, is_address
 from gristmill.pipeline.run.objects.written import passed_on, written
 from gristmill.pipeline.run.phases.exchange import Group, Merge, Return, Sort
 from gristmill.pipeline.run.phases.fates import Fates
@@ -87,7 +86,11 @@ class RunStep(PipelineStep):
         return None
 
     def folder(self) -> Path:
-        return Mirror.at(address_of(self.root)).root if is_address(self.root) else Path(self.root)
+        if not is_address(self.root):
+            return Path(self.root)
+        from gristmill.pipeline.run.objects.mirror import Mirror
+
+        return Mirror.at(address_of(self.root)).root
 
     def run(self, data: object = None, rank: int = 0, world_size: int = 1) -> Iterator[object]:  # pyright: ignore
         yield from data or ()  # pyright: ignore

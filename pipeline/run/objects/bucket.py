@@ -4,69 +4,23 @@ Every call is tried again where its failure may pass (500, 503 SlowDown, a cut c
 come from the environment, as AWS's own tools take them, and are written nowhere.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
-from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.remote.retry import Retry, patiently, status_of
+from gristmill.pipeline.run.objects.address import SCHEME, Address
 
 A = TypeVar("A")
 T = TypeVar("T")
-SCHEME = "s3"
 RETRY = Retry(8, 0.5)  # about a minute; s3fs tries five times within each, two seconds
 FIRST = Retry(3, 0.5)  # before anything has begun: an address is more often wrong than a store away
 PUT_BYTES = 64 << 20  # of an object that goes in one request; a larger one goes in parts, and is there when all are
 REMOVED = 1000  # names in one request (S3's limit)
 AT_ONCE = 16  # requests of one process
-_ADDRESS = re.compile(r"([a-z][a-z0-9+.\-]*):/+(.*)")  # also as Path shortens it: s3:/bucket/run
-
-
-@dataclass(frozen=True)
-class Address:
-    """s3://bucket/prefix"""
-
-    bucket: str
-    prefix: str
-
-    def __str__(self) -> str:
-        return f"{SCHEME}://{self.bucket}/{self.prefix}"
-
-    def of(self, name: str) -> str:
-        """The key of an object."""
-        return f"{self.prefix}/{name}"
-
-
-def is_address(text: object) -> bool:
-    return _ADDRESS.fullmatch(str(text)) is not None
-
-
-def address_of(text: object) -> Address:
-    """Raises ConfigError for another store than S3, and for an address that is none."""
-    found = _ADDRESS.fullmatch(str(text))
-    assert found is not None
-    scheme, _, rest = found[1], found[2], found[2].strip("/")
-    shown = f"{scheme}://{rest.rpartition('@')[2]}"
-    if scheme != SCHEME:
-        raise ConfigError(
-            f"{shown}: a run folder is a local one, one that all nodes share, or one in S3 (s3://bucket/folder; "
-            "AWS_ENDPOINT_URL names another store that speaks S3). Inputs may be other URLs"
-        )
-    parts = urlsplit(f"{scheme}://{rest}")
-    bucket, prefix = parts.netloc, "/".join(word for word in rest.split("/")[1:] if word)
-    if "@" in bucket or "?" in rest:
-        raise ConfigError(f"{shown}: credentials go into the environment (AWS_PROFILE), not into the address")
-    if not bucket or not prefix or {".", ".."} & set(prefix.split("/")):
-        raise ConfigError(f"{shown}: a run needs a folder of its own in the bucket: s3://bucket/folder")
-    if find_spec("s3fs") is None:
-        raise ConfigError(f"{shown} needs the extra: pip install 'gristmill[s3]'")
-    return Address(bucket, prefix)
 
 
 @dataclass(frozen=True)
@@ -87,10 +41,11 @@ class Bucket:
 
     def __init__(self, address: Address):
         import fsspec
+        from fsspec.config import conf
 
         self.address = address
         # Listings are never remembered: other nodes write. What is tried again is tried again here and by s3fs.
-        given = fsspec.config.conf.get(SCHEME, {}).get("config_kwargs", {})
+        given = conf.get(SCHEME, {}).get("config_kwargs", {})
         client = {"retries": {"total_max_attempts": 1}, **given}
         self.fs: Any = fsspec.filesystem(
             SCHEME, use_listings_cache=False, skip_instance_cache=True, config_kwargs=client

@@ -17,11 +17,11 @@ from pathlib import Path
 
 from gristmill.pipeline.contract.remote.retry import Retry
 from gristmill.pipeline.contract.state import temporary
-from gristmill.pipeline.run.objects.bucket import PUT_BYTES, RETRY, Address, Bucket, Listed, address_of, bucket_of
+from gristmill.pipeline.run.objects.address import TABLE, Address, address_of
+from gristmill.pipeline.run.objects.bucket import PUT_BYTES, RETRY, Bucket, Listed, bucket_of
 from gristmill.pipeline.run.objects.table import Row, Table
 from gristmill.pipeline.run.receipts.logs import LOGS, Receipts, lines_of
 
-TABLE = "mirror.sqlite"  # beside the folder; by it a mirror is known
 LONG_AGO = 10**9  # nanoseconds: before any receipt
 FAR_AHEAD = 2**32 * 10**9  # of receipts that were fetched: they stand in the bucket since after what they prove
 NOW = "logs/progress.json"
@@ -76,11 +76,6 @@ class Mirror:
         place.mkdir(parents=True, exist_ok=True)
         Table(place / TABLE).say("address", str(address))
         return cls(place)
-
-    @classmethod
-    def of(cls, root: Path) -> "Mirror | None":
-        """None for a folder that is the run itself."""
-        return cls(root.parent) if (root.parent / TABLE).is_file() else None
 
     @property
     def bucket(self) -> Bucket:
@@ -278,9 +273,3 @@ def _md5(path: Path) -> str:
 def mirrors() -> Path:
     """Where mirrors lie on this node: a local disk, by XDG_CACHE_HOME or in ~/.cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gristmill" / "mirrors"
-
-
-def called(root: Path) -> str:
-    """A run folder as its user named it."""
-    mirror = Mirror.of(root)
-    return str(root) if mirror is None else str(mirror.address)

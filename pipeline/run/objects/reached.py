@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from gristmill.pipeline.contract.errors import ConfigError
-from gristmill.pipeline.run.objects.bucket import FIRST, address_of, is_address
-from gristmill.pipeline.run.objects.mirror import Mirror
+from gristmill.pipeline.run.objects.address import address_of, is_address
+from gristmill.pipeline.run.objects.found import mirror_of
 from gristmill.pipeline.run.session import at_work
 
 
@@ -15,6 +15,9 @@ def run_folder(given: str | Path) -> Path:
     """
     if not is_address(given):
         return Path(given)
+    from gristmill.pipeline.run.objects.bucket import FIRST
+    from gristmill.pipeline.run.objects.mirror import Mirror
+
     mirror = Mirror.at(address_of(given))
     with mirror.locked():
         command, worker = at_work(mirror.root)
@@ -25,14 +28,14 @@ def run_folder(given: str | Path) -> Path:
 
 def look_again(root: Path) -> None:
     """Of a run in an object store, by the command that holds it: makes the mirror what the bucket is."""
-    if mirror := Mirror.of(root):
+    if mirror := mirror_of(root):
         with mirror.locked():
             mirror.look(alone=True)
 
 
 def refuse_queue(root: Path, engine: str) -> None:
     """Raises ConfigError for an engine whose jobs go on without the command."""
-    if mirror := Mirror.of(root):
+    if mirror := mirror_of(root):
         raise ConfigError(
             f"--engine {engine}: its jobs need a run folder that all nodes share, and no {mirror.address}"
         )

@@ -4,21 +4,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from faulty import Faulty
 
 import toy
-from conftest import Faulty, objects
+from gristmill.pipeline.books.seal import check_seal
+from gristmill.pipeline.contract.errors import BooksError, DataError, PlanError
 from gristmill.pipeline.launch import launch, survey
 from gristmill.pipeline.run.engines.job import Engine, Job, RankFailed, answer_of
 from gristmill.pipeline.run.engines.local import LocalEngine, LocalExecutor, Worker
-from gristmill.pipeline.run.objects.bucket import Bucket, address_of
-from gristmill.pipeline.run.objects.mirror import is_stub
+from gristmill.pipeline.run.objects.address import address_of
+from gristmill.pipeline.run.objects.bucket import Bucket, bucket_of
+from gristmill.pipeline.run.objects.mirror import Mirror, is_stub
 from gristmill.pipeline.run.objects.reached import run_folder
 from gristmill.pipeline.run.progress import Progress
-from gristmill.pipeline.run.session import LEASE
+from gristmill.pipeline.run.session import LEASE, in_use, locked, read_lease
 from gristmill.pipeline.run.store import Store
 
 ADDRESS = "s3://bucket/run"
-KILLS = (14, 47, 71)  # requests that write, of some 80
+KILLS = (14, 61)  # requests that write, of some 80
 
 
 class Quiet(Progress):
@@ -44,6 +47,15 @@ def results(found: dict[str, bytes]) -> dict[str, bytes]:
 def is_result(name: str) -> bool:
     inside = name.startswith(("corpus/", "artifacts/")) and not name.endswith(".receipt.json")
     return inside or name.endswith(".parquet") or name == "ledger.json"
+
+
+def objects() -> dict[str, bytes]:
+    """Name -> bytes of what is in the run's folder in the bucket."""
+    import boto3
+
+    client, prefix = boto3.client("s3"), "run/"
+    keys = [item["Key"] for item in client.list_objects_v2(Bucket="bucket", Prefix=prefix).get("Contents", ())]
+    return {key.removeprefix(prefix): client.get_object(Bucket="bucket", Key=key)["Body"].read() for key in keys}
 
 
 def files(root: Path) -> dict[str, bytes]:
@@ -113,7 +125,7 @@ def test_whatever_the_store_answers_a_run_has_the_bytes_of_a_local_one(
     assert not [name for name in found if name.startswith((".", "logs/")) and name != "logs/progress.json"]
     bucket.seen.clear()
     go(lines, ADDRESS)
-    assert bucket.seen.total() <= 12  # nothing to do: the lease, two listings, what every run writes anew
+    assert len(bucket.seen) <= 12  # nothing to do: the lease, two listings, what every run writes anew
     assert results(objects()) == local
 
 
@@ -128,6 +140,12 @@ def test_nodes_without_a_shared_folder_give_the_bytes_of_a_local_run(
         assert [p for p in (tmp_path / f"node-{n}").rglob("*.parquet") if is_stub(p.lstat())]
 
 
+def straight(bucket: type[Faulty], patch: pytest.MonkeyPatch) -> None:
+    """From here on nothing stands between this process and the server."""
+    patch.setenv("AWS_ENDPOINT_URL", f"http://{bucket.upstream}")
+    bucket_of.cache_clear()
+
+
 class Killed(BaseException):
     """A process is killed: from here on it sends nothing."""
 
@@ -136,6 +154,7 @@ def test_killed_anywhere_and_gone_on_with_elsewhere_gives_the_same_bytes(
     bucket: type[Faulty], lines: Path, local: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """Another recipe overwrites a finished run, is killed, and another node goes back to the first recipe."""
+    straight(bucket, monkeypatch)
     go(lines, ADDRESS)
     for at in KILLS:
         with monkeypatch.context() as patch:
@@ -162,3 +181,36 @@ def killing(do: Callable[..., object], left: list[int]) -> Callable[..., object]
         raise Killed
 
     return call
+
+
+def test_a_changed_object_is_noticed_where_it_is_read_and_made_anew(
+    bucket: type[Faulty], lines: Path, local: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    straight(bucket, monkeypatch)
+    go(lines, ADDRESS)
+    name = next(name for name in sorted(local) if name.startswith("words/"))
+    data = bytearray(local[name])
+    data[len(data) // 2] ^= 1
+    Bucket(address_of(ADDRESS)).write(name, bytes(data))
+    on_another_node(monkeypatch, tmp_path / "other")
+    with pytest.raises(BooksError, match=rf"{name} was changed after the run"):
+        check_seal(Store(run_folder(ADDRESS)))
+    on_another_node(monkeypatch, tmp_path / "third")
+    with pytest.raises(DataError, match=rf"{ADDRESS}/{name} was changed; run again"):
+        Store(run_folder(ADDRESS)).read("words", Path(name).stem, ())
+    go(lines, ADDRESS)
+    assert results(objects()) == local
+    check_seal(Store(run_folder(ADDRESS)))
+
+
+def test_a_second_command_is_refused_while_the_first_gives_signs_of_life(
+    bucket: type[Faulty], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    first = Mirror.at(address_of(ADDRESS))
+    with locked(first.root):
+        assert in_use(first.root)
+        on_another_node(monkeypatch, tmp_path / "other")
+        other = Mirror.at(address_of(ADDRESS)).root
+        with pytest.raises(PlanError, match=rf"{ADDRESS} is in use by another run \(process"), locked(other):
+            pass
+    assert read_lease(other) is None
