@@ -53,7 +53,7 @@ class License(Annotator):
     beside: RobotsFiles = field(default_factory=RobotsFiles)
 
     name: ClassVar[str] = "license"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     borrowed: ClassVar = {"beside": ("input",)}
     outside_identity: ClassVar[tuple[str, ...]] = ("beside",)  # the index's identity is in its artifact's
     reads: ClassVar[Reads] = {"ingest": ("text", "url", "dump", *_EVIDENCE)}

@@ -7,8 +7,8 @@ Regular expressions over one line of text; each looks at a bounded number of cha
 import re
 from collections.abc import Iterator
 
-from gristmill.classifiers.license.commons import elements_of, plain
-from gristmill.classifiers.license.names import PUBLIC_DOMAIN, family
+from gristmill.classifiers.license.commons import elements_of, plain, title_license
+from gristmill.classifiers.license.names import PUBLIC_DOMAIN, expression, family
 from gristmill.classifiers.license.terms import (
     COPYRIGHT,
     GRANTS,
@@ -17,6 +17,7 @@ from gristmill.classifiers.license.terms import (
     OTHER_WORDS,
     PAGE_WORDS,
     PUBLIC_DOMAIN_GRANT,
+    RESTRICTS,
     fold,
     license_of_text,
 )
@@ -41,7 +42,7 @@ _HARMLESS = re.compile(
     re.I,
 )
 _NEGATION = re.compile(
-    r"\bnot\b|n['’]t\b|\bnever\b|\bhardly\b|\bscarcely\b|\bno longer\b|\bneither\b|\bnor\b|\bcannot\b|\bnone of\b|\bno part\b|\bformerly\b|\bpreviously\b"
+    r"\bnot\b|n['’]t\b|\bnever\b|\bhardly\b|\bscarcely\b|\bno longer\b|\bnothing\b|\bneither\b|\bnor\b|\bcannot\b|\bnone of\b|\bno part\b|\bformerly\b|\bpreviously\b"
     r"|\b(?:excluded|exempt(?:ed)?|excepted|ausgenommen|exclue?s?|excluid[oa]s?|esclus[oaie]) (?:from|von|du|de|del|della|das?|dos?)\b"
     r"|\b(?:may|might|could|will|would|should|shall) (?:later |soon |eventually |one day )?be (?:released|relicensed|published)\b"
     r"|\b(?:until|till|bis|jusqu['’](?:à|en)|hasta|fino al?|até|tot|до) (?:\w+ ){0,2}(?:19|20)\d\d\b"
@@ -49,7 +50,7 @@ _NEGATION = re.compile(
     r"|\bused to be\b|\b(?:removed|revoked|dropped|abandoned) (?:the|our|its|this)\b|\bno\s+$|\bwithout (?:an? |any )?$|\bceased\b|\bwithdrawn\b"
     r"|\bnicht\b|\bkein(?:e[nmrs]?)?\b|\bniemals\b|\bweder\b|\bnie\b"
     r"|\bn['’](?:est|a|ont|était|étaient)\b|\bne (?:sont|peut|peuvent|fait|font|se|relève\w*|sera|seront)\b|\baucune?\b|\bjamais\b"
-    r"|\bno (?:está|estan|están|estàn|es|és|son|són|se|tiene|queda|ha|han|fue|bajo|sota|licenciad\w+|publicad\w+|disponible)\b|\bya no\b"
+    r"|\bno (?:está|està|estan|están|estàn|es|és|son|són|se|tiene|queda|ha|han|fue|bajo|sota|licenciad\w+|publicad\w+|disponible)\b|\bya no\b"
     r"|\bnunca\b|\btampoco\b|\bning[uú]n\w*|\bn[ãa]o\b|\bnenhum\w*|\bnon (?:è|é|e['’]|sono|si|sotto|più|está|rilasciat\w+|licenziat\w+)"
     r"|\bnessun\w*|\bniet\b|\bgeen\b|\bnooit\b|\binte\b|\bej\b|\baldrig\b|\bikk[ej]\w?\b|\bingen\b|\baldri\b|\bei(?:vät)?\b|\bnie\b"
     r"|\bnení\b|\bnejsou\b|\bnebyl\w*|\bnem\b|\bnincs\w*|\bsoha\b|\bnu (?:este|e|sunt|se|mai|a fost)\b|\bnije\b|\bnisu\b|\bniso\b"
@@ -91,7 +92,7 @@ _USES = re.compile(
     r"\b(?:uses|using|utili[sz]es|includes?|contains|incorporates|quotes|embeds|built (?:with|on|using)|powered by|runs on|made with"
     r"|created with|generated (?:with|by)|(?:material|text|content|data|words|code) (?:taken )?from|excerpt\w*|adapted from|borrow\w*"
     r"|reprinted from|reproduced from|copied from|nutzt|verwendet|benutzt|enthält|utilise|contient|utiliza|contiene|usa|gebruikt|używa"
-    r"|использует|läuft mit|basiert auf)\b",
+    r"|использует|läuft mit|basiert auf|bruker|bruger|använder|käyttää|kullanır|kullanmaktadır|folosește|використовує|používá|koristi|uporablja|naudoja|menggunakan|sử dụng)\b",
     re.I,
 )
 # The quotation above is from this wiki: what is named first is meant.
@@ -247,6 +248,14 @@ def _program_or_page(line: str, place: int) -> str | None:
     return "page" if _PAGE_ALONE.search(subject) else "other"
 
 
-def grants(line: str) -> bool:
-    """Whether a line gives rights at all, rather than mentions a licence."""
-    return GRANTS.search(line) is not None
+def grants(line: str, license: str) -> bool:
+    """Whether a line gives rights at all, rather than mentions a licence.
+
+    One that forbids a use is believed for less: in more languages, and where the line is nothing but its name.
+    """
+    if GRANTS.search(line) is not None:
+        return True
+    if family(license) != "restricted":
+        return False
+    name = line.strip().rstrip(".")
+    return RESTRICTS.search(line) is not None or expression(name) == license or title_license(name) == license

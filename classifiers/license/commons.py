@@ -149,7 +149,9 @@ _FORBIDDING = (
             r"|\bsenza (?:scopo|fini) di lucro|\bohne (?:gewinn|kommerzielle)"
             r"|\b(?:exception of|except(?: for)?|excluding|sauf|hors|excepté|excepto|salvo|exceto|tranne|eccetto|außer"
             r"|ausgenommen|behalve|kromě|oprócz|кроме)"
-            rf"\W{{1,3}}(?:\w{{1,12}}\W){{0,3}}(?:{_COMMERCE}|коммерч\w{{1,9}})",
+            rf"\W{{1,3}}(?:\w{{1,12}}\W){{0,3}}(?:{_COMMERCE}|коммерч\w{{1,9}})"
+            rf"|\b(?:without|no|never for|ohne|sans|sin|senza|sem|zonder|uten|utan|uden|bez|без) (?:any |the )?"
+            rf"{_COMMERCE} (?:use|usage|exploitation|nutzung|gebruik|us[oa]\w*|purpose\w*|bruk|brug)",
             re.I,
         ),
     ),
@@ -163,7 +165,7 @@ _FORBIDDING = (
 )
 _VERSION = re.compile(r"(?<![\d.])([1-4]\.[05])(?!\.?\d)")
 _CODE_VERSION = re.compile(
-    r"\)?[\s\-,(]{0,3}(?:(?:licen[cs]e|lizenz)[\s\-,(]{1,3})?(?:version|v|ver)?\.?\s?([1-4]\.[05])(?!\.?\d)", re.I
+    r"\)?[\s\-_,(]{0,3}(?:(?:licen[cs]e|lizenz)[\s\-,(]{1,3})?(?:version|v|ver)?\.?\s?([1-4]\.[05])(?!\.?\d)", re.I
 )
 _CODE_PORT = re.compile(r"[\s\-]{1,3}([A-Z]{2})(?![^\W_])")
 _ATTACHED = re.compile(r"[\-_+&.]([^\W\d_]+)")

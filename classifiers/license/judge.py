@@ -178,7 +178,7 @@ def _statements(page: Page) -> Iterator[_Statement]:
         name = license.removeprefix("LicenseRef-")
         if any(other.startswith(name) or name.startswith(other) for other in linked):
             continue  # the link beside the words has the version and the port
-        yield _Statement(license, 1.5 * grants(line) + _ABOUT[subject_of(line, words, license)], "text", words)
+        yield _Statement(license, 1.5 * grants(line, license) + _ABOUT[subject_of(line, words, license)], "text", words)
 
 
 def declared_license(text: str) -> str | None:
@@ -247,10 +247,22 @@ def _keyword(page: Page) -> Verdict | None:
         if not end or (found := granted_license(end)) is None:
             continue
         license, words = found
+        if family(license) == "restricted":
+            said = next((line for line in end.split("\n") if words in line), end)
+            if 1.5 * grants(said, license) + _ABOUT[subject_of(said, words, license)] >= _ENOUGH:
+                return Verdict(license, "restricted", _evidence("keyword", words), 0.5)
         against = forbidden_use(end) or next(
             (hit[0] for p in (ALL_RESERVED, COPYRIGHT, MEDIA_WORDS) if (hit := p.search(end) or p.search(page.rights))),
             None,
         )
+        if against is None and not _is_said_of_page(license, words, end, page.rights):
+            continue
         if family(license) == "permissive" and license.startswith(("CC", "LicenseRef-CC")) and against is None:
             return Verdict(license, "permissive", _evidence("keyword", words), 0.5)
     return None
+
+
+def _is_said_of_page(license: str, words: str, end: str, rights: str) -> bool:
+    """Whether a line that names the licence is about the page or about nothing, rather than about another work."""
+    lines = [line for line in rights.split("\n") if words in line] or [x for x in end.split("\n") if words in x]
+    return not lines or any(subject_of(line, words, license) in ("page", None) for line in lines)

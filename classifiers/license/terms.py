@@ -146,6 +146,15 @@ PAGE_WORDS = re.compile(
     r"|sauf mention contraire"
     r"|\best[ae] (?:obra|página|sitio|artículo|texto|trabalho|site|blog|contenido)|salvo (?:indicación|disposição)"
     r"|\bquest[oa']? ?(?:opera|pagina|sito|articolo|testo|blog)|\bdit (?:werk|artikel)|\bdeze (?:pagina|website|site)"
+    r"|\b(?:dette (?:værk|verk(?:et)?|arbeid)|detta (?:verk|arbete)|denn[ea] (?:tekst|text|side|sida|artikk?el)\w{0,2}"
+    r"|tämä (?:teos|teksti|sivu|artikkeli)|aceast[ăa] (?:oper[ăa]|lucrare|pagin[ăa])|acest (?:text|articol|site)"
+    r"|aquest(?:a obra|a pàgina| text| article| treball)|(?:lan|testu|artikulu|orri) hau"
+    r"|ez (?:a mű|az oldal|a szöveg|a cikk)|αυτό το (?:έργο|κείμενο|άρθρο)|το παρόν (?:έργο|κείμενο)"
+    r"|bu (?:eser|metin|sayfa|yazı|makale|çalışma)|ovo djelo|ovaj (?:tekst|članak)|ово дело|ovo delo|to delo"
+    r"|to besedilo|(?:цей|даний) (?:твір|текст|матеріал)|ця (?:робота|стаття|сторінка)|това произведение|този текст"
+    r"|(?:ciptaan|karya|artikel|tulisan) ini|(?:tác phẩm|bài viết|trang) này|šis (?:kūrinys|tekstas|darbs|teksts)"
+    r"|see (?:teos|tekst)|toto dielo|tento (?:text|článek|článok)|ten (?:tekst|artykuł)|dit document|deze tekst)\b"
+    r"|هذا (?:المُ?صنَّ?ف|العمل|النص|المقال)|هذه الصفحة|יצירה זו|این اثر"
     r"|ten utwór|treść (?:strony|jest)|toto dílo|это произведение|материалы сайта|содержание доступно|この作品"
     r"|本作品|本文|本站|이 저작물|Лицензия",
     re.I,
@@ -157,8 +166,10 @@ MEDIA_WORDS = re.compile(
     r"|fotos?|fotograf\w*|bild(?:er|quelle|nachweis)?|abbildung\w*|grafik(?:en)?|titelbild|urheber|musik"
     r"|karten?(?:daten)?|folge"
     r"|imágen(?:es)?|imagen|fotografía|imagem|imagens|immagin[ei]|afbeelding\w*|zdjęci\w*|obrázk\w*|фото\w*"
-    r"|изображени\w*|credit)\b"
-    r"|写真|画像|图片|圖片|사진",
+    r"|изображени\w*|billed\w*|kuva[nt]?|valokuva\w*|kép(?:ek)?|fénykép\w*|imagini(?:le)?|imatges?|görsel\w*"
+    r"|fotoğraf\w*"
+    r"|εικόν\w*|φωτογραφί\w*|світлин\w*|зображення|slik[ae]|gambar|credit)\b"
+    r"|hình ảnh|写真|画像|图片|圖片|사진",
     re.I,
 )
 # Lines about something that is neither the page nor a picture: a theme, a script, other people's posts.
@@ -179,6 +190,20 @@ GRANTS = re.compile(
     r"|\blicen[sc]e ?[:=]|\blizenz ?[:=]|lizenziert|lizensiert|steh(?:t|en) (?:\w+ ){0,6}unter|unter der lizenz"
     r"|\bsous (?:la |une )?licence|bajo (?:la |una )?licencia"
     r"|sob (?:a )?licença|(?:con|sotto) licenza|na licencji|лицензи[ие]|ライセンス|许可协议|授權條款",
+    re.I,
+)
+# The same in the other languages of CC's titles. Some of these words only name a licence, so that they count where a
+# use is forbidden, and give nothing.
+RESTRICTS = re.compile(
+    r"\b(?:ge)?li[cs]en[cst]\w{0,2}(?:er|ier)\w{1,4}\b|\bl?licenciad\w{1,2}\b|\blicenc(?:ir|ov|jon|ij)\w+|lisensoi|lisanslan"
+    r"|\b(?:sub|sota|sob|pod|под|po|pagal|saskaņā ar|under|onder|baixo) (?:[\w\-]+ ){0,3}"
+    r"(?:l?lic[ei]n\w+|lisen\w+|litsents\w*|лиценц\w*|лиценз\w*|ліценз\w*)"
+    r"|\b(?:licen[cs]\w{0,4}|lizenz|licenz[ae]|licença) (?:de )?creative commons"
+    r"|\b(?:under|unter|sous|bajo|sob|sotto|con|onder|med|pod|sub|na) (?:an?|the|einer|une|una|uma|een|licenc\w+)? ?"
+    r"creative commons"
+    r"|\bpodléhá licenc|\bsubjec?t\w* a (?:una )?l?lic|\bl?licència\b|lizentzia|lisenssi|licenc\b|lisans[ıi]|άδεια"
+    r"|αδειοδοτ|лиценз|ліценз|лиценц"
+    r"|رخصة|مرخص|ترخيص|רישיון|giấy phép|cấp phép|\blisensi\b|授权|授權|許可|许可|라이선스|이용허락|ライセンス",
     re.I,
 )
 PUBLIC_DOMAIN_GRANT = re.compile(

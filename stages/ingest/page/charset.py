@@ -26,6 +26,8 @@ _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 _IN_A_WORD = re.compile(
     r"(?<=[A-Za-z])[\u00c0-\u024f]{1,2}(?![^\x00-\x7f])|(?<![^\x00-\x7f])[\u00c0-\u024f]{1,2}(?=[a-z])"
 )
+_HANGUL = re.compile(rb"[\xb0-\xc8][\xa1-\xfe]")  # KS X 1001: its syllables
+_HIGH = bytes(range(0x80, 0x100))
 _C1 = re.compile(rb"[\x80-\x9f]")
 _LATIN2_LETTERS = re.compile(rb"[\xa6\xa9\xab\xae\xb1\xb6\xb9\xbb\xbe]")  # S s T t Z z with marks, a with ogonek
 # Detected far more often than the web uses them (each under 0.01% of sites); Western text looks the same.
@@ -126,7 +128,7 @@ def _detected(body: bytes) -> Decoded:
         # a few broken characters among many whole ones; else it was never UTF-8, and the WHATWG falls back to 1252
         wrong = utf8.text.count("\ufffd")
         whole = sum(map(len, _NOT_ASCII.findall(utf8.text))) - wrong
-        name = "utf-8" if whole > 10 * wrong else "windows-1252"
+        name = "utf-8" if whole > 10 * wrong else "euc-kr" if _is_korean(body) else "windows-1252"
     elif name in _RARE:
         name = "windows-1252"
     elif name == "iso-8859-16":
@@ -134,6 +136,13 @@ def _detected(body: bytes) -> Decoded:
     elif name == "windows-1250" and not _C1.search(body) and _LATIN2_LETTERS.search(body):
         name = "iso-8859-2"  # 1250 has its s, t and z with carons and acutes among the C1 bytes
     return utf8 if name == "utf-8" else _decoded(body, name, "detector")
+
+
+def _is_korean(body: bytes) -> bool:
+    """Whether nearly all bytes beyond ASCII are syllables of EUC-KR, of which the detector knows nothing."""
+    head = body[:DETECT_BYTES]
+    high = len(head) - len(head.translate(None, _HIGH))
+    return high >= 2 * SURE_BYTES and 2 * len(_HANGUL.findall(head)) >= 0.9 * high
 
 
 @lru_cache(maxsize=4096)

@@ -54,6 +54,7 @@ _STRONG = [
     "prawa autorskie", "práva vyhrazena", "autorská práva", "minden jog", "szerzői jog", "telif hak", "hakları sakl",
     "drepturile rezervate", "drepturi de autor", "авторск", "Авторск", "права защищены", "права захищ", "авторское",
     "всички права", "πνευματικ", "Πνευματικ", "版权", "版權", "著作权", "著作權", "無断転載", "無斷轉載", "저작권",
+    "創用", "知识共享", "知識共享", "クリエイティブ・", "크리에이티브 커", "المشاع الإبداعي", "креатив ", "Креатив ",
     "무단전재", "무단 전재", "حقوق", "זכויות", "ลิขสิทธิ์", "सर्वाधिकार", "कॉपीराइट", "bản quyền", "hak cipta",
 ]  # fmt: skip
 _WEAK = [
@@ -162,7 +163,8 @@ def declared_of(value: object) -> str | None:
 def _from_link_header(link: str, found: Evidence) -> None:
     for href, params in _LINK_HEADER.findall(link):
         values = {name.lower(): quoted or bare for name, quoted, bare in _PARAMETER.findall(params)}
-        if re.search(r"\blicense\b", values.get("rel", ""), re.I):
+        # with an anchor it is said of another resource, or of a part of this one (RFC 8288, 3.2)
+        if re.search(r"\blicense\b", values.get("rel", ""), re.I) and "anchor" not in values:
             if "rsl+xml" in values.get("type", "").lower():
                 found.opt_outs.append(f"rsl:header={href.strip()[:500]}")
             else:

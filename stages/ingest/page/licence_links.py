@@ -25,7 +25,14 @@ recipe legislation digitaldocument textdigitaldocument presentationdigitaldocume
 thesis poem shortstory wikipage text"""
 _PAGE_TYPES = frozenset(_TYPES.split())
 _SAME = ("@graph", "mainentity", "mainentityofpage")  # what these hold is the page, or says itself what it is
-_OTHER_WORDS = re.compile(r'"(?:@?type)"\s*:\s*"[^"]*(?:Image|Video|Audio|Media|Dataset|Software|Application)', re.I)
+_TYPED = re.compile(r'"@?type"\s*:\s*\[?\s*"([^"]*)"')
+_AUTHORS = frozenset(("person", "organization", "newsmediaorganization", "url", "breadcrumblist", "listitem"))
+# What XHTML and old habits put around a script's content
+_WRAPPERS = tuple(
+    (re.compile(rf"(?:/\*|//)?\s*{start}\s*(?:\*/)?\s*"), re.compile(rf"\s*(?:/\*|//)?\s*{end}\s*(?:\*/)?$"))
+    for start, end in ((r"<!--", r"-->"), (r"<!\[CDATA\[", r"\]\]>"))
+)
+_TRAILING_COMMA = re.compile(r",(?=\s*[}\]])")
 _PLAIN = re.compile(r'"license"\s*:\s*"([^"]{1,2000})"')
 
 
@@ -36,17 +43,16 @@ def is_page_type(name: str) -> bool:
 
 def json_licences(script: bytes) -> Iterator[tuple[str, str, str]]:
     """(key, href, text) of the licence fields of the nodes that are the page; keys in lower case."""
-    text = script.decode("utf-8", "replace").strip()
-    text = text.removeprefix("<!--").removesuffix("-->").replace("/*<![CDATA[*/", "").replace("/*]]>*/", "")
-    text = text.strip().removeprefix("//<![CDATA[").removesuffix("//]]>").strip().rstrip(";")
+    text = _unwrapped(script.decode("utf-8", "replace"))
     try:
         root = orjson.loads(text)
     except orjson.JSONDecodeError:
         try:
-            root = json.loads(text, strict=False)
+            root = json.loads(_TRAILING_COMMA.sub("", text), strict=False)
         except (ValueError, RecursionError):
             # no JSON: what stands in it is the page's only where nothing else is spoken of
-            root = {} if _OTHER_WORDS.search(text) else {"license": _PLAIN.findall(text)}
+            typed = (re.split(r"[/#:]", name)[-1].lower() for name in _TYPED.findall(text))
+            root = {"license": _PLAIN.findall(text)} if _PAGE_TYPES.union(_AUTHORS).issuperset(typed) else {}
     waiting, seen = [root], 0
     while waiting and seen < JSON_NODES:
         node, seen = waiting.pop(), seen + 1
@@ -59,6 +65,16 @@ def json_licences(script: bytes) -> Iterator[tuple[str, str, str]]:
                     yield from ((name, href, said) for href, said in _values(value))
                 elif name in _SAME and isinstance(value, dict | list):
                     waiting.append(value)
+
+
+def _unwrapped(script: str) -> str:
+    """The content of a script without the comment or CDATA section around it."""
+    text = script.strip().rstrip("; ")
+    for start, end in _WRAPPERS:
+        if (opened := start.match(text)) is not None:
+            text = text[opened.end() :].rstrip()
+            text = text[: closed.start()] if (closed := end.search(text, max(0, len(text) - 10))) else text
+    return text.strip().rstrip(";")
 
 
 def _is_page(node: Mapping) -> bool:
@@ -149,7 +165,7 @@ def _href(node) -> str:
 def _is_named(node) -> bool:
     for name in ("rel", "itemprop", "property"):
         tokens = (node.getattr(name) or "").lower().split()
-        if any(re.split(r"[:/#]", token)[-1] == "license" for token in tokens):
+        if any(re.split(r"[:/#.]", token)[-1] == "license" for token in tokens):
             return True
     return False
 

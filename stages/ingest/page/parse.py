@@ -87,15 +87,18 @@ def resiliparse_main(tree: HTMLTree, html: str) -> str:
                 shown = re.sub(r"</template\b", "</div", _SHADOW.sub("<div", html), flags=re.I)
                 return resiliparse_main(HTMLTree.parse(shown), shown)
         if unclosed := _unclosed(html):
-            whole = _main(HTMLTree.parse(re.sub(rf"<(?:{'|'.join(unclosed)})(?=[\s/>])", "<div", html, flags=re.I)))
+            opened = HTMLTree.parse(re.sub(rf"<(?:{'|'.join(unclosed)})(?=[\s/>])", "<div", html, flags=re.I))
+            whole = _main(opened)
+            if not whole or whole.isspace():  # it stands in what is a menu by its class, too
+                whole = _main(opened, main_content=False)
             text = whole if len(whole) > 2 * len(text) else text
     return titled(without_tail(text), tree.title)
 
 
-def _main(tree: HTMLTree) -> str:
+def _main(tree: HTMLTree, main_content: bool = True) -> str:
     return extract_plain_text(
         tree,
-        main_content=True,
+        main_content=main_content,
         preserve_formatting=True,
         alt_texts=False,
         comments=False,

@@ -86,6 +86,12 @@ def test_text_has_paragraphs_and_no_navigation():
     assert text.split("\n\n")[1:] == [BODY[3:-4], BODY[3:-4]]
 
 
+@pytest.mark.parametrize("opened", ["<nav>", "<header><nav><ul><li>", '<div class="menu"><nav>', "<aside><form>"])
+def test_article_inside_an_element_that_is_never_closed_is_read(opened):
+    page = f"<title>Cats</title><body>{opened}<a href=/>Home</a>{BODY * 4}</body>"
+    assert BODY[3:-4] in EXTRACTORS["resiliparse"](_tree(page), page)
+
+
 def test_short_lines_behind_the_last_sentence_are_dropped():
     assert without_tail("A sentence.\n\nShare this\n\nTags\n") == "A sentence."
     assert without_tail("short\nlines\nonly") == "short\nlines\nonly"
@@ -119,6 +125,42 @@ def test_licence_metadata_is_found_in_meta_jsonld_rdf_and_header():
         (CC, "header", "http", ""), ("", "meta", "head", "All rights reserved"), (CC, "meta", "head", CC),
         (CC, "jsonld", "head", ""), ("/x", "jsonld", "head", "X"), (CC, "rdf", "comment", ""),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("script", "links"),
+    [
+        ("<![CDATA[%s]]>", 1),
+        ("/*<![CDATA[*/ %s /*]]>*/", 1),
+        ("//<![CDATA[\n%s\n//]]>", 1),
+        ("<!--\n%s\n-->;", 1),
+        ('[%s, {"@type": "Person", "name": "N",},]', 1),  # commas too many
+        ('<![CDATA[{"@type": "Article", "isBasedOn": {"@type": "CreativeWork", "license": "CC"}}]]>', 0),
+        ('{"@type": "Photograph", "license": "CC", "name": "x" "y"}', 0),  # no JSON
+        ('{"@type": "Article", "license": "CC", "name": "x" "y"}', 1),
+    ],
+)
+def test_jsonld_is_read_as_it_is_written_on_pages(script, links):
+    script = script.replace("%s", '{"@type": "Article", "license": {"@id": "CC"}}').replace('"CC"', f'"{CC}"')
+    found = evidence(f'<head><script type="application/ld+json">{script}</script></head><body>{BODY}').links
+    assert found == [(CC, "jsonld", "head", "")] * links
+
+
+def test_link_header_with_an_anchor_speaks_of_another_resource():
+    assert evidence(BODY, link=f'<{CC}>; rel=license; anchor="/a.jpg"').links == []
+    assert evidence(BODY, link=f'<{CC}>; rel=license; anchor="/a.jpg", <{CC}>; rel=license').links != []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "本著作係採用創用 CC 姓名標示-非商業性 4.0 國際",
+        "المشاع الإبداعي نَسب المُصنَّف - منع الاشتقاق 4.0 دولي",
+        "知识共享 署名-禁止演绎 4.0",
+    ],
+)
+def test_name_of_creative_commons_in_another_script_is_a_claim(line):
+    assert evidence(f"<body>{BODY}<p>{line}</p></body>").rights_text == line
 
 
 def test_spdx_id_in_meta_is_declared():
@@ -420,6 +462,7 @@ DECLARED = {
     "cp1251": "Все люди рождаются свободными и равными в своем достоинстве и правах. Они наделены разумом и совестью и "
     "должны поступать в отношении друг друга в духе братства.",
     "euc_jp": "すべての人間は、生まれながらにして自由であり、かつ、尊厳と権利とについて平等である。",
+    "euc_kr": "모든 인간은 태어날 때부터 자유로우며 그 존엄과 권리에 있어 동등하다.",
     "iso2022_jp": "人間は、理性と良心とを授けられており、互いに同胞の精神をもって行動しなければならない。",
 }
 
