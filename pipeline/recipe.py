@@ -12,7 +12,7 @@ import polars as pl
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.loading import load_object
 from gristmill.pipeline.contract.secrets import without_secrets
-from gristmill.pipeline.contract.shapes import Shape, Sink, Stage
+from gristmill.pipeline.contract.shapes import Gate, Shape, Sink, Stage
 from gristmill.pipeline.off import Off
 from gristmill.pipeline.plan.config import Recipe, Tree, build, check_keys, plain, section
 from gristmill.pipeline.plan.identity import is_ours, load_class
@@ -193,6 +193,7 @@ def make_recipe(tree: Tree, default_name: str, code: bool = True) -> Recipe:
     if not isinstance(name, str) or not name:
         raise ConfigError(f"name: a string; got {name!r}")
     stages: list[Stage] = []
+    idle: dict[str, str] = {}  # gates that are left out -> the step before
     sections: dict[type, str] = {cls: path for path, cls in standard()}
     resolved: Tree = {"name": name, **{key: tree[key] for key in (SOURCES, PHASES) if key in tree}}
     off = switched_off(tree)
@@ -201,6 +202,8 @@ def make_recipe(tree: Tree, default_name: str, code: bool = True) -> Recipe:
         if path in off:
             if cls.kind in ("annotator", "grouping") and stage.enabled:  # pyright: ignore[reportAttributeAccessIssue]
                 stages.append(Off(stage.name, tuple(stage.writes)))  # pyright: ignore
+        elif isinstance(stage, Gate) and stage.is_idle():
+            idle[stage.name] = stages[-1].name
         elif stage.enabled or cls.off_is_empty:  # pyright: ignore[reportAttributeAccessIssue]
             stages.append(stage)  # pyright: ignore[reportArgumentType]
         node = resolved
@@ -215,7 +218,7 @@ def make_recipe(tree: Tree, default_name: str, code: bool = True) -> Recipe:
     unseen = [str(item["stage"]) for item in extra if is_item(item) and not (code or is_ours(str(item["stage"])))]
     for item in extra:
         if str(item["stage"]) not in unseen:
-            insert(stages, item)
+            insert(stages, {**item, "after": idle.get(str(item["after"]), item["after"])})
     if extra:
         resolved["extra"] = without_secrets(extra)
     stages = [publish(stage, stages) if isinstance(stage, Sink) else stage for stage in stages]

@@ -164,3 +164,6 @@ class PiiGate(Gate):
     def table(self) -> dict[str, pl.Expr]:
         dropping = [kind for kind in KINDS if getattr(self, kind) == "drop"]
         return {f"has_{kind}": pl.col(f"pii_{kind}_n") > 0 for kind in dropping}
+
+    def is_idle(self) -> bool:
+        return not self.table()

@@ -184,6 +184,10 @@ class Gate(Shape):
         """String series, one per row: null keeps."""
         return first_broken(batch, self.table())
 
+    def is_idle(self) -> bool:
+        """Whether it can drop no document, with these settings: the run goes without it, and writes no file of it."""
+        return False
+
     def judged_languages(self) -> set[str]:
         """Languages for which limits of their own are known; empty where the rules do not depend on the language."""
         return set()

@@ -133,3 +133,6 @@ class LanguageGate(Gate):
         if self.keep is not None:
             rules["language_not_kept"] = ~pl.col("language").is_in(self.keep)
         return rules
+
+    def is_idle(self) -> bool:
+        return not self.table()

@@ -177,3 +177,6 @@ class QualityGate(Gate):
             "unimportant": ("q_importance", self.min_importance),
         }
         return {rule: pl.col(name) < limit for rule, (name, limit) in limits.items() if limit is not None}
+
+    def is_idle(self) -> bool:
+        return not self.table()

@@ -11,7 +11,8 @@ import pytest
 from gristmill.pipeline.cli import main
 from gristmill.pipeline.contract.loading import Options
 from gristmill.pipeline.contract.ranges import NamesFile, Range
-from gristmill.pipeline.recipe import standard
+from gristmill.pipeline.contract.yaml12 import parse_yaml
+from gristmill.pipeline.recipe import make_recipe, standard
 
 
 class Setting(NamedTuple):
@@ -153,3 +154,27 @@ def test_a_limit_on_a_score_in_its_models_section_is_shown_its_place(config: Pat
     assert main(["plan", str(config), "--out", str(config.parent / "out"), "quality.min_mine=0.3"]) == 2
     said = "unknown key 'quality.min_mine'; a limit on a column stands in gates.limits: [{column: q_mine, min: 0.5}]"
     assert said in capsys.readouterr().err
+
+
+GATES_WITH_LIMITS = (
+    ("language.gate", "language: {keep: [en]}"),
+    ("language.gate", "language: {min_score: 0.5}"),
+    ("pii.gate", "pii: {enabled: true, secret: drop}"),
+    ("quality.gate", "quality: {min_reference: 0.5}"),
+)
+
+
+@pytest.mark.parametrize(("gate", "limit"), GATES_WITH_LIMITS)
+def test_a_gate_that_can_drop_nothing_is_no_step(gate, limit):
+    def names(text):
+        return [stage.name for stage in make_recipe(parse_yaml(f"input: {{paths: x}}\n{text}"), "x").stages]
+
+    section = limit.split(":")[0]
+    assert gate not in names("pii: {enabled: true}" if section == "pii" else "")
+    assert names(limit).count(gate) == 1
+
+
+def test_an_extra_step_behind_a_gate_that_is_left_out_stands_in_its_place():
+    extra = "extra: [{stage: 'gristmill.stages.embed:Embed', after: language.gate}]"
+    names = [stage.name for stage in make_recipe(parse_yaml(f"input: {{paths: x}}\n{extra}"), "x").stages]
+    assert names[names.index("language") + 1] == "embed"

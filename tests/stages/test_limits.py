@@ -115,13 +115,13 @@ def test_a_limit_that_cannot_be_meant_is_refused(limit, said):
         make_recipe(parse_yaml(f"input: {{paths: x}}\ngates: {{limits: [{limit}]}}"), "x")
 
 
-def test_limits_join_the_recipe_after_the_quality_gate_only_where_there_are_any():
+def test_limits_join_the_recipe_after_quality_only_where_there_are_any():
     bare = [s.name for s in make_recipe(parse_yaml("input: {paths: x}"), "x").stages]
     assert "limits" not in bare
     tree = parse_yaml("input: {paths: x}\ngates: {limits: [{column: q_reference, top_share: 0.1}]}")
     recipe = make_recipe(tree, "x")
     names = [s.name for s in recipe.stages]
     at = names.index("limits")
-    assert names[at - 1 : at + 3] == ["quality.gate", "limits", "limits", "limits.gate"]
+    assert names[at - 1 : at + 3] == ["quality", "limits", "limits", "limits.gate"]
     assert recipe.stages[at + 2].rules == ("q_reference_not_in_top_share",)
     assert make_recipe(json.loads(json.dumps(recipe.resolved)), "x").stages == recipe.stages
