@@ -15,8 +15,8 @@ from gristmill.pipeline.run.view import RunView, view_of
 ENOUGH = 100  # documents, from which rates are taken
 WORKER_BYTES = 272 << 20  # of a worker before its first document: the libraries (docs/scale.md, Measured)
 SLICE_BYTES = 202  # per document, at most, of a grouping's slices, which go again (docs/scale.md, Measured)
-# Seconds of a worker per document and pass: 1,204 s for nine passes over 10^8 documents (docs/scale.md, Measured), rounded
-# up because stored signatures were not read there.
+# Seconds of a worker per document and pass: 1,204 s for nine passes over 10^8 documents (docs/scale.md, Measured);
+# rounded up, because stored signatures were not read there.
 PASS_S = 2e-6
 PASSES = ("sort", "group", "merge", "return")
 NAME_CHARS = 56
