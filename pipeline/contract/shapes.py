@@ -285,8 +285,7 @@ class Grouping(Shape):
         raise NotImplementedError
 
     def gather_long(self, rows: Callable[[], Iterator[pl.DataFrame]]) -> Iterator[pl.DataFrame]:
-        """As `gather`, for one key whose rows do not fit into memory: they come in frames, in order, as often as `rows`
-        is called. Where a stage has no such method, a key that does not fit ends the run."""
+        """As `gather`, for a key whose rows do not fit into memory: frames in order. Without it such a key ends the run."""
         raise NotImplementedError
 
     def merge(self, gathered: Callable[[], Iterator[pl.DataFrame]]) -> Iterator[pl.DataFrame]:
