@@ -285,7 +285,7 @@ class Grouping(Shape):
         raise NotImplementedError
 
     def gather_long(self, rows: Callable[[], Iterator[pl.DataFrame]]) -> Iterator[pl.DataFrame]:
-        """As `gather`, for a key whose rows do not fit into memory: frames in order. Without it such a key ends the run."""
+        """As `gather`, for a key that does not fit into memory: frames in order. Without it such a key ends the run."""
         raise NotImplementedError
 
     def merge(self, gathered: Callable[[], Iterator[pl.DataFrame]]) -> Iterator[pl.DataFrame]:
