@@ -186,9 +186,8 @@ def make_recipe(tree: Tree, default_name: str, code: bool = True) -> Recipe:
     """
     check_sources(tree, {key for hint in borrowing(SOURCES) for key in keys_of(hint)})
     tree = with_phases(expanded(with_nulls_off(tree)), borrowing(PHASES))
-    known = known_keys()
-    shallow = {s: k for s, k in known.items() if s not in ("engine",)}
-    check_keys({k: v for k, v in tree.items() if k != "engine"}, shallow)
+    known = {s: k for s, k in known_keys().items() if s != "engine"}
+    check_keys({k: v for k, v in tree.items() if k != "engine"}, known)
     name = tree.get("name", default_name)
     if not isinstance(name, str) or not name:
         raise ConfigError(f"name: a string; got {name!r}")
@@ -219,8 +218,7 @@ def make_recipe(tree: Tree, default_name: str, code: bool = True) -> Recipe:
     for item in extra:
         if str(item["stage"]) not in unseen:
             insert(stages, {**item, "after": idle.get(str(item["after"]), item["after"])})
-    if extra:
-        resolved["extra"] = without_secrets(extra)
+    resolved |= {"extra": without_secrets(extra)} if extra else {}
     stages = [publish(stage, stages) if isinstance(stage, Sink) else stage for stage in stages]
     engine = section(tree, "engine")
     for key, value in engine.items():
@@ -230,8 +228,7 @@ def make_recipe(tree: Tree, default_name: str, code: bool = True) -> Recipe:
             check_resources(engine, [stage.name for stage in stages])
         elif key not in ENGINE_KEYS or not isinstance(value, dict):
             raise ConfigError(f"engine.{key}: sections slurm, ray and resources, or memory")
-    if engine:
-        resolved["engine"] = without_secrets(engine)
+    resolved |= {"engine": without_secrets(engine)} if engine else {}
     where = tuple(sections.get(type(stage), f"extra.{stage.name}") for stage in stages)
     return Recipe(name, tuple(stages), resolved, engine, where, tuple(unseen))  # pyright: ignore[reportArgumentType]
 
