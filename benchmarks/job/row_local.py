@@ -65,6 +65,7 @@ class Cost:
     cpu_s: float
     wall_s: float
     peak: int  # bytes of the largest process
+    during: str  # what the run had said last when it was largest
 
 
 def measured(checkout: Path, config: Path, out: Path, whole: bool) -> Cost:
@@ -76,15 +77,16 @@ def measured(checkout: Path, config: Path, out: Path, whole: bool) -> Cost:
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     with out.with_suffix(".log").open("wb") as log:
         run = subprocess.Popen(command, env=environment, cwd=checkout, stdout=log, stderr=log)
-        peak = 0
+        peak, during = 0, ""
         while run.poll() is None:
-            peak = max(peak, largest(run.pid))
+            if (size := largest(run.pid)) > peak:
+                peak, during = size, " ".join(out.with_suffix(".log").read_text().split("\n")[-2:]).strip()[:60]
             time.sleep(0.2)
     if run.returncode:
         sys.exit(out.with_suffix(".log").read_text())
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Cost(cpu, time.monotonic() - began, peak)
+    return Cost(cpu, time.monotonic() - began, peak, during)
 
 
 def largest(pid: int) -> int:
@@ -99,7 +101,7 @@ def largest(pid: int) -> int:
 
 
 def said(cost: Cost) -> str:
-    return f"{cost.wall_s:.1f} s, largest process {cost.peak / 1e6:,.0f} MB"
+    return f"{cost.wall_s:.1f} s, largest process {cost.peak / 1e6:,.0f} MB (after: {cost.during})"
 
 
 def main() -> None:
