@@ -53,7 +53,7 @@ class EmbedModel(Reducer):
     seed: Seed = 0  # of the randomized SVD
 
     name: ClassVar[str] = "embed.model"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar = {"ingest": ("text",), "language": ("language",)}
     needs: ClassVar[tuple[str, ...]] = ()
     passes: ClassVar[tuple[str, ...]] = ("drawn", "heads")
@@ -117,7 +117,7 @@ class Embed(Annotator):
     """A unit vector per document; all zeros where the text holds no term the model knows."""
 
     name: ClassVar[str] = "embed"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar = {"ingest": ("text",)}
     writes: ClassVar[tuple[str, ...]] = ("embedding",)
     needs: ClassVar[tuple[str, ...]] = ("embed.model",)

@@ -33,6 +33,7 @@ _SPACELESS_RANGES = (
     (0xFF66, 0xFF9D),
     (0x1B000, 0x1B16F),
 )
+_HAN = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF))  # between them stand the hexagrams, which are symbols
 _HANGUL = (0xAC00, 0xD7A3)  # decomposes into letters, not into a letter and an accent
 
 
@@ -41,10 +42,10 @@ def code_points() -> np.ndarray:
     """(TABLE_SIZE,) uint32: class << 24 | normalised code point. Follows this Python's Unicode database."""
     table = np.zeros(TABLE_SIZE, np.uint32)
     for code in range(TABLE_SIZE):
-        if _HANGUL[0] <= code <= _HANGUL[1] or 0x3400 <= code <= 0x9FFF:
+        if any(first <= code <= last for first, last in (_HANGUL, *_HAN)):
             continue  # set below, a slice at a time
         table[code] = _classify(chr(code))
-    for first, last in ((0x3400, 0x4DBF), (0x4E00, 0x9FFF)):
+    for first, last in _HAN:
         table[first : last + 1] = np.arange(first, last + 1, dtype=np.uint32) | np.uint32(SPACELESS << CLASS_SHIFT)
     table[_HANGUL[0] : _HANGUL[1] + 1] = np.arange(_HANGUL[0], _HANGUL[1] + 1, dtype=np.uint32) | np.uint32(
         WORD << CLASS_SHIFT

@@ -29,7 +29,10 @@ _TYPED = re.compile(r'"@?type"\s*:\s*\[?\s*"([^"]*)"')
 _AUTHORS = frozenset(("person", "organization", "newsmediaorganization", "url", "breadcrumblist", "listitem"))
 # What XHTML and old habits put around a script's content
 _WRAPPERS = tuple(
-    (re.compile(rf"(?:/\*|//)?\s*{start}\s*(?:\*/)?\s*"), re.compile(rf"\s*(?:/\*|//)?\s*{end}\s*(?:\*/)?$"))
+    (
+        re.compile(rf"(?:/\*|//)?\s{{0,9}}{start}\s{{0,9}}(?:\*/)?"),
+        re.compile(rf"(?:/\*|//)?\s{{0,9}}{end}\s{{0,9}}(?:\*/)?$"),
+    )
     for start, end in ((r"<!--", r"-->"), (r"<!\[CDATA\[", r"\]\]>"))
 )
 _TRAILING_COMMA = re.compile(r",(?=\s*[}\]])")
@@ -72,7 +75,7 @@ def _unwrapped(script: str) -> str:
     text = script.strip().rstrip("; ")
     for start, end in _WRAPPERS:
         if (opened := start.match(text)) is not None:
-            text = text[opened.end() :].rstrip()
+            text = text[opened.end() :].strip()
             text = text[: closed.start()] if (closed := end.search(text, max(0, len(text) - 10))) else text
     return text.strip().rstrip(";")
 
