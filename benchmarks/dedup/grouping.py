@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import psutil
 
 sys.path.insert(0, str(Path(__file__).parent))
 os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
@@ -69,10 +70,8 @@ def processor(pids: Sequence[int]) -> float:
     """CPU seconds that processes have taken."""
     found = 0.0
     for pid in pids:
-        stat = Path(f"/proc/{pid}/stat")
-        if stat.is_file():
-            words = stat.read_text().rpartition(")")[2].split()
-            found += (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+        with suppress(psutil.Error):
+            found += sum(psutil.Process(pid).cpu_times()[:2])
     return found
 
 

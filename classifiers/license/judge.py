@@ -178,7 +178,12 @@ def _statements(page: Page) -> Iterator[_Statement]:
         name = license.removeprefix("LicenseRef-")
         if any(other.startswith(name) or name.startswith(other) for other in linked):
             continue  # the link beside the words has the version and the port
-        yield _Statement(license, 1.5 * grants(line, license) + _ABOUT[subject_of(line, words, license)], "text", words)
+        yield _Statement(license, _points(line, words, license), "text", words)
+
+
+def _points(line: str, words: str, license: str) -> float:
+    """Of a line of text that names a licence by these words."""
+    return 1.5 * grants(line, license) + _ABOUT[subject_of(line, words, license)]
 
 
 def declared_license(text: str) -> str | None:
@@ -249,7 +254,7 @@ def _keyword(page: Page) -> Verdict | None:
         license, words = found
         if family(license) == "restricted":
             said = next((line for line in end.split("\n") if words in line), end)
-            if 1.5 * grants(said, license) + _ABOUT[subject_of(said, words, license)] >= _ENOUGH:
+            if _points(said, words, license) >= _ENOUGH:
                 return Verdict(license, "restricted", _evidence("keyword", words), 0.5)
         against = forbidden_use(end) or next(
             (hit[0] for p in (ALL_RESERVED, COPYRIGHT, MEDIA_WORDS) if (hit := p.search(end) or p.search(page.rights))),

@@ -12,7 +12,7 @@ from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.contract.shapes import NOWHERE, Grouping, Part, PolarsType, Reads
 from gristmill.stages.dedup.index.segments import NO_INDEX, Across, Segments, older_segments
 from gristmill.stages.dedup.repeats import IndexedGate
-from gristmill.stages.dedup.survival import KEEP, Preference, asked, joined, lines_of, names, read_for, types
+from gristmill.stages.dedup.survival import KEEP, Preference, asked, joined, lines_of, names, read_for, text_of, types
 
 HASH_BYTES = 16  # blake2b-128
 WHERE = ("exact_hosts", "exact_dumps")  # of all documents with a text, at the one that stays
@@ -134,7 +134,7 @@ class Sums:
             found.update(lines_of(rows[name]))
 
     def lines(self, name: str) -> str | None:
-        return "\n".join(sorted(self.where[name])) or None
+        return text_of(self.where[name])
 
 
 def halves_of(hashes: pl.Series) -> np.ndarray:

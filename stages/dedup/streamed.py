@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from gristmill.pipeline.kernels.numbers.minhash import LEADERS
-from gristmill.stages.dedup.survival import lines_of
+from gristmill.stages.dedup.survival import lines_of, text_of
 
 
 class Streamed:
@@ -42,5 +42,5 @@ class Streamed:
 
     def lines(self, name: str, of: np.ndarray) -> list[str | None]:
         """Of each leader's cluster, as the column of its documents says it."""
-        said = {int(i): "\n".join(sorted(self.where[name][i])) or None for i in np.unique(of)}
+        said = {int(i): text_of(self.where[name][i]) for i in np.unique(of)}
         return [said[int(i)] for i in of]

@@ -5,7 +5,7 @@ columns decide, in the order of `keep`; documents that are equal in all of them 
 prefers no crawl, file or worker. Exact and near-duplicates share the draw.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -85,6 +85,11 @@ def joined(column: str) -> pl.Expr:
 def lines_of(texts: pl.Series) -> list[str]:
     """The different lines of a column of texts, as `joined` puts them together."""
     return texts.drop_nulls().str.split("\n").list.explode().unique().to_list()
+
+
+def text_of(lines: Collection[str]) -> str | None:
+    """The lines as `joined` puts them together; None where there are none."""
+    return "\n".join(sorted(lines)) or None
 
 
 def bytes_of(asked_: pl.DataFrame) -> pl.Series:

@@ -107,7 +107,7 @@ class InRun:
         read, left_out, unread = self.readings.proxies, self.readings.left_out, self.readings.unread
         shelf = self.shelf
         *cheaper, main = [
-            s.make(self.material(s, r, self.targets, shelf), self.chance())
+            s.make(self.material(s, r, self.targets, shelf), self.chance(self.threads))
             for s, r in zip(self.sections, read, strict=True)
         ]
         result = search(
@@ -128,7 +128,7 @@ class InRun:
 
             def judge(s: int) -> Proxy:
                 m = self.material(self.judge, unread[s], self.held_back[s], shelf)
-                return self.judge.make(m, replace(self.chance(1 + s, like, exact), threads=each))
+                return self.judge.make(m, self.chance(each, 1 + s, like, exact))
 
             fresh = side_by_side(judge, range(len(unread)), together)
             checked = confirm(fresh, result.weights, plain, self.objective, self.limits.guard)
@@ -146,8 +146,10 @@ class InRun:
         spent = max(1, round(self.budget * section.share(self.available, self.budget)))
         return material(read, self.limits.buckets, on, spent, shelf, self.tokens)
 
-    def chance(self, further: int = 0, like: NgramProxy | None = None, exact: np.ndarray | None = None) -> Chance:
-        return Chance(self.threads, self.seed + further, self.scratch, like, exact)
+    def chance(
+        self, threads: int, further: int = 0, like: NgramProxy | None = None, exact: np.ndarray | None = None
+    ) -> Chance:
+        return Chance(threads, self.seed + further, self.scratch, like, exact)
 
     def beside(self, section: ProxySection) -> tuple[int, int]:
         """How many proxies of a section work side by side, and with how many threads each."""
@@ -179,11 +181,9 @@ class InRun:
         def unseen(fold: int, steps: np.ndarray) -> Proxy:
             own = {name: divided[fold] for name, divided in parts.items()}
             drawn = reordered(left_out, f"left out/{fold}")
-            return section.make(
-                self.material(section, drawn, own, shelf), replace(self.chance(0, like, steps), threads=each)
-            )
+            return section.make(self.material(section, drawn, own, shelf), self.chance(each, 0, like, steps))
 
-        seen = section.make(self.material(section, read, on, shelf), replace(self.chance(0, like), threads=each))
+        seen = section.make(self.material(section, read, on, shelf), self.chance(each, 0, like))
         tokens = np.array([[sum(len(p.tokens) for p in part) for part in parts[name]] for name, _ in used])
         names = tuple(tuple(f"{name} {f}" for f in range(n)) for name, _ in used)
         return Folds(seen, unseen, names, tokens, np.array([w for _, w in used]), fewest, together)

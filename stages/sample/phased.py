@@ -79,6 +79,10 @@ class Phased:
     def _names_sources(self) -> bool:
         return any(p.sources for p in self.phases)
 
+    def _held(self, batch: pl.DataFrame) -> pl.Series:
+        """Which documents are validation's: no phase has a say in that."""
+        return pl.Series(Division((), self.validation, {}, frozenset(), {}).held_out(batch["doc_id"]), dtype=pl.Boolean)
+
     def _placed(self, batch: pl.DataFrame) -> pl.DataFrame:
         """With the cell's source ("" where no phase names any), the draw among phases and its bin."""
         u = uniform(batch["doc_id"], "phase")
@@ -86,8 +90,7 @@ class Phased:
         return batch.with_columns(source.alias("source"), pl.Series("u", u), pl.Series("bin", bins_of_draws(u)))
 
     def _binned(self, batch: pl.DataFrame) -> pl.DataFrame:
-        held = Division((), self.validation, {}, frozenset(), {}).held_out(batch["doc_id"])
-        rows = self._placed(batch).with_columns(held=pl.Series(held, dtype=pl.Boolean))
+        rows = self._placed(batch).with_columns(held=self._held(batch))
         tokens = pl.col("token_count").cast(pl.Int64).alias("tokens")
         return rows.select(*CELLS, tokens, pl.lit(1, pl.Int64).alias("docs")).group_by(CELLS).sum()
 
@@ -108,8 +111,7 @@ class Phased:
         return pl.concat(found)
 
     def _near_ends(self, batch: pl.DataFrame, known: Tables) -> pl.DataFrame:
-        held = Division((), self.validation, {}, frozenset(), {}).held_out(batch["doc_id"])
-        rows = self._placed(batch.filter(~pl.Series(held, dtype=pl.Boolean)))
+        rows = self._placed(batch.filter(~self._held(batch)))
         rows = rows.select("doc_id", "bucket", "source", "bin", "u", pl.col("token_count").cast(pl.Int64))
         return rows.join(known["bins"], on=("bucket", "source", "bin"), how="semi")
 
@@ -118,10 +120,11 @@ class Phased:
         docs = {source: int(n) for source, n in cells.group_by("source").agg(pl.col("docs").sum()).iter_rows()}
         upper = asked_of(self.phases, self.weights, tokens_of_cells(free))
         ends: dict[Cell, tuple[float, ...]] = {}
+        of_cell = near.partition_by("bucket", "source", as_dict=True)
         for (bucket, source), rows in free.group_by("bucket", "source"):
             cell = str(bucket), str(source)
             if cell in upper:
-                mine = near.filter((pl.col("bucket") == bucket) & (pl.col("source") == source))
+                mine = of_cell.get(cell, near.clear())
                 far = rows.filter(~pl.col("bin").is_in(mine["bin"].implode()))
                 both = pl.concat([
                     mine.select("bin", "u", "doc_id", tokens="token_count"),

@@ -93,8 +93,7 @@ def _gather(stage: Grouping, rows: pl.DataFrame, out: Sorter) -> None:
     if stage.meets:
         rows = rows[meeting(rows["key"].to_numpy())]
     rows = rows.sort("key", *stage.order, "node")
-    columns = stage.gathers if stage.merges else stage.returns
-    back = as_declared(stage.gather(rows), {"node": pl.UInt64, **columns}, f"{stage.name}.gather")
+    back = as_declared(stage.gather(rows), gives(stage), f"{stage.name}.gather")
     if not back["node"].is_in(rows["node"].implode()).all():
         raise DataError(f"{stage.name}.gather gave rows for documents that it was not given")
     out.add(back)
@@ -129,11 +128,15 @@ def _from_disk(stage: Grouping, files: Sequence[Slices], low: int, high: int, bu
                 f"{stage.name}: {item.rows:,} rows ({item.size / 1e6:,.0f} MB) have the key {item.key:016x}, more than "
                 f"fit into the memory of a worker; give engine.memory, or fewer workers"
             )
-        columns = stage.gathers if stage.merges else stage.returns
         for back in stage.gather_long(item.frames):
-            out.add(as_declared(back, {"node": pl.UInt64, **columns}, f"{stage.name}.gather_long"))
+            out.add(as_declared(back, gives(stage), f"{stage.name}.gather_long"))
     shutil.rmtree(folder, ignore_errors=True)  # there is none where nothing was read
     return read
+
+
+def gives(stage: Grouping) -> dict[str, PolarsType]:
+    """Columns that `gather` and `gather_long` give."""
+    return {"node": pl.UInt64, **(stage.gathers if stage.merges else stage.returns)}
 
 
 def streams(stage: Grouping) -> bool:
