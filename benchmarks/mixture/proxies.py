@@ -60,9 +60,9 @@ def speed(args: argparse.Namespace) -> None:
         f"{args.threads * len(weights) / cpu:.0f} mixtures/s on {args.threads} idle cores "
         f"(load {os.getloadavg()[0]:.1f})"
     )
-    proxy.gradient(weights[0], np.ones(len(chosen)))
+    proxy.gradient(weights[:1], np.ones((1, len(chosen))))
     cpu = time.process_time()
-    proxy.gradient(weights[0], np.ones(len(chosen)))
+    proxy.gradient(weights[:1], np.ones((1, len(chosen))))
     print(f"gradient: {(time.process_time() - cpu) * 1e3:.0f} ms of CPU")
 
 

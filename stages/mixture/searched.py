@@ -183,7 +183,7 @@ class InRun:
             drawn = reordered(left_out, f"left out/{fold}")
             return section.make(self.material(section, drawn, own, shelf), self.chance(each, 0, like, steps))
 
-        seen = section.make(self.material(section, read, on, shelf), self.chance(each, 0, like))
+        seen = section.make(self.material(section, read, on, shelf), self.chance(self.threads, 0, like))
         tokens = np.array([[sum(len(p.tokens) for p in part) for part in parts[name]] for name, _ in used])
         names = tuple(tuple(f"{name} {f}" for f in range(n)) for name, _ in used)
         return Folds(seen, unseen, names, tokens, np.array([w for _, w in used]), fewest, together)
@@ -194,14 +194,14 @@ class InRun:
             return result, None
         name, prior = self.prior()
         if folds is not None:
-            pull = cross_validated(folds, prior, self.natural, self.limits, name, self.seed)
+            pull = cross_validated(folds, prior, self.natural, self.limits, name)
         elif self.pull is not None:
             pull = weighed(self.pull, self.losses(result, main, prior), prior, result.weights, name)
         pull = replace(pull, kept=self.guarded(pull.kept, main, prior, result.weights))
         if pull.kept == 1:
             return result, pull
         weights = rounded(pulled(pull.kept, prior, result.weights, self.limits), self.limits)
-        return moved(result, weights, pull.kept > 0, kept_verdict(pull), self.seed), pull
+        return moved(result, weights, pull.kept > 0, kept_verdict(pull)), pull
 
     def guarded(self, kept: float, main: Proxy, prior: np.ndarray, found: np.ndarray) -> float:
         """The step, or the farthest before it at which no guarded target measures worse than under natural."""

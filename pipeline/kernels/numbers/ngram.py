@@ -200,19 +200,22 @@ def tabulate(composite, counts, vocab, features, slices, contexts, grams):
 
 
 @njit(cache=True, nogil=True)
-def probabilities(tables, rate, absent, discount, strength, lower, suffix, out):
+def probabilities(tables, rate, absent, discount, strength, lower, suffix, out, kept):
     """Interpolated absolute discounting for all grams of one order, many mixtures side by side.
 
-    rate, absent (features, lanes): copies of each feature, and the share of it that was never read (1 - min(rate, 1));
-    discount, strength (lanes,); lower (lower grams, lanes) with suffix (g,) indexes into it; out (g, lanes) becomes
-    (count - discount * present + (strength + discount * followers) * lower) / (total + strength), or `lower` where
-    nothing was read and strength is 0.
+    rate, absent (features, lanes, or 1 for all lanes): copies of each feature, and the share of it that was never read
+    (1 - min(rate, 1)); discount, strength (lanes,); lower (lower grams, lanes) with suffix (g,) indexes into it; out
+    (g, lanes) becomes (seen + (strength + discount * followers) * lower) / (total + strength), where seen is
+    count - discount * present, or `lower` where nothing was read and strength is 0. kept: total (c, lanes), followers
+    (c, lanes), zeros at first, and seen (g, lanes), for `slopes`; or arrays without rows.
     """
     (
         total_at, total_feature, total_count, own_at, own_feature, own_count, shared_at, feature_at, shared_feature,
         gram_at, gram_feature, gram_count, first_at, first_feature, context_gram_at,
     ) = tables  # fmt: skip
-    lanes = rate.shape[1]
+    kept_total, kept_followers, kept_seen = kept
+    keeps = kept_total.shape[0] > 0
+    lanes, rates = out.shape[1], rate.shape[1]
     total = np.empty(lanes)
     followers = np.empty(lanes)
     inverse = np.empty(lanes)
@@ -220,49 +223,68 @@ def probabilities(tables, rate, absent, discount, strength, lower, suffix, out):
     product = np.empty(lanes)
     count = np.empty(lanes)
     for c in range(total_at.size - 1):
-        for x in range(lanes):
+        for x in range(rates):
             total[x] = 0.0
             followers[x] = 0.0
         for i in range(total_at[c], total_at[c + 1]):
             n = total_count[i]
             f = total_feature[i]
-            for x in range(lanes):
+            for x in range(rates):
                 total[x] += n * rate[f, x]
         for i in range(own_at[c], own_at[c + 1]):
             n = own_count[i]
             f = own_feature[i]
-            for x in range(lanes):
+            for x in range(rates):
                 followers[x] += n - n * absent[f, x]
+            if keeps:  # the other order of rounding is what searches have always followed
+                for x in range(rates):
+                    kept_followers[c, x] += n * (1.0 - absent[f, x])
         for t in range(shared_at[c], shared_at[c + 1]):
-            for x in range(lanes):
+            for x in range(rates):
                 product[x] = 1.0
             for i in range(feature_at[t], feature_at[t + 1]):
                 f = shared_feature[i]
-                for x in range(lanes):
+                for x in range(rates):
                     product[x] *= absent[f, x]
-            for x in range(lanes):
+            for x in range(rates):
                 followers[x] += 1.0 - product[x]
+            if keeps:
+                for x in range(rates):
+                    kept_followers[c, x] += 1.0 - product[x]
+        for x in range(rates, lanes):
+            total[x] = total[0]
+            followers[x] = followers[0]
         for x in range(lanes):
             mass = total[x] + strength[x]
             inverse[x] = 1.0 / mass if mass > 0.0 else 0.0
             back_off[x] = (strength[x] + discount[x] * followers[x]) * inverse[x] if mass > 0.0 else 1.0
-        for g in range(context_gram_at[c], context_gram_at[c + 1]):
+        if keeps:
             for x in range(lanes):
+                kept_total[c, x] = total[x]
+        for g in range(context_gram_at[c], context_gram_at[c + 1]):
+            for x in range(rates):
                 count[x] = 0.0
                 product[x] = 1.0
             for i in range(gram_at[g], gram_at[g + 1]):
                 n = gram_count[i]
                 f = gram_feature[i]
-                for x in range(lanes):
+                for x in range(rates):
                     count[x] += n * rate[f, x]
             for i in range(first_at[g], first_at[g + 1]):
                 f = first_feature[i]
-                for x in range(lanes):
+                for x in range(rates):
                     product[x] *= absent[f, x]
+            for x in range(rates, lanes):
+                count[x] = count[0]
+                product[x] = product[0]
             s = suffix[g]
             for x in range(lanes):
                 seen = count[x] - discount[x] * (1.0 - product[x])
                 out[g, x] = seen * inverse[x] + back_off[x] * lower[s, x]
+                count[x] = seen
+            if keeps:
+                for x in range(lanes):
+                    kept_seen[g, x] = count[x]
 
 
 @njit(cache=True, nogil=True)
@@ -290,78 +312,81 @@ def surprisals(probability, gram, target, share, targets):
     return out
 
 
-@njit(cache=True, nogil=True)
-def _add_product_slope(features, low, high, absent, slope, absent_slope):
-    """absent_slope[f] += slope * d(product of absent[features[low:high]])/d absent[f]."""
-    product = 1.0
-    zeros = 0
+@njit(cache=True, nogil=True, inline="always")
+def _add_product_slope(features, low, high, absent, moving, slope, absent_slope):
+    """absent_slope[f] += slope * d(product of absent[features[low:high]])/d absent[f], where f is moving."""
+    any_moving = False
     for i in range(low, high):
-        a = absent[features[i]]
-        if a == 0.0:
-            zeros += 1
-        else:
-            product *= a
-    if zeros > 1:
+        any_moving |= moving[features[i]]
+    if not any_moving:
         return
-    for i in range(low, high):
-        a = absent[features[i]]
-        if zeros == 0:
-            absent_slope[features[i]] += slope * product / a
-        elif a == 0.0:
-            absent_slope[features[i]] += slope * product
+    for x in range(slope.size):
+        product = 1.0
+        for i in range(low, high):
+            product *= absent[features[i], x]
+        if product > 0.0:
+            for i in range(low, high):
+                f = features[i]
+                if moving[f]:
+                    absent_slope[f, x] += slope[x] * product / absent[f, x]
 
 
 @njit(cache=True, nogil=True)
-def slopes(tables, rate, absent, discount, strength, lower, suffix, slope, lower_slope, rate_slope, absent_slope):
-    """The reverse of `probabilities` for one mixture: adds to the last three what `slope` (g,) = dLoss/dp implies.
+def slopes(
+    tables, kept, absent, moving, discount, strength, lower, suffix, slope, lower_slope, rate_slope, absent_slope
+):
+    """The reverse of `probabilities`, with what it kept: adds to the last three what `slope` (g, lanes) = dLoss/dp
+    implies; to the last two only for features that are `moving` (features,), and to the last only where the feature is
+    not all read (absent > 0).
 
-    rate, absent, rate_slope, absent_slope (features,); lower, lower_slope (lower grams,).
+    absent, rate_slope, absent_slope (features, lanes); lower, lower_slope (lower grams, lanes); the discount and the
+    strength are those of all lanes.
     """
     (
         total_at, total_feature, total_count, own_at, own_feature, own_count, shared_at, feature_at, shared_feature,
         gram_at, gram_feature, gram_count, first_at, first_feature, context_gram_at,
     ) = tables  # fmt: skip
+    total, followers, seen = kept
+    lanes = absent.shape[1]
+    inverse = np.empty(lanes)
+    mass_slope = np.empty(lanes)
+    back_off_slope = np.empty(lanes)
+    change = np.empty(lanes)
     for c in range(total_at.size - 1):
-        total = 0.0
-        followers = 0.0
-        for i in range(total_at[c], total_at[c + 1]):
-            total += total_count[i] * rate[total_feature[i]]
-        for i in range(own_at[c], own_at[c + 1]):
-            followers += own_count[i] * (1.0 - absent[own_feature[i]])
-        for t in range(shared_at[c], shared_at[c + 1]):
-            product = 1.0
-            for i in range(feature_at[t], feature_at[t + 1]):
-                product *= absent[shared_feature[i]]
-            followers += 1.0 - product
-        mass = total + strength
-        if mass <= 0.0:
-            for g in range(context_gram_at[c], context_gram_at[c + 1]):
-                lower_slope[suffix[g]] += slope[g]
-            continue
-        inverse = 1.0 / mass
-        back_off = (strength + discount * followers) * inverse
-        inverse_slope = 0.0
-        back_off_slope = 0.0
+        for x in range(lanes):
+            mass = total[c, x] + strength
+            inverse[x] = 1.0 / mass if mass > 0.0 else 0.0
+            mass_slope[x] = 0.0
+            back_off_slope[x] = 0.0
         for g in range(context_gram_at[c], context_gram_at[c + 1]):
-            count = 0.0
-            product = 1.0
+            s = suffix[g]
+            for x in range(lanes):
+                back_off = (strength + discount * followers[c, x]) * inverse[x] if inverse[x] > 0.0 else 1.0
+                mass_slope[x] += slope[g, x] * seen[g, x]
+                back_off_slope[x] += slope[g, x] * lower[s, x]
+                lower_slope[s, x] += slope[g, x] * back_off
+                change[x] = slope[g, x] * inverse[x]
             for i in range(gram_at[g], gram_at[g + 1]):
-                count += gram_count[i] * rate[gram_feature[i]]
-                rate_slope[gram_feature[i]] += slope[g] * inverse * gram_count[i]
-            for i in range(first_at[g], first_at[g + 1]):
-                product *= absent[first_feature[i]]
-            _add_product_slope(
-                first_feature, first_at[g], first_at[g + 1], absent, slope[g] * inverse * discount, absent_slope
-            )
-            inverse_slope += slope[g] * (count - discount * (1.0 - product))
-            back_off_slope += slope[g] * lower[suffix[g]]
-            lower_slope[suffix[g]] += slope[g] * back_off
-        followers_slope = back_off_slope * discount * inverse
-        inverse_slope += back_off_slope * (strength + discount * followers)
-        total_slope = -inverse_slope * inverse * inverse
+                f = gram_feature[i]
+                if moving[f]:
+                    for x in range(lanes):
+                        rate_slope[f, x] += change[x] * gram_count[i]
+            for x in range(lanes):
+                change[x] *= discount
+            _add_product_slope(first_feature, first_at[g], first_at[g + 1], absent, moving, change, absent_slope)
+        for x in range(lanes):
+            change[x] = -(back_off_slope[x] * discount * inverse[x])
+            mass_slope[x] += back_off_slope[x] * (strength + discount * followers[c, x])
+            mass_slope[x] = -mass_slope[x] * inverse[x] * inverse[x]
         for i in range(total_at[c], total_at[c + 1]):
-            rate_slope[total_feature[i]] += total_slope * total_count[i]
+            f = total_feature[i]
+            if moving[f]:
+                for x in range(lanes):
+                    rate_slope[f, x] += mass_slope[x] * total_count[i]
         for i in range(own_at[c], own_at[c + 1]):
-            absent_slope[own_feature[i]] -= followers_slope * own_count[i]
+            f = own_feature[i]
+            if moving[f]:
+                for x in range(lanes):
+                    absent_slope[f, x] += change[x] * own_count[i]
         for t in range(shared_at[c], shared_at[c + 1]):
-            _add_product_slope(shared_feature, feature_at[t], feature_at[t + 1], absent, -followers_slope, absent_slope)
+            _add_product_slope(shared_feature, feature_at[t], feature_at[t + 1], absent, moving, change, absent_slope)

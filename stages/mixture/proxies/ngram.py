@@ -8,7 +8,7 @@ token that is read again counts `repeat_value`); between two ends, counts and th
 interpolated, so the loss is piecewise smooth in the weights.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -17,21 +17,14 @@ import numpy as np
 from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.kernels.numbers import ngram as kernels
 from gristmill.pipeline.kernels.threads import side_by_side
+from gristmill.stages.mixture.proxies.ngram_tables import Kept, Order, counted, distinct_grams, ends, ends_at
 from gristmill.stages.mixture.runs.runs import Fidelity
 from gristmill.stages.mixture.simplex import mixtures
 
 LANES = 32  # mixtures per pass: hides the gathers, and the rates of 20 buckets stay in cache (benchmarks' proxies.py)
-HALVINGS = 5  # of the first slice: small weights read little of a bucket
+VECTOR = 4  # lanes that a processor works on at once: blocks of 6 take longer than of 8
 HELD_OUT_TOKENS = 40_000  # tokens that tune the discounts: enough for their second decimal
 GRID = 12  # candidate values per order and sweep
-
-
-@dataclass(frozen=True, eq=False)
-class _Order:
-    """Grams of one length that the targets hold. tables: see kernels.tabulate; suffix (g,): gram -> shorter gram."""
-
-    tables: tuple[np.ndarray, ...]
-    suffix: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +41,7 @@ class NgramProxy:
     strengths: tuple[float, ...]  # likewise, tokens
     repeat_value: float  # what a token counts when it is read again
     threads: int
-    orders: tuple[_Order, ...]
+    orders: tuple[Order, ...]
     gram: np.ndarray  # (m,) distinct longest grams of each target ...
     target: np.ndarray  # (m,) ... whose they are ...
     share: np.ndarray  # (m,) ... and their share of the target's tokens
@@ -97,12 +90,12 @@ class NgramProxy:
         if not all(0 < d <= 1 for d in discounts) or not all(s >= 0 for s in strengths):
             raise DataError("discounts must lie in (0, 1] and strengths must not be negative")
         if exact is None:
-            slice_ends = np.array([_ends(s.size, slices) for s in streams])
+            slice_ends = np.array([ends(s.size, slices) for s in streams])
         else:
             rows = mixtures(exact, len(streams))
-            slice_ends = np.array([_ends_at(s.size, rows[:, b] * budget_tokens) for b, s in enumerate(streams)])
-        orders, last = _count(streams, texts, slice_ends, vocab, end_id, max_order)
-        gram, target, share = _distinct(last, texts)
+            slice_ends = np.array([ends_at(s.size, rows[:, b] * budget_tokens) for b, s in enumerate(streams)])
+        orders, last = counted(streams, texts, slice_ends, vocab, end_id, max_order)
+        gram, target, share = distinct_grams(last, texts)
         return cls(
             tuple(buckets), tuple(targets), budget_tokens, tuple(s.size for s in streams), slice_ends, vocab,
             discounts, strengths, repeat_value, threads, orders, gram, target, share,
@@ -130,39 +123,52 @@ class NgramProxy:
         rows = mixtures(weights, len(self.buckets))
         discount, strength = np.array(self.discounts), np.array(self.strengths)
 
-        step = max(1, min(LANES, -(-len(rows) // self.threads)))
-
-        def block(start: int) -> np.ndarray:
-            rate = self._rates(rows[start : start + step])
+        def block(at: slice) -> np.ndarray:
+            rate = self._rates(rows[at])
             lanes = np.ones(rate.shape[1])
-            return self._surprisals(rate, discount[:, None] * lanes, strength[:, None] * lanes)
+            return self._surprisals(rate, discount[:, None] * lanes, strength[:, None] * lanes).T
 
-        blocks = side_by_side(block, range(0, len(rows), step), self.threads)
-        return np.concatenate([b.T for b in blocks]) if blocks else np.empty((0, len(self.targets)))
+        return self._by_lanes(block, len(rows), len(self.targets))
 
     def gradient(self, weights: np.ndarray, target_weights: np.ndarray) -> np.ndarray:
-        """d(target_weights . losses)/d weights, every weight moved alone: (k,), (t,) -> (k,), nats/token.
+        """d(target_weights . losses)/d weights of each row, every weight moved alone: (n, k), (n, t) -> (n, k),
+        nats/token.
 
         Exact; at a kink (a slice's end, a whole epoch) it is the slope to the right.
         """
-        w = np.asarray(weights, dtype=np.float64).reshape(1, -1)
-        rate = self._rates(w)
-        absent = 1 - np.minimum(rate, 1)
-        probability = self._probabilities(rate, np.array(self.discounts)[:, None], np.array(self.strengths)[:, None])
-        slope = np.zeros(len(probability[-1]))
-        np.add.at(slope, self.gram, -np.asarray(target_weights)[self.target] * self.share)
-        slope /= probability[-1][:, 0]
-        rate_slope, absent_slope = np.zeros(len(rate)), np.zeros(len(rate))
+        rows, wanted = np.asarray(weights, dtype=np.float64), np.asarray(target_weights, dtype=np.float64)
+        return self._by_lanes(lambda at: self._slopes(rows[at], wanted[at]), len(rows), len(self.buckets))
+
+    def _by_lanes(self, block: Callable[[slice], np.ndarray], n: int, columns: int) -> np.ndarray:
+        """(n, columns) of blocks of rows, several threads side by side."""
+        each = -(-n // self.threads)
+        step = max(1, min(LANES, -(-each // VECTOR) * VECTOR))
+        found = side_by_side(lambda start: block(slice(start, start + step)), range(0, n, step), self.threads)
+        return np.concatenate(found) if found else np.empty((0, columns))
+
+    def _slopes(self, w: np.ndarray, target_weights: np.ndarray) -> np.ndarray:
+        """(n, k), (n, t) -> (n, k). Only slices in which a reading ends have a slope that counts."""
+        rate, growing = self._rates(w), self._growing(w)
+        absent, lanes = 1 - np.minimum(rate, 1), np.ones(len(w))
+        discount, strength = np.array(self.discounts)[:, None] * lanes, np.array(self.strengths)[:, None] * lanes
+        kept = [order.kept(len(w)) for order in self.orders]
+        probability = self._probabilities(rate, discount, strength, kept)
+        slope = np.zeros(probability[-1].shape)
+        for x, wanted in enumerate(target_weights):
+            np.add.at(slope[:, x], self.gram, -wanted[self.target] * self.share)
+        slope /= probability[-1]
+        rate_slope, absent_slope = np.zeros(rate.shape), np.zeros(rate.shape)
+        moving = (growing > 0).any(axis=0).ravel()
         for n in reversed(range(len(self.orders))):
             lower = probability[n]
-            lower_slope = np.zeros(len(lower))
+            lower_slope = np.zeros(lower.shape)
             kernels.slopes(
-                self.orders[n].tables, rate[:, 0], absent[:, 0], self.discounts[n], self.strengths[n], lower[:, 0],
+                self.orders[n].tables, kept[n], absent, moving, self.discounts[n], self.strengths[n], lower,
                 self.orders[n].suffix, slope, lower_slope, rate_slope, absent_slope,
             )  # fmt: skip
             slope = lower_slope
-        rate_slope -= np.where(rate[:, 0] < 1, absent_slope, 0)
-        return (rate_slope.reshape(self.slice_ends.shape) * self._growing(w)).sum(axis=1)
+        rate_slope -= np.where(rate < 1, absent_slope, 0)
+        return (rate_slope.T.reshape(growing.shape) * growing).sum(axis=2)
 
     def _reading(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Whole epochs (n, k, 1), tokens of the next one (n, k, 1), slices' starts and widths (k, slices)."""
@@ -180,25 +186,44 @@ class NgramProxy:
         return np.ascontiguousarray(rate.reshape(len(weights), -1).T)
 
     def _growing(self, weights: np.ndarray) -> np.ndarray:
-        """(1, k) -> (k, slices): d rate / d weight."""
+        """(n, k) -> (n, k, slices): d rate / d weight."""
         epochs, rest, starts, widths = self._reading(weights)
-        inside = (rest[0] >= starts) & (rest[0] < starts + widths)
-        value = np.where(epochs[0] < 1, 1.0, self.repeat_value)
+        inside = (rest >= starts) & (rest < starts + widths)
+        value = np.where(epochs < 1, 1.0, self.repeat_value)
         return np.where(inside, value * self.budget_tokens / np.maximum(widths, 1), 0)
 
-    def _probabilities(self, rate: np.ndarray, discount: np.ndarray, strength: np.ndarray) -> list[np.ndarray]:
-        """rate (features, n), discount and strength (orders, n) -> (grams, n) for orders 0 (uniform), 1, 2, ..."""
-        absent = 1 - np.minimum(rate, 1)
-        result = [np.full((1, rate.shape[1]), 1 / self.vocab)]
-        for n, order in enumerate(self.orders):
-            out = np.empty((len(order.suffix), rate.shape[1]))
-            kernels.probabilities(order.tables, rate, absent, discount[n], strength[n], result[-1], order.suffix, out)
+    def _probabilities(
+        self,
+        rate: np.ndarray,
+        discount: np.ndarray,
+        strength: np.ndarray,
+        kept: Sequence[Kept] | None = None,
+        shorter: Sequence[np.ndarray] = (),
+    ) -> list[np.ndarray]:
+        """rate (features, n or 1), discount and strength (orders, n) -> (grams, n) for orders 0 (uniform), 1, 2, ...
+        as far as there are discounts.
+
+        kept: of each order what its slopes need, to be filled in; shorter: (grams, n or 1) of the first orders.
+        """
+        lanes = discount.shape[1]
+        absent, nothing = 1 - np.minimum(rate, 1), (np.empty((0, 0)),) * 3
+        given = [np.full((1, 1), 1 / self.vocab), *shorter[1:]]
+        result = [np.ascontiguousarray(np.broadcast_to(g, (len(g), lanes))) for g in given]
+        for n in range(len(result) - 1, len(discount)):
+            order = self.orders[n]
+            out = np.empty((len(order.suffix), lanes))
+            kernels.probabilities(
+                order.tables, rate, absent, discount[n], strength[n], result[-1], order.suffix, out,
+                nothing if kept is None else kept[n],
+            )  # fmt: skip
             result.append(out)
         return result
 
-    def _surprisals(self, rate: np.ndarray, discount: np.ndarray, strength: np.ndarray) -> np.ndarray:
+    def _surprisals(
+        self, rate: np.ndarray, discount: np.ndarray, strength: np.ndarray, shorter: Sequence[np.ndarray] = ()
+    ) -> np.ndarray:
         """-> (t, n) nats/token."""
-        longest = self._probabilities(rate, discount, strength)[-1]
+        longest = self._probabilities(rate, discount, strength, shorter=shorter)[-1]
         return kernels.surprisals(longest, self.gram, self.target, self.share, len(self.targets))
 
 
@@ -209,80 +234,6 @@ def _checked(tokens: np.ndarray, whose: str, vocab: int) -> np.ndarray:
     if stream.min() < 0 or stream.max() >= vocab:
         raise DataError(f"{whose} has token ids outside [0, {vocab}); it was made with another tokenizer")
     return stream
-
-
-def _ends(size: int, slices: int) -> np.ndarray:
-    """Ends of equal slices, the first one cut by halves: (slices + HALVINGS,), the last is `size`. Short streams have
-    empty slices."""
-    equal = size * np.arange(1, slices + 1) // slices
-    return np.maximum(np.concatenate([equal[0] >> np.arange(HALVINGS, 0, -1), equal]), min(1, size))
-
-
-def _ends_at(size: int, read: np.ndarray) -> np.ndarray:
-    """Ends of slices where the last, incomplete epochs of these readings (n,) end: (n + 1,), the last is `size`."""
-    rest = np.ceil(read - np.floor(read / size) * size).astype(np.int64)
-    return np.append(np.sort(rest), size)
-
-
-def _count(
-    streams: Sequence[np.ndarray],
-    texts: Sequence[np.ndarray],
-    slice_ends: np.ndarray,
-    vocab: int,
-    end_id: int,
-    max_order: int,
-) -> tuple[tuple[_Order, ...], np.ndarray]:
-    """Tables of all orders, and the longest gram at each position of the targets (concatenated)."""
-    slices = slice_ends.shape[1]
-    features = slice_ends.size
-    if features > np.iinfo(np.uint16).max:
-        raise DataError(f"{len(streams)} buckets x {slices} slices are more than 65,535; use fewer slices or buckets")
-    # A target starts with a fresh history: its last token is a document's end or is made one here.
-    text = np.concatenate([t if t[-1] == end_id else np.append(t, end_id) for t in texts]).astype(np.int32)
-    text_states = np.zeros(text.size, np.int32)
-    states = [np.zeros(s.size, np.int32) for s in streams]
-    orders: list[_Order] = []
-    position = np.zeros(text.size, np.int64)
-    for n in range(max_order):
-        before = np.concatenate([[0], text_states[:-1]]).astype(np.int64)
-        if (int(before.max()) + 1) * vocab * features >= 2**63:
-            raise DataError("vocabulary x buckets x slices x target contexts do not fit 63 bits; use fewer slices")
-        grams, shorter = np.unique(before * vocab + text, return_inverse=True)
-        composite = np.concatenate(
-            [
-                kernels.events(s, t, vocab, features, slice_ends[b], b * slices)
-                for b, (s, t) in enumerate(zip(states, streams, strict=True))
-            ]
-        )
-        composite.sort()
-        distinct, counts = kernels.run_lengths(composite)
-        tables = kernels.tabulate(distinct, counts, vocab, features, slices, np.unique(before), grams)
-        suffix = np.zeros(grams.size, np.int64)
-        suffix[shorter] = position
-        orders.append(_Order(tables, suffix))
-        position = shorter
-        if n + 1 < max_order:
-            table = kernels.hash_table(grams)
-            text_states = kernels.next_states(text_states, text, end_id, vocab, grams, table)
-            states = [
-                kernels.next_states(s, t, end_id, vocab, grams, table) for s, t in zip(states, streams, strict=True)
-            ]
-    kept = np.concatenate([np.arange(t.size + (t[-1] != end_id)) < t.size for t in texts])
-    return tuple(orders), position[kept]
-
-
-def _distinct(last: np.ndarray, texts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(m,) gram, target and share of the target's tokens, from the gram at each position."""
-    parts = []
-    start = 0
-    for t, text in enumerate(texts):
-        gram, count = np.unique(last[start : start + text.size], return_counts=True)
-        order = np.argsort(count, kind="stable")  # equal shares side by side: surprisals takes them together
-        gram, count = gram[order], count[order]
-        parts.append((gram, np.full(gram.size, t, np.int64), count / text.size))
-        start += text.size
-    gram, target, share = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return gram, target, share
 
 
 def _tune(
@@ -309,11 +260,11 @@ def _tune(
         repeat_value=repeat_value, threads=threads,
     )  # fmt: skip
     natural = np.array([[k.size for k in kept]]) / sum(k.size for k in kept)
-    n_parts = min(threads, GRID)
-    rates = [np.repeat(proxy._rates(natural), len(part), axis=1) for part in np.array_split(np.arange(GRID), n_parts)]
+    rate = proxy._rates(natural)
     ranges = {"discount": (0.05, 1.0), "strength": (0.02, 20.0)}
     for sweep in range(4):
         for n in reversed(range(max_order)):
+            shorter = proxy._probabilities(rate, np.array(discounts)[:n, None], np.array(strengths)[:n, None])
             for what, values in (("discount", discounts), ("strength", strengths)):
                 low, high = ranges[what]
                 if sweep > 1:  # the second pair of sweeps looks closer
@@ -322,7 +273,6 @@ def _tune(
                 candidates = {"discount": np.array(discounts), "strength": np.array(strengths)}
                 lanes = {k: np.repeat(v[:, None], GRID, axis=1) for k, v in candidates.items()}
                 lanes[what][n] = grid
-                parts = list(zip(rates, *(np.array_split(lanes[k], n_parts, axis=1) for k in candidates), strict=True))
-                loss = side_by_side(lambda i, parts=parts: proxy._surprisals(*parts[i])[0], range(n_parts), threads)
-                values[n] = round(float(grid[int(np.argmin(np.concatenate(loss)))]), 3)
+                loss = proxy._surprisals(rate, lanes["discount"], lanes["strength"], shorter)[0]
+                values[n] = round(float(grid[int(np.argmin(loss))]), 3)
     return tuple(discounts), tuple(strengths)

@@ -40,11 +40,11 @@ class Proxy(Protocol):
 
 
 @runtime_checkable
-class Differentiable(Protocol):
+class Differentiable(Proxy, Protocol):
     """A proxy that knows its slope."""
 
     def gradient(self, weights: np.ndarray, target_weights: np.ndarray) -> np.ndarray:
-        """d(sum_t target_weights[t] * loss_t)/d weights at one mixture: (k,), (t,) -> (k,)."""
+        """d(sum_t target_weights[:, t] * loss_t)/d weights at each mixture: (n, k), (n, t) -> (n, k)."""
         ...
 
 

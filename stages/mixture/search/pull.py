@@ -17,8 +17,7 @@ from gristmill.pipeline.kernels.threads import side_by_side
 from gristmill.stages.mixture.constraints import Constraints, project, without_guard
 from gristmill.stages.mixture.objective import Objective
 from gristmill.stages.mixture.runs.runs import Proxy
-from gristmill.stages.mixture.search.gradient import Direct
-from gristmill.stages.mixture.search.trials import Trials
+from gristmill.stages.mixture.search.gradient import Direct, optima
 
 FOLDS = 8  # parts of every target's text: each is left out once
 FEWEST_FOLDS = 3  # fewer differences have no interval worth the name
@@ -61,7 +60,7 @@ class Folds:
     tokens: np.ndarray  # (t, f) of each part
     weights: np.ndarray  # (t,) of the targets in the objective
     texts: int  # of the target with the fewest
-    threads: int = 1  # that search folds side by side; no fold depends on another
+    threads: int = 1  # that make `unseen` of folds side by side
 
     def without(self, fold: int) -> Objective:
         """Every target counts as it does in the objective, its parts by their tokens."""
@@ -86,16 +85,14 @@ def reach(prior: np.ndarray, found: np.ndarray, texts: int) -> np.ndarray:
     return prior + texts / (texts + 1) * (found - prior)
 
 
-def gains(folds: Folds, prior: np.ndarray, natural: np.ndarray, limits: Constraints, seed: int) -> np.ndarray:
+def gains(folds: Folds, prior: np.ndarray, natural: np.ndarray, limits: Constraints) -> np.ndarray:
     """(folds, len(STEPS)) loss of the prior minus that of each step, on the text that the fold's search did not see."""
-    limits = without_guard(limits)
     start = 0.5 * natural / natural.sum() + 0.5 / len(natural)
     n = folds.tokens.shape[1]
+    found = optima(folds.seen, [folds.without(fold) for fold in range(n)], start, without_guard(limits), IN_FOLDS)
 
     def gain(fold: int) -> np.ndarray:
-        trials = Trials(folds.seen, limits, folds.without(fold), start)
-        found = IN_FOLDS.run(trials, np.random.default_rng(seed))
-        steps = segment(prior, reach(prior, found, folds.texts * (n - 1) // n))
+        steps = segment(prior, reach(prior, found[fold], folds.texts * (n - 1) // n))
         scores = folds.unseen(fold, steps).losses(steps) @ folds.weights
         return scores[0] - scores
 
@@ -114,13 +111,11 @@ def shown(gain: np.ndarray, level: float = LEVEL) -> tuple[int, np.ndarray]:
     return int(np.argmax(bounds)), bounds
 
 
-def cross_validated(
-    folds: Folds, prior: np.ndarray, natural: np.ndarray, limits: Constraints, name: str, seed: int
-) -> Pull:
+def cross_validated(folds: Folds, prior: np.ndarray, natural: np.ndarray, limits: Constraints, name: str) -> Pull:
     """The pull that left-out text supports. prior, natural (k,); `name` is the prior's."""
     if folds.tokens.shape[1] < FEWEST_FOLDS:
         return Pull(0.0, name, folds=folds.tokens.shape[1])
-    gain = gains(folds, prior, natural, limits, seed)
+    gain = gains(folds, prior, natural, limits)
     at, bounds = shown(gain)
     mean = gain.mean(axis=0)
     kept = round(float(STEPS[at]) * folds.texts / (folds.texts + 1), 4)

@@ -1,6 +1,7 @@
 """One entry for every published search: a proxy, the natural mixture and the rules in, weights and evidence out."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -51,11 +52,18 @@ class SearchResult:
     runs: Runs
     trace: tuple[Round, ...]
     report: PredictorReport
-    near_equal: NearEqual
     trials: Trials
     seen: View  # the predictor of the report
+    seed: int
     failed: int = 0  # runs that gave no finite loss, and are left out
     measured: tuple[float, float] | None = None  # objective at `weights` and at natural, by a proxy without noise
+
+    @cached_property
+    def near_equal(self) -> NearEqual:
+        """Measured when it is asked for: of a result that is moved on, nobody asks."""
+        gain = None if self.measured is None else max(self.measured[1] - self.measured[0], 0.0)
+        with threadpool_limits(1):
+            return near_equal(self.weights, self.seen, self.trials, self.seed, gain)
 
     def summary(self) -> dict[str, object]:
         """Plain data for weights.json; floats with 6 digits."""
@@ -221,15 +229,15 @@ def conclude(
         runs=trials.all_runs() if trials.rows else runs,
         trace=tuple(trials.rounds),
         report=report,
-        near_equal=near_equal(weights, seen, trials, seed, measured and measured[1] - measured[0]),
         trials=trials,
         seen=seen,
+        seed=seed,
         failed=trials.failed,
         measured=measured,
     )
 
 
-def moved(result: SearchResult, weights: np.ndarray, found: bool, verdict: str, seed: int) -> SearchResult:
+def moved(result: SearchResult, weights: np.ndarray, found: bool, verdict: str) -> SearchResult:
     """The result with other weights (k,), and with everything that is said about them."""
     trials, seen = result.trials, result.seen
     both = np.stack([weights, project(trials.natural[None], trials.constraints)[0]])
@@ -239,7 +247,6 @@ def moved(result: SearchResult, weights: np.ndarray, found: bool, verdict: str, 
         losses = trials.proxy.losses(both)
         chosen, home = np.round(trials.objective.score(losses, trials.proxy.targets), 9).tolist()
         measured = (chosen, home)
-    gain = None if measured is None else max(measured[1] - measured[0], 0.0)
     return replace(
         result,
         weights=weights,
@@ -251,6 +258,5 @@ def moved(result: SearchResult, weights: np.ndarray, found: bool, verdict: str, 
             t: (round(float(mean[0, j]), 6), round(float(sd[0, j]), 6), round(float(mean[1, j]), 6))
             for j, t in enumerate(result.targets)
         },
-        near_equal=near_equal(weights, seen, trials, seed, gain),
         measured=measured,
     )

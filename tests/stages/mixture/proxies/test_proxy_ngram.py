@@ -124,7 +124,8 @@ def test_gradient_equals_finite_differences(budget, value):
     step = 1e-6
     around = [weights + sign * step * np.eye(3)[i] for i in range(3) for sign in (1, -1)]
     loss = proxy.losses(np.array(around)) @ targets
-    assert proxy.gradient(weights, targets) == pytest.approx((loss[::2] - loss[1::2]) / (2 * step), rel=1e-5, abs=1e-7)
+    slope = proxy.gradient(weights[None], targets[None])[0]
+    assert slope == pytest.approx((loss[::2] - loss[1::2]) / (2 * step), rel=1e-5, abs=1e-7)
 
 
 def test_gradient_at_a_corner_points_inside():
@@ -132,7 +133,7 @@ def test_gradient_at_a_corner_points_inside():
     proxy = fit(budget_tokens=150)
     corner, inside = np.array([0.0, 0.4, 0.6]), np.array([1e-7, 0.4, 0.6])
     slope = (proxy.losses(inside[None]) - proxy.losses(corner[None]))[0] / 1e-7
-    assert proxy.gradient(corner, np.array([1.0, 0.0]))[0] == pytest.approx(slope[0], rel=1e-3)
+    assert proxy.gradient(corner[None], np.array([[1.0, 0.0]]))[0, 0] == pytest.approx(slope[0], rel=1e-3)
 
 
 def test_losses_of_a_row_do_not_depend_on_the_rows_beside_it_or_on_threads():
@@ -140,6 +141,14 @@ def test_losses_of_a_row_do_not_depend_on_the_rows_beside_it_or_on_threads():
     together = fit(threads=2).losses(weights)
     alone = np.concatenate([fit().losses(row[None]) for row in weights])
     assert together.tolist() == alone.tolist()
+
+
+def test_gradients_of_a_row_do_not_depend_on_the_rows_beside_it_or_on_threads():
+    rng = np.random.default_rng(0)
+    weights, targets = rng.dirichlet(np.ones(3), 70), rng.dirichlet(np.ones(2), 70)
+    together = fit(threads=2).gradient(weights, targets)
+    alone = [fit().gradient(row[None], goal[None])[0] for row, goal in zip(weights, targets, strict=True)]
+    assert together.tolist() == np.array(alone).tolist()
 
 
 def test_losses_at_another_budget_equal_a_fit_for_that_budget():

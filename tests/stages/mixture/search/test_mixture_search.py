@@ -67,9 +67,9 @@ class Slope:
         return np.stack([-np.log(w[:, 0] + 0.5 * w[:, 1] + 0.01), -np.log(w[:, 2] + 0.01)], axis=1)
 
     def gradient(self, w: np.ndarray, target_weights: np.ndarray) -> np.ndarray:
-        x, y = target_weights
-        first, second = -x / (w[0] + 0.5 * w[1] + 0.01), -y / (w[2] + 0.01)
-        return np.array([first, 0.5 * first, second, 0.0])
+        x, y = target_weights.T
+        first, second = -x / (w[:, 0] + 0.5 * w[:, 1] + 0.01), -y / (w[:, 2] + 0.01)
+        return np.stack([first, 0.5 * first, second, 0.0 * first], axis=1)
 
 
 UTILITY = Objective((("utility", 1.0),), "accuracies")
