@@ -116,8 +116,9 @@ class InRun:
         write_runs(result.runs, out / "runs.parquet")
         pull: Pull | None = None
         if result.found:
-            folds = None if left_out is None else self.folds(main, read[-1], left_out, shelf)
-            result, pull = self.shrunk(result, main, folds)
+            result, pull = self.shrunk(
+                result, main, None if left_out is None else self.folds(main, read[-1], left_out, shelf)
+            )
         checked: Confirmation | None = None
         if self.held_back and result.found:
             plain = self.plain()

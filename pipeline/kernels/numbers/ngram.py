@@ -59,12 +59,12 @@ def next_states(states, tokens, end_id, vocab, keys, table):
 
 
 @njit(cache=True, nogil=True)
-def events(states, tokens, vocab, features, ends, first_feature):
-    """((state * vocab + token) * features + feature) of every position whose history the target has, in order.
+def events(states, tokens, vocab, features, ends, first_feature, out):
+    """Writes ((state * vocab + token) * features + feature) of every position whose history the target has, in order,
+    into `out` (tokens.size,) int64, and returns how many there are.
 
     states (n,) of the history that ends at each position; slice s of the bucket ends before position ends[s].
     """
-    out = np.empty(tokens.size, np.int64)
     n = 0
     before = np.int64(0)
     s = 0
@@ -75,22 +75,23 @@ def events(states, tokens, vocab, features, ends, first_feature):
             out[n] = (before * vocab + tokens[i]) * features + first_feature + s
             n += 1
         before = np.int64(states[i])
-    return out[:n]
+    return n
 
 
 @njit(cache=True, nogil=True)
 def run_lengths(values):
-    """Distinct values of a sorted array and how often each occurs (float64)."""
-    kept = np.empty_like(values)
-    counts = np.empty(values.size, np.float64)
+    """Distinct values of a sorted array and how often each occurs (float64); the array's beginning is overwritten."""
     n = 0
     for i in range(values.size):
-        if n == 0 or values[i] != kept[n - 1]:
-            kept[n] = values[i]
-            counts[n] = 0.0
+        n += i == 0 or values[i] != values[i - 1]
+    counts = np.zeros(n, np.float64)
+    n = -1
+    for i in range(values.size):
+        if n < 0 or values[i] != values[n]:
             n += 1
-        counts[n - 1] += 1.0
-    return kept[:n].copy(), counts[:n].copy()
+            values[n] = values[i]
+        counts[n] += 1.0
+    return values[: n + 1].copy(), counts
 
 
 @njit(cache=True, nogil=True)

@@ -4,7 +4,7 @@ A reading is a prefix of every bucket in the order of a draw, without what earli
 prefix that is longer by what those can have had, and of every bundle such a prefix is all that is needed.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -133,9 +133,26 @@ def documents_of(found: pl.DataFrame) -> pl.DataFrame:
     return found.select("doc_id", "bucket", "token_count").unique("doc_id").sort("doc_id")
 
 
-def texts_of(texts: pl.DataFrame, ids: frozenset[str]) -> dict[str, str]:
+@dataclass(frozen=True, eq=False)
+class TextRows(Mapping[str, str]):
+    """doc_id -> text of some rows of a table: no text is held a second time."""
+
+    texts: pl.Series
+    rows: Mapping[str, int]
+
+    def __getitem__(self, doc_id: str) -> str:
+        return self.texts[self.rows[doc_id]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def texts_of(texts: pl.DataFrame, ids: frozenset[str]) -> TextRows:
     """doc_id -> text of those that are asked for."""
-    return {doc_id: text for doc_id, text in texts.select("doc_id", "text").iter_rows() if doc_id in ids}
+    return TextRows(texts["text"], {doc_id: i for i, doc_id in enumerate(texts["doc_id"]) if doc_id in ids})
 
 
 @dataclass(frozen=True)

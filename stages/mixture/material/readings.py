@@ -7,7 +7,7 @@ so that a bucket is repeated in the proxy as often as it would be in the corpus 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +23,7 @@ from gristmill.stages.records import item_text
 
 _ENDINGS = re.compile(r"(?:\.(?:jsonl|ndjson|json|txt|parquet))?(?:\.gz|\.zst)?$")
 END_OF_TEXT = "<|endoftext|>"
+AT_ONCE = 2_000  # texts that are encoded at a time
 PIECE_CHARS = 20_000  # a target's text is divided in pieces of at most so much
 
 
@@ -133,7 +134,9 @@ class Shelf:
 
 def shelf_of(texts: Mapping[str, str], encode_all: Encoders) -> Shelf:
     ids = sorted(texts)
-    return Shelf(texts, dict(zip(ids, encode_all([texts[i] for i in ids]), strict=True)))
+    blocks = (ids[i : i + AT_ONCE] for i in range(0, len(ids), AT_ONCE))
+    tokens = chain.from_iterable(encode_all([texts[i] for i in block]) for block in blocks)
+    return Shelf(texts, dict(zip(ids, tokens, strict=True)))
 
 
 def fetch(corpus: Corpus, ids: frozenset[str]) -> dict[str, str]:

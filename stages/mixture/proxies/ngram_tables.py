@@ -66,14 +66,7 @@ def counted(
         if (int(before.max()) + 1) * vocab * features >= 2**63:
             raise DataError("vocabulary x buckets x slices x target contexts do not fit 63 bits; use fewer slices")
         grams, shorter = np.unique(before * vocab + text, return_inverse=True)
-        composite = np.concatenate(
-            [
-                kernels.events(s, t, vocab, features, slice_ends[b], b * slices)
-                for b, (s, t) in enumerate(zip(states, streams, strict=True))
-            ]
-        )
-        composite.sort()
-        distinct, counts = kernels.run_lengths(composite)
+        distinct, counts = kernels.run_lengths(composites(states, streams, slice_ends, vocab))
         tables = kernels.tabulate(distinct, counts, vocab, features, slices, np.unique(before), grams)
         suffix = np.zeros(grams.size, np.int64)
         suffix[shorter] = position
@@ -87,6 +80,18 @@ def counted(
             ]
     kept = np.concatenate([np.arange(t.size + (t[-1] != end_id)) < t.size for t in texts])
     return tuple(orders), position[kept]
+
+
+def composites(
+    states: Sequence[np.ndarray], streams: Sequence[np.ndarray], slice_ends: np.ndarray, vocab: int
+) -> np.ndarray:
+    """(e,) sorted `kernels.events` of all buckets."""
+    found, n = np.empty(sum(s.size for s in streams), np.int64), 0
+    for b, (s, t) in enumerate(zip(states, streams, strict=True)):
+        n += kernels.events(s, t, vocab, slice_ends.size, slice_ends[b], b * slice_ends.shape[1], found[n:])
+    found = found[:n]
+    found.sort()
+    return found
 
 
 def distinct_grams(last: np.ndarray, texts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
