@@ -1,6 +1,7 @@
 """Selects the terms of an embedding from a sample by document frequency, and counts them in texts."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +16,15 @@ from gristmill.pipeline.kernels.text.terms import (
     distinct_terms,
     hash_table,
 )
+from gristmill.pipeline.kernels.threads import side_by_side
 
 # Vocabulary fitting merges term counts of this many texts at a time, to bound memory.
 _SLICE = 4096
+_SIDE_BY_SIDE = 2  # slices at a time: the kernels hold no lock, and a worker's neighbours wait here
 # A language with fewer sampled documents than this does not judge its own function words.
 _JUDGED_DOCS = 20
+
+Counted = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -34,9 +39,10 @@ class Vocabulary:
 
     def count(self, texts: pl.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Counts per text as CSR: (row offsets, term ids, counts)."""
-        first_seen = np.full((len(self.hashes), 2), -1, np.int64)
-        table = hash_table(self.hashes)
-        return count_terms(*utf8(texts), *character_tables(), self.max_chars, self.hashes, table, first_seen)
+        counted = _counted(texts, self.hashes, self.max_chars)
+        sizes, ids, counts = zip(*((np.diff(rows), ids, counts) for rows, ids, counts, _ in counted), strict=True)
+        ends = np.concatenate([[0], np.cumsum(np.concatenate(sizes))])
+        return ends, np.concatenate(ids), np.concatenate(counts)
 
     def idf(self) -> np.ndarray:
         """(n,) float64, smoothed: log((1 + docs) / (1 + frequency)) + 1."""
@@ -64,10 +70,13 @@ def fit_vocabulary(
     text is in, not what it is about. Raises DataError if no term qualifies.
     """
     tables = character_tables()
-    hashes, frequencies = np.empty(0, np.uint64), np.empty(0, np.int64)
-    for start in range(0, len(texts), _SLICE):
+
+    def distinct(start: int) -> tuple[np.ndarray, np.ndarray]:
         found, _ = distinct_terms(*utf8(texts[start : start + _SLICE]), *tables, max_chars)
-        new, counts = np.unique(found, return_counts=True)
+        return np.unique(found, return_counts=True)
+
+    hashes, frequencies = np.empty(0, np.uint64), np.empty(0, np.int64)
+    for new, counts in side_by_side(distinct, range(0, len(texts), _SLICE), _SIDE_BY_SIDE):
         hashes, inverse = np.unique(np.concatenate([hashes, new]), return_inverse=True)
         merged = np.zeros(len(hashes), np.int64)
         np.add.at(merged, inverse, np.concatenate([frequencies, counts]))
@@ -78,50 +87,58 @@ def fit_vocabulary(
     # Spare candidates, because the languages' function words are still among them.
     order = np.lexsort((hashes[fits], -frequencies[fits]))[: 2 * max_terms]
     hashes, frequencies = hashes[fits][order], frequencies[fits][order]
-    content = ~_function_words(texts, languages, hashes, max_df_frac, max_chars)
-    hashes = np.ascontiguousarray(hashes[content][:max_terms])
-    frequencies = np.ascontiguousarray(frequencies[content][:max_terms])
+    counted = _counted(texts, hashes, max_chars)
+    content = ~_function_words(counted, languages, len(hashes), max_df_frac)
+    kept = np.flatnonzero(content)[:max_terms]
+    spellings = _spellings(texts, counted, kept)
+    hashes = np.ascontiguousarray(hashes[kept])
+    frequencies = np.ascontiguousarray(frequencies[kept])
     if not len(hashes):
         raise DataError(
             f"none of {candidates} terms in {len(texts)} sampled documents stands in at least min_df={min_df} and "
             f"at most max_df_frac={max_df_frac} of them; lower embed.min_df or give more documents"
         )
-    return Vocabulary(hashes, _spellings(texts, hashes, max_chars), frequencies, len(texts), max_chars)
+    return Vocabulary(hashes, spellings, frequencies, len(texts), max_chars)
 
 
-def _function_words(
-    texts: pl.Series, languages: pl.Series, hashes: np.ndarray, max_df_frac: float, max_chars: int
-) -> np.ndarray:
-    """(terms,) bool: in more than `max_df_frac` of the documents of some language that is common enough to judge."""
+def _counted(texts: pl.Series, hashes: np.ndarray, max_chars: int) -> list[Counted]:
+    """Of each slice of the texts what `count_terms` gives, and where each term stands first: (terms, 2)."""
     tables, table = character_tables(), hash_table(hashes)
-    names, codes = np.unique(languages.fill_null("").to_numpy().astype(str), return_inverse=True)
-    docs, found = np.bincount(codes, minlength=len(names)), {}
-    for start in range(0, len(texts), _SLICE):
+
+    def counted(start: int) -> Counted:
         seen = np.full((len(hashes), 2), -1, np.int64)
         buffers = utf8(texts[start : start + _SLICE])
-        rows, terms, _ = count_terms(*buffers, *tables, max_chars, hashes, table, seen)
-        language = np.repeat(codes[start : start + _SLICE], np.diff(rows))
+        return *count_terms(*buffers, *tables, max_chars, hashes, table, seen), seen
+
+    return side_by_side(counted, range(0, max(len(texts), 1), _SLICE), _SIDE_BY_SIDE)
+
+
+def _function_words(counted: Iterable[Counted], languages: pl.Series, terms: int, max_df_frac: float) -> np.ndarray:
+    """(terms,) bool: in more than `max_df_frac` of the documents of some language that is common enough to judge."""
+    names, codes = np.unique(languages.fill_null("").to_numpy().astype(str), return_inverse=True)
+    docs, found, start = np.bincount(codes, minlength=len(names)), {}, 0
+    for rows, ids, _, _ in counted:
+        language = np.repeat(codes[start : start + len(rows) - 1], np.diff(rows))
+        start += len(rows) - 1
         for code in np.flatnonzero(docs >= _JUDGED_DOCS):
-            counts = np.bincount(terms[language == code], minlength=len(hashes))
-            found[code] = found.get(code, 0) + counts
-    common = np.zeros(len(hashes), bool)
+            found[code] = found.get(code, 0) + np.bincount(ids[language == code], minlength=terms)
+    common = np.zeros(terms, bool)
     for code, counts in found.items():
         common |= counts > max_df_frac * docs[code]
     return common
 
 
-def _spellings(texts: pl.Series, hashes: np.ndarray, max_chars: int) -> tuple[str, ...]:
-    """How each term is written where it first appears, lower-cased as the kernel reads it."""
-    classes, lower = character_tables()
-    table = hash_table(hashes)
-    spellings: list[str | None] = [None] * len(hashes)
-    for start in range(0, len(texts), _SLICE):
-        data, offsets = utf8(texts[start : start + _SLICE])
-        seen = np.full((len(hashes), 2), -1, np.int64)
-        count_terms(data, offsets, classes, lower, max_chars, hashes, table, seen)
-        for term in np.flatnonzero(seen[:, 0] >= 0):
-            if spellings[term] is None:
-                written = data[seen[term, 0] : seen[term, 1]].tobytes().decode("utf-8")
-                codes = (lower[ord(c)] if ord(c) < 0x10000 else ord(c) for c in written)
-                spellings[term] = "".join(map(chr, codes))
-    return tuple(s or "" for s in spellings)
+def _spellings(texts: pl.Series, counted: Iterable[Counted], chosen: np.ndarray) -> tuple[str, ...]:
+    """How each chosen term is written where it first appears, lower-cased as the kernel reads it."""
+    lower = character_tables()[1]
+    spellings: list[str] = [""] * len(chosen)
+    missing, start = np.ones(len(chosen), bool), 0
+    for rows, _, _, seen in counted:
+        data, _ = utf8(texts[start : start + len(rows) - 1])
+        start += len(rows) - 1
+        for i in np.flatnonzero(missing & (seen[chosen, 0] >= 0)):
+            first, last = seen[chosen[i]]
+            written = data[first:last].tobytes().decode("utf-8")
+            spellings[i] = "".join(chr(lower[ord(c)] if ord(c) < 0x10000 else ord(c)) for c in written)
+            missing[i] = False
+    return tuple(spellings)

@@ -53,7 +53,7 @@ class EmbedModel(Reducer):
     seed: Seed = 0  # of the randomized SVD
 
     name: ClassVar[str] = "embed.model"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar = {"ingest": ("text",), "language": ("language",)}
     needs: ClassVar[tuple[str, ...]] = ()
     passes: ClassVar[tuple[str, ...]] = ("drawn", "heads")

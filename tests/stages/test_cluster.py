@@ -13,6 +13,7 @@ from frames import FakeCorpus
 from gristmill.pipeline.contract.errors import ConfigError, DataError
 from gristmill.pipeline.kernels.numbers.clustering import (
     TermSample,
+    distinct_rows,
     fit_centroids,
     fold_small,
     merge_centroids,
@@ -250,3 +251,8 @@ def test_top_terms_prefers_what_tells_a_group_apart():
     sample = TermSample(rows, terms, ("common", "left", "right", "once"))
     assert top_terms(sample, np.array([0, 0, 1, 1]), 2, 3) == [["left"], ["right"]]
     assert top_terms(sample, np.array([-1, -1, 0, 0]), 2, 3) == [["right"], []]
+
+
+def test_distinct_rows_are_counted_as_far_as_asked():
+    rows = np.array([[0.0, 1.0], [1.0, 0.0], [-0.0, 1.0], [1.0, 0.0], [2.0, 2.0]], np.float32)
+    assert [distinct_rows(rows, most) for most in (1, 2, 3, 9)] == [1, 2, 3, 3]

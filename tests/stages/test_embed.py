@@ -11,11 +11,11 @@ import polars as pl
 import pytest
 
 from frames import FakeCorpus
-from gristmill.classifiers.embedder import fit_tfidf_svd
+from gristmill.classifiers.embedder import fit_tfidf_svd, orthonormal
 from gristmill.classifiers.vocabulary import fit_vocabulary
 from gristmill.pipeline.contract.errors import DataError, InputError
 from gristmill.pipeline.contract.samples import drawn_sample
-from gristmill.pipeline.kernels.numbers.embedding import vectors_of, vectors_to_series
+from gristmill.pipeline.kernels.numbers.embedding import sparse_product, vectors_of, vectors_to_series
 from gristmill.pipeline.kernels.text.hashing import utf8
 from gristmill.pipeline.kernels.text.terms import SPACELESS, character_tables, distinct_terms, hash_table
 from gristmill.stages.embed import Embed, EmbedModel
@@ -311,3 +311,25 @@ def test_embed_with_a_changed_model_folder_is_an_error(tmp_path: Path, transform
     (copy / "README.md").write_text("changed")
     with pytest.raises(InputError, match="restore"):
         Embed().open({"embed.model": model})
+
+
+@pytest.mark.parametrize("ratio", [1.0, 1e-3, 1e-9, 0.0])
+def test_orthonormal_columns_span_what_they_did_however_near_to_dependent(ratio):
+    columns = np.random.default_rng(0).standard_normal((200, 5))
+    columns[:, 4] = columns[:, :4].sum(axis=1) + ratio * columns[:, 4]
+    basis = orthonormal(columns)
+    assert basis.T @ basis == pytest.approx(np.eye(5), abs=1e-8)
+    assert basis @ (basis.T @ columns) == pytest.approx(columns, abs=1e-8)
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_sparse_product_is_the_sum_in_the_order_of_the_rows(back):
+    from scipy.sparse import random as some
+
+    matrix = some(40, 30, 0.2, "csr", random_state=0)
+    dense = np.random.default_rng(0).standard_normal((40 if back else 30, 7))
+    expected = (matrix.T if back else matrix) @ dense
+    found = np.zeros(expected.shape)
+    for low, high in ((0, 3), (3, 7)):
+        sparse_product(matrix.indptr, matrix.indices, matrix.data, dense, found, back, low, high)
+    assert found.tolist() == expected.tolist()

@@ -16,8 +16,7 @@ def fit_centroids(vectors: np.ndarray, k: int, iterations: int, restarts: int, s
     """
     import faiss
 
-    distinct = len(np.unique(vectors, axis=0))
-    k = max(1, min(k, distinct))
+    k = max(1, distinct_rows(vectors, k))
     faiss.omp_set_num_threads(threads)
     means = faiss.Kmeans(
         vectors.shape[1],
@@ -31,6 +30,16 @@ def fit_centroids(vectors: np.ndarray, k: int, iterations: int, restarts: int, s
     )
     means.train(np.ascontiguousarray(vectors))
     return np.round(np.asarray(means.centroids), DECIMALS).astype(np.float32)
+
+
+def distinct_rows(vectors: np.ndarray, most: int) -> int:
+    """How many different rows there are, counted up to `most`."""
+    seen: set[bytes] = set()
+    for row in vectors + np.float32(0):  # no negative zero
+        if len(seen) == most:
+            break
+        seen.add(row.tobytes())
+    return len(seen)
 
 
 def merge_centroids(centroids: np.ndarray, method: str, distance: float | None, count: int | None) -> np.ndarray:

@@ -72,6 +72,20 @@ def embed_rows(data, offsets, classes, lower, max_chars, keys, slots, weights, l
 
 
 @njit(cache=True, nogil=True)
+def sparse_product(ends, ids, values, dense, out, back, low, high):
+    """Adds columns low to high of A @ dense to `out`, or of A.T @ dense where `back`; A (rows, n) is CSR: the values of
+    row r and their columns stand at ends[r] to ends[r + 1]."""
+    width = high - low
+    for row in range(len(ends) - 1):
+        for i in range(ends[row], ends[row + 1]):
+            value = values[i]
+            to = out[ids[i] if back else row, low:high]
+            of = dense[row if back else ids[i], low:high]
+            for c in range(width):
+                to[c] += value * of[c]
+
+
+@njit(cache=True, nogil=True)
 def nearest(vectors, centroids):
     """Index (int64) of the centroid at the smallest Euclidean distance per row; ties go to the lowest index.
 
