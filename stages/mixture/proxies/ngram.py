@@ -9,6 +9,7 @@ interpolated, so the loss is piecewise smooth in the weights.
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -82,19 +83,26 @@ class NgramProxy:
             raise DataError("two buckets or two targets have the same name; names identify them in the runs")
         if budget_tokens < 1 or max_order < 1 or slices < 1:
             raise DataError("budget_tokens, max_order and slices of the n-gram proxy must be at least 1")
-        if discounts is None or strengths is None:
-            tuned = _tune(streams, budget_tokens, vocab, end_id, max_order, slices, repeat_value, threads)
-            discounts, strengths = discounts or tuned[0], strengths or tuned[1]
-        if len(discounts) != max_order or len(strengths) != max_order:
-            raise DataError(f"the n-gram proxy of order {max_order} takes {max_order} discounts and strengths")
-        if not all(0 < d <= 1 for d in discounts) or not all(s >= 0 for s in strengths):
-            raise DataError("discounts must lie in (0, 1] and strengths must not be negative")
         if exact is None:
             slice_ends = np.array([ends(s.size, slices) for s in streams])
         else:
             rows = mixtures(exact, len(streams))
             slice_ends = np.array([ends_at(s.size, rows[:, b] * budget_tokens) for b, s in enumerate(streams)])
-        orders, last = counted(streams, texts, slice_ends, vocab, end_id, max_order)
+
+        def count() -> tuple[tuple[Order, ...], np.ndarray]:
+            return counted(streams, texts, slice_ends, vocab, end_id, max_order)
+
+        if discounts is None or strengths is None:
+            with ThreadPoolExecutor(1) as beside:
+                counting = beside.submit(count)
+                tuned = _tune(streams, budget_tokens, vocab, end_id, max_order, slices, repeat_value, threads)
+            discounts, strengths, (orders, last) = discounts or tuned[0], strengths or tuned[1], counting.result()
+        else:
+            orders, last = count()
+        if len(discounts) != max_order or len(strengths) != max_order:
+            raise DataError(f"the n-gram proxy of order {max_order} takes {max_order} discounts and strengths")
+        if not all(0 < d <= 1 for d in discounts) or not all(s >= 0 for s in strengths):
+            raise DataError("discounts must lie in (0, 1] and strengths must not be negative")
         gram, target, share = distinct_grams(last, texts)
         return cls(
             tuple(buckets), tuple(targets), budget_tokens, tuple(s.size for s in streams), slice_ends, vocab,
