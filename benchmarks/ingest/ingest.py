@@ -64,7 +64,7 @@ def main() -> None:
         "scan": lambda: [scan_markup(raw, NEEDLES) for raw in raws],
         "parse": lambda: [HTMLTree.parse(page) for page in pages],
         "extract": lambda: [extract_plain_text(t, main_content=True, preserve_formatting=True) for t in trees],
-        "harvest": lambda: [harvest(r, s, t, {}) for r, s, t in zip(raws, scans, trees, strict=True)],
+        "harvest": lambda: [harvest(r, s, lambda t=t: t, {}) for r, s, t in zip(raws, scans, trees, strict=True)],
     }
     for name, step in steps.items():
         print(f"  {name:12s} {min(cpu(step) for _ in range(3)) * 1e3:7.1f} ms")

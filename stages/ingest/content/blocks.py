@@ -41,6 +41,11 @@ _NO_DATA = frozenset(("presentation", "none"))  # roles of tables
 Row = list[ElementNode]
 
 
+def may_have_blocks(style: str, scan: Scan) -> bool:
+    """Whether with_blocks has to look at the page's tree."""
+    return bool(scan.pres or scan.figured or (scan.tables if _is_whole(style, scan) else scan.composed))
+
+
 def with_blocks(tree: HTMLTree, style: str, scan: Scan) -> bool:
     """Changes `tree`; whether anything was changed. style: of STYLES; scan: of the page."""
     changed = False

@@ -48,11 +48,14 @@ _STYLE = re.compile(r"\{\\(?:display|text)style(?![A-Za-z])(.*)\}", re.S)
 _LETTERS = re.compile(r"[A-Za-z0-9]")
 
 
+def may_have_formulas(raw: bytes) -> bool:
+    """Whether a page in UTF-8 has a sign of formulas; one in twenty has a word such as aftermath without one."""
+    return has_formula_sign(raw) and has_word(raw, _SIGNS)
+
+
 def with_formulas(tree: HTMLTree, html: str, raw: bytes) -> str:
     """Changes `tree` where the page has formulas, and returns its markup then; else `html`. raw: the page in UTF-8."""
-    if not has_formula_sign(raw) or tree.document is None:
-        return html
-    if not has_word(raw, _SIGNS):  # one page in twenty: aftermath, mathematics and the like
+    if tree.document is None or not may_have_formulas(raw):
         return html
     n = _scripts(tree) + _mathml(tree) + _images(tree) + _delimited(tree, html)
     return tree.document.html if n else html

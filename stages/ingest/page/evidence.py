@@ -4,7 +4,7 @@ The markup kernel has found where words of interest stand; only there is anythin
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from resiliparse.parse.html import HTMLTree
@@ -108,14 +108,14 @@ class Evidence:
     declared: str | None = None
 
 
-def harvest(page: bytes, scan: Scan, tree: HTMLTree | None, headers: Mapping[str, str]) -> Evidence:
-    """`page`: UTF-8; `scan`: of the page with NEEDLES; `tree`: None where the page was too risky to parse."""
+def harvest(page: bytes, scan: Scan, tree: Callable[[], HTMLTree] | None, headers: Mapping[str, str]) -> Evidence:
+    """`page`: UTF-8; `scan`: of the page with NEEDLES; `tree`: gives its tree, None where it was too risky to parse."""
     found = Evidence()
     if headers:
         found.opt_outs += header_signals(headers)
         _from_link_header(headers.get("link", ""), found)
     if _from_spans(page, scan.spans.tolist(), found) and tree is not None:
-        found.links += tree_links(tree)
+        found.links += tree_links(tree())
     found.links = _chosen(list(dict.fromkeys(found.links)))
     claims = [(at, word < _STRONG_N or word == NEEDLES.sign) for at, word in scan.words.tolist() if _claims(word)]
     if claims:

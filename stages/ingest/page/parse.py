@@ -4,18 +4,20 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import HTMLTree
 
+from gristmill.pipeline.kernels.html.main_text import main_text
 from gristmill.pipeline.kernels.text.characters import sentence_ends
 from gristmill.pipeline.kernels.text.markup import Scan, scan_markup
 from gristmill.stages.ingest.content.author import author_of
-from gristmill.stages.ingest.content.blocks import EXTRACTOR_TABS, with_blocks
+from gristmill.stages.ingest.content.blocks import EXTRACTOR_TABS, may_have_blocks, with_blocks
 from gristmill.stages.ingest.content.blocks import PLAIN as PLAIN_BLOCKS
-from gristmill.stages.ingest.content.formulas import with_formulas
+from gristmill.stages.ingest.content.formulas import may_have_formulas, with_formulas
 from gristmill.stages.ingest.page.evidence import NEEDLES, Evidence, harvest
-from gristmill.stages.ingest.page.plain import plain_text, plain_title
+from gristmill.stages.ingest.page.plain import plain_text, plain_title, unescaped
 
 PLAIN = "plain"
 TITLE_CHARS = 500
@@ -55,18 +57,47 @@ def parsed(
     if extractor == PLAIN:
         found = harvest(raw, scan, None, headers)
         return Page(plain_text(html), clean_title(plain_title(html)), None, found)
-    tree = HTMLTree.parse(html)
+    tree = cache(partial(HTMLTree.parse, html))
+    evidence = harvest(raw, scan, tree, headers)
+    author = author_of(tree()) if evidence.links or evidence.declared else None
+    if extractor == "resiliparse" and not may_have_formulas(raw) and not may_have_blocks(blocks, scan):
+        page = main_text(raw)
+        if page is not None and len(page.text) >= _SHORT_CHARS:
+            title = _value(page.title)
+            text = _with_tabs(titled(without_tail(page.text), title), scan)
+            return Page(text, clean_title(title), _value(page.lang) or None, evidence, author)
+    return from_tree(tree(), html, raw, extractor, scan, blocks, evidence, author)
+
+
+def from_tree(
+    tree: HTMLTree,
+    html: str,
+    raw: bytes,
+    extractor: str,
+    scan: Scan,
+    blocks: str,
+    evidence: Evidence,
+    author: str | None,
+) -> Page:
     root = tree.document.document_element if tree.document is not None else None
     lang = (root.getattr("lang") or root.getattr("xml:lang")) if root is not None else None
-    evidence = harvest(raw, scan, tree, headers)
-    author = author_of(tree) if evidence.links or evidence.declared else None
     html = with_formulas(tree, html, raw)
     if with_blocks(tree, blocks, scan) and extractor != "resiliparse" and tree.document is not None:
         html = tree.document.html
     text = EXTRACTORS[extractor](tree, html)
-    if extractor == "resiliparse" and not scan.pres:
-        text = text.replace(EXTRACTOR_TABS, "\t")
+    if extractor == "resiliparse":
+        text = _with_tabs(text, scan)
     return Page(text, clean_title(tree.title), lang or None, evidence, author)
+
+
+def _value(value: bytes | None) -> str | None:
+    """An attribute's or a title's value in a page, its character references resolved."""
+    return unescaped(value.decode("utf-8", "replace")) if value is not None else None
+
+
+def _with_tabs(text: str, scan: Scan) -> str:
+    """One tab between cells, unless a page has preformatted text, which has its own."""
+    return text if scan.pres else text.replace(EXTRACTOR_TABS, "\t")
 
 
 def clean_title(title: str | None) -> str | None:
@@ -78,7 +109,7 @@ def resiliparse_main(tree: HTMLTree, html: str) -> str:
 
     On web/gold against resiliparse's defaults: segments F1 0.886 (0.850), articles F1 0.912 (0.868), at the same time.
     """
-    text = _main(tree)
+    text = main_of(tree)
     if len(text) < _SHORT_CHARS:
         if text.isspace() or not text:
             if any(word in html for word in _COMMENTS):  # a forum may be nothing but comments
@@ -88,14 +119,14 @@ def resiliparse_main(tree: HTMLTree, html: str) -> str:
                 return resiliparse_main(HTMLTree.parse(shown), shown)
         if unclosed := _unclosed(html):
             opened = HTMLTree.parse(re.sub(rf"<(?:{'|'.join(unclosed)})(?=[\s/>])", "<div", html, flags=re.I))
-            whole = _main(opened)
+            whole = main_of(opened)
             if not whole or whole.isspace():  # it stands in what is a menu by its class, too
-                whole = _main(opened, main_content=False)
+                whole = main_of(opened, main_content=False)
             text = whole if len(whole) > 2 * len(text) else text
     return titled(without_tail(text), tree.title)
 
 
-def _main(tree: HTMLTree, main_content: bool = True) -> str:
+def main_of(tree: HTMLTree, main_content: bool = True) -> str:
     return extract_plain_text(
         tree,
         main_content=main_content,
