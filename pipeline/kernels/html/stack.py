@@ -34,15 +34,8 @@ def open_element(nodes, stacks, s, tag, key, begin, flags):
     if n + 2 >= s[ROOM] or s[OPEN] + 2 >= NESTED:
         s[WHY] = TOO_MUCH
         return n
-    (
-        nodes[KIND, n],
-        nodes[DEPTH, n],
-        nodes[STOP, n],
-        nodes[FIRST, n],
-        nodes[LAST, n],
-        nodes[MARKS_OF, n],
-        nodes[WIDTH, n],
-    ) = tag, s[OPEN], -1, key, begin, flags, 0
+    nodes[KIND, n], nodes[DEPTH, n], nodes[STOP, n] = tag, s[OPEN], -1
+    nodes[FIRST, n], nodes[LAST, n], nodes[MARKS_OF, n], nodes[WIDTH, n] = key, begin, flags, 0
     if s[OPEN] > 0:
         nodes[MARKS_OF, stacks[0, s[OPEN] - 1]] |= HAS_CHILD
     stacks[0, s[OPEN]] = n
