@@ -20,6 +20,7 @@ from gristmill.pipeline.run.engines.on_slurm import SlurmEngine
 from gristmill.pipeline.run.exchange.memory import bytes_of, worker_memory
 from gristmill.pipeline.run.forecast import Intent, intents
 from gristmill.pipeline.run.objects.reached import look_again, refuse_queue
+from gristmill.pipeline.run.phases.rounds import forget_failed
 from gristmill.pipeline.run.phases.sinking import forget_scattered
 from gristmill.pipeline.run.progress import Progress
 from gristmill.pipeline.run.session import JOBS, locked
@@ -203,6 +204,7 @@ def prepare(recipe: Recipe, situation: Situation, store: Store) -> None:
     (store.root / JOBS).unlink(missing_ok=True)
     shutil.rmtree(watch.folder(store.root), ignore_errors=True)
     store.remove_leftovers()
+    forget_failed(store.root)
     store.receipts.merge()
     shutil.rmtree(store.root / "failures", ignore_errors=True)
     datasets = {s.name for p in (situation.plan, situation.old) if p for s in p.steps if s.kind != "reducer"}

@@ -138,12 +138,12 @@ def chain(view: RunView, most: int, settings: Mapping[str, object], first: int) 
 
 def ranks_of(work: Work, known: bool) -> tuple[int, Sequence[int]]:
     """(units to share out among ranks, those that are to do). How many partitions or shards there will be is known only
-    at run time; more ranks than the run has parts would have nothing to do."""
+    at run time."""
     if known:
         with suppress(DataError, FileNotFoundError):
             units, todo = work.units(), set(work.pending())
             return max(1, len(units)), [i for i, unit in enumerate(units) if unit in todo]
-    n = max(1, min(work.most(), len(work.view.plan.parts)))
+    n = work.queued()
     return n, range(n)
 
 

@@ -151,7 +151,9 @@ def job_of(
     most: int = MOST_TASKS,
 ) -> Job:  # fmt: skip
     logs = work.view.root / "logs" / f"{number:02d}-{job_name(work.phase)}"
-    tasks = max(1, min(n_units, most))  # one unit per rank until there are `most` ranks, then several
+    tasks = max(
+        1, min(n_units, most, work.widest or most)
+    )  # one unit per rank until there are `most` ranks, then several
     return Job([step_of(work.view, number)], tasks, sorted({i % tasks for i in wanted}), logs, died or no_word, needs)
 
 

@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from gristmill.pipeline.books.stopped import STOPPED
 from gristmill.pipeline.contract import watch
 from gristmill.pipeline.contract.drawing.tables import duration, plural
+from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.contract.state import DamagedFile, read_state
 from gristmill.pipeline.plan.plan import Phase, Plan
 from gristmill.pipeline.queued import queue_of
@@ -17,6 +19,7 @@ from gristmill.pipeline.run.progress import NOW
 from gristmill.pipeline.run.session import by, here, in_use, read_lease
 from gristmill.pipeline.run.shards import RECEIPTS
 from gristmill.pipeline.run.store import Store
+from gristmill.pipeline.run.units import work_of
 from gristmill.pipeline.run.view import RunView
 
 SHOWN_STEPS = 8
@@ -94,13 +97,18 @@ def current(view: RunView, state: str) -> Iterator[str]:
     began, total, already = now["phase_began"], now["total"], now["already"]
     seconds = max(0.0, time.time() - began)
     line = f"at: {now['phase']} (phase {now['place']}), for {duration(seconds)}"
-    phase = view.plan.phases[now["number"]]
+    phase, done = view.plan.phases[now["number"]], already
     if phase.kind == "wave":
         done, docs = wave(view, phase)
         line += f"; {done} of {total} parts"
         if done > already and seconds:
             line += f", {docs / seconds:,.0f} documents a second"
-            line += f", about {duration(seconds / (done - already) * (total - done))} left of it"
+    elif phase.kind == "answer":
+        with suppress(DataError):  # the round has ended meanwhile
+            done = total - len(work_of(view, phase).pending())
+            line += f"; {done} of {plural(total, 'run')}"
+    if done > already and seconds:
+        line += f", about {duration(seconds / (done - already) * (total - done))} left of it"
     yield line
     yield from (f"  {unit}: {said}" for unit, said in watch.notes(view.root).items())
 

@@ -3,17 +3,16 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, Protocol, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import polars as pl
 
 from gristmill.pipeline.contract.columns import Column
+from gristmill.pipeline.contract.corpus.reducing import Artifacts, Corpus, Sharing, Tables
 from gristmill.pipeline.contract.drawing.told import Finished, Told
 
 Kind = Literal["source", "annotator", "gate", "reducer", "grouping", "sink"]
 Reads: TypeAlias = Mapping[str, tuple[str, ...]]
-Artifacts: TypeAlias = Mapping[str, Path]
-Tables: TypeAlias = Mapping[str, pl.DataFrame]
 PolarsType: TypeAlias = pl.DataType | type[pl.DataType]
 NOWHERE = (1 << 64) - 1  # node of a row that is no document's of this run
 
@@ -193,26 +192,6 @@ class Gate(Shape):
         return set()
 
 
-class Corpus(Protocol):
-    """What a Reducer sees: the kept rows of all parts, or of a bundle of them, one batch per part."""
-
-    artifacts: Artifacts
-    # A folder of the step's own that outlives a killed run (it may not exist yet). It is no output and proves nothing
-    # by being there: what a reducer keeps in it, it must find again under a digest of all that it was made from.
-    scratch: Path
-
-    def batches(self, columns: Sequence[str] | None = None, of: pl.Series | None = None) -> Iterator[pl.DataFrame]:
-        """doc_id + the columns in `reads`, or those of them that `columns` names. May be iterated several times.
-
-        `of`: only the documents with these ids; of a part that holds none of them nothing is read.
-        """
-        ...
-
-    def ordered(self, frames: Iterable[pl.DataFrame], by: Sequence[str]) -> Iterator[pl.DataFrame]:
-        """The rows of all frames sorted by columns, of which the first is UInt64, beyond memory."""
-        ...
-
-
 class Reducer(Shape):
     """Whole corpus to an artifact: files under `out`, the same bytes for the same rows in any order.
 
@@ -224,6 +203,10 @@ class Reducer(Shape):
 
     kind: ClassVar[Kind] = "reducer"
     passes: ClassVar[tuple[str, ...]] = ()
+    # How many times at most it asks for work that is shared out among workers (`sharing`), when all passes are joined;
+    # what it would ask for beyond that, `finish` does itself. 0: it shares nothing.
+    rounds: ClassVar[int] = 0
+    spread: ClassVar[int] = 1  # workers that may be at the work of a round at the same time
 
     def run(self, corpus: Corpus, out: Path) -> None:
         """All in one process. A reducer without passes has this method only, and reads the corpus in it."""
@@ -238,6 +221,10 @@ class Reducer(Shape):
 
     def join(self, name: str, taken: Iterator[Tables], corpus: Corpus, known: Tables) -> Tables:
         """What was taken of all bundles, in any order, one at least; `corpus` gives artifacts only."""
+        raise NotImplementedError
+
+    def sharing(self, known: Tables, corpus: Corpus) -> Sharing:
+        """Opens, in a worker, what asks for work, does it and makes the artifact; `corpus` as for `finish`."""
         raise NotImplementedError
 
     def finish(self, known: Tables, corpus: Corpus, out: Path) -> None:

@@ -14,15 +14,20 @@ from gristmill.pipeline.contract.state import DamagedFile, read_state
 from gristmill.pipeline.plan.identity import fingerprint, freeze, thaw
 from gristmill.pipeline.plan.steps import MEASURING, Step, chain, check
 
+INTERIM = ("take", "join", "ask", "answer")  # kinds of phases on a reducer's way to its artifact
+
 
 @dataclass(frozen=True)
 class Phase:
-    """Steps that run together: a wave (part by part), a reducer and the takes and joins before it, the passes of a
-    grouping or the two of the sink."""
+    """Steps that run together: a wave (part by part), a reducer with the takes, joins and rounds before it, the passes
+    of a grouping or the two of the sink."""
 
-    kind: Literal["wave", "take", "join", "reducer", "sort", "group", "merge", "return", "scatter", "gather", "ledger"]
+    kind: Literal[
+        "wave", "take", "join", "ask", "answer", "reducer", "sort", "group", "merge", "return", "scatter", "gather",
+        "ledger",
+    ]  # fmt: skip
     steps: tuple[Step, ...]
-    number: int = 0  # of a take and a join: which of the reducer's passes
+    number: int = 0  # of a take and a join: which of the reducer's passes; of an ask and an answer: which round
 
     @property
     def name(self) -> str:
@@ -126,13 +131,16 @@ class Plan:
 
 
 def of_reducer(step: Step) -> Iterator[Phase]:
-    """A take and a join per pass; the last join is the reduction's own."""
-    last = len(step.reducer.passes) - 1
-    for i in range(last + 1):
+    """A take and a join per pass, of which the last is the reduction's own where no rounds follow."""
+    passes, rounds = len(step.reducer.passes), step.reducer.rounds
+    for i in range(passes):
         yield Phase("take", (step,), i)
-        yield Phase("join", (step,), i) if i < last else Phase("reducer", (step,))
-    if last < 0:
-        yield Phase("reducer", (step,))
+        if rounds or i < passes - 1:
+            yield Phase("join", (step,), i)
+    for i in range(rounds):
+        yield Phase("ask", (step,), i)
+        yield Phase("answer", (step,), i)
+    yield Phase("reducer", (step,))
 
 
 def make_plan(name: str, config_digest: str, stages: Sequence[Stage], parts: Iterable[Part]) -> Plan:

@@ -13,7 +13,7 @@ from gristmill.pipeline.contract import watch
 from gristmill.pipeline.contract.drawing.tables import duration
 from gristmill.pipeline.contract.shown import say, shown
 from gristmill.pipeline.contract.state import write_json
-from gristmill.pipeline.plan.plan import Phase
+from gristmill.pipeline.plan.plan import INTERIM, Phase
 from gristmill.pipeline.plan.steps import Step
 from gristmill.pipeline.run.receipts.logs import Appended
 from gristmill.pipeline.run.view import RunView
@@ -67,11 +67,9 @@ class Progress:
         """The steps of the phase, without saying a step and its gate twice."""
         assert self.phase is not None
         if not self.steps():
-            return (
-                self.phase.name
-                if self.phase.kind in ("reducer", "ledger")
-                else f"{self.phase.name} ({self.phase.kind})"
-            )
+            name, kind, number = self.phase.name, self.phase.kind, self.phase.number
+            what = f"round {number + 1}, {self.total} runs" if kind == "answer" else kind
+            return name if kind in ("reducer", "ledger") else f"{name} ({what})"
         names = ", ".join(dict.fromkeys(s.name.removesuffix(".gate") for s in self.steps()))
         return names if len(names) <= NAMES_CHARS else names[: NAMES_CHARS - 4].rpartition(",")[0] + ", ..."
 
@@ -205,12 +203,12 @@ class LiveProgress(Progress):
 
 
 def numbers_of(phases: Sequence[Phase]) -> list[int]:
-    """The number that each phase is shown with, from 1. What is taken and joined for a reducer has the reducer's, as a
-    small corpus goes without."""
+    """The number that each phase is shown with, from 1. What is taken, joined and asked for a reducer has the
+    reducer's, as a small corpus goes without."""
     numbers, number = [], 1
     for phase in phases:
         numbers.append(number)
-        number += phase.kind not in ("take", "join")
+        number += phase.kind not in INTERIM
     return numbers
 
 

@@ -25,6 +25,7 @@ from gristmill.pipeline.run.objects.written import passed_on, written
 from gristmill.pipeline.run.phases.exchange import Group, Merge, Return, Sort
 from gristmill.pipeline.run.phases.fates import Fates
 from gristmill.pipeline.run.phases.reduction import Join, Reduction, Take
+from gristmill.pipeline.run.phases.rounds import Answer, Ask, go_on
 from gristmill.pipeline.run.phases.sinking import Gather, Scatter
 from gristmill.pipeline.run.phases.wave import Wave
 from gristmill.pipeline.run.phases.work import Opened, Work
@@ -35,8 +36,8 @@ from gristmill.pipeline.run.view import MEMORY, RunView
 SEEN_S = 10.0  # for a new file to be seen on another node (NFS looks anew at a folder after some seconds)
 ATTEMPTS = 2  # a part that fails is retried once in place; a killed worker's part is retried by the executor
 KINDS: Mapping[str, type[Work]] = {
-    "wave": Wave, "take": Take, "join": Join, "reducer": Reduction, "sort": Sort, "group": Group, "merge": Merge,
-    "return": Return, "scatter": Scatter, "gather": Gather, "ledger": Fates,
+    "wave": Wave, "take": Take, "join": Join, "ask": Ask, "answer": Answer, "reducer": Reduction, "sort": Sort,
+    "group": Group, "merge": Merge, "return": Return, "scatter": Scatter, "gather": Gather, "ledger": Fates,
 }  # fmt: skip
 
 
@@ -142,15 +143,19 @@ _held: dict[tuple[object, ...], Held] = {}
 
 
 def held_for(store: Store, number: int, steps: int) -> Held:
-    """Made once per process and phase. Each run writes plan.json anew, so nothing outlives the run it was read in."""
+    """Made once per process and phase. Each run writes plan.json anew, so nothing outlives the run it was read in; what
+    rounds have opened outlives their phase."""
     path = store.root / "plan.json"
     written = path.stat() if path.is_file() else None
     key = (str(path), number, steps, written and (written.st_ino, written.st_mtime_ns))
     if key not in _held:
+        before = [held for was, held in _held.items() if (was[0], was[3]) == (key[0], key[3])]
         _held.clear()
         plan = load_plan(path)
         plan = Plan(plan.name, plan.config_digest, plan.steps[:steps], plan.parts)
-        _held[key] = Held(work_of(RunView(store, plan), plan.phases[number]))
+        phase = plan.phases[number]
+        opened = next((held.opened for held in before if go_on(held.work.phase, phase)), {})
+        _held[key] = Held(work_of(RunView(store, plan), phase), opened)
     return _held[key]
 
 

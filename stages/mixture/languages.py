@@ -91,6 +91,7 @@ def languages_of(
 
     docs: bucket, language, token_count. Raises ConfigError where shares are given and buckets hold several languages.
     """
+    docs = docs.filter(pl.col("bucket").is_in(buckets))
     table = docs.group_by("bucket", "language").agg(pl.col("token_count").sum()).sort("bucket", "language")
     # Languages that have one bucket together and no other are one: the small ones (stages/cluster).
     whole = table.filter(pl.len().over("language") == 1, pl.len().over("bucket") > 1)["bucket"]

@@ -1,9 +1,10 @@
 """The weights of a run: proxies made of its documents, the search, its pull to the prior, and the confirmation."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
@@ -29,6 +30,7 @@ from gristmill.stages.mixture.proxies.ngram import NgramProxy
 from gristmill.stages.mixture.proxies.protocol import Chance, ProxySection
 from gristmill.stages.mixture.result import Found, found_by, kept_verdict, unsearched
 from gristmill.stages.mixture.runs.runs import Proxy, write_runs
+from gristmill.stages.mixture.runs.shared import Measurements, Shared, ask_together, measured
 from gristmill.stages.mixture.search.confirm import Confirmation, baselines, confirm
 from gristmill.stages.mixture.search.method import Method
 from gristmill.stages.mixture.search.pull import (
@@ -42,9 +44,12 @@ from gristmill.stages.mixture.search.pull import (
     segment,
     weighed,
 )
-from gristmill.stages.mixture.search.search import SearchResult, moved, search
+from gristmill.stages.mixture.search.search import SearchResult, moved, search_in
+from gristmill.stages.mixture.search.trials import Trials
 
 Targets = dict[str, list[Piece]]
+T = TypeVar("T")
+SEARCH, CONFIRM = "search", "confirm"  # names of proxies whose runs are shared; a judge's has its seed behind it
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,16 +80,17 @@ class InRun:
     languages: Languages | None  # whose shares are pinned in `limits`; None: there is one, or they are free
     seed: int
     threads: int
+    kept: dict[str, object] = field(default_factory=dict)  # what was made of all this
 
     @property
     def available(self) -> int:
         return int(self.sizes.sum())
 
-    def found(self, out: Path) -> Found:
-        """Writes every proxy run to runs.parquet."""
+    def found(self, out: Path, measurements: Measurements) -> Found:
+        """Writes every proxy run to runs.parquet. `measurements`: what other workers have measured."""
         if self.languages is None:
-            return self.search(out)
-        searched = self.with_targets(self.languages)
+            return self.search(out, measurements)
+        searched = self.once("searched", partial(self.with_targets, self.languages))
         limits = self.languages.only(self.limits, self.natural, searched)
         told = self.languages.summary(searched)
         if not searched:
@@ -93,7 +99,7 @@ class InRun:
                 alone, "no language that has several buckets has target text; languages keep their shares"
             )
             return replace(found, search={**found.search, **told})
-        found = replace(self, limits=limits).search(out)
+        found = replace(self, limits=limits).search(out, measurements)
         inside = f"; searched inside {', '.join(searched)}, every language keeps its share"
         return replace(found, verdict=found.verdict + inside, search={**found.search, **told})
 
@@ -103,16 +109,13 @@ class InRun:
         texts = [p.tokens for pieces in self.targets.values() for p in whole_texts(pieces, 1)]
         return languages.searched(m.streams, texts, self.tokens.vocab)
 
-    def search(self, out: Path) -> Found:
+    def search(self, out: Path, measurements: Measurements) -> Found:
         read, left_out, unread = self.readings.proxies, self.readings.left_out, self.readings.unread
         shelf = self.shelf
-        *cheaper, main = [
-            s.make(self.material(s, r, self.targets, shelf), self.chance(self.threads))
-            for s, r in zip(self.sections, read, strict=True)
-        ]
-        result = search(
-            main, self.natural, self.limits, self.objective, self.method, self.seed, self.identity, tuple(cheaper)
-        )
+        *cheaper, main = (*self.proxies[:-1], self.shared(self.proxies[-1], self.sections[-1], SEARCH, measurements))
+        trials = Trials(main, self.limits, self.objective, self.natural, self.identity, tuple(cheaper))
+        trials.memory = self.once("memory", dict)  # of this search, where it stopped for want of runs
+        result = search_in(trials, self.method, self.seed)
         write_runs(result.runs, out / "runs.parquet")
         pull: Pull | None = None
         if result.found:
@@ -128,20 +131,56 @@ class InRun:
             together, each = self.beside(self.judge)
 
             def judge(s: int) -> Proxy:
+                if self.judge.spread > 1:
+                    return self.shared(self.shared_judge(s), self.judge, f"{CONFIRM} {s}", measurements)
                 m = self.material(self.judge, unread[s], self.held_back[s], shelf)
                 return self.judge.make(m, self.chance(each, 1 + s, like, exact))
 
             fresh = side_by_side(judge, range(len(unread)), together)
+            ask_together((proxy, exact) for proxy in fresh)
             checked = confirm(fresh, result.weights, plain, self.objective, self.limits.guard)
         return found_by(result, self.proxy, self.objective, self.limits.guard, checked, pull)
 
-    @cached_property
-    def readings(self) -> Readings:
-        return readings_of(self.docs, self.shares, self.totals)
+    def shared(self, proxy: Proxy, section: ProxySection, name: str, measurements: Measurements) -> Proxy:
+        return proxy if section.spread == 1 else Shared(proxy, name, section.each, measurements)
 
-    @cached_property
+    def answer(self, asked: pl.DataFrame) -> pl.DataFrame:
+        """Makes runs that a search with shared runs asked for."""
+        name = str(asked["proxy"].item())
+        proxy = self.proxies[-1] if name == SEARCH else self.shared_judge(int(name.removeprefix(f"{CONFIRM} ")))
+        return measured(proxy, asked)
+
+    @property
+    def proxies(self) -> tuple[Proxy, ...]:
+        """Of the search, the cheapest first."""
+        pairs = zip(self.sections, self.readings.proxies, strict=True)
+        return tuple(self.once(f"proxy {i}", partial(self.searching, s, r)) for i, (s, r) in enumerate(pairs))
+
+    def searching(self, section: ProxySection, read: Reading) -> Proxy:
+        return section.make(self.material(section, read, self.targets, self.shelf), self.chance(self.threads))
+
+    def shared_judge(self, seed: int) -> Proxy:
+        """The confirmation's proxy of a seed; of what was searched it knows nothing."""
+
+        def make() -> Proxy:
+            m = self.material(self.judge, self.readings.unread[seed], self.held_back[seed], self.shelf)
+            return self.judge.make(m, self.chance(self.threads, 1 + seed))
+
+        return self.once(f"judge {seed}", make)
+
+    @property
+    def readings(self) -> Readings:
+        return self.once("readings", lambda: readings_of(self.docs, self.shares, self.totals))
+
+    @property
     def shelf(self) -> Shelf:
-        return shelf_of(self.texts(self.readings.ids), self.tokens.encode_all)
+        return self.once("shelf", lambda: shelf_of(self.texts(self.readings.ids), self.tokens.encode_all))
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """What `make` returned the first time; the same within other limits."""
+        if name not in self.kept:
+            self.kept[name] = make()
+        return self.kept[name]  # pyright: ignore[reportReturnType]
 
     def material(self, section: ProxySection, read: Reading, on: Targets, shelf: Shelf) -> Material:
         spent = max(1, round(self.budget * section.share(self.available, self.budget)))

@@ -11,7 +11,7 @@ import polars as pl
 
 from gristmill.pipeline.contract.drawing.told import Finished, Told
 from gristmill.pipeline.contract.errors import ConfigError
-from gristmill.pipeline.contract.loading import Options, load_kind, named
+from gristmill.pipeline.contract.loading import Options, named
 from gristmill.pipeline.contract.ranges import Amount, Count, FilePath, Seed, Share, SomeAmount, Threads
 from gristmill.pipeline.contract.shapes import Corpus, Reads, Reducer, Tables
 from gristmill.stages.mixture.config import (
@@ -29,36 +29,29 @@ from gristmill.stages.mixture.config import (
     named_buckets,
     rules,
 )
-from gristmill.stages.mixture.constraints import floored, only_mixture, rounded
-from gristmill.stages.mixture.languages import FREE, UNKNOWN, Languages, check_rule, languages_of
+from gristmill.stages.mixture.constraints import Constraints, floored, only_mixture, rounded
+from gristmill.stages.mixture.languages import FREE, UNKNOWN, check_rule, languages_of
 from gristmill.stages.mixture.material.drawn import Drawing, Shares, by_bucket, identity_of, texts_of, totals_of
-from gristmill.stages.mixture.material.readings import (
-    Tokens,
-    divided,
-    fetch,
-    held_out_texts,
-    tokens_of,
-    validation_texts,
-)
+from gristmill.stages.mixture.material.readings import Tokens, divided, fetch, target_texts, tokens_of, validation_texts
 from gristmill.stages.mixture.objective import Objective, objective_of
 from gristmill.stages.mixture.predictors.named import PREDICTORS
 from gristmill.stages.mixture.predictors.protocol import Predictor
 from gristmill.stages.mixture.proxies.protocol import ProxySection
-from gristmill.stages.mixture.proxies.sections import PROXIES, CommandSection, GptSection, NgramSection
+from gristmill.stages.mixture.proxies.sections import CommandSection, GptSection, NgramSection, own_section
 from gristmill.stages.mixture.rates.rule import COPYING, PARAMETERS, Copying, ParameterSection
 from gristmill.stages.mixture.rates.search import Mode, search_copies
 from gristmill.stages.mixture.rates.views import Targets, Task
 from gristmill.stages.mixture.report.choice import choice
 from gristmill.stages.mixture.report.told import told
-from gristmill.stages.mixture.result import unsearched, write_weights
-from gristmill.stages.mixture.search.method import Method, check_pair
+from gristmill.stages.mixture.result import Found, unsearched
+from gristmill.stages.mixture.search.method import Method, check_pair, check_runs
 from gristmill.stages.mixture.search.search import method_of
 from gristmill.stages.mixture.searched import InRun
-from gristmill.stages.mixture.shares import budget_of, check_given, given_present, given_weights, most_of, reachable
+from gristmill.stages.mixture.shares import budget_of, check_given, given_present, given_weights, most_of
+from gristmill.stages.mixture.sharing import Opened
 
 Texts = Callable[[frozenset[str]], Mapping[str, str]]
 NATURAL = "natural"  # the method that searches nothing
-FEWEST_RUNS = 6  # that a predictor can be cross-validated on
 
 
 @dataclass(frozen=True)
@@ -139,14 +132,13 @@ class Mixture(Reducer):
         section = self.section(self.proxy)
         if method != NATURAL:
             check_pair(method_of(method), self.proxy, section)
-        if self.runs is not None and (method == NATURAL or not method_of(method).takes_runs):
-            raise ConfigError(f"mixture.runs: {self.runs}, but {method} takes no number of runs; leave it null")
+        check_runs(self.runs, method, method != NATURAL and method_of(method).takes_runs)
         if self.predictor is not None:
             named("mixture.predictor", self.predictor, PREDICTORS, Predictor)
-        if self.runs is not None and self.runs < FEWEST_RUNS:
-            raise ConfigError(f"mixture.runs: {self.runs}; at least {FEWEST_RUNS}, or nothing can be cross-validated")
         for used in (section, self.judge or section) if self.searches else ():
             used.check()
+        if self.mode != "climb" and self.spread > 1:
+            raise ConfigError(f"mixture: one process makes the runs of mode {self.mode}; leave out spread")
 
     @property
     def searches(self) -> bool:
@@ -187,14 +179,7 @@ class Mixture(Reducer):
     def section(self, kind: str) -> ProxySection:
         """Settings of a proxy. Raises ConfigError for one that is neither built in nor a class of the user's own."""
         own: dict[str, ProxySection] = {"ngram": self.ngram, "gpt": self.gpt, "command": self.command}
-        if kind in own:
-            return own[kind]
-        if ":" not in kind:
-            raise ConfigError(f"mixture.proxy: {kind!r}; there are {', '.join(PROXIES)}, or module:Class of your own")
-        try:
-            return load_kind(kind, ProxySection)(**dict(self.proxy_settings))
-        except TypeError as error:
-            raise ConfigError(f"mixture.proxy_settings do not fit {kind}: {error}") from None
+        return own[kind] if kind in own else own_section(kind, self.proxy_settings)
 
     @property
     def judge(self) -> ProxySection | None:
@@ -233,13 +218,25 @@ class Mixture(Reducer):
     def passes(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
         return ("sizes", "candidates", "texts") if self.searches else ("sizes",)
 
+    @property
+    def spread(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return max(s.spread for s in (self.section(self.proxy), self.judge or self.section(self.proxy)))
+
+    @property
+    def rounds(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Those of the search, and one of the confirmation, as far as workers share their runs."""
+        if not self.searches or self.spread == 1:
+            return 0
+        searching = self.searcher.batches if self.section(self.proxy).spread > 1 else 0
+        return searching + (self.judge is not None and self.judge.spread > 1)
+
     def run(self, corpus: Corpus, out: Path) -> None:
         if self.mode == "climb":
             super().run(corpus, out)
             return
         # QuaDMix's parameters are searched over the scores of all documents, which are held here.
         docs, sizes = self._drawing.everything(corpus, self.reads.get("quality", ()))
-        self._write(corpus, sizes, docs, partial(fetch, corpus), out)
+        self._opened(corpus, sizes, docs, partial(fetch, corpus)).finish(pl.DataFrame(), out)
 
     @property
     def _drawing(self) -> Drawing:
@@ -253,8 +250,11 @@ class Mixture(Reducer):
         return self._drawing.join(name, taken, known)
 
     def finish(self, known: Tables, corpus: Corpus, out: Path) -> None:
+        self.sharing(known, corpus).finish(pl.DataFrame(), out)
+
+    def sharing(self, known: Tables, corpus: Corpus) -> Opened:
         texts = partial(texts_of, known.get("texts", pl.DataFrame()))
-        self._write(corpus, known["sizes"], known.get("documents", pl.DataFrame()), texts, out)
+        return self._opened(corpus, known["sizes"], known.get("documents", pl.DataFrame()), texts)
 
     def _budget(self, available: int) -> int:
         return self.budget_tokens or budget_of(self.budget_share, self.epochs, available)
@@ -275,26 +275,30 @@ class Mixture(Reducer):
             self.confirm.seeds if self.confirm is not None and self.mode == "climb" else 0,
         )
 
-    def _write(self, corpus: Corpus, all_sizes: pl.DataFrame, docs: pl.DataFrame, texts: Texts, out: Path) -> None:
+    def _opened(self, corpus: Corpus, all_sizes: pl.DataFrame, docs: pl.DataFrame, texts: Texts) -> Opened:
         """docs: all documents, or those that a reading may have."""
         table = by_bucket(all_sizes)
         docs = docs.filter(pl.col("bucket").is_in(table["bucket"].implode())) if docs.width else docs
         buckets, sizes = table["bucket"].to_list(), table["token_count"].to_numpy().astype(np.float64)
         asked = self._budget(available := int(sizes.sum()))
-        budget = asked if self.weights is not None else reachable(asked, available, self.epochs, out)
+        budget = asked if self.weights is not None else most_of(asked, available, self.epochs)
         known = dict(zip(buckets, sizes.tolist(), strict=True))
         guard = tuple(t.target for t in self.objective if t.guard)
         limits = rules(buckets, known, budget, self.epochs, self.bounds, self.groups, guard)
         limits = floored(limits, sizes / available, self.floor)
-        languages = None if self.weights is not None else self._languages(all_sizes, buckets, budget)
+        rule = self.languages if self.keeps_languages and self.weights is None else FREE
+        languages = languages_of(all_sizes, buckets, rule, budget, self.epochs)
+        if languages is not None and self.groups:
+            raise ConfigError("mixture.groups and mixture.languages both set totals; set mixture.languages: free")
         limits = limits if languages is None else languages.pinned(limits)
         only, tokens, parts = only_mixture(limits), None, []
         search = self.weights is None and self.chosen_method != NATURAL and only is None
         if search or self.mode != "climb":
             tokens = tokens_of(corpus.artifacts["ingest.tokenizer"] / "tokenizer.json")
             tokens = tokens.remembering() if self.mode != "climb" else tokens
-            parts = self._targets(corpus, tokens)
-        aimless = bool(parts) and not parts[0]
+            texts_on = target_texts(self.validation, self.validation_fields, corpus.artifacts["dedup.held_out"])
+            seeds, back = (0, 0.0) if self.confirm is None else (self.confirm.seeds, self.confirm.target_share)
+            parts = divided(texts_on, tokens.encode, self.target_tokens, seeds, back)
         if self.weights is not None:
             weights, why = given_weights(self.weights, buckets, sizes, budget, self.epochs)
             found = unsearched(rounded(weights, limits), why, method="given")
@@ -304,7 +308,7 @@ class Mixture(Reducer):
         elif only is not None:
             why = "one bucket" if len(buckets) == 1 else "the caps and bounds leave one mixture"
             found = unsearched(rounded(only, limits), f"there is nothing to choose between: {why}")
-        elif aimless:
+        elif not parts[0]:
             found = unsearched(rounded(sizes / available, limits), "there are no texts to search a mixture for")
         else:
             assert tokens is not None
@@ -315,36 +319,25 @@ class Mixture(Reducer):
                 held_back if self.mode == "climb" else [],  # the other modes confirm what they make of it
                 self._objective(targets), self.proxy, self._sections(), self.judge or self.section(self.proxy),
                 self.searcher, self.pull, given_present(self.present, buckets), languages, self.seed, self.threads,
-            ).found(out)  # fmt: skip
-        if self.mode != "climb" and not aimless:
-            assert tokens is not None
-            targets, *held_back = parts
-            section = self.section(self.proxy)
-            task = Task(
-                self.mode, self.parameters, self.copying, corpus, docs, found, limits, budget, targets, held_back,
-                tokens, self._objective(targets), section, self.judge or section, self.seed, self.threads,
             )  # fmt: skip
-            found = search_copies(task, out)
-        write_weights(out, table, found, limits, budget, self.epochs)
+        copies = None
+        if self.mode != "climb" and parts[0]:
+            assert tokens is not None
+            copies = partial(self._copies, corpus, docs, limits, budget, tokens, parts)
+        return Opened(found, table, limits, budget if self.weights is not None else asked, budget, self.epochs, copies)
 
-    def _languages(self, sizes: pl.DataFrame, buckets: list[str], budget: int) -> Languages | None:
-        if not self.keeps_languages:
-            return None
-        sizes = sizes.filter(pl.col("bucket").is_in(buckets))
-        languages = languages_of(sizes, buckets, self.languages, budget, self.epochs)
-        if languages is not None and self.groups:
-            raise ConfigError("mixture.groups and mixture.languages both set totals; set mixture.languages: free")
-        return languages
+    def _copies(
+        self, corpus: Corpus, docs: pl.DataFrame, limits: Constraints, budget: int, tokens: Tokens,
+        parts: list[Targets], found: Found, out: Path,
+    ) -> Found:  # fmt: skip
+        """The other modes: QuaDMix's parameters, searched over the scores of all documents."""
+        targets, *held_back = parts
+        section = self.section(self.proxy)
+        task = Task(
+            self.mode, self.parameters, self.copying, corpus, docs, found, limits, budget, targets, held_back,
+            tokens, self._objective(targets), section, self.judge or section, self.seed, self.threads,
+        )  # fmt: skip
+        return search_copies(task, out)
 
     def _objective(self, targets: Targets) -> Objective:
         return objective_of([(t.target, t.weight) for t in self.objective], tuple(targets))
-
-    def _targets(self, corpus: Corpus, tokens: Tokens) -> list[Targets]:
-        """Target -> pieces of its text: what the search sees, then what each seed of the confirmation sees."""
-        texts = (
-            validation_texts(self.validation, self.validation_fields)
-            if self.validation
-            else held_out_texts(corpus.artifacts["dedup.held_out"] / "texts.parquet")
-        )
-        seeds, back = (0, 0.0) if self.confirm is None else (self.confirm.seeds, self.confirm.target_share)
-        return divided(texts, tokens.encode, self.target_tokens, seeds, back)

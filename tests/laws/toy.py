@@ -143,15 +143,25 @@ class WordsGate(Gate):
 
 @dataclass(frozen=True)
 class Ranking(Reducer):
-    """All texts, sorted: an artifact that depends on every row. A pass before that counts them."""
+    """All texts, sorted: an artifact that depends on every row. A pass before that counts them. With `asks` it goes on
+    from text to text, three at a time, in rounds; at most `bound` of them are shared out."""
 
     fail: str | None = None
+    asks: int = 0
+    bound: int = 0
+    log: str | None = None  # every answer that is really made is a line here
+    broken: str | None = None  # while there is such a file, answers fail
     name: ClassVar = "ranking"
     version: ClassVar = 1
     reads: ClassVar = {"ingest": ("text",)}
     needs: ClassVar = ()
-    outside_identity: ClassVar = ("fail",)
+    outside_identity: ClassVar = ("fail", "bound", "log", "broken")
     passes: ClassVar = ("counts", "texts")
+    spread: ClassVar = 2
+
+    @property
+    def rounds(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.bound
 
     def take(self, name: str, corpus: Corpus, known: Tables) -> Tables:
         if name == "counts":
@@ -163,11 +173,44 @@ class Ranking(Reducer):
         joined = together(tables_of(name, taken))
         return {name: joined.sum() if name == "counts" else joined.sort("text")}
 
+    def sharing(self, known: Tables, corpus: Corpus) -> "Lengths":
+        return Lengths(self, known["texts"]["text"].to_list())
+
     def finish(self, known: Tables, corpus: Corpus, out: Path) -> None:
         if self.fail:
             raise DataError(self.fail)
         assert known["texts"].height == known["counts"]["n"].sum()
-        (out / "texts.json").write_text(json.dumps(known["texts"]["text"].to_list()))
+        self.sharing(known, corpus).finish(pl.DataFrame(), out)
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Asks for the lengths of three texts, and then of those that as many texts further on are as the three have
+    letters."""
+
+    stage: Ranking
+    texts: list[str]
+
+    def ask(self, answers: pl.DataFrame) -> pl.DataFrame:
+        start = int(answers["length"].sum()) if answers.height else 0
+        if answers.height >= 3 * self.stage.asks:
+            return pl.DataFrame(schema={"at": pl.Int64})
+        return pl.DataFrame({"at": [(start + i) % len(self.texts) for i in range(3)]})
+
+    def answer(self, asked: pl.DataFrame) -> pl.DataFrame:
+        if self.stage.log:
+            with open(self.stage.log, "a") as f:
+                f.write(f"{asked['at'].item()}\n")
+        broken = self.stage.broken is not None and Path(self.stage.broken).exists()
+        return asked.with_columns(length=len(self.texts[asked["at"].item()]), failed=pl.lit(broken))
+
+    def finish(self, answers: pl.DataFrame, out: Path) -> None:
+        (out / "texts.json").write_text(json.dumps(self.texts))
+        if self.stage.asks:
+            while len(rows := self.ask(answers)):
+                answers = pl.concat([answers, *map(self.answer, rows.iter_slices(1))], how="diagonal")
+            assert not answers["failed"].any(), "an answer failed"
+            (out / "answers.json").write_text(answers.write_json())
 
 
 @dataclass(frozen=True)

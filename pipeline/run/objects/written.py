@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
+from gristmill.pipeline.plan.plan import INTERIM
 from gristmill.pipeline.run.failures import failure_path
 from gristmill.pipeline.run.phases.exchange import Pass, Return
 from gristmill.pipeline.run.phases.reduction import Passed
@@ -36,7 +37,7 @@ def _returned(work: Work, unit: str) -> Iterator[Path]:
 
 def _tables(work: Work, unit: str) -> Iterator[Path]:
     phase = cast(Passed, work)
-    yield from phase.folder.glob(f"{phase.stem(phase.phase.number, unit)}.*")
+    yield from phase.folder.glob(f"{phase.stem_of(unit)}.*")
 
 
 def _artifact(work: Work, unit: str) -> Iterator[Path]:
@@ -54,8 +55,8 @@ def _shard(work: Work, unit: str) -> Iterator[Path]:
 
 
 _OTHERS: Mapping[str, Callable[[Work, str], Iterator[Path]]] = {
-    "sort": _slices, "group": _slices, "merge": _slices, "return": _returned,
-    "take": _tables, "join": _tables, "reducer": _artifact, "scatter": _scattered, "gather": _shard,
+    "sort": _slices, "group": _slices, "merge": _slices, "return": _returned, "take": _tables, "join": _tables,
+    "ask": _tables, "answer": _tables, "reducer": _artifact, "scatter": _scattered, "gather": _shard,
 }  # fmt: skip
 
 
@@ -70,4 +71,4 @@ def passed_on(work: Work) -> list[Path]:
         return [cast(Pass, work).extra_path(dataset) for dataset in step.reads] + (
             [] if work.phase.kind == "sort" else [cast(Pass, work).folder]
         )
-    return [cast(Passed, work).folder] if work.phase.kind in ("take", "join", "reducer") else []
+    return [cast(Passed, work).folder] if work.phase.kind in (*INTERIM, "reducer") else []

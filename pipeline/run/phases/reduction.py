@@ -91,7 +91,8 @@ class Passed(Work):
         """Unit -> its parts, in the order of their keys; none where the corpus is small."""
 
         def make() -> dict[str, list[Part]]:
-            if not self.stage.passes or self.documents() < SMALL_DOCUMENTS:
+            small = self.documents() < SMALL_DOCUMENTS and not self.stage.rounds  # rounds need what passes joined
+            if not self.stage.passes or small:
                 return {}
             found: dict[str, list[Part]] = {}
             for part in self.view.usable:
@@ -108,9 +109,12 @@ class Passed(Work):
     def stem(self, number: int, unit: str) -> str:
         return f"{self.stage.passes[number]}.{unit.replace(':', '-')}"
 
-    def receipt_of(self, number: int, unit: str) -> Receipt | None:
+    def stem_of(self, unit: str) -> str:
+        """What the names of the files of a unit of this phase begin with."""
+        return self.stem(self.phase.number, unit)
+
+    def receipt_of(self, stem: str) -> Receipt | None:
         """Of the tables that were taken of a bundle, or joined of all, if they are there."""
-        stem = self.stem(number, unit)
 
         def read() -> Receipt | None:
             receipt = read_receipt(self.folder / f"{stem}.receipt.json")
@@ -125,33 +129,39 @@ class Passed(Work):
 
         return self.view.pass_receipt((self.step.name, stem), read)
 
-    def keep(self, number: int, unit: str, tables: Tables, identity: str, docs: int) -> None:
-        stem, files = self.stem(number, unit), {}
+    def keep(self, stem: str, tables: Tables, identity: str, docs: int, good: int | None = None) -> None:
+        """`good`: of these documents, or rows; None: all."""
+        files = {}
         for name, frame in tables.items():
             path = self.folder / f"{stem}.{name}.parquet"
             write_parquet(path, frame.to_arrow(), checksums=True)
             files[name] = (digest_file(path), path.stat().st_size)
-        receipt = Receipt(identity, "", "", docs, docs, files=files)
+        receipt = Receipt(identity, "", "", docs, docs if good is None else good, files=files)
         write_json(self.folder / f"{stem}.receipt.json", vars(finish(receipt, "", 0)))
 
-    def unprove_tables(self, number: int, unit: str) -> None:
+    def unprove_tables(self, stem: str) -> None:
         self.folder.mkdir(exist_ok=True)
-        (self.folder / f"{self.stem(number, unit)}.receipt.json").unlink(missing_ok=True)
+        (self.folder / f"{stem}.receipt.json").unlink(missing_ok=True)
 
-    def tables(self, number: int, unit: str) -> dict[str, pl.DataFrame]:
-        """Raises NotReady where they are not made."""
-        receipt = self.receipt_of(number, unit)
+    def proven(self, stem: str) -> Receipt:
+        """Raises NotReady where the tables are not made."""
+        receipt = self.receipt_of(stem)
         if receipt is None:
-            raise NotReady(f"{self.step.name}: {self.stem(number, unit)} is not made")
-        stem = self.stem(number, unit)
-        return {table: read_parquet(self.folder / f"{stem}.{table}.parquet") for table in sorted(receipt.files)}
+            raise NotReady(f"{self.step.name}: {stem} is not made")
+        return receipt
+
+    def tables(self, stem: str) -> dict[str, pl.DataFrame]:
+        """Raises NotReady where they are not made."""
+        receipt = self.proven(stem)
+        places = {table: self.view.whole(self.folder / f"{stem}.{table}.parquet") for table in sorted(receipt.files)}
+        return {table: read_parquet(place) for table, place in places.items()}
 
     def taken(self, number: int) -> Iterator[Tables]:
-        return (self.tables(number, unit) for unit in self.bundles())
+        return (self.tables(self.stem(number, unit)) for unit in self.bundles())
 
     def known(self, number: int) -> dict[str, pl.DataFrame]:
         """What the passes before have joined."""
-        return {name: frame for i in range(number) for name, frame in self.tables(i, "joined").items()}
+        return {name: frame for i in range(number) for name, frame in self.tables(self.stem(i, "joined")).items()}
 
     def take_identity(self, number: int, unit: str) -> str:
         """Of what is taken of a bundle: the stage, its artifacts, what is known, its parts, their inputs and rows."""
@@ -164,10 +174,7 @@ class Passed(Work):
         return self.view.once(("take", self.step.name, number, unit), make)
 
     def joined(self, number: int) -> Receipt:
-        receipt = self.receipt_of(number, "joined")
-        if receipt is None:
-            raise NotReady(f"{self.step.name}: {self.stage.passes[number]} is not joined")
-        return receipt
+        return self.proven(self.stem(number, "joined"))
 
     def join_identity(self, number: int) -> str:
         """Of what is joined: a digest of those of all bundles."""
@@ -175,10 +182,39 @@ class Passed(Work):
             ("joined", self.step.name, number), lambda: digest([self.take_identity(number, u) for u in self.bundles()])
         )
 
+    def asked(self, number: int) -> dict[str, pl.DataFrame]:
+        """Unit -> its row, of what a round asks for; none once nothing more is asked. Raises NotReady."""
+
+        def make() -> dict[str, pl.DataFrame]:
+            if not self.bundles() or (number > 0 and not self.asked(number - 1)):
+                return {}
+            rows = self.tables(f"asked-{number:03d}")["asked"].iter_slices(1)
+            base = self.joined(len(self.stage.passes) - 1).identity
+            return {f"answer:{digest([base, row.row(0)])}": row for row in rows}
+
+        return self.view.once(("asked", self.step.name, number), make)
+
+    def answering(self, rounds: int) -> list[str]:
+        """Stems of the answers to the first `rounds` rounds, in the order in which they were asked."""
+        return [unit.replace(":", "-") for i in range(rounds) for unit in self.asked(i)]
+
+    def answers(self, rounds: int) -> pl.DataFrame:
+        """To the first `rounds` rounds."""
+        answers = [self.tables(stem)["answer"] for stem in self.answering(rounds)]
+        return pl.concat(answers) if answers else pl.DataFrame()
+
+    def sharing(self, opened: Opened) -> Opened:
+        """The methods of what the stage shares out, as this process has opened it."""
+        if "ask" not in opened:
+            known, corpus = self.known(len(self.stage.passes)), StoredCorpus(self.view, self.view.plan, self.step, ())
+            made = self.stage.sharing(known, corpus)
+            opened |= {"ask": made.ask, "answer": made.answer, "finish": made.finish}
+        return opened
+
     def check_taken(self, number: int) -> None:
         """Raises NotReady where what was taken is not what is to be joined."""
         for unit in self.bundles():
-            receipt = self.receipt_of(number, unit)
+            receipt = self.receipt_of(self.stem(number, unit))
             if receipt is None or receipt.identity != self.take_identity(number, unit):
                 raise NotReady(f"{self.step.name}: {self.stem(number, unit)} is not taken")
 
@@ -202,7 +238,7 @@ class Take(Interim):
         return min(BUNDLES, len(self.view.usable))
 
     def owed(self, unit: str) -> Iterator[tuple[Receipt | None, Want]]:
-        yield self.receipt_of(self.phase.number, unit), Want(self.take_identity(self.phase.number, unit))
+        yield self.receipt_of(self.stem_of(unit)), Want(self.take_identity(self.phase.number, unit))
 
     def touched(self, units: Iterable[str]) -> tuple[str, ...]:
         return ()
@@ -213,10 +249,10 @@ class Take(Interim):
         number, parts = self.phase.number, self.bundles()[unit]
         identity = self.take_identity(number, unit)
         known = self.view.once(("known", self.step.name, number), lambda: self.known(number))
-        self.unprove_tables(number, unit)
+        self.unprove_tables(self.stem_of(unit))
         corpus = StoredCorpus(self.view, self.view.plan, self.step, parts)
         tables = self.stage.take(self.stage.passes[number], corpus, known)
-        self.keep(number, unit, tables, identity, self.documents(parts))
+        self.keep(self.stem_of(unit), tables, identity, self.documents(parts))
 
 
 class Join(Interim):
@@ -231,17 +267,17 @@ class Join(Interim):
         return 1
 
     def owed(self, unit: str) -> Iterator[tuple[Receipt | None, Want]]:
-        yield self.receipt_of(self.phase.number, unit), Want(self.join_identity(self.phase.number))
+        yield self.receipt_of(self.stem_of(unit)), Want(self.join_identity(self.phase.number))
 
     def compute(self, unit: str, opened: Opened) -> None:
         if self.done(unit):
             return
         number = self.phase.number
         self.check_taken(number)
-        self.unprove_tables(number, unit)
+        self.unprove_tables(self.stem_of(unit))
         corpus = StoredCorpus(self.view, self.view.plan, self.step, ())
         tables = self.stage.join(self.stage.passes[number], self.taken(number), corpus, self.known(number))
-        self.keep(number, unit, tables, self.join_identity(number), self.documents())
+        self.keep(self.stem_of(unit), tables, self.join_identity(number), self.documents())
 
 
 class Reduction(Passed):
@@ -262,6 +298,8 @@ class Reduction(Passed):
         with view.making(step.name, Receipt(corpus_identity(view, step), "", "", docs, docs)) as out:
             if not self.bundles():
                 stage.run(StoredCorpus(view, view.plan, step), out)
+            elif stage.rounds:
+                self.sharing(opened)["finish"](self.answers(stage.rounds), out)
             else:
                 last = len(stage.passes) - 1
                 self.check_taken(last)

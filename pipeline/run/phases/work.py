@@ -21,6 +21,7 @@ class Work:
     vital: ClassVar[bool] = False  # without one of its units the run cannot go on
     limit_s: ClassVar[float | None] = watch.UNIT_S  # CPU time of a unit
     passing: ClassVar[bool] = False  # its files go once what they are for is done
+    widest: int | None = None  # ranks that its units are shared out among at most; None: as many as an engine takes
 
     def __init__(self, view: RunView, phase: Phase):
         self.view, self.phase = view, phase
@@ -30,8 +31,12 @@ class Work:
         raise NotImplementedError
 
     def most(self) -> int:
-        """How many ranks an engine queues before the units are known."""
+        """How many units there will be at most, as far as that is known before they are."""
         return len(self.units())
+
+    def queued(self) -> int:
+        """How many ranks an engine queues before the units are known; more than parts would have nothing to do."""
+        return max(1, min(self.most(), self.widest or len(self.view.plan.parts)))
 
     def owed(self, unit: str) -> Iterator[tuple[Receipt | None, Want]]:
         """The receipts of a unit beside what they must say, in the order in which they come to be."""

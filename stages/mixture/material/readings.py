@@ -265,6 +265,11 @@ def held_out_texts(path: Path) -> dict[str, list[str]]:
     return {name: texts[name] for name in sorted(texts)}
 
 
+def target_texts(validation: Sequence[str], fields: Sequence[str], held_out: Path) -> dict[str, list[str]]:
+    """Target -> texts, of the user's files where there are some, else of the artifact of held-out texts."""
+    return validation_texts(validation, fields) if validation else held_out_texts(held_out / "texts.parquet")
+
+
 def validation_texts(paths: Sequence[str], fields: Sequence[str]) -> dict[str, list[str]]:
     """Target -> texts, a target per file, in the order of a draw: files are often sorted by what they hold.
 

@@ -31,11 +31,19 @@ class ProxySection:
 
     default_method: ClassVar[str] = "bayes"  # what it is searched with where the config names no method
     exact: ClassVar[bool] = False  # counts without noise, so that it has a slope and tells single documents apart
+    # Workers, of any node, that make the runs of a round of the search: for one whose runs take minutes. 1: one process
+    # makes them. A field of this name is a setting.
+    spread: int = 1
+
+    @property
+    def each(self) -> int:
+        """Runs that one worker makes at once."""
+        return 1
 
     @property
     def side_by_side(self) -> int:
-        """Runs that it makes at once."""
-        return 1
+        """Runs that all its workers make at once."""
+        return self.each * self.spread
 
     @property
     def weighable(self) -> bool:

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from typing import Annotated, ClassVar, Literal, cast
 
 from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.contract.loading import Options, load_kind
 from gristmill.pipeline.contract.ranges import Amount, Count, Few, Range, SomeAmount, Whole
 from gristmill.stages.mixture.material.readings import Material
 from gristmill.stages.mixture.proxies.command import CommandSettings
@@ -55,7 +56,10 @@ class GptSection(ProxySection):
     # auto: the GPU if torch sees one. Losses on a GPU differ from a CPU's by rounding: name one for equal bytes
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["fp32", "bf16"] | None = None  # null: the preset's
-    together: Few = 4  # models trained at once; what a kill can lose. A GPU is filled by 16 to 64
+    # models trained at once by one worker; what a kill can lose. A GPU is filled by 16 to 64
+    together: Few = 4
+    # workers, of any node, that share the runs of a round, `together` each; 1: one process makes all
+    spread: Few = 1
     default_method: ClassVar = "ladder"
 
     def __post_init__(self) -> None:
@@ -68,7 +72,7 @@ class GptSection(ProxySection):
         return min(1.0, self.tokens / budget)
 
     @property
-    def side_by_side(self) -> int:
+    def each(self) -> int:
         return self.together
 
     def preflight(self) -> None:
@@ -116,7 +120,9 @@ class CommandSection(ProxySection):
     parameters: Amount = 0.0  # of the model that it trains; the ladder weighs costs by it
     timeout_s: SomeAmount | None = None  # per attempt
     retries: Whole = 1  # further attempts after a failed one
-    at_once: Few = 1  # attempts side by side
+    at_once: Few = 1  # attempts side by side, by one worker
+    # workers, of any node, that share the runs of a round, `at_once` each; 1: one process makes all
+    spread: Few = 1
     default_method: ClassVar = "bayes"
 
     def __post_init__(self) -> None:
@@ -127,7 +133,7 @@ class CommandSection(ProxySection):
         return min(1.0, self.tokens / budget)
 
     @property
-    def side_by_side(self) -> int:
+    def each(self) -> int:
         return self.at_once
 
     @property
@@ -153,3 +159,13 @@ class CommandSection(ProxySection):
 
 
 PROXIES: dict[str, type[ProxySection]] = {"ngram": NgramSection, "gpt": GptSection, "command": CommandSection}
+
+
+def own_section(kind: str, settings: Options) -> ProxySection:
+    """A section of the user's own, by module:Class. Raises ConfigError where it or its settings are not."""
+    if ":" not in kind:
+        raise ConfigError(f"mixture.proxy: {kind!r}; there are {', '.join(PROXIES)}, or module:Class of your own")
+    try:
+        return load_kind(kind, ProxySection)(**dict(settings))
+    except TypeError as error:
+        raise ConfigError(f"mixture.proxy_settings do not fit {kind}: {error}") from None

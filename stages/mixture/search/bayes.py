@@ -1,6 +1,7 @@
 """Bayesian optimisation of mixtures: expected improvement under per-target Gaussian processes, in batches."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -47,20 +48,27 @@ class Bayes(Method):
             return replace(self, batch=at_once)
         return replace(self, batch=at_once, first=min(self.first, runs // 2), evaluations=runs)
 
+    @property
+    def batches(self) -> int:
+        return 1 - (self.first - self.evaluations) // self.batch
+
     def run(self, trials: Trials, rng: np.random.Generator) -> np.ndarray:
         if not 2 <= self.first <= self.evaluations or self.batch < 1:
             raise ConfigError("bayes: 2 <= first <= evaluations, batch >= 1")
         trials.evaluate(design(trials, self.first, rng), 1)
         number, done = 1, self.first
         while done < self.evaluations:
-            seen = predictor_view(trials, fit_trials(trials, self.predictor, rng))
             number += 1
-            picked = self.propose(trials, seen, min(self.batch, self.evaluations - done), rng)
+            n = min(self.batch, self.evaluations - done)
+            picked = trials.recalled("proposed", rng, partial(self.proposed, trials, n, rng))
             if not len(picked):
                 break  # the table is used up
             trials.evaluate(picked, number)
             done += len(picked)
-        return finish(trials, self.predictor, self.final, rng)
+        return trials.recalled("finished", rng, partial(finish, trials, self.predictor, self.final, rng))
+
+    def proposed(self, trials: Trials, n: int, rng: np.random.Generator) -> np.ndarray:
+        return self.propose(trials, predictor_view(trials, fit_trials(trials, self.predictor, rng)), n, rng)
 
     def propose(self, trials: Trials, seen: View, n: int, rng: np.random.Generator) -> np.ndarray:
         """(<= n, k) mixtures of highest expected improvement, each as if the earlier ones had come out as predicted."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -44,6 +45,11 @@ class Ladder(Method):
     def sized(self, runs: int | None, at_once: int) -> "Ladder":
         return replace(self, batch=at_once, budget=self.budget if runs is None else float(runs))
 
+    @property
+    def batches(self) -> int:
+        """A first one, then `batch` runs each, and what is left of the budget."""
+        return 1 + max(0, -int(-(self.budget - self.first_above) // self.batch))
+
     def run(self, trials: Trials, rng: np.random.Generator) -> np.ndarray:
         rungs = (*trials.cheaper, trials.proxy)
         if len(rungs) < 2:
@@ -54,25 +60,33 @@ class Ladder(Method):
         cost = cost / cost[-1]
         bill = np.where(cost < FREE, 0.0, cost)
         number, spent, seed = 1, 0.0, int(rng.integers(2**31))
-        memo: Memo = {}
+        memo: Memo = trials.remembered("rungs", dict)
         first = self.first_free if bill[0] == 0 else self.first
         if isinstance(rungs[0], Tabled):
             first = min(first, len(trials.candidates(first, rng, rungs[0])))
         spent += bill[0] * self.ask(trials, rungs[0], design(trials, first, rng, rungs[0]), number)
         for level in range(1, len(rungs)):
             number += 1
-            seen = self.seen(trials, rungs[:level], seed, memo)
-            rows = self.start(trials, rungs[level], seen, self.first_of(level, len(rungs), spent), rng)
+            n = self.first_of(level, len(rungs), spent)
+            seen = partial(self.seen, trials, rungs[:level], seed, memo)
+            rows = trials.recalled(
+                "started", rng, lambda level=level, n=n, seen=seen: self.start(trials, rungs[level], seen(), n, rng)
+            )
             spent += bill[level] * self.ask(trials, rungs[level], rows, number)
         while True:
-            seen = self.seen(trials, rungs, seed, memo)
-            choice = self.next(trials, rungs, cost, seen, self.budget - spent, rng)
+            left = self.budget - spent
+            seen = partial(self.seen, trials, rungs, seed, memo)
+            choice = trials.recalled(
+                "chosen", rng, lambda left=left, seen=seen: self.next(trials, rungs, cost, seen(), left, rng)
+            )
             if choice is None:
                 break
             level, rows = choice
             number += 1
             spent += bill[level] * self.ask(trials, rungs[level], rows, number)
-        return choose(self.seen(trials, rungs, seed, memo), trials.natural, trials.constraints, self.final, rng)
+        return trials.recalled(
+            "finished", rng, lambda: choose(seen(), trials.natural, trials.constraints, self.final, rng)
+        )
 
     def ask(self, trials: Trials, proxy: Proxy, weights: np.ndarray, number: int) -> int:
         trials.evaluate(weights, number, proxy)

@@ -30,6 +30,12 @@ class Method:
         """The same search with another predictor."""
         return replace(self, predictor=predictor)  # pyright: ignore[reportArgumentType] - methods are dataclasses
 
+    @property
+    def batches(self) -> int:
+        """How many times it asks the dearest proxy for runs, at most. Where workers share the runs (`spread`), those of
+        further ones are made by one process."""
+        return 8
+
     def judge(self, trials: Trials) -> Predictor:
         """The predictor that the report is about."""
         return self.predictor
@@ -37,6 +43,17 @@ class Method:
     def run(self, trials: Trials, rng: np.random.Generator) -> np.ndarray:
         """Fills the trials and returns the weights (k,) that it would choose."""
         raise NotImplementedError
+
+
+FEWEST_RUNS = 6  # that a predictor can be cross-validated on
+
+
+def check_runs(runs: int | None, method: str, takes_runs: bool) -> None:
+    """Raises ConfigError for a number of runs that the method does not take, or that nothing can be learnt from."""
+    if runs is not None and not takes_runs:
+        raise ConfigError(f"mixture.runs: {runs}, but {method} takes no number of runs; leave it null")
+    if runs is not None and runs < FEWEST_RUNS:
+        raise ConfigError(f"mixture.runs: {runs}; at least {FEWEST_RUNS}, or nothing can be cross-validated")
 
 
 def check_pair(method: Method, proxy: str, section: ProxySection) -> None:

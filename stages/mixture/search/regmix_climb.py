@@ -1,6 +1,7 @@
 """Search by sweeps: RegMix's one shot (arXiv:2407.01492) and CLIMB's rounds (arXiv:2504.13161)."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -29,9 +30,13 @@ class OneShot(Method):
     def sized(self, runs: int | None, at_once: int) -> "OneShot":
         return self if runs is None else replace(self, n=runs)
 
+    @property
+    def batches(self) -> int:
+        return 1
+
     def run(self, trials: Trials, rng: np.random.Generator) -> np.ndarray:
         trials.evaluate(first(trials, self.sampler, self.n, rng), 1)
-        return finish(trials, self.predictor, self.final, rng)
+        return trials.recalled("finished", rng, partial(finish, trials, self.predictor, self.final, rng))
 
 
 @dataclass(frozen=True)
@@ -51,19 +56,27 @@ class Climb(Method):
         n = runs
         return self if n is None else replace(self, rounds=(n - n * 2 // 7 - n // 7, n * 2 // 7, max(n // 7, 1)))
 
+    @property
+    def batches(self) -> int:
+        return len(self.rounds)
+
     def run(self, trials: Trials, rng: np.random.Generator) -> np.ndarray:
         if not self.rounds or min(self.rounds) < 1:
             raise ConfigError(f"climb.rounds must be numbers of runs, not {self.rounds}")
         trials.evaluate(first(trials, self.sampler, self.rounds[0], rng), 1)
         for number, m in enumerate(self.rounds[1:], 2):
-            candidates = trials.unseen(trials.candidates(self.pool, rng))
-            seen = predictor_view(trials, fit_trials(trials, self.predictor, rng))
-            keep = seen.allowed(candidates)
-            candidates = candidates[keep] if keep.any() else candidates
-            top = best_rows(seen.score(candidates), max(m * m, self.min_top))
-            picked = rng.choice(len(top), size=min(m, len(top)), replace=False)
-            trials.evaluate(candidates[np.asarray(top)[picked]], number)
-        return finish(trials, self.predictor, self.final, rng)
+            trials.evaluate(trials.recalled("picked", rng, partial(self.picked, trials, m, rng)), number)
+        return trials.recalled("finished", rng, partial(finish, trials, self.predictor, self.final, rng))
+
+    def picked(self, trials: Trials, m: int, rng: np.random.Generator) -> np.ndarray:
+        """(<= m, k) mixtures of the next round."""
+        candidates = trials.unseen(trials.candidates(self.pool, rng))
+        seen = predictor_view(trials, fit_trials(trials, self.predictor, rng))
+        keep = seen.allowed(candidates)
+        candidates = candidates[keep] if keep.any() else candidates
+        top = best_rows(seen.score(candidates), max(m * m, self.min_top))
+        picked = rng.choice(len(top), size=min(m, len(top)), replace=False)
+        return candidates[np.asarray(top)[picked]]
 
 
 def first(trials: Trials, sampler: RegMixSampler, n: int, rng: np.random.Generator) -> np.ndarray:

@@ -111,16 +111,22 @@ def search(
 
     Raises ConfigError if the parts do not fit together, InfeasibleError if nothing may be chosen.
     """
+    return search_in(Trials(proxy, constraints, objective, natural, buckets_digest, cheaper), method, seed)
+
+
+def search_in(trials: Trials, method: Method | str, seed: int) -> SearchResult:
+    """As `search`, which begins with these trials: they hold no run yet."""
     chosen = method_of(method)
-    for each in (proxy, *cheaper):
-        check_fit(each, natural, constraints, objective)
-    natural = natural / natural.sum()
-    trials = Trials(proxy, constraints, objective, natural, buckets_digest, cheaper)
+    for each in (trials.proxy, *trials.cheaper):
+        check_fit(each, trials.natural, trials.constraints, trials.objective)
+    trials.natural = trials.natural / trials.natural.sum()
     rng = np.random.default_rng(seed)
     with threadpool_limits(1):
         weights = chosen.run(trials, rng)
         predictor = chosen.judge(trials)
-        return conclude(weights, trials.runs(), trials, chosen.name, predictor, seed)
+        return trials.recalled(
+            "concluded", rng, lambda: conclude(weights, trials.runs(), trials, chosen.name, predictor, seed)
+        )
 
 
 def search_runs(

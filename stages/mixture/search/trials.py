@@ -1,8 +1,9 @@
 """Runs mixtures on a proxy, records every run, and tells which candidates are still untried."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from functools import partial
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from gristmill.stages.mixture.objective import Objective
 from gristmill.stages.mixture.runs.runs import Failing, Fidelity, Measured, Proxy, Run, Runs, runs_of
 from gristmill.stages.mixture.search.candidates import pool
 
+T = TypeVar("T")
 MOST_FAILED = 0.5  # of the runs: as many again, and a predictor would have seen half of what it was to see
 
 
@@ -49,6 +51,7 @@ class Trials:
     rounds: list[Round] = field(default_factory=list)
     asked: dict[Fidelity, set[bytes]] = field(default_factory=dict)
     failed: int = 0  # runs that gave no finite loss; they are no rows
+    memory: dict[object, object] = field(default_factory=dict)  # of a search that is begun again (`remembered`)
 
     def evaluate(self, weights: np.ndarray, number: int, proxy: Proxy | None = None, seed: int = 0) -> np.ndarray:
         """Runs (n, k) mixtures and returns their scores (n,), inf where a run failed. Weights are stored as asked: 6
@@ -59,7 +62,9 @@ class Trials:
         fidelity = fidelity_of(proxy)
         measured = isinstance(proxy, Measured)
         watch.note(f"{len(self.rows):,} proxy runs done, {len(weights):,} under way ({fidelity.kind})")
-        losses = np.asarray(proxy.losses(weights), dtype=float)
+        key = ("losses", fidelity, weights.tobytes())
+        measure = partial(proxy.losses, weights)
+        losses = np.asarray(measure() if proxy is self.proxy else self.remembered(key, measure), dtype=float)
         realised = proxy.realised(weights) if isinstance(proxy, Measured) else weights
         names = self.constraints.buckets
         good = np.array([bool(np.isfinite(row).all()) for row in losses])
@@ -89,6 +94,21 @@ class Trials:
             Round(number, fidelity, int(good.sum()), float(scores[good].mean()), best, min([best, *before[-1:]]))
         )
         return scores
+
+    def remembered(self, key: object, make: Callable[[], T]) -> T:
+        """What `make` returned for this key, in this search or in one that had the same memory."""
+        if key not in self.memory:
+            self.memory[key] = make()
+        return self.memory[key]  # pyright: ignore[reportReturnType]
+
+    def recalled(self, step: str, rng: np.random.Generator, make: Callable[[], T]) -> T:
+        """What `make` makes of the runs so far and of `rng`. A search that stops for want of a run and is begun again
+        takes it, and the generator's next state, from its memory."""
+        losses = tuple(tuple(run.losses.values()) for run in self.rows)
+        value, rng.bit_generator.state = self.remembered(
+            (step, str(rng.bit_generator.state), losses, self.failed), lambda: (make(), rng.bit_generator.state)
+        )
+        return value
 
     def _refuse_failed(self, proxy: Proxy) -> None:
         """A search on a few lucky runs would be one of the trainer's faults, not of mixtures."""

@@ -71,10 +71,12 @@ def test_a_killed_worker_and_a_killed_node_change_nothing(cluster: object, tmp_p
     engine = RayEngine(None, SMALL)
     dying = Killing(lambda: cluster.remove_node(other, allow_graceful=False))  # pyright: ignore[reportAttributeAccessIssue]
     words = {"trouble": "kill once", "marker": str(tmp_path / "killed")}
-    run(folder, tmp_path / "ray", engine, dying, words=words)
+    run(folder, tmp_path / "ray", engine, dying, words=words, ranking={"asks": 3, "bound": 5})
     assert (tmp_path / "killed").exists()
     assert dying.phases > 3
-    go(folder, tmp_path / "local")
+    go(folder, tmp_path / "local", ranking={"asks": 3})
+    answers = [tmp_path / name / "artifacts" / "ranking" / "answers.json" for name in ("ray", "local")]
+    assert answers[0].read_bytes() == answers[1].read_bytes()
     assert corpus_digest(tmp_path / "ray") == corpus_digest(tmp_path / "local")
 
 

@@ -29,8 +29,8 @@ class Quiet(Progress):
         return
 
 
-def go(folder: Path, out: Path | str, engine: Engine | None = None, min_words: int = 3) -> Store:
-    made, store = toy.recipe(folder, gate={"min_words": min_words}), Store(run_folder(out))
+def go(folder: Path, out: Path | str, engine: Engine | None = None, min_words: int = 3, **options: dict) -> Store:
+    made, store = toy.recipe(folder, gate={"min_words": min_words}, **options), Store(run_folder(out))
     engine = engine or Inline()
     try:
         launch(made, survey(made, store, None), store, engine, None, Quiet(), lambda store, plan: None)
@@ -214,3 +214,12 @@ def test_a_second_command_is_refused_while_the_first_gives_signs_of_life(
         with pytest.raises(PlanError, match=rf"{ADDRESS} is in use by another run \(process"), locked(other):
             pass
     assert read_lease(other) is None
+
+
+def test_nodes_that_share_no_folder_share_the_rounds_of_a_reducer(bucket: type[Faulty], lines: Path, tmp_path: Path):
+    log, shared = tmp_path / "log", {"asks": 3, "bound": 5}
+    go(lines, ADDRESS, Nodes(tmp_path), ranking={**shared, "log": str(log)})
+    go(lines, tmp_path / "run", ranking={"asks": 3})
+    assert results(objects()) == results(files(tmp_path / "run"))
+    assert len(log.read_text().split()) == len(set(log.read_text().split()))
+    assert not [name for name in objects() if ".taken/" in name]
