@@ -14,7 +14,7 @@ import polars as pl
 
 from gristmill.pipeline.contract.errors import ConfigError, DataError, PlanError
 from gristmill.pipeline.contract.ranges import Count
-from gristmill.pipeline.contract.samples import compact, drawn_sample, smallest, summed, tables_of
+from gristmill.pipeline.contract.samples import compact, drawn_sample, smallest, summed
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Reads, Reducer, Tables
 from gristmill.pipeline.kernels.numbers.criteria import (
     BucketParameters,
@@ -103,9 +103,16 @@ class QuadmixTables(Reducer):
         return {"sample": sample, "totals": summed(totals, "bucket")}
 
     def join(self, name: str, taken: Iterator[Tables], corpus: Corpus, known: Tables) -> Tables:
-        both = list(taken)
-        sample = smallest(tables_of("sample", both), self.sample_docs, by="bucket")
-        return {"sample": sample, "totals": summed(tables_of("totals", both), "bucket")}
+        totals: list[pl.DataFrame] = []
+
+        def sampled() -> Iterator[pl.DataFrame]:
+            """One bundle's sample at a time: together they may be as large as the corpus."""
+            for tables in taken:
+                totals.append(tables["totals"])
+                yield tables["sample"]
+
+        sample = smallest(sampled(), self.sample_docs, by="bucket")
+        return {"sample": sample, "totals": summed(totals, "bucket")}
 
     def finish(self, known: Tables, corpus: Corpus, out: Path) -> None:
         """Raises DataError for an empty corpus or a bucket in the parameters that no document belongs to."""

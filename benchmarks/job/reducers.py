@@ -32,6 +32,8 @@ from gristmill.stages.ingest import Ingest
 from gristmill.stages.limits import Limit, LimitTables
 from gristmill.stages.mixture import Mixture
 from gristmill.stages.mixture.proxies.sections import NgramSection
+from gristmill.stages.mixture.rates.rule import ParameterSection
+from gristmill.stages.mixture.rates.search import Mode
 from gristmill.stages.quadmix import QuadmixTables
 from gristmill.stages.quality import QualityModel
 from gristmill.stages.sample import SamplePlan
@@ -42,6 +44,14 @@ from gristmill.stages.tokens import TokenizerModel
 PART = 5000  # documents of a file
 DIMS = 32
 BUCKETS = 21
+
+
+def with_parameters(mode: Mode) -> Mixture:
+    """QuaDMix's parameters searched by few runs, without a confirmation."""
+    few, ngram = ParameterSection(runs=60), NgramSection(corpus_tokens=1_000_000)
+    return Mixture(mode=mode, parameters=few, confirm=None, target_tokens=20_000, ngram=ngram, pull=0.0)
+
+
 STAGES: dict[str, Callable[[], Reducer]] = {
     "ingest.tokenizer": lambda: TokenizerModel(vocab_size=4096),
     "dedup.references": References,
@@ -55,6 +65,8 @@ STAGES: dict[str, Callable[[], Reducer]] = {
     "mixture": lambda: Mixture(
         confirm=None, target_tokens=20_000, ngram=NgramSection(corpus_tokens=1_000_000), pull=0.0
     ),
+    "mixture both": lambda: with_parameters("both"),
+    "mixture quadmix": lambda: with_parameters("quadmix"),
     "quadmix": QuadmixTables,
     "sample": SamplePlan,
     "sample phases": lambda: SamplePlan(

@@ -170,7 +170,9 @@ class InRun:
 
     @property
     def readings(self) -> Readings:
-        return self.once("readings", lambda: readings_of(self.docs, self.shares, self.totals))
+        return self.once(
+            "readings", lambda: readings_of(self.docs, replace(self.shares, seeds=len(self.held_back)), self.totals)
+        )
 
     @property
     def shelf(self) -> Shelf:

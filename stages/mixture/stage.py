@@ -31,8 +31,16 @@ from gristmill.stages.mixture.config import (
 )
 from gristmill.stages.mixture.constraints import Constraints, floored, only_mixture, rounded
 from gristmill.stages.mixture.languages import FREE, UNKNOWN, check_rule, languages_of
-from gristmill.stages.mixture.material.drawn import Drawing, Shares, by_bucket, identity_of, texts_of, totals_of
-from gristmill.stages.mixture.material.readings import Tokens, divided, fetch, target_texts, tokens_of, validation_texts
+from gristmill.stages.mixture.material.drawn import (
+    Drawing,
+    Shares,
+    by_bucket,
+    identity_of,
+    readings_of,
+    texts_of,
+    totals_of,
+)
+from gristmill.stages.mixture.material.readings import Tokens, divided, target_texts, tokens_of, validation_texts
 from gristmill.stages.mixture.objective import Objective, objective_of
 from gristmill.stages.mixture.predictors.named import PREDICTORS
 from gristmill.stages.mixture.predictors.protocol import Predictor
@@ -109,7 +117,7 @@ class Mixture(Reducer):
     seed: Seed = 0  # of the search
     threads: Threads = 2  # fixed, so that results do not depend on the machine's size
     name: ClassVar = "mixture"
-    version: ClassVar = 11
+    version: ClassVar = 12
     borrowed: ClassVar = {"bucketing": ("domain.bucket",), "copying": ("quadmix", "sample")}
     files: ClassVar = ("validation", "weights", "present")
 
@@ -143,7 +151,11 @@ class Mixture(Reducer):
     @property
     def searches(self) -> bool:
         """Whether anything is measured on targets: weights, or the parameters of QuaDMix."""
-        return self.mode != "climb" or (self.chosen_method != NATURAL and self.weights is None)
+        return self.mode != "climb" or self.searches_weights
+
+    @property
+    def searches_weights(self) -> bool:
+        return self.chosen_method != NATURAL and self.weights is None
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -216,7 +228,8 @@ class Mixture(Reducer):
 
     @property
     def passes(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return ("sizes", "candidates", "texts") if self.searches else ("sizes",)
+        scores = () if self.mode == "climb" else ("scores",)
+        return ("sizes", *scores, "candidates", "texts") if self.searches else ("sizes",)
 
     @property
     def spread(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -230,18 +243,11 @@ class Mixture(Reducer):
         searching = self.searcher.batches if self.section(self.proxy).spread > 1 else 0
         return searching + (self.judge is not None and self.judge.spread > 1)
 
-    def run(self, corpus: Corpus, out: Path) -> None:
-        if self.mode == "climb":
-            super().run(corpus, out)
-            return
-        # QuaDMix's parameters are searched over the scores of all documents, which are held here.
-        docs, sizes = self._drawing.everything(corpus, self.reads.get("quality", ()))
-        self._opened(corpus, sizes, docs, partial(fetch, corpus)).finish(pl.DataFrame(), out)
-
     @property
     def _drawing(self) -> Drawing:
         language = pl.col("language").fill_null(UNKNOWN) if self.keeps_languages else pl.lit("").alias("language")
-        return Drawing(self.reads.get("language", ()), language, self._shares, bool(self.validation))
+        columns, scores = self.reads.get("language", ()), self.reads.get("quality", ())
+        return Drawing(columns, language, self._shares, bool(self.validation), scores, self.copying.sample_docs)
 
     def take(self, name: str, corpus: Corpus, known: Tables) -> Tables:
         return self._drawing.take(name, corpus, known)
@@ -253,15 +259,15 @@ class Mixture(Reducer):
         self.sharing(known, corpus).finish(pl.DataFrame(), out)
 
     def sharing(self, known: Tables, corpus: Corpus) -> Opened:
-        texts = partial(texts_of, known.get("texts", pl.DataFrame()))
-        return self._opened(corpus, known["sizes"], known.get("documents", pl.DataFrame()), texts)
+        return self._opened(corpus, known, partial(texts_of, known.get("texts", pl.DataFrame())))
 
     def _budget(self, available: int) -> int:
         return self.budget_tokens or budget_of(self.budget_share, self.epochs, available)
 
     def _sections(self) -> tuple[ProxySection, ...]:
-        """Of the proxies that the method asks, the cheapest first."""
-        return (*([self.ngram] if method_of(self.chosen_method).takes_cheaper else []), self.section(self.proxy))
+        """Of the proxies that are asked, the cheapest first."""
+        cheaper = self.searches_weights and method_of(self.chosen_method).takes_cheaper
+        return (*([self.ngram] if cheaper else []), self.section(self.proxy))
 
     def _shares(self, sizes: pl.DataFrame) -> Shares:
         """What the search, the choice of its pull and the confirmation read."""
@@ -270,21 +276,20 @@ class Mixture(Reducer):
         proxies = tuple(s.share(available, budget) for s in self._sections())
         return Shares(
             proxies,
-            proxies[-1] if self.section(self.proxy).exact and self.pull is None else None,
+            proxies[-1] if self.searches_weights and self.section(self.proxy).exact and self.pull is None else None,
             self.judge.share(available, budget) if self.judge else proxies[-1],
-            self.confirm.seeds if self.confirm is not None and self.mode == "climb" else 0,
+            0 if self.confirm is None else self.confirm.seeds,
         )
 
-    def _opened(self, corpus: Corpus, all_sizes: pl.DataFrame, docs: pl.DataFrame, texts: Texts) -> Opened:
-        """docs: all documents, or those that a reading may have."""
+    def _opened(self, corpus: Corpus, known: Tables, texts: Texts) -> Opened:
+        all_sizes, docs = known["sizes"], known.get("documents", pl.DataFrame())
         table = by_bucket(all_sizes)
-        docs = docs.filter(pl.col("bucket").is_in(table["bucket"].implode())) if docs.width else docs
         buckets, sizes = table["bucket"].to_list(), table["token_count"].to_numpy().astype(np.float64)
         asked = self._budget(available := int(sizes.sum()))
         budget = asked if self.weights is not None else most_of(asked, available, self.epochs)
-        known = dict(zip(buckets, sizes.tolist(), strict=True))
+        has = dict(zip(buckets, sizes.tolist(), strict=True))
         guard = tuple(t.target for t in self.objective if t.guard)
-        limits = rules(buckets, known, budget, self.epochs, self.bounds, self.groups, guard)
+        limits = rules(buckets, has, budget, self.epochs, self.bounds, self.groups, guard)
         limits = floored(limits, sizes / available, self.floor)
         rule = self.languages if self.keeps_languages and self.weights is None else FREE
         languages = languages_of(all_sizes, buckets, rule, budget, self.epochs)
@@ -292,10 +297,8 @@ class Mixture(Reducer):
             raise ConfigError("mixture.groups and mixture.languages both set totals; set mixture.languages: free")
         limits = limits if languages is None else languages.pinned(limits)
         only, tokens, parts = only_mixture(limits), None, []
-        search = self.weights is None and self.chosen_method != NATURAL and only is None
-        if search or self.mode != "climb":
+        if (self.searches_weights and only is None) or self.mode != "climb":
             tokens = tokens_of(corpus.artifacts["ingest.tokenizer"] / "tokenizer.json")
-            tokens = tokens.remembering() if self.mode != "climb" else tokens
             texts_on = target_texts(self.validation, self.validation_fields, corpus.artifacts["dedup.held_out"])
             seeds, back = (0, 0.0) if self.confirm is None else (self.confirm.seeds, self.confirm.target_share)
             parts = divided(texts_on, tokens.encode, self.target_tokens, seeds, back)
@@ -323,19 +326,21 @@ class Mixture(Reducer):
         copies = None
         if self.mode != "climb" and parts[0]:
             assert tokens is not None
-            copies = partial(self._copies, corpus, docs, limits, budget, tokens, parts)
+            copies = partial(self._copies, corpus.scratch, texts, known, sizes, limits, budget, tokens, parts)
         return Opened(found, table, limits, budget if self.weights is not None else asked, budget, self.epochs, copies)
 
     def _copies(
-        self, corpus: Corpus, docs: pl.DataFrame, limits: Constraints, budget: int, tokens: Tokens,
-        parts: list[Targets], found: Found, out: Path,
+        self, scratch: Path, texts: Texts, known: Tables, sizes: np.ndarray, limits: Constraints, budget: int,
+        tokens: Tokens, parts: list[Targets], found: Found, out: Path,
     ) -> Found:  # fmt: skip
-        """The other modes: QuaDMix's parameters, searched over the scores of all documents."""
-        targets, *held_back = parts
-        section = self.section(self.proxy)
+        """The other modes: QuaDMix's parameters, searched over what is read and a sample of the scores."""
+        (targets, *held_back), section, docs = parts, self.section(self.proxy), known["documents"]
         task = Task(
-            self.mode, self.parameters, self.copying, corpus, docs, found, limits, budget, targets, held_back,
-            tokens, self._objective(targets), section, self.judge or section, self.seed, self.threads,
+            self.mode, self.parameters, self.copying, scratch, texts, docs,
+            known["sample"].filter(pl.col("bucket").is_in(limits.buckets)),
+            readings_of(docs, self._shares(known["sizes"]), totals_of(known["sizes"])), sizes, found, limits, budget,
+            targets, held_back, tokens, self._objective(targets), section, self.judge or section, self.seed,
+            self.threads,
         )  # fmt: skip
         return search_copies(task, out)
 

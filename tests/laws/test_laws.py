@@ -37,6 +37,7 @@ from gristmill.pipeline.run.phases.exchange import Sort
 from gristmill.pipeline.run.shards import records as shard_records
 from gristmill.pipeline.run.store import read_parquet
 from gristmill.pipeline.run.view import RunView
+from gristmill.stages.mixture.rates.rule import Copying, ParameterSection
 from lawrun import LawRun, chunks, corpus, execute, law_recipe, shuffled, table_of, thinned, values
 from places import SOURCE
 
@@ -69,8 +70,16 @@ VARIANTS = {
     "domain.bucket": [{"by": by} for by in ("domain", "language", "dump", "source")],
     "domain": [{"min_prob": 0.5}],
 }
-# The published searches beside the run's own; each takes some seconds.
-SLOW_VARIANTS = {"mixture": [{"method": m} for m in ("climb", "regmix", "bayes", "natural")]}
+# The published searches beside the run's own, and QuaDMix's parameters by a sample of the scores; some seconds each.
+SLOW_VARIANTS = {
+    "mixture": [
+        *({"method": m} for m in ("climb", "regmix", "bayes", "natural")),
+        *(
+            {"mode": m, "parameters": ParameterSection(runs=60), "copying": Copying(sample_docs=15)}
+            for m in ("both", "quadmix")
+        ),
+    ]
+}
 # A limit can be set only where its rule is in force.
 LOOSENED_WITH = {"gates": {"presets": ("gopher", "c4", "fineweb", "redpajama")}}
 
@@ -81,7 +90,7 @@ def of_kind(kind: str, variants: dict[str, list[dict]] | None = None, marks: Seq
     plain = [pytest.param(s, id=s.name) for s in stages]
     for s in stages:
         for v in (variants or {}).get(s.name, []):
-            label = ",".join(map(str, v.values()))
+            label = ",".join(str(value) for value in v.values() if not is_dataclass(value))
             plain.append(pytest.param(replace(s, **v), id=f"{s.name}[{label}]", marks=marks))
     return plain
 

@@ -1,22 +1,25 @@
 """What a search reads of the corpus, in passes: sizes of the buckets, candidates by their draws, then their texts.
 
 A reading is a prefix of every bucket in the order of a draw, without what earlier readings had. So it lies in the
-prefix that is longer by what those can have had, and of every bundle such a prefix is all that is needed.
+prefix that is longer by what those can have had, and of every bundle such a prefix is all that is needed. Where
+QuaDMix's parameters are searched, the scores of a sample of every bucket stand for those of all.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import chain
 
 import polars as pl
 
 from gristmill.pipeline.contract.draws import key128
 from gristmill.pipeline.contract.errors import DataError
-from gristmill.pipeline.contract.samples import drawn, reaching, summed, tables_of, together
+from gristmill.pipeline.contract.samples import drawn, drawn_sample, reaching, smallest, summed, tables_of, together
 from gristmill.pipeline.contract.shapes import Corpus, Tables
 from gristmill.stages.mixture.material.readings import Reading, any_held_out, reading
 
 PROXY, LEFT_OUT = "proxy", "left out"
+SAMPLE = "quadmix"  # the salt of the stage quadmix: its tables are made of the same documents
 
 
 @dataclass(frozen=True)
@@ -102,9 +105,9 @@ def totals_of(sizes: pl.DataFrame) -> pl.DataFrame:
 
 
 def candidates(frames: Iterable[pl.DataFrame], sizes: pl.DataFrame, shares: Shares) -> pl.DataFrame:
-    """Documents that a reading may have: salt, doc_id, bucket, token_count, size, draw and limit.
+    """Documents that a reading may have: salt, size, draw and limit beside the columns of the batches.
 
-    frames: batches of doc_id, bucket, token_count, or candidates of bundles.
+    frames: batches of doc_id, bucket, token_count and scores, or candidates of bundles.
     """
     longest = sizes.group_by("bucket").agg(pl.col("longest").max() + 1)
     totals = totals_of(sizes).join(longest, on="bucket")
@@ -120,17 +123,17 @@ def candidates(frames: Iterable[pl.DataFrame], sizes: pl.DataFrame, shares: Shar
     def drawn_by(batch: pl.DataFrame) -> pl.DataFrame:
         if "salt" in batch.columns:
             return batch
-        few = batch.select("doc_id", "bucket", "token_count", size=pl.col("token_count") + 1)
+        sized = batch.with_columns(size=pl.col("token_count") + 1)
         # The 53 bits by which `uniform` orders.
-        rows = [drawn(few, salt).with_columns(pl.col("draw") // 2**11, salt=pl.lit(salt)) for salt in shares.salts()]
+        rows = [drawn(sized, salt).with_columns(pl.col("draw") // 2**11, salt=pl.lit(salt)) for salt in shares.salts()]
         return pl.concat(rows).join(limits, on=("bucket", "salt"))
 
     return reaching(map(drawn_by, frames), "size", pl.col("limit"), by=("salt", "bucket"))
 
 
 def documents_of(found: pl.DataFrame) -> pl.DataFrame:
-    """doc_id, bucket, token_count of the candidates, sorted by doc_id."""
-    return found.select("doc_id", "bucket", "token_count").unique("doc_id").sort("doc_id")
+    """The candidates' own columns, sorted by doc_id."""
+    return found.drop("salt", "size", "draw", "limit").unique("doc_id").sort("doc_id")
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,17 +166,23 @@ class Drawing:
     language: pl.Expr
     shares: Callable[[pl.DataFrame], Shares]
     validates: bool  # there are texts to search for, whatever is held out
+    scores: tuple[str, ...] = ()  # columns by which documents are weighed; none: only buckets are
+    sample_docs: int | None = None  # of each bucket, whose scores stand for all; None: all documents
 
     def take(self, name: str, corpus: Corpus, known: Tables) -> Tables:
         if name == "sizes":
             batches = corpus.batches(("bucket", "token_count", *self.columns))
             return {"sizes": sizes_of(sized(batch.with_columns(self.language)) for batch in batches)}
+        if name == "scores":
+            batches = corpus.batches(("bucket", "token_count", *self.scores))
+            return {"sample": drawn_sample(batches, self.sample_docs, SAMPLE, by="bucket")}
         if name == "texts":
             batches = corpus.batches(("text",), of=known["read"]["doc_id"])
             return {"texts": together(batch.select("doc_id", "text") for batch in batches)}
-        if by_bucket(known["sizes"]).height < 2 or self.aimless(corpus):
+        sizes = known["sizes"]
+        if (by_bucket(sizes).height < 2 and not self.scores) or self.aimless(corpus):
             return {}
-        batches, sizes = corpus.batches(("bucket", "token_count")), known["sizes"]
+        batches = corpus.batches(("bucket", "token_count", *self.scores))
         return {"candidates": candidates(batches, sizes, self.shares(sizes))}
 
     def join(self, name: str, taken: Iterator[Tables], known: Tables) -> Tables:
@@ -182,22 +191,16 @@ class Drawing:
             return {"texts": together(tables_of("texts", taken))}
         if name == "sizes":
             return {"sizes": some(sizes_of(tables_of("sizes", taken)))}
-        frames, sizes, docs, ids = (
-            list(tables_of("candidates", taken)),
-            known["sizes"],
-            pl.DataFrame(),
-            frozenset[str](),
-        )
-        if frames:
-            docs = documents_of(candidates(frames, sizes, self.shares(sizes)))
-            ids = readings_of(docs, self.shares(sizes), totals_of(sizes)).ids
+        if name == "scores":
+            return {"sample": smallest(tables_of("sample", taken), self.sample_docs, by="bucket").sort("doc_id")}
+        frames, docs, ids = tables_of("candidates", taken), pl.DataFrame(), frozenset[str]()
+        first = next(frames, None)
+        if first is not None:
+            sizes = known["sizes"]
+            shares = self.shares(sizes)
+            docs = documents_of(candidates(chain([first], frames), sizes, shares))
+            ids = readings_of(docs, shares, totals_of(sizes)).ids
         return {"documents": docs, "read": pl.DataFrame({"doc_id": pl.Series(sorted(ids), dtype=pl.String)})}
-
-    def everything(self, corpus: Corpus, more: Sequence[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """All documents, with `more` of their columns, sorted by doc_id, and the sizes of the buckets."""
-        batches = corpus.batches(("bucket", "token_count", *self.columns, *more))
-        docs = some(together(batch.with_columns(self.language) for batch in batches))
-        return docs.sort("doc_id"), sizes_of([sized(docs)])
 
     def aimless(self, corpus: Corpus) -> bool:
         """Whether there are no texts to search a mixture for."""

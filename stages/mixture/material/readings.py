@@ -6,7 +6,7 @@ so that a bucket is repeated in the proxy as often as it would be in the corpus 
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Protocol
@@ -17,7 +17,6 @@ import polars as pl
 from gristmill.classifiers.tokenizer import open_encoder, open_tokenizer
 from gristmill.pipeline.contract.draws import uniform
 from gristmill.pipeline.contract.errors import ConfigError, DataError
-from gristmill.pipeline.contract.shapes import Corpus
 from gristmill.pipeline.contract.texts import Record, is_sidecar, read_records
 from gristmill.stages.records import item_text
 
@@ -47,17 +46,6 @@ class Tokens:
     encode_all: Encoders
     vocab: int
     end: int
-
-    def remembering(self) -> "Tokens":
-        """The same, but a text that is asked for again is not encoded again."""
-        known: dict[str, np.ndarray] = {}
-
-        def encode(text: str) -> np.ndarray:
-            if text not in known:
-                known[text] = self.encode(text)
-            return known[text]
-
-        return replace(self, encode=encode)
 
 
 def tokens_of(path: Path) -> Tokens:
@@ -137,14 +125,6 @@ def shelf_of(texts: Mapping[str, str], encode_all: Encoders) -> Shelf:
     blocks = (ids[i : i + AT_ONCE] for i in range(0, len(ids), AT_ONCE))
     tokens = chain.from_iterable(encode_all([texts[i] for i in block]) for block in blocks)
     return Shelf(texts, dict(zip(ids, tokens, strict=True)))
-
-
-def fetch(corpus: Corpus, ids: frozenset[str]) -> dict[str, str]:
-    """doc_id -> text, in one pass over the corpus."""
-    texts: dict[str, str] = {}
-    for batch in corpus.batches(("text",), of=pl.Series("doc_id", sorted(ids), dtype=pl.String)):
-        texts.update(zip(batch["doc_id"], batch["text"], strict=True))
-    return texts
 
 
 @dataclass(frozen=True, eq=False)

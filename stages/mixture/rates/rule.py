@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 
 from gristmill.pipeline.contract.errors import ConfigError
-from gristmill.pipeline.contract.ranges import Range, Share, Size, SomeShare
+from gristmill.pipeline.contract.ranges import Count, Range, Share, Size, SomeShare
 from gristmill.pipeline.kernels.numbers.criteria import BucketParameters, Criterion, Normalise, merged_quality
 from gristmill.pipeline.kernels.numbers.sampling_curve import (
     DEFAULT_SHAPE,
@@ -40,7 +40,9 @@ class ParameterSection:
     epsilon_max: SomeShare = 0.001  # paper: 0.001
     # Buckets with a smaller share of the tokens have one set of parameters together; 1: all have one
     shared_below: Share = 0.02
-    cells: Size = 256  # groups of like documents that gpt and command weigh; ngram weighs documents
+    cells: Size = (
+        256  # groups of like documents, of those they read, that gpt and command weigh; ngram weighs documents
+    )
 
     def __post_init__(self) -> None:
         if self.runs is not None and self.runs < 40:
@@ -71,6 +73,7 @@ class Copying:
     shape: Shape = DEFAULT_SHAPE
     buckets: tuple[BucketParameters, ...] = ()
     eta_mode: EtaMode = "power"
+    sample_docs: Count | None = 10_000
     max_copies: int = 4
 
 
@@ -79,8 +82,8 @@ PARAMETERS, COPYING = ParameterSection(), Copying()
 
 @dataclass(frozen=True, eq=False)
 class Documents:
-    """n documents, or a sample of them. bucket (n,) from 0; tokens (n,) float64 that each stands for; scaled
-    (n, criteria), NaN where unknown; cell (n,)."""
+    """n documents, read or drawn. bucket (n,) from 0; tokens (n,) float64 that each stands for; scaled (n, criteria),
+    NaN where unknown; cell (n,)."""
 
     bucket: np.ndarray
     tokens: np.ndarray
@@ -92,19 +95,6 @@ class Documents:
         """Documents of each bucket."""
         order = np.argsort(self.bucket, kind="stable")
         return np.split(order, np.cumsum(np.bincount(self.bucket))[:-1])
-
-    def drawn(self, draws: np.ndarray, per_bucket: int) -> "Documents":
-        """About `per_bucket` of each bucket, evenly from its cells in the order of `draws` (n,), standing for all."""
-        cells_n = np.array([len(np.unique(self.cell[r])) for r in self.rows])
-        most = np.maximum(1, per_bucket // cells_n)[self.bucket]
-        order = np.lexsort((draws, self.cell))
-        cell = self.cell[order]
-        place = np.arange(len(cell)) - np.searchsorted(cell, cell, side="left")
-        kept = np.sort(order[place < most[order]])
-        all_of, left = (np.bincount(self.cell[r], weights=self.tokens[r]) for r in (order, kept))
-        scale = all_of / np.where(left > 0, left, 1.0)
-        cell = self.cell[kept]
-        return Documents(self.bucket[kept], self.tokens[kept] * scale[cell], self.scaled[kept], cell)
 
 
 @dataclass(frozen=True, eq=False)

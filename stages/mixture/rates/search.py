@@ -14,10 +14,9 @@ import numpy as np
 from gristmill.pipeline.contract.errors import GristmillError
 from gristmill.pipeline.kernels.numbers.sampling_curve import SEARCHED
 from gristmill.stages.mixture.constraints import project, rounded
-from gristmill.stages.mixture.material.readings import reading
+from gristmill.stages.mixture.material.drawn import PROXY
 from gristmill.stages.mixture.proxies.ngram import NgramProxy
 from gristmill.stages.mixture.rates.rule import (
-    Documents,
     Rule,
     default_rule,
     groups_of,
@@ -51,17 +50,16 @@ class Choice:
 
 def search_copies(task: Task, out: Path) -> Found:
     """Climb's result with better copies, or climb's result where no parameters measure better. Writes SEARCHED."""
-    docs = task.documents()
-    sizes = np.bincount(docs.bucket, weights=docs.tokens)
+    sizes = task.sizes
     natural = project((sizes / sizes.sum())[None], task.limits)[0]
     default = default_rule(task.copying, len(sizes))
-    seen = view(task, docs, task.section, "proxy", docs.scaled, frozenset())
+    seen = view(task, task.readings.proxies[-1], task.section, PROXY)
     m = given(task, seen, task.section, task.targets, shelf_of_views(task, [seen]))
     proxy = proxy_of(task, seen, task.section, m, task.seed, tuned(task, seen, task.section, m))
     chosen = choose(task, seen, proxy, default, natural, groups_of(sizes, task.settings.shared_below))
     rule, weights = chosen.rule, task.climb.weights
     if chosen.found:
-        weights = rounded(task.weights(docs, relative(docs, rule, task.copying.eta_mode)), task.limits)
+        weights = rounded(task.weights(task.drawn, relative(task.drawn, rule, task.copying.eta_mode)), task.limits)
     said, summary = account(task, chosen, proxy.targets)
     summary |= {
         "cells": len(seen.names),
@@ -75,7 +73,7 @@ def search_copies(task: Task, out: Path) -> Found:
         text = json.dumps(stored, indent=1, ensure_ascii=False, sort_keys=True)
         (out / SEARCHED).write_text(text + "\n", encoding="utf-8")
         search["found"] = True
-    checked = confirmed(task, docs, seen, chosen, weights, default, natural)
+    checked = confirmed(task, chosen, weights, default, natural)
     near = task.climb.near_equal if task.mode == "both" or not chosen.found else None
     return Found(weights, verdict_of(said, checked), search, near, checked)
 
@@ -147,18 +145,12 @@ def account(task: Task, chosen: Choice, targets: tuple[str, ...]) -> tuple[str, 
 
 
 def confirmed(
-    task: Task, docs: Documents, searched: View, chosen: Choice, weights: np.ndarray, default: Rule, natural: np.ndarray
-) -> Confirmation | None:
-    """The corpus against natural and, where it is another, climb's, on draws and text that no search saw. Cells of like
-    copies under both rules are next to the documents' own sampling."""
+    task: Task, chosen: Choice, weights: np.ndarray, default: Rule, natural: np.ndarray
+) -> Confirmation | None:  # fmt: skip
+    """The corpus against natural and, where it is another, climb's, on draws and text that no search saw."""
     if not task.held_back:
         return None
-    both = [task.copies(docs, chosen.rule, weights), task.copies(docs, default, task.climb.weights)]
-    before = reading(task.docs, task.section.share(task.available, task.budget), "proxy")  # climb's
-    known = before.ids | searched.reading.ids
-    views = [
-        view(task, docs, task.judge, f"confirm/{s}", np.stack(both, axis=1), known) for s in range(len(task.held_back))
-    ]
+    views = [view(task, r, task.judge, f"confirm/{s}") for s, r in enumerate(task.readings.unread)]
     shelf = shelf_of_views(task, views)
     like: NgramProxy | None = None
     fresh: list[Proxy] = []

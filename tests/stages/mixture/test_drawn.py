@@ -4,7 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from frames import FakeCorpus
 from gristmill.stages.mixture.material.drawn import (
+    Drawing,
     Readings,
     Shares,
     candidates,
@@ -62,3 +64,30 @@ def test_buckets_are_named_by_their_documents_in_any_order_and_by_nothing_else()
     moved = docs.with_columns(bucket=pl.when(pl.col("doc_id") == "00007").then(pl.lit("b9")).otherwise("bucket"))
     other = docs.with_columns(doc_id=pl.when(pl.col("doc_id") == "00007").then(pl.lit("x")).otherwise("doc_id"))
     assert len({name, *(identity_of(sizes_of([sized(d)])) for d in (moved, other, docs[1:]))}) == 4
+
+
+@pytest.mark.parametrize("bundles", [1, 7])
+def test_what_is_held_does_not_grow_with_the_documents(bundles: int):
+    """A reading of so many tokens and a sample of so many documents, of 4,000 and of 16,000 of the same kind."""
+
+    def shares(sizes: pl.DataFrame) -> Shares:
+        share = 20_000 / sizes["token_count"].sum()
+        return Shares((share,), share, share, 2)
+
+    def held(n: int) -> dict[str, pl.DataFrame]:
+        docs = documents(n).with_columns(text=pl.lit("t"), q=pl.int_range(pl.len()).cast(pl.Float32))
+        # The longest document sets how much farther a bundle must reach; it is the same in both.
+        docs = docs.with_columns(pl.col("token_count").clip(upper_bound=400))
+        drawing, known = Drawing((), pl.lit("").alias("language"), shares, True, ("q",), 50), {}
+        for name in ("sizes", "scores", "candidates", "texts"):
+            parts = [FakeCorpus([docs[i :: 2 * bundles], docs[i + bundles :: 2 * bundles]]) for i in range(bundles)]
+            known |= drawing.join(name, (drawing.take(name, part, known) for part in parts), known)
+        assert known["sizes"]["docs"].sum() == n
+        assert known["documents"]["q"].null_count() == 0
+        assert set(known["texts"]["doc_id"]) == set(known["read"]["doc_id"]) <= set(known["documents"]["doc_id"])
+        return known
+
+    few, many = held(4000), held(16_000)
+    assert few["sample"].height == many["sample"].height == 6 * 50
+    for table in ("documents", "texts"):
+        assert many[table].height < 1.15 * few[table].height < 0.5 * 4000

@@ -1,8 +1,9 @@
 """Modes quadmix and both: cells, copies by parameters, planted criteria, and the stages that follow."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import polars as pl
@@ -17,17 +18,17 @@ from gristmill.pipeline.kernels.numbers.criteria import Criterion
 from gristmill.pipeline.kernels.numbers.sampling_curve import Shape
 from gristmill.pipeline.plan.config import build
 from gristmill.pipeline.recipe import make_recipe
-from gristmill.stages.mixture.config import Bound, ConfirmSection, GptSection, TargetWeight
+from gristmill.stages.mixture.config import Bound, ConfirmSection, GptSection, NgramSection, TargetWeight
 from gristmill.stages.mixture.constraints import unconstrained
-from gristmill.stages.mixture.material.readings import Reading
+from gristmill.stages.mixture.material.drawn import Readings, by_bucket, sized, sizes_of, totals_of
+from gristmill.stages.mixture.material.readings import Reading, reading
 from gristmill.stages.mixture.proxies.ngram import NgramProxy
 from gristmill.stages.mixture.rates import views
-from gristmill.stages.mixture.rates.cells import cells, misplaced, names_of, shares
+from gristmill.stages.mixture.rates.cells import cells, misplaced, names_of
 from gristmill.stages.mixture.rates.rule import (
     Copying,
     Documents,
     ParameterSection,
-    copies,
     default_rule,
     emerging,
     groups_of,
@@ -37,7 +38,8 @@ from gristmill.stages.mixture.rates.rule import (
     start_of,
 )
 from gristmill.stages.mixture.rates.searchers import QuadmixSpace
-from gristmill.stages.mixture.rates.views import View
+from gristmill.stages.mixture.rates.views import FEWEST_READ, Task, View, view
+from gristmill.stages.mixture.result import unsearched
 from gristmill.stages.mixture.stage import Mixture
 from gristmill.stages.quadmix import Quadmix, QuadmixTables
 from gristmill.stages.sample import Sample, SamplePlan
@@ -69,6 +71,22 @@ def test_documents_that_do_not_differ_are_one_cell_and_unknown_ones_stand_apart(
     cell = cells(points, np.ones(5), np.zeros(5, int), 100)
     assert cell.tolist() == [1, 1, 1, 0, 0]
     assert cells(np.full((4, 2), np.nan), np.zeros(4), np.array([0, 0, 1, 1]), 100).tolist() == [0, 0, 1, 1]
+
+
+def test_every_cell_has_texts_that_are_read_and_documents_without_any_are_in_the_cells_of_like_ones():
+    rng = np.random.default_rng(0)
+    bucket, points = rng.integers(0, 3, 3000), rng.random((3000, 2))
+    read = rng.random(3000) < np.array([0.1, 0.02, 0.001])[bucket]
+    cell = cells(points, read.astype(float), bucket, 60, FEWEST_READ)
+    owner = np.zeros(cell.max() + 1, int)
+    owner[cell] = bucket
+    held = np.bincount(cell[read], minlength=cell.max() + 1)
+    assert held.min() >= FEWEST_READ or (np.bincount(owner)[2] == 1 and held[owner < 2].min() >= FEWEST_READ)
+    assert cell.max() + 1 > 20
+    for c in range(cell.max() + 1):
+        inside = points[cell == c]
+        box = np.all((points >= inside.min(axis=0)) & (points <= inside.max(axis=0)), axis=1)
+        assert set(cell[box & (bucket == owner[c])]) == {c}
 
 
 # --- copies ----------------------------------------------------------------------------------------------------------
@@ -127,18 +145,6 @@ def test_emerging_shares_follow_omega_and_stay_in_the_limits():
     assert emerging(docs, rate, capped) == pytest.approx([0.5, 0.5])
 
 
-def test_a_draw_of_the_documents_gives_the_cells_shares_of_all():
-    docs = documents(20_000)
-    docs = replace(docs, cell=cells(docs.scaled, docs.tokens, docs.bucket, 40))
-    probe = docs.drawn(np.random.default_rng(1).random(20_000), 1000)
-    assert 1900 <= len(probe.tokens) <= 2000
-    assert probe.tokens.sum() == pytest.approx(docs.tokens.sum())
-    rule = replace(default_rule(Copying(), 2), shapes=(Shape(30, 0.3), Shape(10, 0.8)))
-    quota = np.array([0.4, 0.3]) * docs.tokens.sum()
-    whole, part = (shares(copies(d, relative(d, rule, "power"), quota, 4), d.tokens, d.cell) for d in (docs, probe))
-    assert 0.5 * np.abs(whole - part).sum() < 0.02
-
-
 def test_documents_that_are_read_whole_or_not_at_all_need_no_slices():
     """The n-gram proxy over documents gives the loss of the corpus that holds the chosen ones."""
     rng = np.random.default_rng(0)
@@ -171,9 +177,62 @@ def test_a_view_copies_whole_documents_as_often_as_the_run_would_on_average():
     assert seen.shares(np.full(2000, 1e-9)).sum() == pytest.approx(1.0)  # nothing drawn: as expected, not nothing
 
 
+CRITERIA = (Criterion("q_reference"), Criterion("q_importance"))
+
+
+def test_a_proxy_that_trains_reads_its_share_of_every_bucket_and_weighs_it_as_all_documents_are():
+    """Documents of very different length: what is read is a bucket's share to the token, in cells of whole documents
+    but for the last, and the cells have the shares that all documents have."""
+    rng = np.random.default_rng(0)
+    n, buckets = 6000, ("a", "b", "c")
+    docs = pl.DataFrame(
+        {
+            "doc_id": [f"{i:05d}" for i in range(n)],
+            "bucket": [buckets[i] for i in rng.choice(3, n, p=[0.6, 0.3, 0.1])],
+            "token_count": pl.Series(np.round(rng.lognormal(4, 1, n)).astype(int) + 1, dtype=pl.Int64),
+            "language": "",
+            "q_reference": pl.Series(rng.random(n), dtype=pl.Float32),
+            "q_importance": pl.Series(rng.random(n), dtype=pl.Float32),
+        }
+    )
+    sizes = sizes_of([sized(docs)])
+    read = reading(docs, 0.1, "proxy", totals_of(sizes))
+    tokens = by_bucket(sizes)["token_count"].to_numpy().astype(float)
+    fixed = {
+        "mode": "both", "settings": ParameterSection(cells=200), "copying": Copying(criteria=CRITERIA), "texts": {}.get,
+        "scratch": Path(), "readings": Readings((read,), None, ()), "sizes": tokens, "limits": unconstrained(buckets),
+        "climb": unsearched(np.array([0.5, 0.3, 0.2]), ""), "budget": 100_000, "targets": {}, "held_back": [],
+        "tokens": None, "objective": None, "section": GptSection(), "judge": GptSection(), "seed": 0, "threads": 1,
+    }  # fmt: skip
+    whole = Task(docs=docs, sample=docs, **fixed)
+    few = docs.filter(pl.int_range(pl.len()).over("bucket") < 500)
+    drawn = Task(docs=docs.filter(pl.col("doc_id").is_in(list(read.ids))), sample=few, **fixed)
+    seen = view(drawn, read, GptSection(), "proxy")
+    size = dict(docs.select("doc_id", pl.col("token_count") + 1).iter_rows())
+    assert sorted(i for members in seen.reading.documents.values() for i in members) == sorted(read.ids)
+    for bucket in buckets:
+        inside = [name for name in seen.names if name.startswith(f"{bucket}/")]
+        assert sum(seen.reading.lengths[name] for name in inside) == read.lengths[bucket]
+        left = [sum(size[i] for i in seen.reading.documents[name]) - seen.reading.lengths[name] for name in inside]
+        assert min(left) >= 0
+        assert sum(over > 0 for over in left) <= 1
+    rule = replace(default_rule(drawn.copying, 3), shapes=(Shape(30, 0.3), Shape(10, 0.8), Shape(5, 0.1)))
+    share = seen.shares(drawn.copies(seen.docs, rule))
+    owner = [buckets.index(name[0]) for name in seen.names]
+    assert np.bincount(owner, weights=share) == pytest.approx([0.5, 0.3, 0.2])
+    # What is read in these shares is as good as what all documents' copies give.
+    score = dict(docs.select("doc_id", "q_reference").iter_rows())
+    of_cells = [
+        np.average([score[i] for i in m], weights=[size[i] for i in m]) for m in seen.reading.documents.values()
+    ]
+    wanted = whole.copies(whole.drawn, rule) * whole.drawn.tokens
+    truth = np.average(docs["q_reference"], weights=wanted)
+    assert share @ of_cells == pytest.approx(truth, abs=0.03)
+    assert abs(np.mean(of_cells) - truth) > 0.1
+
+
 # --- the modes on planted texts --------------------------------------------------------------------------------------
 
-CRITERIA = (Criterion("q_reference"), Criterion("q_importance"))
 FEW = ParameterSection(runs=120, cells=96)
 
 
@@ -209,6 +268,13 @@ def planted(folder: Path, docs: int = 60, truth: str = "q_reference", parts: int
         pl.Series("token_count", [len(tokenizer.encode(t).ids) for t in frame["text"]]), language=pl.lit("en")
     )
     return FakeCorpus([frame[i::parts] for i in range(parts)], made.artifacts, made.scratch)
+
+
+@dataclass(frozen=True)
+class Cells(NgramSection):
+    """N-gram counts in the place of a proxy that trains."""
+
+    exact: ClassVar = False
 
 
 def mode(name: str, **changes) -> Mixture:
@@ -268,6 +334,36 @@ def test_batches_in_any_order_give_the_same_bytes(tmp_path):
     run(mode("quadmix"), b, tmp_path / "b")
     assert "parameters.json" in files(tmp_path / "a")
     assert files(tmp_path / "a") == files(tmp_path / "b")
+
+
+def test_bundles_of_parts_give_the_bytes_of_all_together(tmp_path):
+    """Also where a sample stands for the scores, and the proxies weigh cells of like documents."""
+    made = planted(tmp_path, parts=5)
+    few = replace(mode("quadmix"), copying=Copying(criteria=CRITERIA, sample_docs=25))
+    few = replace(few, confirm=ConfirmSection(seeds=2), parameters=ParameterSection(runs=60, cells=20))
+    like = replace(few, proxy="test_mixture_modes:Cells", method="natural")
+    for name, stage in {"documents": few, "cells": like}.items():
+        run(stage, made, tmp_path / name)
+        known, none, out = {}, FakeCorpus([], made.artifacts, made.scratch), tmp_path / f"{name}-bundles"
+        out.mkdir()
+        for step in stage.passes:
+            bundles = ([made.frames[3]], made.frames[1:3], [made.frames[4], made.frames[0]])
+            taken = [stage.take(step, FakeCorpus(b, made.artifacts, made.scratch), known) for b in bundles]
+            known |= stage.join(step, iter(taken), none, known)
+        assert known["sample"].height == 75
+        stage.finish(known, none, out)
+        assert files(out) == files(tmp_path / name)
+
+
+def test_a_sample_of_the_scores_finds_the_true_criterion_too(tmp_path):
+    given = planted(tmp_path, docs=120)
+    every = run(mode("both"), given, tmp_path / "all")["search"]["parameters"]
+    few = replace(mode("both"), copying=Copying(criteria=CRITERIA, sample_docs=40))
+    found = run(few, given, tmp_path / "few")["search"]["parameters"]
+    assert found["found"] is True
+    gain, all_gain = (p["climb_measured"] - p["measured_objective"] for p in (found, every))
+    assert gain > 0.7 * all_gain > 0
+    assert np.mean([p["weights"][0] for p in found["buckets"].values()]) > 0.6
 
 
 def test_a_single_bucket_and_few_documents_are_searched_too(tmp_path):
@@ -344,7 +440,7 @@ def test_gpt_and_command_weigh_cells_of_like_documents(tmp_path):
     pytest.importorskip("torch")
     given = planted(tmp_path, docs=20)
     few = ParameterSection(runs=40, cells=9)
-    gpt = GptSection(tokens=1500, together=8, device="cpu")
+    gpt = GptSection(tokens=3000, together=8, device="cpu")
     stage = mode("both", method="natural", proxy="gpt", gpt=gpt, confirm=ConfirmSection(seeds=2))
     stage = replace(stage, parameters=few)
     found = run(stage, given, tmp_path / "gpt")
