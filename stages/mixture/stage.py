@@ -29,7 +29,7 @@ from gristmill.stages.mixture.config import (
     named_buckets,
     rules,
 )
-from gristmill.stages.mixture.constraints import Constraints, floored, only_mixture, rounded
+from gristmill.stages.mixture.constraints import floored, only_mixture, rounded
 from gristmill.stages.mixture.languages import FREE, UNKNOWN, check_rule, languages_of
 from gristmill.stages.mixture.material.drawn import (
     Drawing,
@@ -40,7 +40,7 @@ from gristmill.stages.mixture.material.drawn import (
     texts_of,
     totals_of,
 )
-from gristmill.stages.mixture.material.readings import Tokens, divided, target_texts, tokens_of, validation_texts
+from gristmill.stages.mixture.material.readings import divided, target_texts, tokens_of, validation_texts
 from gristmill.stages.mixture.objective import Objective, objective_of
 from gristmill.stages.mixture.predictors.named import PREDICTORS
 from gristmill.stages.mixture.predictors.protocol import Predictor
@@ -326,23 +326,21 @@ class Mixture(Reducer):
         copies = None
         if self.mode != "climb" and parts[0]:
             assert tokens is not None
-            copies = partial(self._copies, corpus.scratch, texts, known, sizes, limits, budget, tokens, parts)
+            (targets, *held_back), section = parts, self.section(self.proxy)
+            task = partial(
+                Task, mode=self.mode, settings=self.parameters, copying=self.copying, scratch=corpus.scratch,
+                texts=texts, docs=docs, sample=known["sample"].filter(pl.col("bucket").is_in(buckets)),
+                readings=readings_of(docs, self._shares(all_sizes), totals_of(all_sizes)), sizes=sizes, limits=limits,
+                budget=budget, targets=targets, held_back=held_back, tokens=tokens, objective=self._objective(targets),
+                section=section, judge=self.judge or section, seed=self.seed, threads=self.threads,
+            )  # fmt: skip
+            copies = partial(_copies, task)
         return Opened(found, table, limits, budget if self.weights is not None else asked, budget, self.epochs, copies)
-
-    def _copies(
-        self, scratch: Path, texts: Texts, known: Tables, sizes: np.ndarray, limits: Constraints, budget: int,
-        tokens: Tokens, parts: list[Targets], found: Found, out: Path,
-    ) -> Found:  # fmt: skip
-        """The other modes: QuaDMix's parameters, searched over what is read and a sample of the scores."""
-        (targets, *held_back), section, docs = parts, self.section(self.proxy), known["documents"]
-        task = Task(
-            self.mode, self.parameters, self.copying, scratch, texts, docs,
-            known["sample"].filter(pl.col("bucket").is_in(limits.buckets)),
-            readings_of(docs, self._shares(known["sizes"]), totals_of(known["sizes"])), sizes, found, limits, budget,
-            targets, held_back, tokens, self._objective(targets), section, self.judge or section, self.seed,
-            self.threads,
-        )  # fmt: skip
-        return search_copies(task, out)
 
     def _objective(self, targets: Targets) -> Objective:
         return objective_of([(t.target, t.weight) for t in self.objective], tuple(targets))
+
+
+def _copies(task: Callable[..., Task], found: Found, out: Path) -> Found:
+    """The other modes: QuaDMix's parameters, searched over what is read and a sample of the scores."""
+    return search_copies(task(climb=found), out)
