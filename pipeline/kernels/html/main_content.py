@@ -296,13 +296,12 @@ def write_main(data, nodes, stacks, s, out, total, links, joined, following, o, 
             break
         tag = nodes[KIND, i]
         if tag == el.TEXT:
-            k = i + 1  # with the pieces of the same text
             if not nodes[MARKS_OF, i] & SIGN:
                 if not has_node or nodes[DEPTH, i] < o[_DEPTH]:
                     _node(out, o, numbers, rows, tag, nodes[DEPTH, i], False)
                     has_node = True
                 _write(out, o, data, nodes[FIRST, i], nodes[LAST, i])
-            i = k
+            i += 1
             continue
         if (el.TRAITS[tag] & el.SKIPPED and i != root) or not _stays(
             tag, nodes[MARKS_OF, i], nodes[DEPTH, i], total, links, joined, following, i, nodes[STOP, i]

@@ -36,11 +36,11 @@ FOUND = 16
 # Bytes at which a name ends (13.2.5.33)
 SPACE, SLASH, END, EQUALS = 1, 2, 4, 8
 BYTES = np.zeros(256, dtype=np.uint8)
-BYTES[[9, 10, 12, 13, 32]] = SPACE
-BYTES[[47, 62, 61]] = SLASH, END, EQUALS
+BYTES[[9, 10, 12, 13, 32, 47, 62, 61]] = *[SPACE] * 5, SLASH, END, EQUALS
 
 
 def _pad(*values: bytes) -> np.ndarray:
+    """(n, 24) uint8: values of up to 23 bytes, and in the last column how many each has."""
     out = np.zeros((len(values), 24), dtype=np.uint8)
     for i, value in enumerate(values):
         out[i, : len(value)] = np.frombuffer(value, dtype=np.uint8)
@@ -66,11 +66,12 @@ _ROLES = _pad(
     b"toolbar", b"tooltip",
 )  # fmt: skip
 _SCRIPT, _CLOSE_SCRIPT = np.frombuffer(b"script", np.uint8), np.frombuffer(b"/script", np.uint8)
-_MAIN, _TRUE, _FALSE, _INPUT_HIDDEN = _pad(b"main"), _pad(b"true"), _pad(b"false"), _pad(b"hidden")
+_MAIN, _TRUE, _FALSE = _pad(b"main"), _pad(b"true"), _pad(b"false")
 
 
 @part()
 def is_one_of(page, start, stop, values):
+    """Whether page[start:stop] is one of the rows of `values` (_pad)."""
     for i in range(values.shape[0]):
         if values[i, 23] == stop - start:
             k = 0
@@ -100,7 +101,7 @@ def _attribute(page, lower, start, stop):
 
 @part()
 def _run(page, start, stop, tables, which, state):
-    """The automaton's state behind page[start:stop] (low 16 bits), and what stood there."""
+    """The automaton's state behind page[start:stop], and the bits of what stands there."""
     mask = 0
     for i in range(start, stop):
         state = np.int64(tables[which, state, tables[which, STATES, CLASSES + page[i]]])
