@@ -1,5 +1,7 @@
 """End tags in a body (WHATWG HTML, 13.2.6.4.7)."""
 
+import numpy as np
+
 from gristmill.pipeline.kernels.compiled import part
 from gristmill.pipeline.kernels.html import elements as el
 from gristmill.pipeline.kernels.html.stack import (
@@ -35,15 +37,22 @@ def _end_other(nodes, stacks, s, tag, key):
     for i in range(s[OPEN] - 1, 0, -1):
         n = stacks[0, i]
         if nodes[KIND, n] == tag and (tag != el.OTHER or nodes[FIRST, n] == key):
-            if tag != el.OTHER:
-                close_implied(nodes, stacks, s, tag)
-            else:
-                while el.TRAITS[nodes[KIND, stacks[0, s[OPEN] - 1]]] & el.IMPLIED:
-                    pop(nodes, stacks, s)
+            close_implied(nodes, stacks, s, tag)
             pop_to(nodes, stacks, s, i)
             return
         if el.TRAITS[nodes[KIND, n]] & el.SPECIAL:
             return
+
+
+@part()
+def _open_at(nodes, stacks, s, n):
+    """Where an open element is in the stack, or -1 where a bound stands before it."""
+    at = s[OPEN] - 1
+    while stacks[0, at] != n:
+        if el.TRAITS[nodes[KIND, stacks[0, at]]] & el.SCOPE:
+            return np.int64(-1)
+        at -= 1
+    return np.int64(at)
 
 
 @part()
@@ -67,11 +76,9 @@ def _end_format(nodes, stacks, s, tag, key):
     if nodes[STOP, n] >= 0:
         forget(nodes, stacks, s, at)
         return
-    where = s[OPEN] - 1
-    while stacks[0, where] != n:
-        if el.TRAITS[nodes[KIND, stacks[0, where]]] & el.SCOPE:
-            return
-        where -= 1
+    where = _open_at(nodes, stacks, s, n)
+    if where < 0:
+        return
     for i in range(where + 1, s[OPEN]):
         if el.TRAITS[nodes[KIND, stacks[0, i]]] & el.SPECIAL:
             s[WHY] = ADOPTED
@@ -98,13 +105,8 @@ def end_tag(nodes, stacks, s, tag, key):
     elif tag == el.FORM:
         n = s[FORM_AT]
         s[FORM_AT] = -1
-        if n < 0 or nodes[STOP, n] >= 0:
+        if n < 0 or nodes[STOP, n] >= 0 or _open_at(nodes, stacks, s, n) < 0:
             return
-        at = s[OPEN] - 1
-        while stacks[0, at] != n:
-            if el.TRAITS[nodes[KIND, stacks[0, at]]] & el.SCOPE:
-                return
-            at -= 1
         close_implied(nodes, stacks, s, 0)
         if stacks[0, s[OPEN] - 1] != n:
             s[WHY] = FORM_ORDER

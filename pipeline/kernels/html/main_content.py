@@ -9,7 +9,7 @@ import numpy as np
 
 from gristmill.pipeline.kernels.compiled import kernel, part
 from gristmill.pipeline.kernels.html import elements as el
-from gristmill.pipeline.kernels.html.stack import DEPTH, FIRST, KIND, LAST, MARKS_OF, STOP, WIDTH
+from gristmill.pipeline.kernels.html.stack import DEPTH, FIRST, KIND, LAST, MARKS_OF, STOP, WIDTH, is_space
 from gristmill.pipeline.kernels.html.tags import (
     DROPPED,
     HAS_CHILD,
@@ -105,18 +105,13 @@ def _stays(tag, flags, level, total, links, joined, following, i, end):
 
 
 @part()
-def _is_space(c):
-    return c == 32 or 9 <= c <= 13
-
-
-@part()
 def _margin(out, o):
     """The line feeds that are due; outside preformatted text white space before them goes."""
     if o[_PENDING] == 0:
         return
     n = o[_OUT]
     if o[_PRE_NOW] == 0:
-        while n > 0 and _is_space(out[n - 1]):
+        while n > 0 and is_space(out[n - 1]):
             n -= 1
     if n > 0:
         if n + o[_PENDING] >= out.size:
@@ -240,8 +235,8 @@ def _write(out, o, data, start, end):
     i = start
     if not o[_BEGUN]:
         n = o[_OUT]
-        if o[_IS_LINE] or (n > 0 and _is_space(out[n - 1])):
-            while i < end and _is_space(data[i]):
+        if o[_IS_LINE] or (n > 0 and is_space(out[n - 1])):
+            while i < end and is_space(data[i]):
                 i += 1
         if i >= end:
             return
@@ -252,7 +247,7 @@ def _write(out, o, data, start, end):
     while i < end:
         c = data[i]
         i += 1
-        if _is_space(c):
+        if is_space(c):
             if not spaced:
                 out[n] = 32
                 n += 1
@@ -326,6 +321,6 @@ def write_main(data, nodes, stacks, s, out, total, links, joined, following, o, 
     if o[_FAILED]:
         return np.int64(-1)
     n = o[_OUT]
-    while n > 0 and _is_space(out[n - 1]):
+    while n > 0 and is_space(out[n - 1]):
         n -= 1
     return np.int64(n)

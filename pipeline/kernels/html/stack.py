@@ -28,6 +28,12 @@ NESTED = 1 << 12  # elements open at once; ingest asks a parser for pages that n
 
 
 @part()
+def is_space(c):
+    """White space as resiliparse collapses it."""
+    return c == 32 or 9 <= c <= 13
+
+
+@part()
 def open_element(nodes, stacks, s, tag, key, begin, flags):
     """Adds an element as child of the current one and makes it current."""
     n = s[N]
@@ -187,10 +193,10 @@ def add_text(nodes, stacks, s, data, start, end):
         return
     bytes_n, was_space = 0, False
     for i in range(start, end):
-        space = data[i] == 32 or 9 <= data[i] <= 13
+        space = is_space(data[i])
         bytes_n += not (space and was_space)
         was_space = space
-    leads = data[start] == 32 or 9 <= data[start] <= 13
+    leads = is_space(data[start])
     flags = (LEADS if leads else 0) | (TRAILS if was_space else 0)
     ink = bytes_n - leads - (was_space and bytes_n > 1)
     if bytes_n == 1 and leads:
@@ -202,18 +208,11 @@ def add_text(nodes, stacks, s, data, start, end):
         flags |= nodes[MARKS_OF, s[LAST_TEXT]] & SIGN
     elif 2 <= ink <= 3:
         a = start
-        while data[a] == 32 or 9 <= data[a] <= 13:
+        while is_space(data[a]):
             a += 1
         flags |= SIGN if _is_sign(data, a, ink) else 0
-    (
-        nodes[KIND, n],
-        nodes[DEPTH, n],
-        nodes[STOP, n],
-        nodes[FIRST, n],
-        nodes[LAST, n],
-        nodes[MARKS_OF, n],
-        nodes[WIDTH, n],
-    ) = el.TEXT, s[OPEN], n + 1, start, end, flags, bytes_n
+    nodes[KIND, n], nodes[DEPTH, n], nodes[STOP, n] = el.TEXT, s[OPEN], n + 1
+    nodes[FIRST, n], nodes[LAST, n], nodes[MARKS_OF, n], nodes[WIDTH, n] = start, end, flags, bytes_n
     nodes[MARKS_OF, stacks[0, s[OPEN] - 1]] |= HAS_CHILD
     s[LAST_TEXT] = n
     s[N] += 1
