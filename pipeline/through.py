@@ -129,7 +129,8 @@ def close(view: RunView, papers: Papers | None) -> list[dict[str, object]]:
 
 
 def failed_step(failure: dict[str, object]) -> GristmillError:
-    error = RunFailed(f"{failure['phase']}: {failure['message']}")
+    phase, unit = str(failure["phase"]), str(failure["unit"])
+    error = RunFailed(f"{unit if unit in phase.split('+') else phase}: {failure['message']}")
     error.exit_status = int(failure["exit_status"])  # pyright: ignore
     return error
 

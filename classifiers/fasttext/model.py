@@ -118,8 +118,9 @@ class FastTextScorer:
         values = np.zeros((len(texts), len(self.labels)))
         lines = self.line(pl.Series(texts, dtype=pl.String))
         found, probs = self.model.predict(lines, k=-1)
-        for i, labels in enumerate(found):
-            values[i, [column[label] for label in labels]] = probs[i]  # pyright: ignore[reportGeneralTypeIssues]
+        rows = np.repeat(np.arange(len(lines)), [len(labels) for labels in found])
+        if len(rows):
+            values[rows, [column[label] for labels in found for label in labels]] = np.concatenate(probs)
         return values.clip(0.0, 1.0)  # the library adds 1e-5
 
     def probability(self, label: str, texts: Sequence[str]) -> np.ndarray:

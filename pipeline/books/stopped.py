@@ -27,8 +27,7 @@ STOPPED = "stopped.json"
 def record_stop(store: Store, phase: Phase | None, error: BaseException) -> None:
     interrupted = isinstance(error, KeyboardInterrupt)
     why = "it was interrupted; the same gristmill run command goes on" if interrupted else str(error)
-    at = phase.name.split("+")[0] if phase else ""
-    write_json(store.root / STOPPED, {"phase": at, "why": why, "failed": not interrupted})
+    write_json(store.root / STOPPED, {"phase": steps_of(phase), "why": why, "failed": not interrupted})
 
 
 def forget_stop(store: Store) -> None:
@@ -79,7 +78,7 @@ def settle(store: Store, plan: Plan) -> None:
         except NotReady:
             store.unprove("ledger", part.key)
     known: dict[str, object] = {
-        "phase": at.name.split("+")[0] if at else "",
+        "phase": steps_of(at),
         "why": reason(store, len(parts), len(plan.parts)),
         "failed": bool(failures(store)),
     }
@@ -89,26 +88,30 @@ def settle(store: Store, plan: Plan) -> None:
     write_json(store.root / "ledger.json", books(store, done))
 
 
+def steps_of(phase: Phase | None) -> str:
+    """The first step of a wave, or every step of another phase."""
+    return "" if phase is None else ", ".join(phase.name.split("+")[: 1 if phase.kind == "wave" else None])
+
+
 def done_so_far(store: Store, plan: Plan) -> tuple[Plan, Phase | None]:
     """The plan cut to the steps that are done, and the first phase that is not.
 
     Of a wave that is done in part, the steps count that at least half of its begun parts have behind them.
     """
-    n = 0
+    done: set[tuple[str, str]] = set()
     for phase in plan.phases:
         if phase.kind == "wave":
             reached = [sum(is_done(store, plan, step, p.key) for p in plan.parts) for step in phase.steps]
-            n += sum(1 for count in reached if count and 2 * count >= reached[0])
+            behind = [s for s, count in zip(phase.steps, reached, strict=True) if count and 2 * count >= reached[0]]
             whole = reached[-1] >= len(view_of(store, plan).usable)
-        elif phase.kind in ("reducer", "return"):
-            whole = finished(store, plan, phase)
-            n += whole
         else:  # passes leave nothing to count until the last one is done
             whole = phase.kind == "ledger" or finished(store, plan, phase)
-            n += whole and phase.kind == "gather"
+            behind = phase.steps if whole and phase.kind in ("reducer", "return", "gather") else ()
+        done |= {(step.name, step.kind) for step in behind}
         if not whole:
+            n = next((i for i, s in enumerate(plan.steps) if (s.name, s.kind) not in done), len(plan.steps))
             return replace(plan, steps=plan.steps[:n]), phase
-    return replace(plan, steps=plan.steps[:n]), None
+    return plan, None
 
 
 def is_done(store: Store, plan: Plan, step: Step, key: str) -> bool:

@@ -1,7 +1,7 @@
 """The plan: steps in order, checked before anything runs, the frozen list of parts, and what a run will do and why."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,8 +19,8 @@ INTERIM = ("take", "join", "ask", "answer")  # kinds of phases on a reducer's wa
 
 @dataclass(frozen=True)
 class Phase:
-    """Steps that run together: a wave (part by part), a reducer with the takes, joins and rounds before it, the passes
-    of a grouping or the two of the sink."""
+    """Steps that run together: a wave (part by part), reducers side by side, after the takes, joins and rounds of each,
+    the passes of a grouping or the two of the sink."""
 
     kind: Literal[
         "wave", "take", "join", "ask", "answer", "reducer", "sort", "group", "merge", "return", "scatter", "gather",
@@ -91,15 +91,19 @@ class Plan:
 
     @cached_property
     def phases(self) -> tuple[Phase, ...]:
+        """A reducer that does without what the steps before it write, and without their gates, comes before their wave:
+        so the wave goes on with the steps behind the reducer, and what it reads of a part is read once. Reducers that
+        then stand side by side and do without each other are made in one phase."""
         phases: list[Phase] = []
         wave: list[Step] = []
         for step in self.steps:
             if step.kind in ("source", "annotator", "gate"):
                 wave.append(step)
                 continue
-            phases, wave = [*phases, *([Phase("wave", tuple(wave))] if wave else [])], []
+            if step.kind != "reducer" or any(s.kind != "annotator" or s.name in step.reads for s in wave):
+                phases, wave = [*phases, *([Phase("wave", tuple(wave))] if wave else [])], []
             if step.kind == "reducer":
-                phases += of_reducer(step)
+                phases = beside(phases, of_reducer(step))
             elif step.kind == "grouping":
                 merge: list[Literal["merge"]] = ["merge"] if step.grouping.merges else []
                 phases += [Phase(kind, (step,)) for kind in ("sort", "group", *merge, "return")]
@@ -130,17 +134,29 @@ class Plan:
         }
 
 
-def of_reducer(step: Step) -> Iterator[Phase]:
+def beside(phases: Sequence[Phase], more: Sequence[Phase]) -> list[Phase]:
+    """The phases, and those of one more reducer. Where the last phase makes artifacts that it does without, they are
+    made together: their units are on their own for longest. One that shares out work in rounds is made alone."""
+    last = phases[-1] if phases else None
+    step = more[-1].steps[0]
+    if last is None or last.kind != "reducer" or any(s.reducer.rounds or s.name in step.needs for s in last.steps):
+        return [*phases, *more]
+    if step.reducer.rounds:
+        return [*phases, *more]
+    return [*phases[:-1], *more[:-1], Phase("reducer", (*last.steps, step))]
+
+
+def of_reducer(step: Step) -> list[Phase]:
     """A take and a join per pass, of which the last is the reduction's own where no rounds follow."""
     passes, rounds = len(step.reducer.passes), step.reducer.rounds
+    phases: list[Phase] = []
     for i in range(passes):
-        yield Phase("take", (step,), i)
+        phases.append(Phase("take", (step,), i))
         if rounds or i < passes - 1:
-            yield Phase("join", (step,), i)
+            phases.append(Phase("join", (step,), i))
     for i in range(rounds):
-        yield Phase("ask", (step,), i)
-        yield Phase("answer", (step,), i)
-    yield Phase("reducer", (step,))
+        phases += [Phase("ask", (step,), i), Phase("answer", (step,), i)]
+    return [*phases, Phase("reducer", (step,))]
 
 
 def make_plan(name: str, config_digest: str, stages: Sequence[Stage], parts: Iterable[Part]) -> Plan:

@@ -67,7 +67,7 @@ class Progress:
         """The steps of the phase, without saying a step and its gate twice."""
         assert self.phase is not None
         if not self.steps():
-            name, kind, number = self.phase.name, self.phase.kind, self.phase.number
+            name, kind, number = self.phase.name.replace("+", ", "), self.phase.kind, self.phase.number
             what = f"round {number + 1}, {self.total} runs" if kind == "answer" else kind
             return name if kind in ("reducer", "ledger") else f"{name} ({what})"
         names = ", ".join(dict.fromkeys(s.name.removesuffix(".gate") for s in self.steps()))

@@ -24,7 +24,7 @@ from gristmill.pipeline.run.objects.address import address_of, is_address
 from gristmill.pipeline.run.objects.written import passed_on, written
 from gristmill.pipeline.run.phases.exchange import Group, Merge, Return, Sort
 from gristmill.pipeline.run.phases.fates import Fates
-from gristmill.pipeline.run.phases.reduction import Join, Reduction, Take
+from gristmill.pipeline.run.phases.reduction import Join, Reductions, Take
 from gristmill.pipeline.run.phases.rounds import Answer, Ask, go_on
 from gristmill.pipeline.run.phases.sinking import Gather, Scatter
 from gristmill.pipeline.run.phases.wave import Wave
@@ -36,7 +36,7 @@ from gristmill.pipeline.run.view import MEMORY, RunView
 SEEN_S = 10.0  # for a new file to be seen on another node (NFS looks anew at a folder after some seconds)
 ATTEMPTS = 2  # a part that fails is retried once in place; a killed worker's part is retried by the executor
 KINDS: Mapping[str, type[Work]] = {
-    "wave": Wave, "take": Take, "join": Join, "ask": Ask, "answer": Answer, "reducer": Reduction, "sort": Sort,
+    "wave": Wave, "take": Take, "join": Join, "ask": Ask, "answer": Answer, "reducer": Reductions, "sort": Sort,
     "group": Group, "merge": Merge, "return": Return, "scatter": Scatter, "gather": Gather, "ledger": Fates,
 }  # fmt: skip
 

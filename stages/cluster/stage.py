@@ -64,7 +64,7 @@ class Cluster(Reducer):
     restarts: Count = 1  # of k-means; the best of them stays
     terms: Whole = 12  # named per merged cluster
     map_docs: Whole = 2_000  # points of the report's map
-    threads: Threads = 1  # of k-means; part of the identity because sums depend on it
+    threads: Threads = 2  # of k-means; part of the identity because sums may depend on it
     seed: Seed = 42  # Curator's
 
     name: ClassVar[str] = "cluster"

@@ -1,10 +1,11 @@
 """The weights of a run: proxies made of its documents, the search, its pull to the prior, and the confirmation."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 import polars as pl
@@ -12,7 +13,7 @@ import polars as pl
 from gristmill.pipeline.kernels.threads import side_by_side
 from gristmill.stages.mixture.constraints import Constraints, project, rounded
 from gristmill.stages.mixture.languages import Languages
-from gristmill.stages.mixture.material.drawn import Readings, Shares, readings_of
+from gristmill.stages.mixture.material.drawn import Readings
 from gristmill.stages.mixture.material.readings import (
     Material,
     Piece,
@@ -54,13 +55,11 @@ SEARCH, CONFIRM = "search", "confirm"  # names of proxies whose runs are shared;
 
 @dataclass(frozen=True, eq=False)
 class InRun:
-    """What a search in a run is made of. docs: doc_id, bucket, token_count of those that a reading may have."""
+    """What a search in a run is made of."""
 
     scratch: Path
     texts: Callable[[frozenset[str]], Mapping[str, str]]  # of documents
-    docs: pl.DataFrame
-    totals: pl.DataFrame  # of all documents
-    shares: Shares
+    readings: Readings
     identity: str  # of the buckets
     sizes: np.ndarray  # (k,) tokens
     natural: np.ndarray  # (k,) what stands where nothing is searched
@@ -136,7 +135,7 @@ class InRun:
                 m = self.material(self.judge, unread[s], self.held_back[s], shelf)
                 return self.judge.make(m, self.chance(each, 1 + s, like, exact))
 
-            fresh = side_by_side(judge, range(len(unread)), together)
+            fresh = side_by_side(judge, range(len(self.held_back)), together)
             ask_together((proxy, exact) for proxy in fresh)
             checked = confirm(fresh, result.weights, plain, self.objective, self.limits.guard)
         return found_by(result, self.proxy, self.objective, self.limits.guard, checked, pull)
@@ -167,12 +166,6 @@ class InRun:
             return self.judge.make(m, self.chance(self.threads, 1 + seed))
 
         return self.once(f"judge {seed}", make)
-
-    @property
-    def readings(self) -> Readings:
-        return self.once(
-            "readings", lambda: readings_of(self.docs, replace(self.shares, seeds=len(self.held_back)), self.totals)
-        )
 
     @property
     def shelf(self) -> Shelf:
@@ -215,7 +208,6 @@ class InRun:
         fewest = min(map(len, texts.values()))
         n = min(FOLDS, fewest)
         parts = {name: divide(texts[name], [1 / n] * n) for name, _ in used}
-        on = {f"{name} {f}": part for name, divided in parts.items() for f, part in enumerate(divided)}
         like = main if isinstance(main, NgramProxy) else None
         section = self.sections[-1]
         together, each = self.beside(section)
@@ -225,7 +217,11 @@ class InRun:
             drawn = reordered(left_out, f"left out/{fold}")
             return section.make(self.material(section, drawn, own, shelf), self.chance(each, 0, like, steps))
 
-        seen = section.make(self.material(section, read, on, shelf), self.chance(self.threads, 0, like))
+        if like is None:
+            on = {f"{name} {f}": part for name, divided in parts.items() for f, part in enumerate(divided)}
+            seen = section.make(self.material(section, read, on, shelf), self.chance(self.threads))
+        else:
+            seen = cast(Proxy, like.on_stretches(stretches_of(parts)))
         tokens = np.array([[sum(len(p.tokens) for p in part) for part in parts[name]] for name, _ in used])
         names = tuple(tuple(f"{name} {f}" for f in range(n)) for name, _ in used)
         return Folds(seen, unseen, names, tokens, np.array([w for _, w in used]), fewest, together)
@@ -262,3 +258,12 @@ class InRun:
         if self.sections[-1].exact:
             return self.objective.score(main.losses(segment(prior, result.weights)), main.targets)
         return -STEPS * (result.natural - result.predicted)
+
+
+def stretches_of(parts: Mapping[str, Sequence[Sequence[Piece]]]) -> dict[str, tuple[str, int, int]]:
+    """Each target's parts, in order, as stretches of its tokens: "target number" -> target, begin, end."""
+    found: dict[str, tuple[str, int, int]] = {}
+    for name, divided in parts.items():
+        ends = np.cumsum([sum(len(p.tokens) for p in part) for part in divided]).tolist()
+        found |= {f"{name} {f}": (name, a, b) for f, (a, b) in enumerate(pairwise([0, *ends]))}
+    return found

@@ -33,10 +33,11 @@ from gristmill.stages.mixture.constraints import floored, only_mixture, rounded
 from gristmill.stages.mixture.languages import FREE, UNKNOWN, check_rule, languages_of
 from gristmill.stages.mixture.material.drawn import (
     Drawing,
+    Readings,
     Shares,
     by_bucket,
     identity_of,
-    readings_of,
+    read_of,
     texts_of,
     totals_of,
 )
@@ -117,7 +118,7 @@ class Mixture(Reducer):
     seed: Seed = 0  # of the search
     threads: Threads = 2  # fixed, so that results do not depend on the machine's size
     name: ClassVar = "mixture"
-    version: ClassVar = 12
+    version: ClassVar = 13
     borrowed: ClassVar = {"bucketing": ("domain.bucket",), "copying": ("quadmix", "sample")}
     files: ClassVar = ("validation", "weights", "present")
 
@@ -282,8 +283,7 @@ class Mixture(Reducer):
         )
 
     def _opened(self, corpus: Corpus, known: Tables, texts: Texts) -> Opened:
-        all_sizes, docs = known["sizes"], known.get("documents", pl.DataFrame())
-        table = by_bucket(all_sizes)
+        table = by_bucket(all_sizes := known["sizes"])
         buckets, sizes = table["bucket"].to_list(), table["token_count"].to_numpy().astype(np.float64)
         asked = self._budget(available := int(sizes.sum()))
         budget = asked if self.weights is not None else most_of(asked, available, self.epochs)
@@ -297,6 +297,10 @@ class Mixture(Reducer):
             raise ConfigError("mixture.groups and mixture.languages both set totals; set mixture.languages: free")
         limits = limits if languages is None else languages.pinned(limits)
         only, tokens, parts = only_mixture(limits), None, []
+
+        def read() -> Readings:
+            return read_of(known["read"], self._shares(all_sizes), totals_of(all_sizes))
+
         if (self.searches_weights and only is None) or self.mode != "climb":
             tokens = tokens_of(corpus.artifacts["ingest.tokenizer"] / "tokenizer.json")
             texts_on = target_texts(self.validation, self.validation_fields, corpus.artifacts["dedup.held_out"])
@@ -317,8 +321,8 @@ class Mixture(Reducer):
             assert tokens is not None
             targets, *held_back = parts
             found = InRun(
-                corpus.scratch, texts, docs, totals_of(all_sizes), self._shares(all_sizes), identity_of(all_sizes),
-                sizes, sizes / available, limits, budget, self.epochs, tokens, targets,
+                corpus.scratch, texts, read() if self.mode == "climb" else replace(read(), unread=()),
+                identity_of(all_sizes), sizes, sizes / available, limits, budget, self.epochs, tokens, targets,
                 held_back if self.mode == "climb" else [],  # the other modes confirm what they make of it
                 self._objective(targets), self.proxy, self._sections(), self.judge or self.section(self.proxy),
                 self.searcher, self.pull, given_present(self.present, buckets), languages, self.seed, self.threads,
@@ -329,10 +333,10 @@ class Mixture(Reducer):
             (targets, *held_back), section = parts, self.section(self.proxy)
             task = partial(
                 Task, mode=self.mode, settings=self.parameters, copying=self.copying, scratch=corpus.scratch,
-                texts=texts, docs=docs, sample=known["sample"].filter(pl.col("bucket").is_in(buckets)),
-                readings=readings_of(docs, self._shares(all_sizes), totals_of(all_sizes)), sizes=sizes, limits=limits,
-                budget=budget, targets=targets, held_back=held_back, tokens=tokens, objective=self._objective(targets),
-                section=section, judge=self.judge or section, seed=self.seed, threads=self.threads,
+                texts=texts, docs=known["documents"], sample=known["sample"].filter(pl.col("bucket").is_in(buckets)),
+                readings=read(), sizes=sizes, limits=limits, budget=budget, targets=targets, held_back=held_back,
+                tokens=tokens, objective=self._objective(targets), section=section, judge=self.judge or section,
+                seed=self.seed, threads=self.threads,
             )  # fmt: skip
             copies = partial(_copies, task)
         return Opened(found, table, limits, budget if self.weights is not None else asked, budget, self.epochs, copies)

@@ -201,8 +201,8 @@ def tabulate(composite, counts, vocab, features, slices, contexts, grams):
 
 
 @njit(cache=True, nogil=True)
-def probabilities(tables, rate, absent, discount, strength, lower, suffix, out, kept):
-    """Interpolated absolute discounting for all grams of one order, many mixtures side by side.
+def probabilities(tables, low, high, rate, absent, discount, strength, lower, suffix, out, kept):
+    """Interpolated absolute discounting for the grams of contexts low to high of one order, many mixtures side by side.
 
     rate, absent (features, lanes, or 1 for all lanes): copies of each feature, and the share of it that was never read
     (1 - min(rate, 1)); discount, strength (lanes,); lower (lower grams, lanes) with suffix (g,) indexes into it; out
@@ -223,7 +223,7 @@ def probabilities(tables, rate, absent, discount, strength, lower, suffix, out, 
     back_off = np.empty(lanes)
     product = np.empty(lanes)
     count = np.empty(lanes)
-    for c in range(total_at.size - 1):
+    for c in range(low, high):
         for x in range(rates):
             total[x] = 0.0
             followers[x] = 0.0
@@ -334,7 +334,20 @@ def _add_product_slope(features, low, high, absent, moving, slope, absent_slope)
 
 @njit(cache=True, nogil=True)
 def slopes(
-    tables, kept, absent, moving, discount, strength, lower, suffix, slope, lower_slope, rate_slope, absent_slope
+    tables,
+    low,
+    high,
+    kept,
+    absent,
+    moving,
+    discount,
+    strength,
+    lower,
+    suffix,
+    slope,
+    lower_slope,
+    rate_slope,
+    absent_slope,
 ):
     """The reverse of `probabilities`, with what it kept: adds to the last three what `slope` (g, lanes) = dLoss/dp
     implies; to the last two only for features that are `moving` (features,), and to the last only where the feature is
@@ -353,7 +366,7 @@ def slopes(
     mass_slope = np.empty(lanes)
     back_off_slope = np.empty(lanes)
     change = np.empty(lanes)
-    for c in range(total_at.size - 1):
+    for c in range(low, high):
         for x in range(lanes):
             mass = total[c, x] + strength
             inverse[x] = 1.0 / mass if mass > 0.0 else 0.0

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing import connection, get_context
+from multiprocessing import connection, get_context, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
@@ -22,8 +22,11 @@ from loguru import logger
 
 from gristmill.pipeline.contract import secrets, watch
 from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.contract.loading import load_object
 from gristmill.pipeline.contract.state import unique
-from gristmill.pipeline.run.engines.job import Job, Ranks, answer_of
+from gristmill.pipeline.run.engines.job import Job, Ranks, answer_of, limited_threads
+
+STARTED_AHEAD = 4  # workers, and one processor less than there are: a small input has no work for more
 
 
 def cores() -> int:
@@ -54,22 +57,25 @@ class Worker:
     rank: int | None = None
 
 
-def serve(pipe: Connection, parent: int, name: str, real_paths: dict[str, str]) -> None:
-    """A worker's life: receive (executor, rank), run it, answer None or the error's text. Ends with its parent."""
-    secrets.remember(real_paths)
+def serve(pipe: Connection, parent: int, name: str, ahead: str | None) -> None:
+    """A worker's life: receive (executor, rank, URLs with credentials), run the rank, answer None or the error's text.
+    Ends with its parent. ahead: a function that is called before anything is received."""
     watch.allow(name)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: die with the parent
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     # datatrove logs a rank's exception to stderr as well: it is in the rank's log, and the parent reports it once.
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for the life of the process
     logger.remove()
+    if ahead is not None:
+        load_object(ahead)()
     while True:
         try:
-            executor, rank = pipe.recv()
+            executor, rank, real_paths = pipe.recv()
         except EOFError:
             return
+        secrets.remember(real_paths)
         pipe.send(answer_of(lambda executor=executor, rank=rank: executor.run_rank(rank)))
 
 
@@ -93,13 +99,26 @@ class LocalEngine:
         self.workers = workers
         self.pool: list[Worker] = []
 
-    def _start(self) -> Worker:
+    def start_ahead(self, function: str) -> None:
+        """Starts the first workers, each of which calls `function` ("module:name") at once: its imports take as long as
+        the command's own, and go on beside them."""
+        for _ in range(min(self.workers, STARTED_AHEAD, max(1, cores() - 1))):
+            self._start(function)
+
+    def _start(self, ahead: str | None = None) -> Worker:
         # spawn: a fork after polars or numba has run hangs.
         context = get_context("spawn")
         ours, theirs = context.Pipe()
         name = unique()
-        process = context.Process(target=serve, args=(theirs, os.getpid(), name, secrets.known()), daemon=True)
-        process.start()
+        process = context.Process(target=serve, args=(theirs, os.getpid(), name, ahead), daemon=True)
+        # Ctrl-C is the parent's to handle, also while a worker imports; a tracker that starts would unblock it.
+        resource_tracker.ensure_running()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            with limited_threads(1):
+                process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         worker = Worker(name, process, ours)  # pyright: ignore[reportArgumentType] - a Connection on every POSIX system
         self.pool.append(worker)
@@ -115,7 +134,7 @@ class LocalEngine:
                     worker.rank = rank
                     # It may have died while idle: noticed below, and the rank goes to another.
                     with contextlib.suppress(OSError):
-                        worker.pipe.send((executor, worker.rank))
+                        worker.pipe.send((executor, worker.rank, secrets.known()))
             busy = [w for w in self.pool if w.rank is not None]
             if not busy:
                 break

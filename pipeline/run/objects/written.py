@@ -7,7 +7,7 @@ from typing import cast
 from gristmill.pipeline.plan.plan import INTERIM
 from gristmill.pipeline.run.failures import failure_path
 from gristmill.pipeline.run.phases.exchange import Pass, Return
-from gristmill.pipeline.run.phases.reduction import Passed
+from gristmill.pipeline.run.phases.reduction import Passed, Reductions
 from gristmill.pipeline.run.phases.sinking import SCATTER, scattered_path, scattered_receipt_path
 from gristmill.pipeline.run.phases.work import Work
 from gristmill.pipeline.run.receipts.receipt import read_receipt
@@ -71,4 +71,6 @@ def passed_on(work: Work) -> list[Path]:
         return [cast(Pass, work).extra_path(dataset) for dataset in step.reads] + (
             [] if work.phase.kind == "sort" else [cast(Pass, work).folder]
         )
-    return [cast(Passed, work).folder] if work.phase.kind in (*INTERIM, "reducer") else []
+    if isinstance(work, Reductions):
+        return [reduction.folder for reduction in work.each.values()]
+    return [cast(Passed, work).folder] if work.phase.kind in INTERIM else []

@@ -82,6 +82,7 @@ class Passed(Work):
     vital: ClassVar[bool] = True
 
     def __init__(self, view: RunView, phase: Phase):
+        """phase: of one reducer."""
         super().__init__(view, phase)
         self.step: Step = phase.steps[0]
         self.stage: Reducer = self.step.reducer
@@ -280,8 +281,32 @@ class Join(Interim):
         self.keep(self.stem_of(unit), tables, self.join_identity(number), self.documents())
 
 
-class Reduction(Passed):
+class Reductions(Work):
+    """Artifacts, each from what was taken for it last."""
+
+    vital: ClassVar[bool] = True
     limit_s: ClassVar[float | None] = None
+
+    def __init__(self, view: RunView, phase: Phase):
+        super().__init__(view, phase)
+        self.each = {step.name: Reduction(view, Phase("reducer", (step,))) for step in phase.steps}
+
+    def units(self) -> list[str]:
+        return list(self.each)
+
+    def owed(self, unit: str) -> Iterator[tuple[Receipt | None, Want]]:
+        return self.each[unit].owed(unit)
+
+    def compute(self, unit: str, opened: Opened) -> None:
+        self.each[unit].compute(unit, opened)
+
+    def tidy(self) -> None:
+        for reduction in self.each.values():
+            reduction.tidy()
+
+
+class Reduction(Passed):
+    """One of them."""
 
     def units(self) -> list[str]:
         return [self.step.name]

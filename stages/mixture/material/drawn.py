@@ -16,9 +16,10 @@ from gristmill.pipeline.contract.draws import key128
 from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.contract.samples import drawn, drawn_sample, reaching, smallest, summed, tables_of, together
 from gristmill.pipeline.contract.shapes import Corpus, Tables
-from gristmill.stages.mixture.material.readings import Reading, any_held_out, reading
+from gristmill.stages.mixture.material.readings import Reading, any_held_out, length_of, reading
 
 PROXY, LEFT_OUT = "proxy", "left out"
+READ: Mapping[str, type[pl.DataType]] = {"reading": pl.Int32, "bucket": pl.String, "doc_id": pl.String}
 SAMPLE = "quadmix"  # the salt of the stage quadmix: its tables are made of the same documents
 
 
@@ -49,19 +50,58 @@ class Readings:
     unread: tuple[Reading, ...]  # of the confirmation's seeds
 
     @property
+    def all(self) -> tuple[Reading, ...]:
+        return (*self.proxies, *(() if self.left_out is None else (self.left_out,)), *self.unread)
+
+    @property
     def ids(self) -> frozenset[str]:
-        left_out = () if self.left_out is None else (self.left_out,)
-        return frozenset[str]().union(*(r.ids for r in (*self.proxies, *left_out, *self.unread)))
+        return frozenset[str]().union(*(r.ids for r in self.all))
 
 
 def readings_of(docs: pl.DataFrame, shares: Shares, totals: pl.DataFrame) -> Readings:
-    """docs: doc_id, bucket, token_count, of all documents or of the candidates; totals: as of `totals_of`."""
-    proxies = tuple(reading(docs, share, PROXY, totals) for share in shares.proxies)
+    """docs: doc_id, bucket, token_count of all documents, or candidates; totals: as of `totals_of`."""
+    if "salt" in docs.columns:
+        found = docs.partition_by("salt", as_dict=True)
+        by_salt = {salt: found[(salt,)] for salt in shares.salts()}
+    else:
+        by_salt = dict.fromkeys(shares.salts(), docs)
+
+    def read(salt: str, share: float, seen: frozenset[str] = frozenset()) -> Reading:
+        return reading(by_salt[salt], share, salt, totals, seen)
+
+    proxies = tuple(read(PROXY, share) for share in shares.proxies)
     seen = frozenset[str]().union(*(r.ids for r in proxies))
-    left_out = None if shares.left_out is None else reading(docs, shares.left_out, LEFT_OUT, totals, seen)
+    left_out = None if shares.left_out is None else read(LEFT_OUT, shares.left_out, seen)
     seen |= frozenset() if left_out is None else left_out.ids
-    unread = (reading(docs, shares.judge, f"confirm/{seed}", totals, seen) for seed in range(shares.seeds))
-    return Readings(proxies, left_out, tuple(unread))
+    return Readings(proxies, left_out, tuple(read(f"confirm/{s}", shares.judge, seen) for s in range(shares.seeds)))
+
+
+def read_table(read: Readings) -> pl.DataFrame:
+    """reading (by its place among all), bucket, doc_id; in the order in which documents are read."""
+    rows = [
+        pl.DataFrame({"doc_id": ids}, {"doc_id": pl.String}).select(
+            pl.lit(i).alias("reading"), pl.lit(b).alias("bucket"), "doc_id"
+        )
+        for i, one in enumerate(read.all)
+        for b, ids in one.documents.items()
+    ]
+    return pl.concat(rows) if rows else pl.DataFrame(schema=READ)
+
+
+def read_of(table: pl.DataFrame, shares: Shares, totals: pl.DataFrame) -> Readings:
+    """The readings of such a table, whose shares and totals are those that they were made with."""
+    documents: dict[int, dict[str, tuple[str, ...]]] = {}
+    for i, bucket, ids in table.group_by("reading", "bucket", maintain_order=True).agg("doc_id").iter_rows():
+        documents.setdefault(i, {})[bucket] = tuple(ids)
+    sizes = dict(totals.iter_rows())
+    left_out = () if shares.left_out is None else (shares.left_out,)
+    fractions = (*shares.proxies, *left_out, *[shares.judge] * shares.seeds)
+    found = [
+        Reading(documents.get(i, {}), {b: length_of(fraction, sizes[b]) for b in documents.get(i, {})})
+        for i, fraction in enumerate(fractions)
+    ]
+    n = len(shares.proxies)
+    return Readings(tuple(found[:n]), found[n] if left_out else None, tuple(found[n + len(left_out) :]))
 
 
 def sized(batch: pl.DataFrame) -> pl.DataFrame:
@@ -193,14 +233,14 @@ class Drawing:
             return {"sizes": some(sizes_of(tables_of("sizes", taken)))}
         if name == "scores":
             return {"sample": smallest(tables_of("sample", taken), self.sample_docs, by="bucket").sort("doc_id")}
-        frames, docs, ids = tables_of("candidates", taken), pl.DataFrame(), frozenset[str]()
+        frames, docs, read = tables_of("candidates", taken), pl.DataFrame(), pl.DataFrame(schema=READ)
         first = next(frames, None)
         if first is not None:
             sizes = known["sizes"]
             shares = self.shares(sizes)
-            docs = documents_of(candidates(chain([first], frames), sizes, shares))
-            ids = readings_of(docs, shares, totals_of(sizes)).ids
-        return {"documents": docs, "read": pl.DataFrame({"doc_id": pl.Series(sorted(ids), dtype=pl.String)})}
+            found = candidates(chain([first], frames), sizes, shares)
+            docs, read = documents_of(found), read_table(readings_of(found, shares, totals_of(sizes)))
+        return {"documents": docs, "read": read}
 
     def aimless(self, corpus: Corpus) -> bool:
         """Whether there are no texts to search a mixture for."""

@@ -81,15 +81,16 @@ def reading(
 ) -> Reading:
     """`fraction` of each bucket's tokens (and at least one), in the order of uniform(doc_id, salt).
 
-    docs: doc_id, bucket, token_count; where they are not all documents, `totals` (bucket, total) says how many tokens
-    there are, with an end for each document. Documents that an earlier reading had (`known`) come after all others. A
-    smaller fraction reads a beginning of the same.
+    docs: doc_id, bucket, token_count, and that draw where it is known; where they are not all documents, `totals`
+    (bucket, total) says how many tokens there are, with an end for each document. Documents that an earlier reading had
+    (`known`) come after all others. A smaller fraction reads a beginning of the same.
     """
+    if "draw" not in docs.columns:
+        docs = docs.with_columns(pl.Series("draw", uniform(docs["doc_id"], salt)))
     drawn = docs.with_columns(
-        pl.Series("u", uniform(docs["doc_id"], salt)),
         pl.col("doc_id").is_in(pl.Series(sorted(known), dtype=pl.String).implode()).alias("known"),
         (pl.col("token_count") + 1).alias("size"),  # and the end
-    ).sort("bucket", "known", "u", "doc_id")
+    ).sort("bucket", "known", "draw", "doc_id")
     if totals is None:
         drawn = drawn.with_columns(pl.col("size").sum().over("bucket").alias("total"))
     else:
@@ -99,8 +100,13 @@ def reading(
     grouped = chosen.group_by("bucket", maintain_order=True).agg("doc_id", pl.col("total").first())
     return Reading(
         {b: tuple(ids) for b, ids, _ in grouped.iter_rows()},
-        {b: max(1, round(fraction * total)) for b, _, total in grouped.iter_rows()},
+        {b: length_of(fraction, total) for b, _, total in grouped.iter_rows()},
     )
+
+
+def length_of(fraction: float, total: int) -> int:
+    """Tokens that are read of a bucket that has `total`."""
+    return max(1, round(fraction * total))
 
 
 def reordered(read: Reading, salt: str) -> Reading:

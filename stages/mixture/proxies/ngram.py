@@ -8,7 +8,7 @@ token that is read again counts `repeat_value`); between two ends, counts and th
 interpolated, so the loss is piecewise smooth in the weights.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -43,6 +43,7 @@ class NgramProxy:
     repeat_value: float  # what a token counts when it is read again
     threads: int
     orders: tuple[Order, ...]
+    longest: tuple[np.ndarray, ...]  # of each target, the longest gram at each of its tokens
     gram: np.ndarray  # (m,) distinct longest grams of each target ...
     target: np.ndarray  # (m,) ... whose they are ...
     share: np.ndarray  # (m,) ... and their share of the target's tokens
@@ -89,24 +90,23 @@ class NgramProxy:
             rows = mixtures(exact, len(streams))
             slice_ends = np.array([ends_at(s.size, rows[:, b] * budget_tokens) for b, s in enumerate(streams)])
 
-        def count() -> tuple[tuple[Order, ...], np.ndarray]:
+        def count() -> tuple[tuple[Order, ...], tuple[np.ndarray, ...]]:
             return counted(streams, texts, slice_ends, vocab, end_id, max_order)
 
         if discounts is None or strengths is None:
             with ThreadPoolExecutor(1) as beside:
                 counting = beside.submit(count)
                 tuned = _tune(streams, budget_tokens, vocab, end_id, max_order, slices, repeat_value, threads)
-            discounts, strengths, (orders, last) = discounts or tuned[0], strengths or tuned[1], counting.result()
+            discounts, strengths, (orders, longest) = discounts or tuned[0], strengths or tuned[1], counting.result()
         else:
-            orders, last = count()
+            orders, longest = count()
         if len(discounts) != max_order or len(strengths) != max_order:
             raise DataError(f"the n-gram proxy of order {max_order} takes {max_order} discounts and strengths")
         if not all(0 < d <= 1 for d in discounts) or not all(s >= 0 for s in strengths):
             raise DataError("discounts must lie in (0, 1] and strengths must not be negative")
-        gram, target, share = distinct_grams(last, texts)
         return cls(
             tuple(buckets), tuple(targets), budget_tokens, tuple(s.size for s in streams), slice_ends, vocab,
-            discounts, strengths, repeat_value, threads, orders, gram, target, share,
+            discounts, strengths, repeat_value, threads, orders, longest, *distinct_grams(longest),
         )  # fmt: skip
 
     @property
@@ -122,6 +122,13 @@ class NgramProxy:
         """The same counts read at another budget."""
         return replace(self, budget_tokens=budget_tokens)
 
+    def on_stretches(self, stretches: Mapping[str, tuple[str, int, int]]) -> "NgramProxy":
+        """The same counts with stretches of the targets as targets: name -> target, its first token, and the token
+        behind its last. Whole documents, as history never crosses a document's end."""
+        longest = tuple(self.longest[self.targets.index(t)][a:b] for t, a, b in stretches.values())
+        gram, target, share = distinct_grams(longest)
+        return replace(self, targets=tuple(stretches), longest=longest, gram=gram, target=target, share=share)
+
     def realised(self, weights: np.ndarray) -> np.ndarray:
         """(n, k) -> (n, k): as asked, counts are read to the token."""
         return np.array(weights, dtype=np.float64)
@@ -131,10 +138,10 @@ class NgramProxy:
         rows = mixtures(weights, len(self.buckets))
         discount, strength = np.array(self.discounts), np.array(self.strengths)
 
-        def block(at: slice) -> np.ndarray:
+        def block(at: slice, threads: int) -> np.ndarray:
             rate = self._rates(rows[at])
             lanes = np.ones(rate.shape[1])
-            return self._surprisals(rate, discount[:, None] * lanes, strength[:, None] * lanes).T
+            return self._surprisals(rate, discount[:, None] * lanes, strength[:, None] * lanes, threads=threads).T
 
         return self._by_lanes(block, len(rows), len(self.targets))
 
@@ -145,22 +152,25 @@ class NgramProxy:
         Exact; at a kink (a slice's end, a whole epoch) it is the slope to the right.
         """
         rows, wanted = np.asarray(weights, dtype=np.float64), np.asarray(target_weights, dtype=np.float64)
-        return self._by_lanes(lambda at: self._slopes(rows[at], wanted[at]), len(rows), len(self.buckets))
+        return self._by_lanes(
+            lambda at, threads: self._slopes(rows[at], wanted[at], threads), len(rows), len(self.buckets)
+        )
 
-    def _by_lanes(self, block: Callable[[slice], np.ndarray], n: int, columns: int) -> np.ndarray:
-        """(n, columns) of blocks of rows, several threads side by side."""
+    def _by_lanes(self, block: Callable[[slice, int], np.ndarray], n: int, columns: int) -> np.ndarray:
+        """(n, columns) of blocks of rows, several threads side by side; one block has them for itself."""
         each = -(-n // self.threads)
         step = max(1, min(LANES, -(-each // VECTOR) * VECTOR))
-        found = side_by_side(lambda start: block(slice(start, start + step)), range(0, n, step), self.threads)
+        threads = self.threads if step >= n else 1
+        found = side_by_side(lambda start: block(slice(start, start + step), threads), range(0, n, step), self.threads)
         return np.concatenate(found) if found else np.empty((0, columns))
 
-    def _slopes(self, w: np.ndarray, target_weights: np.ndarray) -> np.ndarray:
+    def _slopes(self, w: np.ndarray, target_weights: np.ndarray, threads: int) -> np.ndarray:
         """(n, k), (n, t) -> (n, k). Only slices in which a reading ends have a slope that counts."""
         rate, growing = self._rates(w), self._growing(w)
-        absent, lanes = 1 - np.minimum(rate, 1), np.ones(len(w))
+        lanes = np.ones(len(w))
         discount, strength = np.array(self.discounts)[:, None] * lanes, np.array(self.strengths)[:, None] * lanes
         kept = [order.kept(len(w)) for order in self.orders]
-        probability = self._probabilities(rate, discount, strength, kept)
+        probability = self._probabilities(rate, discount, strength, kept, threads=threads)
         slope = np.zeros(probability[-1].shape)
         for x, wanted in enumerate(target_weights):
             np.add.at(slope[:, x], self.gram, -wanted[self.target] * self.share)
@@ -168,13 +178,12 @@ class NgramProxy:
         rate_slope, absent_slope = np.zeros(rate.shape), np.zeros(rate.shape)
         moving = (growing > 0).any(axis=0).ravel()
         for n in reversed(range(len(self.orders))):
-            lower = probability[n]
-            lower_slope = np.zeros(lower.shape)
-            kernels.slopes(
-                self.orders[n].tables, kept[n], absent, moving, self.discounts[n], self.strengths[n], lower,
-                self.orders[n].suffix, slope, lower_slope, rate_slope, absent_slope,
-            )  # fmt: skip
-            slope = lower_slope
+            constants = self.discounts[n], self.strengths[n]
+            slope, by_rate, by_absent = self.orders[n].slopes(
+                rate, moving, constants, probability[n], slope, kept[n], threads
+            )
+            rate_slope += by_rate
+            absent_slope += by_absent
         rate_slope -= np.where(rate < 1, absent_slope, 0)
         return (rate_slope.T.reshape(growing.shape) * growing).sum(axis=2)
 
@@ -207,6 +216,7 @@ class NgramProxy:
         strength: np.ndarray,
         kept: Sequence[Kept] | None = None,
         shorter: Sequence[np.ndarray] = (),
+        threads: int = 1,
     ) -> list[np.ndarray]:
         """rate (features, n or 1), discount and strength (orders, n) -> (grams, n) for orders 0 (uniform), 1, 2, ...
         as far as there are discounts.
@@ -214,24 +224,25 @@ class NgramProxy:
         kept: of each order what its slopes need, to be filled in; shorter: (grams, n or 1) of the first orders.
         """
         lanes = discount.shape[1]
-        absent, nothing = 1 - np.minimum(rate, 1), (np.empty((0, 0)),) * 3
+        nothing: Kept = np.empty((0, 0)), np.empty((0, 0)), np.empty((0, 0))
         given = [np.full((1, 1), 1 / self.vocab), *shorter[1:]]
         result = [np.ascontiguousarray(np.broadcast_to(g, (len(g), lanes))) for g in given]
         for n in range(len(result) - 1, len(discount)):
             order = self.orders[n]
-            out = np.empty((len(order.suffix), lanes))
-            kernels.probabilities(
-                order.tables, rate, absent, discount[n], strength[n], result[-1], order.suffix, out,
-                nothing if kept is None else kept[n],
-            )  # fmt: skip
-            result.append(out)
+            further = nothing if kept is None else kept[n]
+            result.append(order.probabilities(rate, discount[n], strength[n], result[-1], further, threads))
         return result
 
     def _surprisals(
-        self, rate: np.ndarray, discount: np.ndarray, strength: np.ndarray, shorter: Sequence[np.ndarray] = ()
+        self,
+        rate: np.ndarray,
+        discount: np.ndarray,
+        strength: np.ndarray,
+        shorter: Sequence[np.ndarray] = (),
+        threads: int = 1,
     ) -> np.ndarray:
         """-> (t, n) nats/token."""
-        longest = self._probabilities(rate, discount, strength, shorter=shorter)[-1]
+        longest = self._probabilities(rate, discount, strength, shorter=shorter, threads=threads)[-1]
         return kernels.surprisals(longest, self.gram, self.target, self.share, len(self.targets))
 
 
@@ -272,7 +283,8 @@ def _tune(
     ranges = {"discount": (0.05, 1.0), "strength": (0.02, 20.0)}
     for sweep in range(4):
         for n in reversed(range(max_order)):
-            shorter = proxy._probabilities(rate, np.array(discounts)[:n, None], np.array(strengths)[:n, None])
+            at = np.array(discounts)[:n, None], np.array(strengths)[:n, None]
+            shorter = proxy._probabilities(rate, *at, threads=threads)
             for what, values in (("discount", discounts), ("strength", strengths)):
                 low, high = ranges[what]
                 if sweep > 1:  # the second pair of sweeps looks closer
@@ -281,6 +293,6 @@ def _tune(
                 candidates = {"discount": np.array(discounts), "strength": np.array(strengths)}
                 lanes = {k: np.repeat(v[:, None], GRID, axis=1) for k, v in candidates.items()}
                 lanes[what][n] = grid
-                loss = proxy._surprisals(rate, lanes["discount"], lanes["strength"], shorter)[0]
+                loss = proxy._surprisals(rate, lanes["discount"], lanes["strength"], shorter, threads)[0]
                 values[n] = round(float(grid[int(np.argmin(loss))]), 3)
     return tuple(discounts), tuple(strengths)

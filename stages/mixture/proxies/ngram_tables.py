@@ -5,11 +5,13 @@ Slices are equal parts of a bucket's stream, the first of them cut by halves.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.kernels.numbers import ngram as kernels
+from gristmill.pipeline.kernels.threads import side_by_side
 
 HALVINGS = 5  # of the first slice: small weights read little of a bucket
 
@@ -23,10 +25,54 @@ class Order:
     tables: tuple[np.ndarray, ...]
     suffix: np.ndarray
 
+    @cached_property
+    def halves(self) -> tuple[tuple[int, int], ...]:
+        """Ranges of contexts with as many counts each, about: what two threads go through. One context is one."""
+        tables = self.tables
+        work = tables[0] + tables[3] + tables[7][tables[6]] + tables[9][tables[14]]
+        contexts = len(work) - 1
+        cut = max(1, int(np.searchsorted(work, work[-1] / 2)))
+        return ((0, cut), (cut, contexts)) if cut < contexts else ((0, contexts),)
+
     def kept(self, lanes: int) -> Kept:
-        """Room for what `kernels.slopes` needs."""
+        """Room for what `slopes` needs of `probabilities`."""
         contexts = len(self.tables[0]) - 1
         return np.empty((contexts, lanes)), np.zeros((contexts, lanes)), np.empty((len(self.suffix), lanes))
+
+    def probabilities(
+        self, rate: np.ndarray, discount: np.ndarray, strength: np.ndarray, lower: np.ndarray, kept: Kept, threads: int
+    ) -> np.ndarray:
+        """(g, lanes), see kernels.probabilities; the halves on so many threads."""
+        out, absent = np.empty((len(self.suffix), lower.shape[1])), 1 - np.minimum(rate, 1)
+
+        def half(i: int) -> None:
+            kernels.probabilities(
+                self.tables, *self.halves[i], rate, absent, discount, strength, lower, self.suffix, out, kept
+            )
+
+        side_by_side(half, range(len(self.halves)), threads)
+        return out
+
+    def slopes(
+        self, rate: np.ndarray, moving: np.ndarray, constants: tuple[float, float], lower: np.ndarray,
+        slope: np.ndarray, kept: Kept, threads: int,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+        """Of the loss by `lower`, by the rates and by what of them is absent, from its `slope` by the probabilities,
+        see kernels.slopes. constants: discount and strength of all lanes. The halves are summed apart, on however many
+        threads."""
+        absent = 1 - np.minimum(rate, 1)
+
+        def half(i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            found = np.zeros(lower.shape), np.zeros(rate.shape), np.zeros(rate.shape)
+            kernels.slopes(
+                self.tables, *self.halves[i], kept, absent, moving, *constants, lower, self.suffix, slope, *found
+            )
+            return found
+
+        first, *second = side_by_side(half, range(len(self.halves)), threads)
+        for whole, more in zip(first, *second, strict=True) if second else ():
+            whole += more
+        return first
 
 
 def ends(size: int, slices: int) -> np.ndarray:
@@ -49,8 +95,8 @@ def counted(
     vocab: int,
     end_id: int,
     max_order: int,
-) -> tuple[tuple[Order, ...], np.ndarray]:
-    """Tables of all orders, and the longest gram at each position of the targets (concatenated)."""
+) -> tuple[tuple[Order, ...], tuple[np.ndarray, ...]]:
+    """Tables of all orders, and the longest gram at each position of every target."""
     slices = slice_ends.shape[1]
     features = slice_ends.size
     if features > np.iinfo(np.uint16).max:
@@ -79,7 +125,7 @@ def counted(
                 kernels.next_states(s, t, end_id, vocab, grams, table) for s, t in zip(states, streams, strict=True)
             ]
     kept = np.concatenate([np.arange(t.size + (t[-1] != end_id)) < t.size for t in texts])
-    return tuple(orders), position[kept]
+    return tuple(orders), tuple(np.split(position[kept], np.cumsum([t.size for t in texts])[:-1]))
 
 
 def composites(
@@ -94,15 +140,13 @@ def composites(
     return found
 
 
-def distinct_grams(last: np.ndarray, texts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(m,) gram, target and share of the target's tokens, from the gram at each position."""
+def distinct_grams(longest: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(m,) gram, target and share of the target's tokens, from the gram at each position of every target."""
     parts = []
-    start = 0
-    for t, text in enumerate(texts):
-        gram, count = np.unique(last[start : start + text.size], return_counts=True)
+    for t, grams in enumerate(longest):
+        gram, count = np.unique(grams, return_counts=True)
         order = np.argsort(count, kind="stable")  # equal shares side by side: surprisals takes them together
         gram, count = gram[order], count[order]
-        parts.append((gram, np.full(gram.size, t, np.int64), count / text.size))
-        start += text.size
+        parts.append((gram, np.full(gram.size, t, np.int64), count / grams.size))
     gram, target, share = (np.concatenate(column) for column in zip(*parts, strict=True))
     return gram, target, share

@@ -19,7 +19,7 @@ from gristmill.pipeline.contract.errors import DataError, PlanError
 from gristmill.pipeline.launch import describe, launch, refuse, survey
 from gristmill.pipeline.plan.plan import load_plan, make_plan
 from gristmill.pipeline.plan.steps import check
-from gristmill.pipeline.run.engines.local import LocalEngine
+from gristmill.pipeline.run.engines.local import LocalEngine, cores
 from gristmill.pipeline.run.progress import Progress
 from gristmill.pipeline.run.store import Store
 from gristmill.pipeline.run.units import RunStep
@@ -336,3 +336,19 @@ def test_plan_json_tells_the_steps(undisturbed: Path):
     assert [s["name"] for s in saved["steps"]] == [
         "ingest", "words", "words.gate", "twins", "slow", "ranking", "rank", "corpus",
     ]  # fmt: skip
+
+
+def test_workers_that_start_ahead_compute_the_same_and_end_with_the_engine(tmp_path: Path):
+    lines = toy.write_lines(tmp_path / "lines")
+    go(lines, tmp_path / "one")
+    made, store, engine = toy.recipe(lines), Store(tmp_path / "ahead"), LocalEngine(2)
+    try:
+        engine.start_ahead("gristmill.pipeline.started:import_ahead")
+        started = [worker.process for worker in engine.pool]
+        assert len(started) == min(2, max(1, cores() - 1))
+        launch(made, survey(made, store, None), store, engine, None, Quiet(), lambda store, plan: None)
+        assert [worker.process for worker in engine.pool][: len(started)] == started
+    finally:
+        engine.close()
+    assert not any(process.is_alive() for process in started)
+    assert corpus_digest(tmp_path / "ahead") == corpus_digest(tmp_path / "one")

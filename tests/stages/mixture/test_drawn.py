@@ -12,6 +12,8 @@ from gristmill.stages.mixture.material.drawn import (
     candidates,
     documents_of,
     identity_of,
+    read_of,
+    read_table,
     readings_of,
     sized,
     sizes_of,
@@ -52,9 +54,12 @@ def test_readings_of_candidates_are_those_of_all_documents_however_they_are_bund
     assert want == told(readings_of(docs, shares, totals_of(sizes_of(sized(docs[i::7]) for i in range(7)))))
     for bundles in ([docs], [docs[i::5] for i in range(5)], [docs[:10], docs[10:2000].reverse(), docs[2000:]]):
         taken = [candidates((part[i : i + 300] for i in range(0, part.height, 300)), sizes, shares) for part in bundles]
-        found = documents_of(candidates(taken, sizes, shares))
-        assert told(readings_of(found, shares, totals_of(sizes))) == want
-        assert (found.height < docs.height / 2) == few
+        found = candidates(taken, sizes, shares)
+        for docs_of in (found, documents_of(found)):
+            read = readings_of(docs_of, shares, totals_of(sizes))
+            assert told(read) == want
+        assert told(read_of(read_table(read), shares, totals_of(sizes))) == want
+        assert (documents_of(found).height < docs.height / 2) == few
 
 
 def test_buckets_are_named_by_their_documents_in_any_order_and_by_nothing_else():

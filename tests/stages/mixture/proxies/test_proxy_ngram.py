@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -195,3 +196,28 @@ def test_fit_with_ids_of_another_tokenizer_names_the_target():
 def test_losses_off_the_simplex_are_refused(row):
     with pytest.raises(DataError, match="sum to 1"):
         fit().losses(np.array([row]))
+
+
+def test_stretches_of_targets_have_the_losses_and_slopes_of_targets_of_their_own():
+    ends = {name: [0, *(np.flatnonzero(t == END) + 1)] for name, t in zip("xy", TARGETS, strict=True)}
+    cut = {f"{name} {i}": (name, a, b) for name, at in ends.items() for i, (a, b) in enumerate(pairwise(at[::2]))}
+    parts = [TARGETS["xy".index(name)][a:b] for name, a, b in cut.values()]
+    assert len(parts) == 4
+    weights = np.random.default_rng(1).dirichlet(np.ones(3), 7)
+    own = NgramProxy.fit(
+        STREAMS, parts, ("a", "b", "c"), tuple(cut), budget_tokens=256, vocab=VOCAB, end_id=END, max_order=3,
+        discounts=DISCOUNTS[:3], strengths=STRENGTHS[:3], repeat_value=1.0, threads=1,
+    )  # fmt: skip
+    stretched = fit().on_stretches(cut)
+    assert stretched.targets == tuple(cut)
+    assert stretched.losses(weights) == pytest.approx(own.losses(weights), abs=1e-12)
+    goals = np.random.default_rng(2).random((7, len(cut)))
+    assert stretched.gradient(weights, goals) == pytest.approx(own.gradient(weights, goals), abs=1e-10)
+
+
+def test_halves_of_the_contexts_are_all_of_them_and_have_about_as_many_counts():
+    for order in fit(max_order=4, discounts=DISCOUNTS, strengths=STRENGTHS).orders:
+        contexts = len(order.tables[0]) - 1
+        assert [c for a, b in order.halves for c in range(a, b)] == list(range(contexts))
+        assert all(a < b for a, b in order.halves)
+        assert len(order.halves) == min(2, contexts)
