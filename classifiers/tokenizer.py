@@ -7,6 +7,7 @@ models ship files that cut every text at 128 or 512 tokens. The marks that a fil
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.kernels.threads import environment
 
 if TYPE_CHECKING:
     import fastokens
@@ -38,6 +40,12 @@ def open_tokenizer(path: Path, key: str = "tokenizer.path") -> "Tokenizer":
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
+
+
+def training_threads(threads: int) -> AbstractContextManager[None]:
+    """Lets `tokenizers` count words and pairs on so many threads, where this process has not trained before: its pool
+    is made once. What it merges does not depend on them."""
+    return environment({"TOKENIZERS_PARALLELISM": "true", "RAYON_NUM_THREADS": str(threads)})
 
 
 class _Pieces(Protocol):

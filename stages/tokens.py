@@ -14,7 +14,7 @@ from typing import Annotated, ClassVar, Literal
 
 import polars as pl
 
-from gristmill.classifiers.tokenizer import open_encoder, open_tokenizer
+from gristmill.classifiers.tokenizer import open_encoder, open_tokenizer, training_threads
 from gristmill.pipeline.contract.drawing.told import Finished, Told
 from gristmill.pipeline.contract.errors import ConfigError, DataError
 from gristmill.pipeline.contract.ranges import Count, FilePath, Range
@@ -22,6 +22,7 @@ from gristmill.pipeline.contract.samples import drawn, reaching, tables_of, toge
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Reads, Reducer, Tables
 
 TOKENIZER = "tokenizer.json"
+THREADS = 2  # of the training: a worker's neighbours wait for it
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,8 @@ class TokenizerModel(Reducer):
             special_tokens=["<|endoftext|>"],
             show_progress=False,
         )
-        tokenizer.train_from_iterator(known["texts"]["text"].to_list(), trainer)
+        with training_threads(THREADS):
+            tokenizer.train_from_iterator(known["texts"]["text"].to_list(), trainer)
         tokenizer.save(str(out / TOKENIZER))
 
     def tell(self, run: Finished) -> Told:

@@ -1,24 +1,30 @@
 """Where a whole run's time goes, phase by phase, with one worker and with two.
 
-    PYTHONPATH=.src python benchmarks/job/phases.py 50000 [--workers 1 2] [--folder DIR] [KEY=VALUE ...]
+    PYTHONPATH=.src python benchmarks/job/phases.py 50000 [--pages] [--workers 1 2] [--folder DIR] [KEY=VALUE ...]
 
-The documents and the recipe are those of row_local.py --whole. Of each phase: wall time, CPU time of the command's own
+The documents and the recipe are those of row_local.py --whole; with `--pages` they are web pages in WARC files, under
+configs/commoncrawl.yaml. Of each phase: wall time, CPU time of the command's own
 process and of its workers together, and the path: the command's CPU time and that of the busiest worker, which is what
 the phase would last on a machine of its own. `beside` is what stands between two phases, `end` the books, card and
 report. The last line is how many times as fast the run is with the last number of workers as with the first.
 """
 
 import argparse
+import json
 import tempfile
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import partial
+from html import escape
 from pathlib import Path
 
 import psutil
 from row_local import write_documents
 
 from gristmill.pipeline.books.summary import write_papers
+from gristmill.pipeline.demo.pages import Page
+from gristmill.pipeline.demo.shards import Http, response_of
 from gristmill.pipeline.launch import launch, survey
 from gristmill.pipeline.plan.config import override, read_config
 from gristmill.pipeline.plan.plan import Phase
@@ -27,6 +33,8 @@ from gristmill.pipeline.run.engines.local import LocalEngine
 from gristmill.pipeline.run.progress import Progress
 from gristmill.pipeline.run.store import Store
 from gristmill.pipeline.run.view import RunView
+
+COMMONCRAWL = Path(__file__).parents[2] / "configs" / "commoncrawl.yaml"
 
 
 @dataclass
@@ -88,6 +96,23 @@ class Timed(Progress):
         return
 
 
+def write_pages(folder: Path, documents: int) -> None:
+    """The same documents as web pages in WARC files."""
+    with tempfile.TemporaryDirectory(dir=folder.parent) as name:
+        made = Path(name, "in")
+        made.mkdir()
+        write_documents(made, documents, True)
+        for path in sorted(made.glob("*.jsonl")):
+            with path.open(encoding="utf-8") as lines, (folder / f"{path.stem}.warc.gz").open("wb") as out:
+                for line in lines:
+                    row = json.loads(line)
+                    host, address = row["url"].removeprefix("https://").split("/")
+                    paragraphs = "\n".join(f"<p>{escape(p)}</p>" for p in row["text"].split("\n\n"))
+                    page = Page("made", host, f"/{address}", f"Page {address}", paragraphs, host)
+                    out.write(response_of(page, Http())[0])
+            path.unlink()
+
+
 def measured(config: Path, out: Path, workers: int, settings: list[str]) -> dict[str, Cost]:
     recipe = make_recipe(override(read_config(config), settings), config.stem)
     store, progress, engine = Store(out), Timed(), LocalEngine(workers)
@@ -111,6 +136,7 @@ def shown(workers: int, costs: dict[str, Cost]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("documents", type=int)
+    parser.add_argument("--pages", action="store_true")
     parser.add_argument("settings", nargs="*", help="KEY=VALUE of the config")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--folder", type=Path)
@@ -118,9 +144,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
         (folder / "in").mkdir()
-        write_documents(folder / "in", arguments.documents, True)
+        write = write_pages if arguments.pages else partial(write_documents, shuffled=True)
+        write(folder / "in", arguments.documents)
         config = folder / "config.yaml"
-        config.write_text(f"name: phases\ninput:\n  paths: ['{folder}/in/*.jsonl']\n", encoding="utf-8")
+        config.write_text("name: phases\n" if not arguments.pages else COMMONCRAWL.read_text(encoding="utf-8"))
+        arguments.settings.append(f"input.paths={folder}/in/*")
         runs = [measured(config, folder / f"out{n}", n, arguments.settings) for n in arguments.workers]
         for workers, costs in zip(arguments.workers, runs, strict=True):
             shown(workers, costs)

@@ -45,7 +45,7 @@ class SampleSummary:
 
 
 @dataclass(frozen=True)
-class _Http:
+class Http:
     """How a page is served; `body` None is the rendered page."""
 
     status: str = "200 OK"
@@ -67,52 +67,52 @@ _OPT_OUTS = (
 )
 
 
-def _index(i: int, page: Page) -> tuple[Page, _Http]:
+def _index(i: int, page: Page) -> tuple[Page, Http]:
     """Navigation and nothing else: a link for every word that the page has in <code>."""
     names = sorted(set(re.findall(r"<code>([\w.]{4,40})</code>", page.article)) | set(page.links))
     links = "".join(f'<li><a href="/index/{name.strip("/")}.html">{name}</a></li>' for name in names)
-    return page.moved(f"index.{page.host}", title="Index", article=f"<ul>{links}</ul>"), _Http()
+    return page.moved(f"index.{page.host}", title="Index", article=f"<ul>{links}</ul>"), Http()
 
 
-def _repeated(i: int, page: Page) -> tuple[Page, _Http]:
-    return page.moved(f"status.{page.host}", article="\n".join(_paragraphs(page.article)[:2] * 40)), _Http()
+def _repeated(i: int, page: Page) -> tuple[Page, Http]:
+    return page.moved(f"status.{page.host}", article="\n".join(_paragraphs(page.article)[:2] * 40)), Http()
 
 
-def _exact(i: int, page: Page) -> tuple[Page, _Http]:
-    return page.moved(f"mirror.{page.host}"), _Http()
+def _exact(i: int, page: Page) -> tuple[Page, Http]:
+    return page.moved(f"mirror.{page.host}"), Http()
 
 
-def _near(i: int, page: Page) -> tuple[Page, _Http]:
+def _near(i: int, page: Page) -> tuple[Page, Http]:
     """One block in thirty is lost, and a line added."""
     kept = [block for n, block in enumerate(page.article.split("\n")) if n % 30 != 29]
     note = f"<p>Copied from {page.site} on the first of January.</p>"
-    return page.moved(f"copy.{page.host}", article="\n".join([*kept, note])), _Http()
+    return page.moved(f"copy.{page.host}", article="\n".join([*kept, note])), Http()
 
 
-def _opted_out(i: int, page: Page) -> tuple[Page, _Http]:
+def _opted_out(i: int, page: Page) -> tuple[Page, Http]:
     """Every other block: the page keeps its subject and is no near-duplicate of its model."""
     meta, headers = _OPT_OUTS[i % len(_OPT_OUTS)]
     article = "\n".join(page.article.split("\n")[::2])
-    return page.moved(f"reserved.{page.host}", head=meta, article=article), _Http(headers=headers)
+    return page.moved(f"reserved.{page.host}", head=meta, article=article), Http(headers=headers)
 
 
-def _thin(i: int, page: Page) -> tuple[Page, _Http]:
-    return page.moved(f"old.{page.host}", article="<p>This page has moved. Please enable JavaScript.</p>"), _Http()
+def _thin(i: int, page: Page) -> tuple[Page, Http]:
+    return page.moved(f"old.{page.host}", article="<p>This page has moved. Please enable JavaScript.</p>"), Http()
 
 
-def _failed(i: int, page: Page) -> tuple[Page, _Http]:
+def _failed(i: int, page: Page) -> tuple[Page, Http]:
     status = ("404 Not Found", "301 Moved Permanently", "503 Service Unavailable")[i % 3]
     article = f"<p>{status}: {page.path} is not here.</p>"
-    return page.moved(f"gone.{page.host}", title=status, article=article), _Http(status=status)
+    return page.moved(f"gone.{page.host}", title=status, article=article), Http(status=status)
 
 
-def _not_html(i: int, page: Page) -> tuple[Page, _Http]:
+def _not_html(i: int, page: Page) -> tuple[Page, Http]:
     data = json.dumps({"title": page.title, "license": page.license, "body": page.article}).encode()
     kind, body = (("application/json", data), ("text/css", b"main { margin: 0 }\n"), ("image/gif", _GIF))[i % 3]
-    return page.moved(f"api.{page.host}"), _Http(content_type=kind, body=body)
+    return page.moved(f"api.{page.host}"), Http(content_type=kind, body=body)
 
 
-_BAD: dict[str, Callable[[int, Page], tuple[Page, _Http]]] = {
+_BAD: dict[str, Callable[[int, Page], tuple[Page, Http]]] = {
     "index": _index,
     "repeated": _repeated,
     "exact": _exact,
@@ -124,7 +124,7 @@ _BAD: dict[str, Callable[[int, Page], tuple[Page, _Http]]] = {
 }
 
 
-def _bad_pages(good: list[Page], limit: int) -> list[tuple[Page, _Http]]:
+def _bad_pages(good: list[Page], limit: int) -> list[tuple[Page, Http]]:
     """As many of each sort, each made of another good page."""
     models = iter(sorted((p for p in good if len(_paragraphs(p.article)) > 3), key=lambda p: hash64("bad" + p.url)))
     return [
@@ -134,7 +134,7 @@ def _bad_pages(good: list[Page], limit: int) -> list[tuple[Page, _Http]]:
     ]
 
 
-def _cjk_pages(stdlib: Project) -> list[tuple[Page, _Http]]:
+def _cjk_pages(stdlib: Project) -> list[tuple[Page, Http]]:
     """The standard library's Chinese, Japanese and Korean test texts in legacy charsets, where they are installed.
 
     Every other one names its charset in <meta> alone, not in the header.
@@ -147,7 +147,7 @@ def _cjk_pages(stdlib: Project) -> list[tuple[Page, _Http]]:
             page = stdlib.page("legacy", "cjk.", f"/{name}.html", name, paragraphs)
             body = render(page).replace('charset="utf-8"', f'charset="{charset}"').replace('lang="en"', "")
             header = f"text/html; charset={charset}" if i % 2 else "text/html"
-            out.append((page, _Http(content_type=header, body=body.encode(charset, "xmlcharrefreplace"))))
+            out.append((page, Http(content_type=header, body=body.encode(charset, "xmlcharrefreplace"))))
     return out
 
 
@@ -170,7 +170,8 @@ def _base32(data: bytes) -> str:
     return b32encode(sha1(data).digest()).decode()
 
 
-def _response(page: Page, http: _Http) -> tuple[bytes, int]:
+def response_of(page: Page, http: Http) -> tuple[bytes, int]:
+    """The page as a gzipped record, and the bytes of its body."""
     body = render(page).encode() if http.body is None else http.body
     head = [
         f"HTTP/1.1 {http.status}",
@@ -193,7 +194,7 @@ def write_sample_data(out: Path, *, shards: int = 4, max_docs: int = 4000) -> Sa
     projects = installed_projects()
     bad = round(max_docs * _BAD_SHARE)
     good = good_pages(projects, max_docs - bad)
-    served = [(page, _Http()) for page in good] + _bad_pages(good, bad) + _cjk_pages(standard_library())
+    served = [(page, Http()) for page in good] + _bad_pages(good, bad) + _cjk_pages(standard_library())
     served.sort(key=lambda item: hash64(item[0].url))
     out.mkdir(parents=True, exist_ok=True)
     for old in out.glob("sample-*.warc.gz"):
@@ -207,7 +208,7 @@ def write_sample_data(out: Path, *, shards: int = 4, max_docs: int = 4000) -> Sa
                 _record("warcinfo", [("WARC-Filename", path.name), ("Content-Type", "application/warc-fields")], info)
             )
             for page, http in served[i::shards]:
-                data, size = _response(page, http)
+                data, size = response_of(page, http)
                 f.write(data)
                 html_bytes += size
         paths.append(path)

@@ -2,8 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Protocol
@@ -208,15 +207,3 @@ def thread_limits(threads: int) -> dict[str, str]:
 def limit_threads(threads: int) -> None:
     """For processes started from here on."""
     os.environ.update(thread_limits(threads))
-
-
-@contextmanager
-def limited_threads(threads: int) -> Iterator[None]:
-    """For processes started inside."""
-    before = {name: os.environ.get(name) for name in thread_limits(threads)}
-    limit_threads(threads)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})

@@ -24,7 +24,8 @@ from gristmill.pipeline.contract import secrets, watch
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.loading import load_object
 from gristmill.pipeline.contract.state import unique
-from gristmill.pipeline.run.engines.job import Job, Ranks, answer_of, limited_threads
+from gristmill.pipeline.kernels.threads import environment
+from gristmill.pipeline.run.engines.job import Job, Ranks, answer_of, thread_limits
 
 STARTED_AHEAD = 4  # workers, and one processor less than there are: a small input has no work for more
 
@@ -115,7 +116,7 @@ class LocalEngine:
         resource_tracker.ensure_running()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            with limited_threads(1):
+            with environment(thread_limits(1)):
                 process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
