@@ -137,13 +137,11 @@ class Plan:
 def beside(phases: Sequence[Phase], more: Sequence[Phase]) -> list[Phase]:
     """The phases, and those of one more reducer. Where the last phase makes artifacts that it does without, they are
     made together: their units are on their own for longest. One that shares out work in rounds is made alone."""
-    last = phases[-1] if phases else None
+    before = phases[-1].steps if phases and phases[-1].kind == "reducer" else ()
     step = more[-1].steps[0]
-    if last is None or last.kind != "reducer" or any(s.reducer.rounds or s.name in step.needs for s in last.steps):
+    if not before or any(s.reducer.rounds for s in (*before, step)) or any(s.name in step.needs for s in before):
         return [*phases, *more]
-    if step.reducer.rounds:
-        return [*phases, *more]
-    return [*phases[:-1], *more[:-1], Phase("reducer", (*last.steps, step))]
+    return [*phases[:-1], *more[:-1], Phase("reducer", (*before, step))]
 
 
 def of_reducer(step: Step) -> list[Phase]:

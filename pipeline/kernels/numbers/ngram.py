@@ -334,21 +334,9 @@ def _add_product_slope(features, low, high, absent, moving, slope, absent_slope)
 
 @njit(cache=True, nogil=True)
 def slopes(
-    tables,
-    low,
-    high,
-    kept,
-    absent,
-    moving,
-    discount,
-    strength,
-    lower,
-    suffix,
-    slope,
-    lower_slope,
-    rate_slope,
+    tables, low, high, kept, absent, moving, discount, strength, lower, suffix, slope, lower_slope, rate_slope,
     absent_slope,
-):
+):  # fmt: skip
     """The reverse of `probabilities`, with what it kept: adds to the last three what `slope` (g, lanes) = dLoss/dp
     implies; to the last two only for features that are `moving` (features,), and to the last only where the feature is
     not all read (absent > 0).
