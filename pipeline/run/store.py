@@ -146,6 +146,17 @@ class Store:
         except FileNotFoundError as error:
             raise DataError(f"cannot read {path}: {error}; run again to recompute it") from error
 
+    def read_rows(self, dataset: str, key: str, columns: Sequence[str], doc_ids: Sequence[str]) -> pl.DataFrame:
+        """As `read`, the rows of some documents alone: what else a file holds of long columns is not decoded."""
+        path = self.data(dataset, key)
+        if not path.is_file():
+            raise DataError(f"cannot read {path}: it is gone; run again to recompute it")
+        chosen = pl.col("doc_id").is_in(pl.Series(doc_ids, dtype=pl.String).implode())
+        try:
+            return pl.scan_parquet(path, glob=False).select("doc_id", *columns).filter(chosen).collect()
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise DataError(f"cannot read {path}: {error}; delete it and run again to recompute it") from error
+
     def write(self, dataset: str, key: str, frame: pl.DataFrame, columns: Sequence[str], receipt: Receipt) -> Receipt:
         """Writes doc_id + `columns` with their declared types, then the receipt (returned with the file's digest)."""
         slices = _slices(frame)

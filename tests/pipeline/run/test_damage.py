@@ -6,11 +6,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import toy
 from gristmill.pipeline.books.seal import check_seal
 from gristmill.pipeline.cli import main
+from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.launch import launch, survey
 from gristmill.pipeline.run.receipts.receipt import read_receipt
 from gristmill.pipeline.run.recheck import forget_changed
@@ -141,6 +143,22 @@ def test_a_receipt_proves_nothing_once_a_field_of_it_is_changed(finished: Path, 
             assert read_receipt(other) is None, name
     other.write_text(json.dumps({**fields, "dropped": {"x": {"docs": 1}}}))
     assert read_receipt(other) is None
+
+
+def test_rows_of_some_documents_are_those_of_the_whole_file_and_a_damaged_one_is_named(finished: Path, tmp_path: Path):
+    store = Store(shutil.copytree(finished, tmp_path / "run"))
+    path = next((store.root / "ingest").glob("*.parquet"))
+    whole = store.read("ingest", path.stem, ("url", "text"))
+    ids = [whole["doc_id"][4], whole["doc_id"][1], "none"]
+    found = store.read_rows("ingest", path.stem, ("url", "text"), ids)
+    assert found.equals(whole.filter(pl.col("doc_id").is_in(ids)))
+    assert found.height == 2
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DataError, match="run again to recompute it"):
+        store.read_rows("ingest", path.stem, ("text",), ids)
+    path.unlink()
+    with pytest.raises(DataError, match="it is gone; run again"):
+        store.read_rows("ingest", path.stem, ("text",), ids)
 
 
 def test_a_folder_that_is_no_run_is_no_traceback(tmp_path: Path, capsys):
