@@ -71,7 +71,7 @@ class FinishedRun:
         both = pl.concat([lost.select("doc_id", "part"), winners.select("doc_id", "part")])
         place = [self.plan.source, *self.plan.replacers][-1].name
         texts = pl.concat(
-            self.store.read_rows(place, str(key), ("text",), of["doc_id"].to_list())
+            self.store.read(place, str(key), ("text",), of["doc_id"].to_list())
             for (key,), of in both.group_by("part", maintain_order=True)
         ).unique("doc_id")
         stays = winners.join(texts, on="doc_id").select(stays_doc_id="doc_id", stays_url="url", stays_text="text")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gristmill.pipeline.contract.columns import arrow_schema
@@ -27,6 +28,7 @@ from gristmill.pipeline.run.receipts.receipt import Receipt, dated, finish, prov
 
 REJECTED_DATASET = "ingest.rejected"
 FULL_BYTES = 256 << 10  # less is left over when a buffered write has failed; nothing of ours could go on with it
+READ_ROWS = 1_000  # that are looked through at once for some documents
 WRITE_BYTES = 128 << 20  # of a frame that are made into Arrow at once
 
 
@@ -138,24 +140,15 @@ class Store:
             self._unchanged[name] = receipt
         return receipt
 
-    def read(self, dataset: str, key: str, columns: Sequence[str]) -> pl.DataFrame:
-        """doc_id and `columns` of one part, in file order."""
+    def read(
+        self, dataset: str, key: str, columns: Sequence[str], doc_ids: Sequence[str] | None = None
+    ) -> pl.DataFrame:
+        """doc_id and `columns` of one part, or of some of its documents, in file order."""
         path = self.data(dataset, key)
         try:
-            return read_parquet(path, ["doc_id", *columns])
+            return read_parquet(path, ["doc_id", *columns], doc_ids)
         except FileNotFoundError as error:
             raise DataError(f"cannot read {path}: {error}; run again to recompute it") from error
-
-    def read_rows(self, dataset: str, key: str, columns: Sequence[str], doc_ids: Sequence[str]) -> pl.DataFrame:
-        """As `read`, the rows of some documents alone: what else a file holds of long columns is not decoded."""
-        path = self.data(dataset, key)
-        if not path.is_file():
-            raise DataError(f"cannot read {path}: it is gone; run again to recompute it")
-        chosen = pl.col("doc_id").is_in(pl.Series(doc_ids, dtype=pl.String).implode())
-        try:
-            return pl.scan_parquet(path, glob=False).select("doc_id", *columns).filter(chosen).collect()
-        except (OSError, pl.exceptions.PolarsError) as error:
-            raise DataError(f"cannot read {path}: {error}; delete it and run again to recompute it") from error
 
     def write(self, dataset: str, key: str, frame: pl.DataFrame, columns: Sequence[str], receipt: Receipt) -> Receipt:
         """Writes doc_id + `columns` with their declared types, then the receipt (returned with the file's digest)."""
@@ -242,8 +235,11 @@ def declared(frame: pl.DataFrame, columns: Sequence[str], dataset: str) -> pa.Ta
         raise DataError(f"{dataset}: columns do not have their declared types: {error}") from error
 
 
-def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
-    """A file's columns in row order.
+def read_parquet(
+    path: Path, columns: Sequence[str] | None = None, doc_ids: Sequence[str] | None = None
+) -> pl.DataFrame:
+    """A file's columns in row order. `doc_ids`: the rows of these documents alone; behind the last of them nothing is
+    read.
 
     Raises DataError for a file that is none or lacks a column, whose pages have not their checksum or whose strings are
     no UTF-8: the kernels read what is under a valid string only.
@@ -255,7 +251,8 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pl.DataFra
             names = there if columns is None else list(columns)
             if missing := [name for name in names if name not in there]:
                 raise DataError(f"cannot read {path}: it has no column {missing[0]}; delete it and run again")
-            table = file.read(names, use_threads=False).select(names)
+            table = file.read(names, use_threads=False) if doc_ids is None else rows_of(file, names, doc_ids)
+            table = table.select(names)
         for column in table.columns:
             if not pa.types.is_primitive(column.type):
                 column.validate(full=True)
@@ -264,6 +261,18 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pl.DataFra
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"cannot read {path}: {error}; delete it and run again to recompute it") from error
     return pl.DataFrame(table)
+
+
+def rows_of(file: pq.ParquetFile, columns: Sequence[str], doc_ids: Sequence[str]) -> pa.Table:
+    """The rows of these documents, of which a file has at most one each."""
+    schema = file.schema_arrow
+    wanted, found = pa.array(doc_ids, schema.field("doc_id").type), list[pa.RecordBatch]()
+    for batch in file.iter_batches(READ_ROWS, columns=list(columns), use_threads=False):
+        chosen = pc.is_in(batch["doc_id"], value_set=wanted)  # pyright: ignore[reportAttributeAccessIssue]
+        found.append(batch.filter(chosen))
+        if sum(rows.num_rows for rows in found) == len(set(doc_ids)):
+            break
+    return pa.Table.from_batches(found) if found else schema.empty_table()
 
 
 def refuse_links(root: Path) -> None:

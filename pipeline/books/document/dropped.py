@@ -66,7 +66,7 @@ def drops(store: Store, plan: Plan, step: Step, n: int, only: str | None = None,
 
 
 def drop(store: Store, plan: Plan, step: Step, rule: str, part: str, doc_id: str) -> Drop:
-    head = store.read_rows(plan.source.name, part, ("url", "text"), [doc_id])
+    head = store.read(plan.source.name, part, ("url", "text"), [doc_id])
     reason = why(store, plan, step, rule, part, doc_id)
     return Drop(part, doc_id, head["url"][0], reason, text_before(store, plan, step, part, doc_id) or head["text"][0])
 
@@ -75,7 +75,7 @@ def text_before(store: Store, plan: Plan, step: Step, part: str, doc_id: str) ->
     """A document's text as the last stage before this one that replaces text wrote it."""
     for other in reversed(plan.steps[: plan.index(step)]):
         if other in plan.replacers and store.receipt(other.name, part) is not None:
-            frame = store.read_rows(other.name, part, ("text",), [doc_id])
+            frame = store.read(other.name, part, ("text",), [doc_id])
             return frame["text"][0] if frame.height else None
     return None
 

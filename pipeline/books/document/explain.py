@@ -152,7 +152,7 @@ def rows_of(store: Store, plan: Plan, key: str, doc_id: str) -> Rows:
     rows: Rows = {}
     for step in plan.steps:
         if step.kind in (*MEASURING, "gate") and store.receipt(step.name, key) is not None:
-            frame = store.read_rows(step.name, key, step.writes, [doc_id])
+            frame = store.read(step.name, key, step.writes, [doc_id])
             if frame.is_empty():
                 break
             rows[step.name] = frame.row(0, named=True)
@@ -163,7 +163,7 @@ def columns_of(store: Store, step: Step, key: str, doc_id: str) -> pl.DataFrame 
     """One row with the columns that a gate read of the document."""
     row: pl.DataFrame | None = None
     for dataset, columns in step.reads.items():
-        read = store.read_rows(dataset, key, columns, [doc_id])
+        read = store.read(dataset, key, columns, [doc_id])
         if read.is_empty():
             return None
         row = read if row is None else row.join(read, on="doc_id", how="left")

@@ -69,9 +69,10 @@ class Order:
             )
             return found
 
-        first, *second = side_by_side(half, range(len(self.halves)), threads)
-        for whole, more in zip(first, *second, strict=True) if second else ():
-            whole += more
+        first, *rest = side_by_side(half, range(len(self.halves)), threads)
+        for found in rest:
+            for whole, part in zip(first, found, strict=True):
+                whole += part
         return first
 
 
