@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from planted import planted
 
+import growing
 from frames import HOSTILE
 from gristmill.classifiers.pii.find import KINDS, find_personal
 from gristmill.classifiers.pii.phones import _MAYBE, _WORD
@@ -192,19 +193,7 @@ def test_hostile_texts_come_back_whole():
      "tel ", "AKIA", "0)", "x@x.x-", "SK0", "4111 "],
 )  # fmt: skip
 def test_needles_alone_take_linear_time(piece: str):
-    """Seconds for ten times the bytes: a quadratic step would take a hundred times as long."""
-    import time
-
-    def seconds(size: int) -> float:
-        batch = frame(piece * (size // len(piece)))
-        annotate = ON.open({})
-        started = time.process_time()
-        annotate(batch)
-        return time.process_time() - started
-
-    seconds(1000)
-    small, large = seconds(30_000), seconds(300_000)
-    assert large < max(30 * small, 1.0)
+    growing.linear(lambda size: ON.open({})(frame(piece * (size // len(piece)))), 75_000)
 
 
 def test_every_secret_has_a_needle_that_its_form_holds():
