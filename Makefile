@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# By file: fixtures that run the main job are made once. Two, for tests start workers of their own.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+# By file, in the order of tests/conftest.py: fixtures that run the main job are made once. Two, for tests start workers
+# of their own.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: quickstart test test-fast check clean
+.PHONY: quickstart test test-slow check clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -21,10 +22,10 @@ quickstart: $(VENV)/.installed
 	$(BIN)/gristmill run configs/quickstart.yaml --out quickstart/run
 
 test: $(VENV)/.installed-dev
-	$(PYTEST)
-
-test-fast: $(VENV)/.installed-dev
 	$(PYTEST) -m 'not slow'
+
+test-slow: $(VENV)/.installed-dev
+	$(PYTEST) -m slow
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+FIRST = ("laws/test_laws.py", "pipeline/run/test_machine.py", "stages/mixture/search", "jobs", "pipeline/run", "stages")
 sys.path[:0] = [str(HERE), str(HERE / "laws")]
 
 from places import SHARED  # noqa: E402 - found on the path that was just set
@@ -27,8 +28,14 @@ def demo_shard(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Marks what takes the fixture `shared`; without the shared data these tests are left out (deselected).
 
-    Each of them has a sibling that makes its own input, so that every clone tests the same thing.
+    Each of them has a sibling that makes its own input, so that every clone tests the same thing. Files that take
+    minutes come first, so that two workers end together. The very first compiles the kernels, and what starts beside it
+    needs none.
     """
+    first = [HERE / name for name in FIRST]
+    items.sort(
+        key=lambda item: next((i for i, place in enumerate(first) if item.path.is_relative_to(place)), len(first))
+    )
     for item in items:
         if "shared" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.shared)

@@ -5,7 +5,8 @@ takes more than twice as long, and `bytes.find` for each word ten times.
 """
 
 import numpy as np
-from numba import njit
+
+from gristmill.pipeline.kernels.compiled import kernel
 
 _STEP = 64
 
@@ -15,7 +16,7 @@ def has_formula_sign(page: bytes) -> bool:
     return _has_sign(np.frombuffer(page, np.uint8))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _has_sign(page):
     size = np.uint64(page.size)
     start = np.uint64(0)
@@ -35,7 +36,7 @@ def _has_sign(page):
     return _sign_in(page, np.int64(start), page.size)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _sign_in(page, start, stop):
     """Whether a word whose first `a` is in [start, stop) stands there."""
     for i in range(start, min(stop, page.size - 2)):
@@ -55,7 +56,7 @@ def _sign_in(page, start, stop):
     return False
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def next_byte(page, i, byte):
     """Where `byte` stands next in `page`, from i on; the page's size if nowhere."""
     size = np.uint64(page.size)

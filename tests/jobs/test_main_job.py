@@ -18,7 +18,7 @@ import pytest
 from gristmill.pipeline.demo.shards import write_sample_data
 from places import ROOT, SOURCE, receipts_below
 
-SETTINGS = ["tokenizer.vocab_size=4096", "mixture.method=regmix"]
+SETTINGS = ["tokenizer.vocab_size=4096", "mixture.method=regmix", "mixture.runs=128"]
 
 
 def gristmill(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:

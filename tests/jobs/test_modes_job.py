@@ -34,7 +34,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "base"
 
 
-@pytest.fixture(scope="session", params=["both", "quadmix"])
+@pytest.fixture(scope="session", params=["quadmix", pytest.param("both", marks=pytest.mark.slow)])
 def finished(request: pytest.FixtureRequest, base: Path) -> tuple[str, Path]:
     out = base.parent / request.param
     shutil.copytree(base, out)

@@ -15,7 +15,7 @@ CODE = ("pipeline", "stages", "classifiers")
 LINES = 350
 PARAMETERS = 8
 MODULES = 14
-COMPILED = ("njit", "numba.njit", "kernel(", "part(")  # decorators (pipeline/kernels/compiled.py)
+COMPILED = ("kernel", "inlined", "bare_")  # decorators (pipeline/kernels/compiled.py)
 # Settings of one thing, each by name at every call (docs/decisions/laws.md)
 WIDE = {("constraints.py", "constraints_from"), ("ngram.py", "fit")}
 # Kept together, for it is one idea (docs/decisions/laws.md)

@@ -6,7 +6,7 @@ across the page, reading is given up.
 
 import numpy as np
 
-from gristmill.pipeline.kernels.compiled import kernel, part
+from gristmill.pipeline.kernels.compiled import bare_kernel, bare_part
 from gristmill.pipeline.kernels.html import elements as el
 from gristmill.pipeline.kernels.html.end_tags import end_tag
 from gristmill.pipeline.kernels.html.raw import (
@@ -72,13 +72,13 @@ from gristmill.pipeline.kernels.html.tags import (
 from gristmill.pipeline.kernels.signs import next_byte
 
 
-@part()
+@bare_part
 def _begin_body(nodes, stacks, s):
     s[PLACE] = IN_BODY
     open_element(nodes, stacks, s, el.BODY, 0, 0, 0)
 
 
-@part()
+@bare_part
 def _text_end(page, lower, i):
     """Where the text that begins at i ends: before what begins a tag, comment or declaration."""
     size = page.size
@@ -91,7 +91,7 @@ def _text_end(page, lower, i):
     return np.int64(size)
 
 
-@part()
+@bare_part
 def _read_text(nodes, stacks, s, data, page, start, end, slots, entries):
     """A text of a body, or one that begins it; white space before a body is none of its."""
     begin = start
@@ -115,7 +115,7 @@ def _read_text(nodes, stacks, s, data, page, start, end, slots, entries):
         add_resolved(nodes, stacks, s, data, start, end, slots, entries)
 
 
-@part()
+@bare_part
 def _is_for_head(s, tag):
     """Whether a start tag before the body belongs to the head (13.2.6.4.2 to 13.2.6.4.6)."""
     start = el.START_OF[tag]
@@ -130,7 +130,7 @@ def _is_for_head(s, tag):
     return False
 
 
-@part()
+@bare_part
 def _end_before_body(nodes, stacks, s, tag):
     """An end tag before the body: whether it is done with."""
     if s[PLACE] == IN_NOSCRIPT and tag != el.BR:
@@ -146,7 +146,7 @@ def _end_before_body(nodes, stacks, s, tag):
     return False
 
 
-@part()
+@bare_part
 def _may_hold(nodes, stacks, s, is_script):
     """Whether the current element may hold raw text or SVG; of tables and selects only scripts."""
     place = table_place(nodes, stacks, s)
@@ -159,7 +159,7 @@ def _may_hold(nodes, stacks, s, is_script):
     return s[WHY] == 0
 
 
-@part()
+@bare_part
 def _is_raw(start):
     return (
         start == el.START_SCRIPT
@@ -170,7 +170,7 @@ def _is_raw(start):
     )
 
 
-@kernel()
+@bare_kernel
 def build(data, size, lower, tables, slots, entries, nodes, stacks, s, spans, found, names):
     """Fills `nodes`; s[WHY] is 0 where it could, s[N] the number of nodes, of which the first is the body.
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gristmill.pipeline.kernels.compiled import part
+from gristmill.pipeline.kernels.compiled import bare_part
 from gristmill.pipeline.kernels.html import elements as el
 from gristmill.pipeline.kernels.html.stack import (
     ADOPTED,
@@ -31,7 +31,7 @@ from gristmill.pipeline.kernels.html.stack import (
 from gristmill.pipeline.kernels.html.table_parts import end_part, table_place
 
 
-@part()
+@bare_part
 def _end_other(nodes, stacks, s, tag, key):
     """Any other end tag: closes the innermost element of its name, unless a special one stands before it."""
     for i in range(s[OPEN] - 1, 0, -1):
@@ -44,7 +44,7 @@ def _end_other(nodes, stacks, s, tag, key):
             return
 
 
-@part()
+@bare_part
 def _open_at(nodes, stacks, s, n):
     """Where an open element is in the stack, or -1 where a bound stands before it."""
     at = s[OPEN] - 1
@@ -55,7 +55,7 @@ def _open_at(nodes, stacks, s, n):
     return np.int64(at)
 
 
-@part()
+@bare_part
 def _end_format(nodes, stacks, s, tag, key):
     """The end of a formatting element, where no block stands between (13.2.6.4.7)."""
     at = s[MARKS] - 1
@@ -87,7 +87,7 @@ def _end_format(nodes, stacks, s, tag, key):
     forget(nodes, stacks, s, at)
 
 
-@part()
+@bare_part
 def end_tag(nodes, stacks, s, tag, key):
     """An end tag in a body."""
     start = el.START_OF[tag]

@@ -7,7 +7,7 @@ have bullets or numbers, cells stand between two tabs.
 
 import numpy as np
 
-from gristmill.pipeline.kernels.compiled import kernel, part
+from gristmill.pipeline.kernels.compiled import bare_kernel, bare_part
 from gristmill.pipeline.kernels.html import elements as el
 from gristmill.pipeline.kernels.html.stack import DEPTH, FIRST, KIND, LAST, MARKS_OF, STOP, WIDTH, is_space
 from gristmill.pipeline.kernels.html.tags import (
@@ -32,7 +32,7 @@ LISTS = 1 << 10  # lists and rows open at once
 STATE_OF_TEXT = 16
 
 
-@part()
+@bare_part
 def _sum(nodes, n, total, links, joined, following):
     """(n + 1,) each: bytes of the texts before a node, as one text with its white space collapsed; bytes of its links;
     and 1 for a node whose text begins with white space where the text before ends with some."""
@@ -55,14 +55,14 @@ def _sum(nodes, n, total, links, joined, following):
         links[i + 1] = links[i] + (_bytes(total, joined, following, i, nodes[STOP, i]) if nodes[KIND, i] == el.A else 0)
 
 
-@part()
+@bare_part
 def _bytes(total, joined, following, i, end):
     """Bytes of the collapsed text of the nodes i to end."""
     begin = following[i]
     return total[end] - total[i] + (joined[begin] if begin < end else 0)
 
 
-@part()
+@bare_part
 def _is_cluster(total, links, joined, following, i, end, share, most):
     """Whether more than that share of an element's text is links; texts over `most` bytes are none (0: any may)."""
     whole = _bytes(total, joined, following, i, end)
@@ -72,7 +72,7 @@ def _is_cluster(total, links, joined, following, i, end, share, most):
     return linked > 0 and linked / whole > share
 
 
-@part()
+@bare_part
 def _stays(tag, flags, level, total, links, joined, following, i, end):
     """Whether an element, `level` below the body, may hold main content."""
     if tag == el.BODY or tag == el.MAIN or tag == el.H1:
@@ -104,7 +104,7 @@ def _stays(tag, flags, level, total, links, joined, following, i, end):
     return not (level > 2 and tag == el.DIV and _is_cluster(total, links, joined, following, i, end, 0.6, 1500))
 
 
-@part()
+@bare_part
 def _margin(out, o):
     """The line feeds that are due; outside preformatted text white space before them goes."""
     if o[_PENDING] == 0:
@@ -123,7 +123,7 @@ def _margin(out, o):
     o[_OUT], o[_PENDING] = n, 0
 
 
-@part()
+@bare_part
 def _node(out, o, numbers, rows, tag, level, is_end):
     """Begins a stretch of text: at the beginning or end of a block, at a break or cell, or when an element that holds
     the last stretch has ended."""
@@ -177,7 +177,7 @@ def _node(out, o, numbers, rows, tag, level, is_end):
         o[_PENDING] = max(o[_PENDING], 1 + (big and o[_PRE_NOW] == 0))
 
 
-@part()
+@bare_part
 def _begin(out, o):
     """What stands before a stretch's first sign: line feeds, the list's indent, the item's bullet or number."""
     o[_BEGUN] = 1
@@ -210,7 +210,7 @@ def _begin(out, o):
     o[_OUT] = n
 
 
-@part()
+@bare_part
 def _write(out, o, data, start, end):
     """A text of the stretch at hand, its white space collapsed outside preformatted text."""
     if o[_LOST]:
@@ -259,7 +259,7 @@ def _write(out, o, data, start, end):
     o[_OUT], o[_SPACED] = n, spaced
 
 
-@kernel()
+@bare_kernel
 def write_main(data, nodes, stacks, s, out, total, links, joined, following, o, numbers, rows):
     """The number of bytes written to `out`, or -1 where this cannot tell what resiliparse would write."""
     n = s[0]

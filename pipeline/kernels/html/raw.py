@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gristmill.pipeline.kernels.compiled import part
+from gristmill.pipeline.kernels.compiled import bare_part
 from gristmill.pipeline.kernels.html import elements as el
 from gristmill.pipeline.kernels.html.stack import FOREIGN, LAST_TEXT, WHY, add_resolved, add_text, open_element, pop
 from gristmill.pipeline.kernels.html.tags import BYTES, CLOSED_ITSELF, END, SLASH, SPACE, raw_end, script_end, skip_tag
@@ -19,7 +19,7 @@ _BREAKS = (
 _BREAK_KEYS = np.array([el.name_key(name) for name in _BREAKS.split()], dtype=np.uint32)
 
 
-@part()
+@bare_part
 def comment_end(page, i):
     """What stands behind a comment or declaration that begins with <! at i (13.2.5.42 to 53)."""
     size = page.size
@@ -39,7 +39,7 @@ def comment_end(page, i):
     return min(next_byte(page, i + 2, 62) + 1, size)
 
 
-@part()
+@bare_part
 def is_doctype(page, lower, i):
     for k in range(_DOCTYPE.size):
         if i + k >= page.size or lower[page[i + k]] != _DOCTYPE[k]:
@@ -47,7 +47,7 @@ def is_doctype(page, lower, i):
     return True
 
 
-@part()
+@bare_part
 def tag_name(page, lower, i):
     """Behind a tag's name, and the name's key."""
     key = np.uint32(0)
@@ -59,13 +59,13 @@ def tag_name(page, lower, i):
     return i, key
 
 
-@part()
+@bare_part
 def element_of(key):
     slot = np.uint32(key * el.FACTOR) >> np.uint32(20)
     return np.int64(el.BY_KEY[slot]) if el.KEYS[slot] == key else np.int64(el.OTHER)
 
 
-@part()
+@bare_part
 def add_raw(nodes, stacks, s, page, lower, tag, key, begin, flags, start, name, data, slots, entries):
     """An element whose content is text up to its end tag, from `start` on; where that tag begins. Its name stands at
     `name`, its attributes at `begin`."""
@@ -86,7 +86,7 @@ def add_raw(nodes, stacks, s, page, lower, tag, key, begin, flags, start, name, 
     return end
 
 
-@part()
+@bare_part
 def _breaks(key):
     for i in range(_BREAK_KEYS.size):
         if _BREAK_KEYS[i] == key:
@@ -94,7 +94,7 @@ def _breaks(key):
     return False
 
 
-@part()
+@bare_part
 def read_svg(nodes, stacks, s, page, lower, i, found, names, data, slots, entries):
     """The content of an svg element, of which texts are kept; what stands behind its end tag."""
     size = page.size
@@ -141,7 +141,7 @@ def read_svg(nodes, stacks, s, page, lower, i, found, names, data, slots, entrie
     return i
 
 
-@part()
+@bare_part
 def behind_raw(page, end, length, found):
     """Behind the end tag that begins at `end`."""
     if end >= page.size:
@@ -149,7 +149,7 @@ def behind_raw(page, end, length, found):
     return skip_tag(page, end + 2 + length, found)
 
 
-@part()
+@bare_part
 def quirks_of(page, lower, i):
     """Whether a doctype makes a page's tables stay in paragraphs (13.2.6.4.1): 0 no, 1 yes, -1 unknown."""
     end = min(next_byte(page, i, 62), i + 200)

@@ -7,7 +7,7 @@ from html.entities import html5
 
 import numpy as np
 
-from gristmill.pipeline.kernels.compiled import part
+from gristmill.pipeline.kernels.compiled import bare_part
 
 _LONGEST = max(map(len, html5))
 _LEGACY = max(len(name) for name in html5 if not name.endswith(";"))  # a name without a semicolon is at most so long
@@ -47,7 +47,7 @@ def _table() -> tuple[np.ndarray, np.ndarray]:
 NAMED = _table()
 
 
-@part()
+@bare_part
 def _find(page, start, stop, slots, entries):
     """The number of the name page[start:stop], or -1."""
     h = np.uint32(0x811C9DC5)
@@ -66,7 +66,7 @@ def _find(page, start, stop, slots, entries):
     return np.int64(-1)
 
 
-@part()
+@bare_part
 def _put(out, n, code):
     """Writes a character in UTF-8; what stands behind it."""
     if code < 0x80:
@@ -83,7 +83,7 @@ def _put(out, n, code):
     return n + 4
 
 
-@part()
+@bare_part
 def _numeric(page, i, stop, out, n):
     """A reference &#...: what stands behind it in the page, and in `out`; at the same place where it is none."""
     k = i + 2
@@ -113,12 +113,12 @@ def _numeric(page, i, stop, out, n):
     return k, _put(out, n, code)
 
 
-@part()
+@bare_part
 def _may_go_on(c):
     return c == 61 or 48 <= c <= 57 or 65 <= c <= 90 or 97 <= c <= 122
 
 
-@part()
+@bare_part
 def resolve(page, start, stop, out, n, slots, entries, in_attribute):
     """Writes page[start:stop] to `out` from n on with its references resolved; returns what stands behind it there.
 

@@ -7,7 +7,7 @@ and formatting elements with marks of -1. `s` (STATE,) int64: counters, and why 
 
 import numpy as np
 
-from gristmill.pipeline.kernels.compiled import part
+from gristmill.pipeline.kernels.compiled import bare_part
 from gristmill.pipeline.kernels.html import elements as el
 from gristmill.pipeline.kernels.html.references import resolve
 from gristmill.pipeline.kernels.html.tags import HAS_CHILD, LEADS, SIGN, TRAILS
@@ -27,13 +27,13 @@ FOSTERED, ADOPTED, TEMPLATED, UNSURE_TAG, FORM_ORDER, SELECTED, FOREIGN, TOO_MUC
 NESTED = 1 << 12  # elements open at once; ingest asks a parser for pages that nest that much
 
 
-@part()
+@bare_part
 def is_space(c):
     """White space as resiliparse collapses it."""
     return c == 32 or 9 <= c <= 13
 
 
-@part()
+@bare_part
 def open_element(nodes, stacks, s, tag, key, begin, flags):
     """Adds an element as child of the current one and makes it current."""
     n = s[N]
@@ -53,7 +53,7 @@ def open_element(nodes, stacks, s, tag, key, begin, flags):
     return n
 
 
-@part()
+@bare_part
 def pop(nodes, stacks, s):
     s[OPEN] -= 1
     n = stacks[0, s[OPEN]]
@@ -63,21 +63,21 @@ def pop(nodes, stacks, s):
     s[SELECTS] -= nodes[KIND, n] == el.SELECT
 
 
-@part()
+@bare_part
 def pop_to(nodes, stacks, s, at):
     """Until as many elements as `at` are open."""
     while s[OPEN] > at:
         pop(nodes, stacks, s)
 
 
-@part()
+@bare_part
 def add_void(nodes, stacks, s, tag, key, begin, flags):
     open_element(nodes, stacks, s, tag, key, begin, flags)
     if s[WHY] == 0:
         pop(nodes, stacks, s)
 
 
-@part()
+@bare_part
 def in_scope(nodes, stacks, s, tag, bounds):
     """Where the innermost open element of that kind is in the stack, or -1 where a bound stands before it."""
     for i in range(s[OPEN] - 1, -1, -1):
@@ -89,7 +89,7 @@ def in_scope(nodes, stacks, s, tag, bounds):
     return np.int64(-1)
 
 
-@part()
+@bare_part
 def close_implied(nodes, stacks, s, but):
     """Closes what needs no end tag, except elements of one kind."""
     while s[OPEN] > 1:
@@ -99,7 +99,7 @@ def close_implied(nodes, stacks, s, but):
         pop(nodes, stacks, s)
 
 
-@part()
+@bare_part
 def close_p(nodes, stacks, s):
     if s[PARAGRAPHS] > 0:
         at = in_scope(nodes, stacks, s, el.P, el.BUTTON_SCOPE)
@@ -107,7 +107,7 @@ def close_p(nodes, stacks, s):
             pop_to(nodes, stacks, s, at)
 
 
-@part()
+@bare_part
 def reopen(nodes, stacks, s):
     """Opens again the formatting elements that were left open (13.2.4.3)."""
     n = s[MARKS]
@@ -125,7 +125,7 @@ def reopen(nodes, stacks, s):
             return
 
 
-@part()
+@bare_part
 def _same_tag(page, a, b):
     """Whether the rest of two tags is the same, byte for byte."""
     while a < page.size and b < page.size:
@@ -138,7 +138,7 @@ def _same_tag(page, a, b):
     return False
 
 
-@part()
+@bare_part
 def remember(nodes, stacks, s, page, n):
     """Adds a formatting element to the list of those to open again; of four alike the first goes."""
     alike = 0
@@ -158,14 +158,14 @@ def remember(nodes, stacks, s, page, n):
     s[MARKS] += 1
 
 
-@part()
+@bare_part
 def forget(nodes, stacks, s, at):
     for i in range(at, s[MARKS] - 1):
         stacks[1, i] = stacks[1, i + 1]
     s[MARKS] -= 1
 
 
-@part()
+@bare_part
 def mark(nodes, stacks, s):
     if s[MARKS] + 1 >= NESTED:
         s[WHY] = TOO_MUCH
@@ -174,7 +174,7 @@ def mark(nodes, stacks, s):
     s[MARKS] += 1
 
 
-@part()
+@bare_part
 def clear_marks(nodes, stacks, s):
     while s[MARKS] > 0:
         s[MARKS] -= 1
@@ -182,7 +182,7 @@ def clear_marks(nodes, stacks, s):
             break
 
 
-@part()
+@bare_part
 def add_text(nodes, stacks, s, data, start, end):
     """A text of data[start:end], with how many bytes it has once its white space is collapsed."""
     if end <= start:
@@ -218,7 +218,7 @@ def add_text(nodes, stacks, s, data, start, end):
     s[N] += 1
 
 
-@part()
+@bare_part
 def _is_sign(data, i, length):
     """A pilcrow, or what resiliparse takes for a sign of a private font: three bytes, compared as a number."""
     if length == 2:
@@ -227,7 +227,7 @@ def _is_sign(data, i, length):
     return 0x8080EE <= code <= 0xBFA3EF
 
 
-@part()
+@bare_part
 def add_resolved(nodes, stacks, s, data, start, end, slots, entries):
     """A text, its references resolved behind what is used of `data`."""
     for i in range(start, end):

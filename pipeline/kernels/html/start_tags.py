@@ -1,6 +1,6 @@
 """Start tags in a body whose content is no raw text (WHATWG HTML, 13.2.6.4.7)."""
 
-from gristmill.pipeline.kernels.compiled import part
+from gristmill.pipeline.kernels.compiled import bare_part
 from gristmill.pipeline.kernels.html import elements as el
 from gristmill.pipeline.kernels.html.stack import (
     ADOPTED,
@@ -30,7 +30,7 @@ from gristmill.pipeline.kernels.html.stack import (
 from gristmill.pipeline.kernels.html.table_parts import start_part, table_place
 
 
-@part()
+@bare_part
 def _is_in_table(nodes, stacks, s, tag, hidden_input):
     """Whether the current element is a table's part, which holds only forms and hidden fields beside its own."""
     place = table_place(nodes, stacks, s)
@@ -41,7 +41,7 @@ def _is_in_table(nodes, stacks, s, tag, hidden_input):
     return place > 0
 
 
-@part()
+@bare_part
 def _make_room(nodes, stacks, s, tag, start):
     """Closes what an element of its kind may not stand in; whether it is opened at all."""
     if start == el.START_FORM:
@@ -80,7 +80,7 @@ def _make_room(nodes, stacks, s, tag, start):
     return s[WHY] == 0
 
 
-@part()
+@bare_part
 def _stays_in_p(nodes, stacks, s, start):
     """Whether a table stands in a paragraph, as in pages of old doctypes."""
     if start != el.START_TABLE or s[PARAGRAPHS] == 0 or s[QUIRKS] == 0:
@@ -91,7 +91,7 @@ def _stays_in_p(nodes, stacks, s, start):
     return is_in
 
 
-@part()
+@bare_part
 def start_tag(nodes, stacks, s, page, tag, key, begin, flags, hidden_input):
     """Opens an element; whether a line feed behind the tag is to be left out."""
     start = el.START_OF[tag]

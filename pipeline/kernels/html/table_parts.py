@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gristmill.pipeline.kernels.compiled import part
+from gristmill.pipeline.kernels.compiled import bare_part
 from gristmill.pipeline.kernels.html import elements as el
 from gristmill.pipeline.kernels.html.stack import (
     KIND,
@@ -18,7 +18,7 @@ from gristmill.pipeline.kernels.html.stack import (
 )
 
 
-@part()
+@bare_part
 def table_place(nodes, stacks, s):
     """1 to 4: the current element is a table, a section of one, a row, a group of columns; else 0."""
     k = nodes[KIND, stacks[0, s[OPEN] - 1]]
@@ -31,7 +31,7 @@ def table_place(nodes, stacks, s):
     return 4 if k == el.COLGROUP else 0
 
 
-@part()
+@bare_part
 def cell_at(nodes, stacks, s):
     """Where the innermost cell or caption is in the stack, up to its table; -1 if none."""
     for i in range(s[OPEN] - 1, -1, -1):
@@ -43,14 +43,14 @@ def cell_at(nodes, stacks, s):
     return np.int64(-1)
 
 
-@part()
+@bare_part
 def _close_cell(nodes, stacks, s, at):
     close_implied(nodes, stacks, s, 0)
     pop_to(nodes, stacks, s, at)
     clear_marks(nodes, stacks, s)
 
 
-@part()
+@bare_part
 def start_part(nodes, stacks, s, tag, key, begin, flags):
     """A start tag of a table's parts (13.2.6.4.9 to 15)."""
     if table_place(nodes, stacks, s) == 0:
@@ -89,7 +89,7 @@ def start_part(nodes, stacks, s, tag, key, begin, flags):
             pop(nodes, stacks, s)
 
 
-@part()
+@bare_part
 def end_part(nodes, stacks, s, tag):
     """An end tag of a table or of its parts."""
     is_section = (el.TRAITS[tag] & el.SECTION) > 0
@@ -125,7 +125,7 @@ def end_part(nodes, stacks, s, tag):
         pop(nodes, stacks, s)
 
 
-@part()
+@bare_part
 def _in_scope_of_table(nodes, stacks, s, tag):
     """As _in_scope, up to the innermost table."""
     for i in range(s[OPEN] - 1, -1, -1):

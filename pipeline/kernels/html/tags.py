@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gristmill.pipeline.kernels.compiled import part
+from gristmill.pipeline.kernels.compiled import bare_part
 from gristmill.pipeline.kernels.html.class_names import (
     ARTICLE,
     CLASSES,
@@ -69,7 +69,7 @@ _SCRIPT, _CLOSE_SCRIPT = np.frombuffer(b"script", np.uint8), np.frombuffer(b"/sc
 _MAIN, _TRUE, _FALSE = _pad(b"main"), _pad(b"true"), _pad(b"false")
 
 
-@part()
+@bare_part
 def is_one_of(page, start, stop, values):
     """Whether page[start:stop] is one of the rows of `values` (_pad)."""
     for i in range(values.shape[0]):
@@ -82,7 +82,7 @@ def is_one_of(page, start, stop, values):
     return False
 
 
-@part()
+@bare_part
 def _attribute(page, lower, start, stop):
     """The number of an attribute that matters, or -1."""
     if stop - start >= 20:
@@ -99,7 +99,7 @@ def _attribute(page, lower, start, stop):
     return np.int64(-1)
 
 
-@part()
+@bare_part
 def _run(page, start, stop, tables, which, state):
     """The automaton's state behind page[start:stop], and the bits of what stands there."""
     mask = 0
@@ -109,19 +109,19 @@ def _run(page, start, stop, tables, which, state):
     return state, mask
 
 
-@part()
+@bare_part
 def _found_in(page, spans, i, tables, which):
     """What stands in the value of an attribute."""
     state, mask = _run(page, spans[i, 0], spans[i, 1], tables, which, 0)
     return mask | tables[which, state, CLASSES - 1]
 
 
-@part()
+@bare_part
 def _is(page, spans, i, values):
     return spans[i, 0] >= 0 and is_one_of(page, spans[i, 0], spans[i, 1], values)
 
 
-@part()
+@bare_part
 def _ones(bits):
     n = np.int64(0)
     while bits:
@@ -130,7 +130,7 @@ def _ones(bits):
     return n
 
 
-@part()
+@bare_part
 def _flags_of(page, spans, found, tables, quirks):
     """What class, id and the other attributes that were found say."""
     flags = 0
@@ -177,7 +177,7 @@ def _flags_of(page, spans, found, tables, quirks):
     return flags | min(mains, 2) << MAINS
 
 
-@part()
+@bare_part
 def _is_unsure(data, start, stop):
     """Whether a class or id has a letter or space beyond ASCII that resiliparse may take for one in ASCII."""
     for i in range(start, stop - 1):
@@ -201,7 +201,7 @@ def _is_unsure(data, start, stop):
     return False
 
 
-@part()
+@bare_part
 def _judged(data, spans, found, tables, quirks, used, slots, entries):
     """Sets what the attributes that were found say, their references resolved from data[used] on."""
     for i in range(_AD):
@@ -218,7 +218,7 @@ def _judged(data, spans, found, tables, quirks, used, slots, entries):
     found[FLAGS] = _flags_of(data, spans, found, tables, quirks)
 
 
-@part()
+@bare_part
 def _next_attribute(page, i, found):
     """Reads an attribute from i on: found[NAME] to found[VALUE_END] tell where its name and value stand. What stands
     behind it, or behind the tag's > with found[AFTER] set; the size where the page ends before."""
@@ -254,7 +254,7 @@ def _next_attribute(page, i, found):
     return min(i, size)
 
 
-@part()
+@bare_part
 def skip_tag(page, i, found):
     """What stands behind a tag whose attributes begin at i; found[AFTER] is -1 where the page ends in it."""
     found[AFTER] = -1
@@ -263,7 +263,7 @@ def skip_tag(page, i, found):
     return i
 
 
-@part()
+@bare_part
 def read_tag(page, data, lower, i, tables, quirks, spans, found, used, slots, entries):
     """As skip_tag; found[FLAGS]: what the attributes say; found[UNSURE]: that is left to a parser. spans (15, 2): room
     for where values stand; their references are resolved from data[used] on."""
@@ -294,7 +294,7 @@ def read_tag(page, data, lower, i, tables, quirks, spans, found, used, slots, en
     return i
 
 
-@part()
+@bare_part
 def raw_end(page, lower, i, name, length):
     """Where the end tag of raw text begins, by the name that stands at page[name:name + length]; the size if none."""
     size = page.size
@@ -310,7 +310,7 @@ def raw_end(page, lower, i, name, length):
     return np.int64(size)
 
 
-@part()
+@bare_part
 def _is_name(page, lower, i, name):
     """Whether a tag's name stands at i, with what may stand behind one."""
     if i + name.size >= page.size:
@@ -321,7 +321,7 @@ def _is_name(page, lower, i, name):
     return (BYTES[page[i + name.size]] & (SPACE | SLASH | END)) > 0
 
 
-@part()
+@bare_part
 def script_end(page, lower, i):
     """Where the end tag of a script begins: not in a comment that holds <script (13.2.5.15 to 31); the size if none."""
     size = page.size

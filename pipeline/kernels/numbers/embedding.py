@@ -5,9 +5,9 @@ No BLAS: its results depend on how many rows are multiplied at once.
 
 import numpy as np
 import polars as pl
-from numba import njit
 
 from gristmill.pipeline.contract.errors import DataError
+from gristmill.pipeline.kernels.compiled import kernel
 from gristmill.pipeline.kernels.text.terms import find_term, terms_of
 
 
@@ -33,7 +33,7 @@ def vectors_to_series(vectors: np.ndarray) -> pl.Series:
     return pl.Series("embedding", vectors, dtype=pl.Array(pl.Float32, vectors.shape[1])).arr.to_list()
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def embed_rows(data, offsets, classes, lower, max_chars, keys, slots, weights, log_counts):
     """Unit vectors (rows, dims) float32: sum over distinct terms of log_counts[count] * weights[term].
 
@@ -71,7 +71,7 @@ def embed_rows(data, offsets, classes, lower, max_chars, keys, slots, weights, l
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def sparse_product(ends, ids, values, dense, out, back, low, high):
     """Adds columns low to high of A @ dense to `out`, or of A.T @ dense where `back`; A (rows, n) is CSR: the values of
     row r and their columns stand at ends[r] to ends[r + 1]."""
@@ -85,7 +85,7 @@ def sparse_product(ends, ids, values, dense, out, back, low, high):
                 to[c] += value * of[c]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def nearest(vectors, centroids):
     """Index (int64) of the centroid at the smallest Euclidean distance per row; ties go to the lowest index.
 
@@ -114,7 +114,7 @@ def nearest(vectors, centroids):
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def similarities(vectors, others):
     """Inner products (n, k) float32 of vectors (n, dims) with others (k, dims), summed in the order of dims."""
     k, dims = others.shape

@@ -7,8 +7,8 @@ arXiv:0910.3349): 224 bytes instead of 896, enough to find candidates and to est
 import numpy as np
 import polars as pl
 import pyarrow as pa
-from numba import njit
 
+from gristmill.pipeline.kernels.compiled import kernel
 from gristmill.pipeline.kernels.text.hashing import mix64, token_hashes
 
 LEADERS = 1_000  # that one set of candidates may have; a document unlike them all stays
@@ -21,7 +21,7 @@ def multipliers(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return factors, rng.integers(0, 2**64, n, np.uint64, endpoint=False)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def signatures(data, offsets, table, word_ngram, char_ngram, factors, addends):
     """(n, k) uint64, the minimum of each hash function, and (n,) int64 shingles; a text without words has 0 shingles.
 
@@ -52,7 +52,7 @@ def signatures(data, offsets, table, word_ngram, char_ngram, factors, addends):
     return out, counts
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _shingles(tokens, hashes, spaceless, word_ngram, char_ngram, found):
     """How many shingles a text of so many tokens has; their hashes go to `found`."""
     shingles = 0
@@ -70,7 +70,7 @@ def _shingles(tokens, hashes, spaceless, word_ngram, char_ngram, found):
     return shingles
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def shingles_of(data, begin, end, table, word_ngram, char_ngram):
     """Hashes of the shingles of the text data[begin:end], in order, with repeats."""
     n = (end - begin) // 2 + 1
@@ -79,7 +79,7 @@ def shingles_of(data, begin, end, table, word_ngram, char_ngram):
     return found[: _shingles(tokens, hashes, spaceless, word_ngram, char_ngram, found)]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def pack(values, bands):
     """(n, k) uint64 values to (n, 8 * bands + k) bytes: little-endian band keys, then a byte of every value."""
     n, k = values.shape
@@ -120,7 +120,7 @@ def similarity(matching: np.ndarray, values: int) -> np.ndarray:
     return (np.asarray(matching) / values - 1 / 256) / (1 - 1 / 256)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _root(parent, i):
     while parent[i] != i:
         parent[i] = parent[parent[i]]
@@ -128,7 +128,7 @@ def _root(parent, i):
     return i
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def unite(a, b, rank, parent):
     """Joins a[i] and b[i] for every i in `parent`.
 
@@ -144,14 +144,14 @@ def unite(a, b, rank, parent):
         parent[y] = x
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def flatten(parent):
     """Makes every entry of a union-find forest point to its root."""
     for i in range(parent.size):
         parent[i] = _root(parent, i)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def elect(parent, fingerprints, min_matching, stay):
     """(n,) int64 the document that stands for each: the first of its set that stays and is alike.
 
@@ -175,7 +175,7 @@ def elect(parent, fingerprints, min_matching, stay):
     return standing
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def matching(fingerprints, of):
     """(n,) int64 bytes in which fingerprint i and fingerprint of[i] agree."""
     out = np.empty(of.size, np.int64)
@@ -184,7 +184,7 @@ def matching(fingerprints, of):
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _matching(a, b):
     same = 0
     for k in range(a.size):

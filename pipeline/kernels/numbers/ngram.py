@@ -7,16 +7,17 @@ features ("shared"), and those that one bucket has are only counted ("own").
 """
 
 import numpy as np
-from numba import njit
+
+from gristmill.pipeline.kernels.compiled import inlined, kernel
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _slot(key, mask):
     h = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)  # Fibonacci hashing
     return np.int64((h ^ (h >> np.uint64(32))) & np.uint64(mask))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def hash_table(keys):
     """Open-addressing table of distinct int64 keys >= 0: (slots,) indexes into keys, -1 where empty."""
     size = 16
@@ -31,7 +32,7 @@ def hash_table(keys):
     return table
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def next_states(states, tokens, end_id, vocab, keys, table):
     """States of one more token of history: states (n,) int32 of m - 1 tokens -> (n,) int32 of m tokens.
 
@@ -58,7 +59,7 @@ def next_states(states, tokens, end_id, vocab, keys, table):
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def events(states, tokens, vocab, features, ends, first_feature, out):
     """Writes ((state * vocab + token) * features + feature) of every position whose history the target has, in order,
     into `out` (tokens.size,) int64, and returns how many there are.
@@ -78,7 +79,7 @@ def events(states, tokens, vocab, features, ends, first_feature, out):
     return n
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def run_lengths(values):
     """Distinct values of a sorted array and how often each occurs (float64); the array's beginning is overwritten."""
     n = 0
@@ -94,7 +95,7 @@ def run_lengths(values):
     return values[: n + 1].copy(), counts
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def tabulate(composite, counts, vocab, features, slices, contexts, grams):
     """The tables of one order, grouped by context.
 
@@ -200,7 +201,7 @@ def tabulate(composite, counts, vocab, features, slices, contexts, grams):
     )
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def probabilities(tables, low, high, rate, absent, discount, strength, lower, suffix, out, kept):
     """Interpolated absolute discounting for the grams of contexts low to high of one order, many mixtures side by side.
 
@@ -288,7 +289,7 @@ def probabilities(tables, low, high, rate, absent, discount, strength, lower, su
                     kept_seen[g, x] = count[x]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def surprisals(probability, gram, target, share, targets):
     """(targets, lanes): sum of -share * ln(probability) over each target's distinct grams.
 
@@ -313,7 +314,7 @@ def surprisals(probability, gram, target, share, targets):
     return out
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inlined
 def _add_product_slope(features, low, high, absent, moving, slope, absent_slope):
     """absent_slope[f] += slope * d(product of absent[features[low:high]])/d absent[f], where f is moving."""
     any_moving = False
@@ -332,7 +333,7 @@ def _add_product_slope(features, low, high, absent, moving, slope, absent_slope)
                     absent_slope[f, x] += slope[x] * product / absent[f, x]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def slopes(
     tables, low, high, kept, absent, moving, discount, strength, lower, suffix, slope, lower_slope, rate_slope,
     absent_slope,

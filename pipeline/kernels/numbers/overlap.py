@@ -5,15 +5,16 @@ rolling polynomials over word hashes modulo 2^64. Two n-grams share a hash by ch
 """
 
 import numpy as np
-from numba import njit
 
+from gristmill.pipeline.kernels.compiled import kernel
+from gristmill.pipeline.kernels.copies import copied
 from gristmill.pipeline.kernels.text.hashing import mix64, token_ends
 
 BASE = 0x9E3779B97F4A7C15 | 1  # odd, so that no factor of 2 is lost; the golden ratio's bits
 FILTER_BITS = 16  # per n-gram of the index: 6% of the others pass the filter
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _ngrams(words, count, n, grams):
     """Hashes of the n-grams of words[:count] into `grams`; how many. A shorter text gives one, of all its words."""
     if count == 0:
@@ -34,7 +35,7 @@ def _ngrams(words, count, n, grams):
     return count - size + 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _longest(offsets):
     longest = 0
     for d in range(offsets.size - 1):
@@ -42,7 +43,7 @@ def _longest(offsets):
     return longest // 2 + 2
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def text_ngrams(data, offsets, table, n):
     """All n-grams of each text: hashes uint64 (total,), and starts int64 (texts + 1,) into them."""
     texts = offsets.size - 1
@@ -55,14 +56,13 @@ def text_ngrams(data, offsets, table, n):
         filled = starts[d]
         if filled + count > out.size:
             larger = np.empty(2 * (filled + count), np.uint64)
-            larger[:filled] = out[:filled]
+            copied(larger, 0, out, 0, filled)
             out = larger
-        out[filled : filled + count] = grams[:count]
-        starts[d + 1] = filled + count
+        starts[d + 1] = copied(out, filled, grams, 0, count)
     return out[: starts[texts]].copy(), starts
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def lookup_tables(hashes):
     """Of sorted distinct hashes: the filter (uint64 words, a power of two of bits), `first` (2^k + 1,) int32, and k.
 
@@ -85,7 +85,7 @@ def lookup_tables(hashes):
     return seen, first, k
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _find(h, hashes, seen, first, shift):
     """Place of h in `hashes`, or -1."""
     at = h & np.uint64(seen.size * 64 - 1)
@@ -98,7 +98,7 @@ def _find(h, hashes, seen, first, shift):
     return -1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def find_hits(data, offsets, table, n, hashes, seen, first, k):
     """Every n-gram of the texts that is in the index, in text order.
 
@@ -122,7 +122,7 @@ def find_hits(data, offsets, table, n, hashes, seen, first, k):
                 continue
             if filled == found.shape[0]:
                 larger = np.empty((2 * filled, 3), np.int64)
-                larger[:filled] = found
+                copied(larger.ravel(), 0, found.ravel(), 0, found.size)
                 found = larger
             found[filled, 0] = e
             found[filled, 1] = ends[i - 1] if i else offsets[d]
@@ -132,7 +132,7 @@ def find_hits(data, offsets, table, n, hashes, seen, first, k):
     return starts, found[:filled, 0].copy(), found[:filled, 1].copy(), found[:filled, 2].copy(), total
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _distinct(entries):
     """Sorted distinct values."""
     values = np.sort(entries)
@@ -144,7 +144,7 @@ def _distinct(entries):
     return values[:kept]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def count_partial(starts, entries, posting_starts, postings, telling, sizes, whole, counts):
     """Adds 1 to counts[e] per text that holds n-gram e but of every item with e less than the share `whole`.
 
@@ -168,7 +168,7 @@ def count_partial(starts, entries, posting_starts, postings, telling, sizes, who
                 held[postings[p]] = 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def match_items(starts, entries, posting_starts, postings, telling, rare, sizes, wanted, fewest):
     """Per text the wanted item with most distinct rare n-grams in it; ties: most of its n-grams, the smaller number.
 
@@ -198,7 +198,7 @@ def match_items(starts, entries, posting_starts, postings, telling, rare, sizes,
                 if n >= fewest:
                     if filled == many.size:
                         larger = np.empty(2 * filled, np.int64)
-                        larger[:filled] = many
+                        copied(larger, 0, many, 0, filled)
                         many = larger
                     many[filled] = item
                     filled += 1

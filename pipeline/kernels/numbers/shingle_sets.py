@@ -4,12 +4,12 @@ Sets lie one after another in `hashes` (uint64), each sorted and without repeats
 """
 
 import numpy as np
-from numba import njit
 
+from gristmill.pipeline.kernels.compiled import kernel
 from gristmill.pipeline.kernels.numbers.minhash import LEADERS
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _jaccard(hashes, offsets, i, j):
     a, b = offsets[i], offsets[j]
     common = 0
@@ -26,7 +26,7 @@ def _jaccard(hashes, offsets, i, j):
     return common / both if both > 0 else 0.0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def elect_exact(parent, hashes, offsets, least, stay):
     """(n,) int64 the document that stands for each: the first of its set that stays and has a similarity of `least`.
 
@@ -49,7 +49,7 @@ def elect_exact(parent, hashes, offsets, least, stay):
     return standing
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def jaccards(hashes, offsets, of):
     """(n,) similarity of set i and set of[i]."""
     out = np.empty(of.size)

@@ -4,8 +4,9 @@ are compared by 64-bit hashes of their letters and digits. Rows of tables and fe
 """
 
 import numpy as np
-from numba import njit
 
+from gristmill.pipeline.kernels.compiled import kernel
+from gristmill.pipeline.kernels.copies import copied
 from gristmill.pipeline.kernels.text.hashing import entry_at, mix64
 
 # Kinds of keys; a key's kind and rule stand beside its hash.
@@ -19,7 +20,7 @@ START = np.uint64(0x9E3779B97F4A7C15)
 PRIME = np.uint64(0x100000001B3)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _slot(keys, h):
     """Where `h` stands in the open-addressed table, or -1; 0 marks a free place."""
     mask = np.uint64(keys.size - 1)
@@ -31,7 +32,7 @@ def _slot(keys, h):
     return np.int64(-1)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def letters_hash(data, start, end, table):
     """Hash of the letters and digits alone of data[start:end]; 0 where there are none."""
     h = START
@@ -47,7 +48,7 @@ def letters_hash(data, start, end, table):
     return mix64(h) if n > 0 else np.uint64(0)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _rule_of(data, a, b, table, keys, kinds, whole_rules, colon_rules, credit, found):
     """Number of the rule that data[a:b] breaks, -1 for none. found[0]: hash of its letters and digits, 0 without
     any; found[1]: whether it ends like a sentence, or like code."""
@@ -127,7 +128,7 @@ def _rule_of(data, a, b, table, keys, kinds, whole_rules, colon_rules, credit, f
     return np.int64(-1)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _is_separator(data, a, b):
     """Whether a line is one mark of = - _ ~ # . over and over."""
     while b > a and data[b - 1] <= 32:
@@ -143,7 +144,7 @@ def _is_separator(data, a, b):
     return same
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def judge_lines(data, start, end, table, keys, kinds, whole_rules, colon_rules, numbers, rules, worded):
     """Fills rules (the rule that each line breaks, or -1) and worded (whether a line has a letter or digit); how many
     lines data[start:end] has. numbers: the rules of share, cookie, repeated, separator and credit; keys and what
@@ -187,7 +188,7 @@ def judge_lines(data, start, end, table, keys, kinds, whole_rules, colon_rules, 
     return n
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def cut_lines(data, offsets, chosen, table, keys, kinds, whole_rules, colon_rules, numbers, on):
     """UTF-8 bytes and (rows + 1,) offsets of the texts that are left, and (rows, rules) int64: lines cut by rule.
 
@@ -217,8 +218,7 @@ def cut_lines(data, offsets, chosen, table, keys, kinds, whole_rules, colon_rule
                 elif worded[n]:
                     words_stay = True
         if not (cut and words_stay):
-            out[o : o + end - start] = data[start:end]
-            o += end - start
+            o = copied(out, o, data, start, end)
             bounds[r + 1] = o
             continue
         first = o
@@ -236,8 +236,7 @@ def cut_lines(data, offsets, chosen, table, keys, kinds, whole_rules, colon_rule
                 counts[r, rules[n]] += 1
                 after_cut = True
             elif not (empty and blank and after_cut):
-                out[o : o + stop - a] = data[a:stop]
-                o += stop - a
+                o = copied(out, o, data, a, stop)
                 blank, after_cut = empty, False
             a = b + 1
         while o > first and out[o - 1] <= 32:

@@ -3,19 +3,19 @@ without spaces, tabs and carriage returns at its ends; a line of nothing else ha
 """
 
 import numpy as np
-from numba import njit
 
+from gristmill.pipeline.kernels.compiled import kernel
 from gristmill.pipeline.kernels.text.hashing import mix64
 
 NEWLINE = 10
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _blank(byte):
     return byte == 32 or byte == 9 or byte == 13
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _key(data, begin, end, seed):
     """0 for a blank line."""
     while begin < end and _blank(data[begin]):
@@ -30,14 +30,14 @@ def _key(data, begin, end, seed):
     return max(mix64(h), np.uint64(1))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _end(data, begin, stop):
     while begin < stop and data[begin] != NEWLINE:
         begin += 1
     return begin
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def line_keys(data, offsets, seeds):
     """(m,) uint64 keys of all lines that are not blank, and (m,) int64 the text that each stands in.
 
@@ -60,7 +60,7 @@ def line_keys(data, offsets, seeds):
     return keys[:found], of[:found]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def without_lines(data, offsets, seeds, cut, bounds):
     """UTF-8 of the texts without some lines, (n + 1,) offsets, and (n, 2) int64 lines and bytes cut.
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
+
+from gristmill.pipeline.kernels.compiled import kernel
 
 LOWER = np.arange(256, dtype=np.uint8)
 LOWER[65:91] += 32
@@ -64,7 +65,7 @@ def has_word(page: bytes, needles: Needles) -> bool:
     return bool(first_word(np.frombuffer(page, np.uint8), LOWER, *tables, 0, len(page)) >= 0)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _word_at(page, lower, words, chain, word, begin, stop):
     """The first word of a chain that stands at `begin` and ends by `stop`; -1 if none."""
     while word >= 0:
@@ -80,7 +81,7 @@ def _word_at(page, lower, words, chain, word, begin, stop):
     return np.int64(-1)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def find_words(page, lower, keys, factor, first, words, chain, start, stop, hits, n):
     """Adds the words and copyright signs that stand in [start, stop); returns the number of hits. Beyond the first
     half of `hits` the last ones are kept."""
@@ -104,7 +105,7 @@ def find_words(page, lower, keys, factor, first, words, chain, start, stop, hits
     return n
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def first_word(page, lower, keys, factor, first, words, chain, start, stop):
     """The first word that stands in [start, stop); -1 if none."""
     key = np.uint32(0)

@@ -1,7 +1,8 @@
 """Whether a text may change when it is normalised: one pass over its UTF-8 bytes, by blocks of code points."""
 
 import numpy as np
-from numba import njit
+
+from gristmill.pipeline.kernels.compiled import kernel
 
 
 def may_change(text: bytes) -> bool:
@@ -14,7 +15,7 @@ def may_change(text: bytes) -> bool:
     return _may_change(np.frombuffer(text, np.uint8))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _may_change(data):
     i, size = 0, data.size
     while i < size:

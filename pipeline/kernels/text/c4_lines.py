@@ -1,8 +1,8 @@
 """Decides line by line what C4's code would drop (tensorflow_datasets, c4_utils.py; arXiv:1910.10683, sec. 2.2)."""
 
 import numpy as np
-from numba import njit
 
+from gristmill.pipeline.kernels.compiled import inlined, kernel
 from gristmill.pipeline.kernels.text.characters import DECIMAL, SPACE, TERMINAL
 from gristmill.pipeline.kernels.text.code_points import hash_points, hash_text
 
@@ -35,7 +35,7 @@ MAX_WORD, MARKS, MIN_WORDS, NO_JAVASCRIPT, NO_POLICY, NO_CITATIONS = range(6)
 C4_SETTINGS = np.array([1000, 1, 3, 1, 1, 1], np.int64)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def fold_ascii(c):
     """Lower case of a code point whose lower case is ASCII; others stay (U+212A is the Kelvin sign)."""
     if 0x41 <= c <= 0x5A:
@@ -55,14 +55,14 @@ def _letter_bits(position: int) -> np.ndarray:
 FIRST_LETTER, SECOND_LETTER = _letter_bits(0), _letter_bits(1)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inlined
 def may_start(points, i):
     """Whether the two letters at `i` begin one of the phrases (the Kelvin sign cannot be among them)."""
     c, d = points[i], points[i + 1]
     return (c | d) < 128 and (FIRST_LETTER[c] & SECOND_LETTER[d]) != 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def phrases_at(points, i, end):
     """Bits of the phrases that start at `i` and end by `end`, in any case."""
     found = 0
@@ -81,7 +81,7 @@ def phrases_at(points, i, end):
     return found
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def line_phrases(points, a, b):
     """Bits of the phrases in [a, b), BRACE for an opening curly brace."""
     found = 0
@@ -93,7 +93,7 @@ def line_phrases(points, a, b):
     return found | BRACE if b > a and points[b - 1] == CURLY_BRACE else found
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def citation_end(points, kinds, i, b):
     """End of the citation mark at `i`: [12], [], [edit], [citation needed]; `i` where there is none."""
     k = i + 1
@@ -107,7 +107,7 @@ def citation_end(points, kinds, i, b):
     return i
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def without_citations(points, kinds, a, b, out):
     """Copies [a, b) without citation marks; returns the length and the place of the last character copied (or -1)."""
     n, last = 0, -1
@@ -125,7 +125,7 @@ def without_citations(points, kinds, a, b, out):
     return n, last
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def judge(points, kinds, a, b, settings, scratch):
     """Fate of the stripped line [a, b), and its length without citation marks where it has some: `scratch` then
     holds it; else -1.
@@ -141,7 +141,7 @@ def judge(points, kinds, a, b, settings, scratch):
     return fate_of(points, kinds, a, b, words, longest, True, True, settings, scratch)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def fate_of(points, kinds, a, b, words, longest, cited, phrases, settings, scratch):
     """As `judge`, of a line whose words are counted. longest: characters of the longest; cited, phrases: whether the
     line may hold a citation mark, and a phrase or brace."""

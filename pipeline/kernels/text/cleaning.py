@@ -1,8 +1,8 @@
 """Removes the lines (or sentences) that C4's line rules drop, and counts what was cut by rule, to the byte."""
 
 import numpy as np
-from numba import njit
 
+from gristmill.pipeline.kernels.compiled import kernel
 from gristmill.pipeline.kernels.text.c4_lines import (
     FEW_WORDS,
     JAVASCRIPT_LINE,
@@ -24,7 +24,7 @@ WIDTH = 2 * len(RULES) + 2
 SPACES = WIDTH - 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def rule_of(fate):
     """Number of the rule behind a fate, -1 where the line stays: lorem ipsum and braces are for the page's rules."""
     if fate == LONG_WORD:
@@ -40,7 +40,7 @@ def rule_of(fate):
     return -1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def byte_length(points, a, b):
     n = 0
     for i in range(a, b):
@@ -49,7 +49,7 @@ def byte_length(points, a, b):
     return n
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def find_sentences(points, kinds, n, abbreviations, starts, ends, sentence_starts):
     """Places where a sentence begins inside a line; returns how many. `starts`, `ends` are scratch."""
     found, seen = 0, False
@@ -71,7 +71,7 @@ def find_sentences(points, kinds, n, abbreviations, starts, ends, sentence_start
     return found
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def clean_one(points, kinds, n, settings, sentence_starts, sentences, scratch, kept, row):
     """Fills `kept` with what stays of points[:n]; returns its length. sentences: 0 where lines are judged whole."""
     size, s = 0, 0
@@ -126,7 +126,7 @@ def clean_one(points, kinds, n, settings, sentence_starts, sentences, scratch, k
     return size
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def clean(data, offsets, chosen, classes, abbreviations, settings, by_sentence):
     """UTF-8 bytes and (rows + 1,) offsets of the texts after cleaning, and counts (rows, WIDTH) int64.
 

@@ -1,8 +1,8 @@
 """Decodes UTF-8 to code points with their classes, and hashes code points to 64 bits."""
 
 import numpy as np
-from numba import njit
 
+from gristmill.pipeline.kernels.compiled import inlined, kernel
 from gristmill.pipeline.kernels.text.characters import ALPHA, HAN, HAN_END, SYMBOL, TABLE_SIZE
 
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, odd
@@ -10,7 +10,7 @@ SHIFT = np.uint64(29)
 SEED = np.uint64(0xA0761D6478BD642F)  # any number but 0, which a NUL would leave as it is
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def decode(data, start, end, classes, points, kinds):
     """Code points and class bits of the UTF-8 bytes data[start:end]; returns how many. The bytes are valid UTF-8."""
     n = 0
@@ -49,7 +49,7 @@ def decode(data, start, end, classes, points, kinds):
     return n
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def put(out, o, c):
     """Writes a code point as UTF-8 at `o`; returns the new end."""
     if c < 0x80:
@@ -71,7 +71,7 @@ def put(out, o, c):
     return o + 4
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def mix(h):
     """Finalizer of splitmix64: every input bit moves every output bit."""
     h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -79,7 +79,7 @@ def mix(h):
     return h ^ (h >> np.uint64(31))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def hash_points(points, a, b):
     """64-bit hash of code points [a, b); equal hashes are taken for equal strings (2**-64 per pair)."""
     h = np.uint64(b - a)
@@ -89,7 +89,7 @@ def hash_points(points, a, b):
     return h
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def hash_span(points, a, b):
     """Another 64-bit hash of [a, b), for long spans: a step takes three code points (21 bits each)."""
     h = np.uint64(b - a)
@@ -106,7 +106,7 @@ def hash_span(points, a, b):
     return h
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def hash_word(points, kinds, folds, a, b):
     """(hash, hash without case and symbols, classes) of the word [a, b); the second is 0 if symbols are all it has."""
     exact, bare = SEED, np.uint64(0)
@@ -124,7 +124,7 @@ def hash_word(points, kinds, folds, a, b):
     return exact, bare + np.uint64(b - a - symbols) if symbols < b - a else np.uint64(0), union
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inlined
 def bare_key(bare):
     return mix(bare) | np.uint64(1)
 

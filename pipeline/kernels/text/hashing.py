@@ -9,7 +9,8 @@ from functools import lru_cache
 
 import numpy as np
 import polars as pl
-from numba import njit
+
+from gristmill.pipeline.kernels.compiled import kernel
 
 # Classes of code points, in the top byte of a table entry; the low 24 bits are the normalised code point.
 SEPARATOR, SKIPPED, WORD, SPACELESS, SYMBOL, SIGN = 0, 1, 2, 3, 4, 5
@@ -72,15 +73,20 @@ def _classify(char: str) -> int:
 
 
 def utf8(texts: pl.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Bytes (uint8, at least one) of all texts and offsets (n + 1,) int64 into them; a null text is empty."""
+    """Bytes (uint8, at least one) of all texts and offsets (n + 1,) int64 into them; a null text is empty.
+
+    Read-only, whatever polars gives: one type for the kernels.
+    """
     array = texts.fill_null("").rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())  # large_string, no copy
     _, offsets, data = array.buffers()
     rows = len(array)
     bounds = np.frombuffer(offsets, np.int64, rows + 1, array.offset * 8) if rows else np.zeros(1, np.int64)
-    return np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(1, np.uint8), bounds
+    whole = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(1, np.uint8)
+    whole.flags.writeable = bounds.flags.writeable = False
+    return whole, bounds
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def mix64(h):
     """Murmur3's finaliser: every input bit reaches every output bit."""
     h ^= h >> np.uint64(33)
@@ -91,7 +97,7 @@ def mix64(h):
     return h
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def entry_at(data, i, table):
     """Table entry of the code point whose UTF-8 starts at data[i], and its bytes (1 to 4)."""
     b = np.uint32(data[i])
@@ -110,7 +116,7 @@ def entry_at(data, i, table):
     return np.uint32(3 << 24) | code if code < np.uint32(0x40000) else np.uint32(0), 4
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def token_hashes(data, start, end, table, symbols, hashes, spaceless):
     """Hashes of the tokens of data[start:end] in text order; returns how many.
 
@@ -120,13 +126,13 @@ def token_hashes(data, start, end, table, symbols, hashes, spaceless):
     return _tokens(data, start, end, table, symbols, hashes, spaceless, np.empty(0, np.int64))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def token_ends(data, start, end, table, hashes, ends):
     """Hashes of the words of data[start:end], as `token_hashes` gives them, and the byte after each; how many."""
     return _tokens(data, start, end, table, False, hashes, np.empty(ends.size, np.bool_), ends)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _tokens(data, start, end, table, symbols, hashes, spaceless, ends):
     """`ends` is written where it has room for anything."""
     n = 0
@@ -160,7 +166,7 @@ def _tokens(data, start, end, table, symbols, hashes, spaceless, ends):
     return n
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def ngram_counts(data, offsets, table, buckets):
     """(buckets,) int64: how often each hashed word, and pair of neighbouring words, occurs in all texts.
 
@@ -177,7 +183,7 @@ def ngram_counts(data, offsets, table, buckets):
     return counts
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def ngram_means(data, offsets, table, weights, choice):
     """(n,) float64: mean over a text's n-grams (see `ngram_counts`) of weights[choice[d]]; NaN without any.
 
@@ -199,12 +205,12 @@ def ngram_means(data, offsets, table, weights, choice):
     return means
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _pair(first, second):
     return mix64(first * np.uint64(0x9E3779B97F4A7C15) + second)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _room(offsets):
     longest = 0
     for d in range(offsets.size - 1):

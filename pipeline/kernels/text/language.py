@@ -5,8 +5,8 @@ each n-gram times its log-likelihood, plus the prior; softmax at temperature sqr
 """
 
 import numpy as np
-from numba import njit
 
+from gristmill.pipeline.kernels.compiled import kernel
 from gristmill.pipeline.kernels.prefetch import prefetch_row
 
 _GROUPS = 16  # n-grams that a text has fewer times are added by their count
@@ -15,7 +15,7 @@ _AT_ONCE = 4  # lines that `_lines` adds
 _AHEAD = 32  # lines that are asked for before they are added: some 300 ns, about what memory takes
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def language_probs(data, offsets, moves, rows, start, depth, table, middle, shared, step, prior, twin, counts):
     """(n, k) float64 probabilities; a row of zeros where no n-gram was found.
 
@@ -48,7 +48,7 @@ def language_probs(data, offsets, moves, rows, start, depth, table, middle, shar
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _count(path, counts, ending, shared, found):
     """Counts states that end an n-gram and writes them to `found`, once each; how many they are. No branches:
 
@@ -77,7 +77,7 @@ def _count(path, counts, ending, shared, found):
     return kept
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _grouped(found, n, counts, nothing, out, ends):
     """Sorts states by count into `out`, each group filled up with `nothing` to a multiple of _AT_ONCE but the last one.
 
@@ -106,7 +106,7 @@ def _grouped(found, n, counts, nothing, out, ends):
             at[g] += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _add(score, table, middle, states, counts, ends, sums):
     """Adds log(1 + count) of each state times its line. Lines of equal counts are added first, as whole numbers,
 
@@ -130,7 +130,7 @@ def _add(score, table, middle, states, counts, ends, sums):
             score[c] += weight * (line[c] + middle)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _lines(table, states, sums):
     """Adds lines, four at a time in 16 bits: less the middle of -15 / STEP and 0, four are less than 2^15."""
     last = len(states) - 1
@@ -142,7 +142,7 @@ def _lines(table, states, sums):
             sums[c] += np.int16(p[c] + q[c] + r[c] + s[c])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _softmax(score, step, prior, size, twin):
     heat = 1.0 / np.sqrt(size)
     best = -np.inf
@@ -161,7 +161,7 @@ def _softmax(score, step, prior, size, twin):
             score[c] = 0.0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def best_classes(probs, k):
     """(n, k) int64 classes and float64 probabilities of 4 decimals, best first; of equal ones the earlier class."""
     best = np.empty((len(probs), k), np.int64)
@@ -175,7 +175,7 @@ def best_classes(probs, k):
     return best, rounded
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def walk(data, states, moves, rows, start, depth):
     """Writes the automaton's state after each byte of a text to `states` (uint32).
 
@@ -206,7 +206,7 @@ def walk(data, states, moves, rows, start, depth):
         states[j] = state
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def script_counts(points, offsets, script_of, n_scripts):
     """(n, n_scripts) int64: code points of each text by script; script 0 is common, inherited and unknown ones."""
     n = len(offsets) - 1

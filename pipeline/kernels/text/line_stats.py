@@ -7,8 +7,8 @@ A paragraph is what stands between runs of two or more newlines.
 """
 
 import numpy as np
-from numba import njit
 
+from gristmill.pipeline.kernels.compiled import kernel
 from gristmill.pipeline.kernels.text.c4_lines import C4_SETTINGS, DOT, KEPT, fate_of
 from gristmill.pipeline.kernels.text.characters import BREAK, SPACE, SYMBOL, TERMINAL
 
@@ -20,7 +20,7 @@ BULLET_POINTS = np.array([ord(c) for c in "•‣▶◀◦■□▪▫–"], np.
 LINES, SHORT, BULLET_POINT, TERMINAL_LINE, SENTENCES, BULLETED, ELLIPTIC, SPANS = range(8)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def stripped(kinds, a, b):
     """[a, b) without spaces at its ends; (b, b) if it is blank."""
     while a < b and kinds[a] & SPACE:
@@ -30,7 +30,7 @@ def stripped(kinds, a, b):
     return a, b
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def count_part(
     points, kinds, first, last, words, longest, cited, phrases, sentence_starts, s, sentences, scratch, row, c4
 ):
@@ -52,7 +52,7 @@ def count_part(
     return s
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def holds_break(kinds, a, b):
     found = np.uint32(0)
     for i in range(a, b):
@@ -60,7 +60,7 @@ def holds_break(kinds, a, b):
     return found != 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def count_lines(
     points, kinds, n, newlines, newlines_n, run_starts, run_ends, runs, other_breaks, cited, phrases,
     sentence_starts, sentences, line_starts, line_ends, scratch, row, c4,
@@ -105,7 +105,7 @@ def count_lines(
     return spans
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def find_paragraphs(kinds, n, newlines, newlines_n, starts, ends):
     """Spans of the paragraphs of the stripped text; returns how many. newlines[newlines_n] is -1."""
     a, end = stripped(kinds, 0, n)
@@ -128,7 +128,7 @@ def find_paragraphs(kinds, n, newlines, newlines_n, starts, ends):
     return found
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def note_sentences(points, kinds, starts, ends, first, last, seen, sentence_starts, sentences):
     """Notes the pieces that begin a sentence: the first with a letter or number after a lone full stop or the like."""
     for j in range(first, last):

@@ -6,8 +6,8 @@ script stands alone. No token holds "_", so no text can contain fastText's `__la
 
 import numpy as np
 import polars as pl
-from numba import njit
 
+from gristmill.pipeline.kernels.compiled import kernel
 from gristmill.pipeline.kernels.text.code_points import put
 from gristmill.pipeline.kernels.text.hashing import code_points, entry_at, utf8
 
@@ -20,7 +20,7 @@ def one_line(texts: pl.Series, max_chars: int) -> list[str]:
     return [buffer[bounds[i] : bounds[i + 1]].decode() for i in range(len(texts))]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _lines(data, offsets, table, max_chars):
     """UTF-8 bytes of all lines and (n + 1,) offsets."""
     n = offsets.size - 1

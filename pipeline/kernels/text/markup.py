@@ -8,8 +8,8 @@ depth and formatting: its answers decide what is too risky to hand to a native p
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from gristmill.pipeline.kernels.compiled import kernel
 from gristmill.pipeline.kernels.page.needles import LOWER, Needles, find_words, first_word, perfect_factor
 from gristmill.pipeline.kernels.signs import next_byte
 
@@ -99,7 +99,7 @@ def scan_markup(page: bytes, needles: Needles) -> Scan:
     return Scan(words[:n], spans[:spans_n].copy(), *counts)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _has_marker(page, lower, words, chain, start, stop):
     """Whether the first of all words stands in [start, stop)."""
     length = chain[0, 0]
@@ -112,7 +112,7 @@ def _has_marker(page, lower, words, chain, start, stop):
     return False
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _add_span(spans, n, start, stop, region, word):
     """One more row, where there is room; how many there would be."""
     if n < spans.shape[0]:
@@ -120,7 +120,7 @@ def _add_span(spans, n, start, stop, region, word):
     return n + 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _names_property(page, lower, at):
     """Whether an attribute begins as rel, property and itemprop do."""
     key = 0
@@ -129,7 +129,7 @@ def _names_property(page, lower, at):
     return key == 0x72656C or key == 0x70726F or key == 0x697465
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _is_mark(page, start, stop):
     """Whether a text begins with a mark of U+25C0 to U+277F (ticks, crosses, circles, stars), also as a reference."""
     while start < stop and page[start] <= 32:
@@ -146,7 +146,7 @@ def _is_mark(page, start, stop):
     )
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _has_reference(page, start, stop):
     """Whether a letter may be written as a character reference: &# in [start, stop)."""
     found = False
@@ -155,7 +155,7 @@ def _has_reference(page, start, stop):
     return found
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _scan(page, lower, keys, factor, first, words, chain, hits, spans):
     size = page.size
     spans_n = 0

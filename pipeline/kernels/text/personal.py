@@ -7,7 +7,8 @@ digits; and words of capitals and digits. No place is longer than LONGEST bytes,
 from functools import cache
 
 import numpy as np
-from numba import njit
+
+from gristmill.pipeline.kernels.compiled import inlined, kernel
 
 MAIL, NUMBER, COLONS, CODE = 0, 1, 2, 3
 LONGEST = 320  # bytes; RFC 3696 erratum 1690: an address has at most 254
@@ -47,14 +48,14 @@ def byte_classes() -> np.ndarray:
     return table
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _larger(found):
     bigger = np.empty((2 * found.shape[0], 4), np.int64)
     bigger[: found.shape[0]] = found
     return bigger
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _mail(data, at, start, end, classes):
     """Bounds of what may be an address around the "@" at `at`; equal ones where it cannot be."""
     a = at
@@ -70,7 +71,7 @@ def _mail(data, at, start, end, classes):
     return a, b
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _number(data, i, start, end, classes):
     """End of the chain of digit groups from i, its digits, and whether four groups are joined by dots alone."""
     digits, dots, others, b = 0, 0, 0, i
@@ -92,7 +93,7 @@ def _number(data, i, start, end, classes):
     return b, digits, dots == 3 and others == 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _may_be_said(data, start, i, classes):
     """Whether a word for telephones may stand in the line before i, or end the line above.
 
@@ -120,7 +121,7 @@ def _may_be_said(data, start, i, classes):
     return False
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _worth_a_look(data, start, end, a, i, b, figures, classes):
     """Whether the chain of `figures` digits from i to b ("(" and "+" from a) has a form that a check could accept.
 
@@ -138,7 +139,7 @@ def _worth_a_look(data, start, end, a, i, b, figures, classes):
     return _may_be_said(data, start, a, classes)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def find_places(data, offsets, classes):
     """(places, 4) int64: text, first byte, byte after the last (both in `data`), kind; in text order, may overlap."""
     found = np.empty((4096, 4), np.int64)
@@ -152,7 +153,7 @@ def find_places(data, offsets, classes):
     return found[:n].copy()
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _places_of(data, offsets, d, classes, found, n):
     """Writes the places of one text behind the first n; how many there are then, -1 where they need more room.
 
@@ -219,7 +220,7 @@ def _places_of(data, offsets, d, classes, found, n):
     return n
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def unsafe_or_line_ends(data, offsets):
     """(texts,) bool: whether a text may hold a control character, a bidi control or another line end than a line feed.
 
@@ -238,7 +239,7 @@ def unsafe_or_line_ends(data, offsets):
     return out
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inlined
 def _may_be_unsafe(c, after, last):
     return (
         ((c < 32) & (c != 9) & (c != 10))
@@ -251,7 +252,7 @@ def _may_be_unsafe(c, after, last):
     )
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def put_together(data, offsets, spans, marks, mark_offsets):
     """UTF-8 bytes and (texts + 1,) offsets of the texts with each span replaced by its mark.
 

@@ -6,15 +6,15 @@ the survivors of the last one, and in ordinary prose the long orders cost almost
 """
 
 import numpy as np
-from numba import njit
 
+from gristmill.pipeline.kernels.compiled import kernel
 from gristmill.pipeline.kernels.text.characters import SPACE, SYMBOL, class_table, fold_table
 from gristmill.pipeline.kernels.text.code_points import MULTIPLIER, bare_key, decode, hash_span, hash_word, mix
 
 ENDS = 3  # characters at either end of a span that are compared before the whole
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def table_size(items):
     """Power of two that keeps the table at most half full."""
     size = 4
@@ -23,7 +23,7 @@ def table_size(items):
     return size
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def number_keys(given, n, keys, table, numbers, counts):
     """Numbers the keys given[:n] in the order in which they come first; returns how many are distinct.
 
@@ -48,7 +48,7 @@ def number_keys(given, n, keys, table, numbers, counts):
     return distinct
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def first_places(numbers, n, places):
     """places[number]: where in numbers[:n] it stands first."""
     following = 0
@@ -58,7 +58,7 @@ def first_places(numbers, n, places):
             following += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def repeated_spans(points, kinds, starts, ends, n, hashes, keys, table, numbers, counts, items):
     """(spans seen before, their characters, those in blank spans): every occurrence but the first counts."""
     for j in range(n):
@@ -94,7 +94,7 @@ def repeated_spans(points, kinds, starts, ends, n, hashes, keys, table, numbers,
     return repeats, characters, blank
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def entropy_sum(n, counts):
     """Sum of count * ln(count) over n distinct items."""
     total = 0.0
@@ -105,7 +105,7 @@ def entropy_sum(n, counts):
     return total
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def stop_bit(stop_keys, stop_bits, key):
     """Bit number of a stop word, -1 for other words."""
     mask = len(stop_keys) - 1
@@ -117,7 +117,7 @@ def stop_bit(stop_keys, stop_bits, key):
     return -1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def is_plain(points, kinds, folds, a, b):
     """Whether the word [a, b) is written in lower case and without symbols."""
     for i in range(a, b):
@@ -127,7 +127,7 @@ def is_plain(points, kinds, folds, a, b):
     return True
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def count_bits(bits):
     n = 0
     while bits:
@@ -155,12 +155,12 @@ def stop_word_keys(words: list[tuple[int, int, str]]) -> tuple[np.ndarray, np.nd
     return keys, bits
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def language_salt(language):
     return mix(np.uint64(language + 1))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def count_distinct(
     points, kinds, folds, starts, ends, places, numbers_n, counts, bare_of, language, stop_keys, stop_bits,
     bares, keys, table, numbers, weights, totals, booked,
@@ -196,7 +196,7 @@ def count_distinct(
     booked[8] = count_bits(kinds_of)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def gram_chars(starts, ends, i, order):
     chars = 0
     for k in range(i, i + order):
@@ -204,7 +204,7 @@ def gram_chars(starts, ends, i, order):
     return chars
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def most_common(items, numbers, n, counts):
     """(count, place) of the most common of the numbered items, the earliest on a tie; (0, 0) for none."""
     best, place = 0, 0
@@ -216,7 +216,7 @@ def most_common(items, numbers, n, counts):
     return best, place
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def repeated_chars(starts, ends, order, items, numbers, n, seen):
     """Characters of n-grams seen before, left to right; after one, the search goes on behind it (no overlaps)."""
     seen[:n] = 0
@@ -231,7 +231,7 @@ def repeated_chars(starts, ends, order, items, numbers, n, seen):
     return characters
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def gram_repetition(starts, ends, n, grams, pairs, items, keys, table, numbers, counts, seen, top, duplicate):
     """Fills top[3] (characters of the most common 2-4-gram, all occurrences, joined by spaces) and duplicate[6]
     (characters of repeated 5-10-grams) for n words.

@@ -8,8 +8,9 @@ import unicodedata
 from functools import cache
 
 import numpy as np
-from numba import njit
 
+from gristmill.pipeline.kernels.compiled import inlined, kernel
+from gristmill.pipeline.kernels.copies import copied
 from gristmill.pipeline.kernels.text.hashing import mix64
 
 SEPARATOR, WORD, SPACELESS, IGNORED = 0, 1, 2, 3
@@ -52,7 +53,7 @@ def character_tables() -> tuple[np.ndarray, np.ndarray]:
     return classes, lower
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def terms_of(data, start, end, classes, lower, max_chars, hashes, firsts, lasts):
     """Terms of data[start:end] in text order: hash, first byte, end byte. Returns how many.
 
@@ -122,7 +123,7 @@ def terms_of(data, start, end, classes, lower, max_chars, hashes, firsts, lasts)
     return n
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def distinct_terms(data, offsets, classes, lower, max_chars):
     """The distinct term hashes of each row, sorted: (hashes, row offsets)."""
     rows = len(offsets) - 1
@@ -135,7 +136,7 @@ def distinct_terms(data, offsets, classes, lower, max_chars):
         found = np.sort(hashes[:n])
         if used + n > len(out):
             grown = np.empty(2 * (used + n), np.uint64)
-            grown[:used] = out[:used]
+            copied(grown, 0, out, 0, used)
             out = grown
         for j in range(n):
             if j == 0 or found[j] != found[j - 1]:
@@ -145,7 +146,7 @@ def distinct_terms(data, offsets, classes, lower, max_chars):
     return out[:used], ends
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def hash_table(keys):
     """Open addressing over `keys` (distinct uint64): slot -> index into keys, or -1. At most a third is full."""
     size = 16
@@ -161,7 +162,7 @@ def hash_table(keys):
     return slots
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inlined
 def find_term(keys, slots, h):
     mask = np.uint64(len(slots) - 1)
     slot = h & mask
@@ -172,7 +173,7 @@ def find_term(keys, slots, h):
     return -1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def count_terms(data, offsets, classes, lower, max_chars, keys, slots, first_seen):
     """Counts of known terms per row, CSR: (row offsets, term ids in order of appearance, counts).
 
@@ -188,7 +189,8 @@ def count_terms(data, offsets, classes, lower, max_chars, keys, slots, first_see
         n = terms_of(data, offsets[row], offsets[row + 1], classes, lower, max_chars, hashes, firsts, lasts)
         if used + n > len(ids):
             grown_ids, grown_counts = np.empty(2 * (used + n), np.int32), np.empty(2 * (used + n), np.int32)
-            grown_ids[:used], grown_counts[:used] = ids[:used], counts[:used]
+            copied(grown_ids, 0, ids, 0, used)
+            copied(grown_counts, 0, counts, 0, used)
             ids, counts = grown_ids, grown_counts
         begin = used
         for j in range(n):

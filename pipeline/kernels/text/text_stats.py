@@ -4,8 +4,8 @@ Rows are independent: a row's counts depend on its text, its language and the st
 """
 
 import numpy as np
-from numba import njit
 
+from gristmill.pipeline.kernels.compiled import kernel
 from gristmill.pipeline.kernels.text.c4_lines import BRACKET, CURLY_BRACE, DOT, LOREM, phrases_at
 from gristmill.pipeline.kernels.text.characters import (
     ALPHA,
@@ -56,7 +56,7 @@ RUNS_FROM = COLUMN["run_segments"]
 PARAGRAPHS_FROM, GRAMS_FROM, C4_FROM = COLUMN["paragraphs"], COLUMN["top2"], COLUMN["c4_long_word"]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def count_chars(points, kinds, n, phrases, row):
     """Books the characters of a text; returns whether it may hold citation marks. points[n:n + 2] are no full stops.
 
@@ -105,7 +105,7 @@ def count_chars(points, kinds, n, phrases, row):
     return brackets > 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def cut_text(
     points, kinds, n, folds, abbreviations, split, starts, ends, exact_of, bare_of, sentence_starts, newlines,
     run_starts, run_ends, piece_starts, piece_ends, booked,
@@ -201,7 +201,7 @@ def cut_text(
     return found, sentences, runs, lines
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def count_runs(points, kinds, run_starts, run_ends, runs, piece_starts, piece_ends, booked):
     """Books the runs of non-space in booked[0:4], as `cut_text` books words; scripts without spaces are cut."""
     segments, words, chars, alpha = 0, 0, 0, 0
@@ -228,7 +228,7 @@ def count_runs(points, kinds, run_starts, run_ends, runs, piece_starts, piece_en
     booked[3] = alpha
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def measure(
     data, offsets, languages, classes, folds, abbreviations, stop_keys, stop_bits, split, runs, phrases, places, bounds
 ):

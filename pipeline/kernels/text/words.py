@@ -8,8 +8,8 @@ spaces are cut inside the run. The plain-Python twin is in tests/stages/signals_
 from functools import cache
 
 import numpy as np
-from numba import njit
 
+from gristmill.pipeline.kernels.compiled import inlined, kernel
 from gristmill.pipeline.kernels.text.characters import (
     AFFIX,
     ALONE,
@@ -49,13 +49,13 @@ def abbreviation_hashes(words: str) -> np.ndarray:
     return np.array([hash_text(word) for word in words.split()], np.uint64)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def is_lead_vowel(c):
     """Thai and Lao vowels written before the consonant that they follow in speech."""
     return 0xE40 <= c <= 0xE44 or 0xEC0 <= c <= 0xEC4
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def is_dense_cut(points, kinds, s, i, b):
     """Whether a word ends at `i` in a run [.., b) with scripts without spaces; the word began at `s`.
 
@@ -83,14 +83,14 @@ def is_dense_cut(points, kinds, s, i, b):
     return both & KATAKANA == 0
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inlined
 def push(starts, ends, n, a, b):
     starts[n] = a
     ends[n] = b
     return n + 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def dots_before(points, a, b):
     """How many full stops end [a, b)."""
     k = b
@@ -99,7 +99,7 @@ def dots_before(points, a, b):
     return b - k
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def is_abbreviation(points, a, b, abbreviations):
     """Whether the full stop after [a, b) belongs to the word: one letter, dotted letters (U.S), or a known one."""
     if b - a == 1 or (b - a >= 3 and points[b - 2] == DOT):
@@ -113,7 +113,7 @@ def is_abbreviation(points, a, b, abbreviations):
     return known
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inlined
 def suffix_start(points, kinds, a, b, abbreviations):
     """Where the last piece of [a, b) starts, b - a >= 2; `b` where nothing is split off."""
     c = points[b - 1]
@@ -150,7 +150,7 @@ def suffix_start(points, kinds, a, b, abbreviations):
     return b
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def infix_length(points, kinds, i, a, b):
     """Length of the mark at `i`, a < i < b - 1, if the word splits there; else 0."""
     c = points[i]
@@ -177,7 +177,7 @@ def infix_length(points, kinds, i, a, b):
     return 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def is_address(points, a, b):
     """An URL or an e-mail address is one word."""
     for i in range(a, b - 1):
@@ -186,7 +186,7 @@ def is_address(points, a, b):
     return b - a > 4 and points[a] == 0x77 and points[a + 1] == 0x77 and points[a + 2] == 0x77 and points[a + 3] == DOT
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def cut_dense(points, kinds, a, b, starts, ends, n):
     """Pieces of [a, b), cut where a script without spaces lets a word begin, and at zero-width spaces."""
     s = a
@@ -201,7 +201,7 @@ def cut_dense(points, kinds, a, b, starts, ends, n):
     return push(starts, ends, n, s, b) if b > s else n
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inlined
 def is_plain_ending(points, kinds, a, b, union):
     """Whether the run [a, b), whose only symbol is one, is a word and a mark behind it: what `split_run` would find,
     without the price of passing it the arrays.
@@ -214,7 +214,7 @@ def is_plain_ending(points, kinds, a, b, union):
     return long_word or last in ENDINGS
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inlined
 def run_end(kinds, i, n):
     """End of the run of non-space from `i`, all its classes, and how many symbols it holds."""
     union, symbols = np.uint32(0), 0
@@ -225,7 +225,7 @@ def run_end(kinds, i, n):
     return i, union, symbols
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def split_run(points, kinds, a, b, union, symbols, abbreviations, starts, ends, n):
     """Appends the pieces of the whitespace run [a, b), in order; returns the new count.
 

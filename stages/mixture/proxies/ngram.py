@@ -226,7 +226,7 @@ class NgramProxy:
         lanes = discount.shape[1]
         nothing: Kept = np.empty((0, 0)), np.empty((0, 0)), np.empty((0, 0))
         given = [np.full((1, 1), 1 / self.vocab), *shorter[1:]]
-        result = [np.ascontiguousarray(np.broadcast_to(g, (len(g), lanes))) for g in given]
+        result = [np.array(np.broadcast_to(g, (len(g), lanes))) for g in given]
         for n in range(len(result) - 1, len(discount)):
             order = self.orders[n]
             further = nothing if kept is None else kept[n]

@@ -49,7 +49,7 @@ def full() -> OSError:
 
 @pytest.mark.parametrize(
     ("error", "after"),
-    [(Killed, False), (Killed, True), (full, False)],
+    [pytest.param(Killed, False, marks=pytest.mark.slow), (Killed, True), (full, False)],
     ids=["killed-before", "killed-after", "disk-full"],
 )
 def test_a_fault_at_any_write_resumes_to_the_same_bytes(
