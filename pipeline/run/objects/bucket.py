@@ -88,15 +88,22 @@ class Bucket:
 
         return self._try(read, retry)
 
-    def fetch(self, name: str, path: Path, size: int) -> None:
-        """An object of so many bytes into a file."""
+    def fetch(self, name: str, path: Path, size: int) -> bool:
+        """An object into a file; False where there is none any more. `size`: its bytes when it was listed; somebody may
+        have put another one since."""
+        key = self.address.of(name)
 
-        def get() -> None:
-            self.fs.get_file(f"{self.address.bucket}/{self.address.of(name)}", str(path))
-            if path.stat().st_size != size:
-                raise OSError(f"{path.stat().st_size} bytes of {name} instead of {size}")
+        def get() -> bool:
+            try:
+                self.fs.get_file(f"{self.address.bucket}/{key}", str(path))
+                got = path.stat().st_size
+                if got != size and got != int(self._call("head_object", Key=key)["ContentLength"]):
+                    raise OSError(f"{got} bytes of {name} instead of {size}")
+            except FileNotFoundError:
+                return False
+            return True
 
-        self._try(get)
+        return self._try(get)
 
     def send(self, name: str, path: Path) -> str:
         """A file as an object; its ETag."""

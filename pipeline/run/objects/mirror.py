@@ -15,11 +15,12 @@ from contextlib import contextmanager, suppress
 from hashlib import blake2b, md5
 from pathlib import Path
 
+from gristmill.pipeline.contract.errors import InputError
 from gristmill.pipeline.contract.remote.retry import Retry
 from gristmill.pipeline.contract.state import temporary
 from gristmill.pipeline.run.objects.address import TABLE, Address, address_of
 from gristmill.pipeline.run.objects.bucket import PUT_BYTES, RETRY, Bucket, Listed, bucket_of
-from gristmill.pipeline.run.objects.table import Row, Table
+from gristmill.pipeline.run.objects.table import UNDERWAY, Row, Table
 from gristmill.pipeline.run.receipts.logs import LOGS, Receipts, lines_of
 
 LONG_AGO = 10**9  # nanoseconds: before any receipt
@@ -123,7 +124,10 @@ class Mirror:
         rows = self.table.rows()
         here: Files = dict(self.files(self.root))
         same = {n for n, file in here.items() if n in rows and rows[n].is_of(file, not comes_late(n))}
-        left = [n for n in here if (n not in listed and n in same) or (alone and n not in same)]
+        left = [
+            n for n in here
+            if (n not in listed and n in same) or (n not in same and (alone or rows.get(n) == UNDERWAY))
+        ]  # fmt: skip
         for name in left:
             (self.root / name).unlink(missing_ok=True)
             del here[name]
@@ -142,15 +146,17 @@ class Mirror:
     def _take(self, names: Sequence[str], listed: dict[str, Listed]) -> None:
         for folder in {(self.root / name).parent for name in names}:
             folder.mkdir(parents=True, exist_ok=True)
+        self.table.keep((name, UNDERWAY) for name in names)
         late = [n for n in names if comes_late(n) and listed[n].size]
-        made = [(n, self._stub(n, listed[n])) for n in late]
-        soon = [n for n in names if n not in {*late}]
-        made += zip(soon, self.bucket.each(lambda n: self._fetch(n, listed[n]), soon), strict=True)
-        self.table.keep(made)
+        made: dict[str, Row | None] = {n: self._stub(n, listed[n]) for n in late}
+        soon = [n for n in names if n not in made]
+        made |= zip(soon, self.bucket.each(lambda n: self._fetch(n, listed[n]), soon), strict=True)
         for name in soon:
             if name.startswith("artifacts/") and is_proof(name):  # an artifact may have no file
                 (self.root / name.removesuffix(_PROOFS[0])).mkdir(exist_ok=True)
         self._date({n.partition("/")[0] for n in names if is_log(n) or n.endswith(".parquet")})
+        self.table.forget(n for n, row in made.items() if row is None)
+        self.table.keep((n, row) for n, row in made.items() if row is not None)
 
     def _stub(self, name: str, item: Listed) -> Row:
         path = self.root / name
@@ -161,11 +167,13 @@ class Mirror:
             os.fchmod(file.fileno(), 0)
         return self._put_in_place(begun, path, item.etag)
 
-    def _fetch(self, name: str, item: Listed) -> Row:
+    def _fetch(self, name: str, item: Listed) -> Row | None:
+        """None where it is gone meanwhile."""
         path = self.root / name
         begun = temporary(path)
         try:
-            self.bucket.fetch(name, begun, item.size)
+            if not self.bucket.fetch(name, begun, item.size):
+                return None
             when = FAR_AHEAD if is_proof(name) else item.modified
             os.utime(begun, ns=(when, when))
             return self._put_in_place(begun, path, item.etag)
@@ -199,7 +207,10 @@ class Mirror:
 
         def fetch(name: str) -> tuple[str, Row]:
             file = stubs[name]
-            return name, self._fetch(name, Listed(file.st_size, rows[name].etag, file.st_mtime_ns))
+            row = self._fetch(name, Listed(file.st_size, rows[name].etag, file.st_mtime_ns))
+            if row is None:
+                raise InputError(f"{self.address}/{name} is gone; run again")
+            return name, row
 
         self.table.keep(list(self.bucket.each(fetch, stubs)))
         return True
@@ -214,7 +225,7 @@ class Mirror:
             n for n, file in here.items()
             if not is_stub(file) and not (n in rows and rows[n].is_of(file, not comes_late(n)))
         ]  # fmt: skip
-        gone = [n for n in rows if n not in here]
+        gone = [n for n, row in rows.items() if n not in here and row != UNDERWAY]
         self._remove([n for n in (*changed, *gone) if is_proof(n) and n in rows], rows)
         self._put([n for n in changed if not is_proof(n) and not is_log(n)], rows)
         self._remove([n for n in gone if n in rows and not is_log(n)], rows)

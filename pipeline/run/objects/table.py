@@ -27,6 +27,9 @@ class Row:
         return same and (not dated or file.st_mtime_ns == self.modified)
 
 
+UNDERWAY = Row("", 0, 0, 0)  # of an object that is being taken: where that breaks off, it is taken again
+
+
 class Table:
     def __init__(self, path: Path):
         self.path = path

@@ -9,12 +9,13 @@ from faulty import Faulty
 import toy
 from gristmill.pipeline.books.seal import check_seal
 from gristmill.pipeline.contract.errors import BooksError, DataError, PlanError
+from gristmill.pipeline.contract.remote.retry import Retry
 from gristmill.pipeline.launch import launch, survey
 from gristmill.pipeline.run.engines.job import Engine, Job, RankFailed, answer_of
 from gristmill.pipeline.run.engines.local import LocalEngine, LocalExecutor, Worker
 from gristmill.pipeline.run.objects.address import address_of
-from gristmill.pipeline.run.objects.bucket import Bucket, bucket_of
-from gristmill.pipeline.run.objects.mirror import Mirror, is_stub
+from gristmill.pipeline.run.objects.bucket import Bucket, Listed, bucket_of
+from gristmill.pipeline.run.objects.mirror import Mirror, is_log, is_stub
 from gristmill.pipeline.run.objects.reached import run_folder
 from gristmill.pipeline.run.progress import Progress
 from gristmill.pipeline.run.session import LEASE, in_use, locked, read_lease
@@ -181,6 +182,51 @@ def killing(do: Callable[..., object], left: list[int]) -> Callable[..., object]
         raise Killed
 
     return call
+
+
+@pytest.mark.parametrize("at", [1, 5])
+def test_a_look_that_breaks_off_is_made_good_by_the_next_one(
+    bucket: type[Faulty], lines: Path, local: dict[str, bytes], at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    straight(bucket, monkeypatch)
+    go(lines, ADDRESS)
+    on_another_node(monkeypatch, tmp_path / "other")
+    mirror = Mirror.at(address_of(ADDRESS))
+    with monkeypatch.context() as patch:
+        patch.setattr(Bucket, "fetch", killing(Bucket.fetch, [at]))
+        with pytest.raises(Killed):
+            mirror.look(alone=False)
+    changed = sorted(name for name in objects() if is_log(name))
+    for name in changed:
+        mirror.bucket.write(name, objects()[name] + b"torn")
+    mirror.look(alone=False)
+    assert all((mirror.root / name).read_bytes().endswith(b"torn") for name in changed)
+    store = Store(mirror.root)
+    assert all(store.receipt("words", Path(name).stem) for name in local if name.startswith("words/"))
+    store.whole(store.root)
+    assert results(files(store.root)) == local
+
+
+def test_what_is_put_anew_or_removed_while_a_node_looks_is_no_error(
+    bucket: type[Faulty], lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    straight(bucket, monkeypatch)
+    go(lines, ADDRESS)
+    on_another_node(monkeypatch, tmp_path / "other")
+    mirror = Mirror.at(address_of(ADDRESS))
+    first, second, *_ = sorted(name for name in objects() if is_log(name))
+    listed = Bucket.list
+
+    def then(self: Bucket, retry: Retry) -> dict[str, Listed]:
+        found = listed(self, retry)
+        self.write(first, objects()[first] + b"torn")
+        self.remove([second])
+        return found
+
+    monkeypatch.setattr(Bucket, "list", then)
+    mirror.look(alone=False)
+    assert (mirror.root / first).read_bytes().endswith(b"torn")
+    assert not (mirror.root / second).exists()
 
 
 def test_a_changed_object_is_noticed_where_it_is_read_and_made_anew(
