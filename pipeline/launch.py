@@ -19,7 +19,7 @@ from gristmill.pipeline.run.engines.job import Engine, limit_threads
 from gristmill.pipeline.run.engines.on_slurm import SlurmEngine
 from gristmill.pipeline.run.exchange.memory import bytes_of, worker_memory
 from gristmill.pipeline.run.forecast import Intent, intents
-from gristmill.pipeline.run.objects.reached import look_again, refuse_queue
+from gristmill.pipeline.run.objects.reached import look_again
 from gristmill.pipeline.run.phases.rounds import forget_failed
 from gristmill.pipeline.run.phases.sinking import forget_scattered
 from gristmill.pipeline.run.progress import Progress
@@ -167,8 +167,6 @@ def launch(
     """
     for stage in recipe.stages:
         stage.check_code()
-    if engine.queues:
-        refuse_queue(store.root, "slurm")
     with locked(store.root) as token:
         look_again(store.root)
         view = RunView(store, situation.plan.until(until))

@@ -10,25 +10,37 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from datatrove.pipeline.base import PipelineStep
 
 from gristmill.pipeline.books.stopped import STOPPED, forget_stop, record_stop
-from gristmill.pipeline.contract.errors import DataError, PlanError
+from gristmill.pipeline.contract.errors import DataError, GristmillError, PlanError
 from gristmill.pipeline.contract.state import DamagedFile, read_state, unique, write_json
 from gristmill.pipeline.plan.identity import load_class
 from gristmill.pipeline.plan.plan import Plan, load_plan
 from gristmill.pipeline.run.engines.job import Job, Resources
 from gristmill.pipeline.run.engines.local import LocalEngine
-from gristmill.pipeline.run.engines.on_slurm import QueuedJob, SlurmEngine, look
+from gristmill.pipeline.run.engines.on_slurm import FILES, QueuedJob, SlurmEngine, look
+from gristmill.pipeline.run.objects.found import folder_of
+from gristmill.pipeline.run.objects.reached import look_again
 from gristmill.pipeline.run.phases.work import Work
 from gristmill.pipeline.run.progress import Progress
-from gristmill.pipeline.run.session import JOBS, NoSession, locked, tokens
+from gristmill.pipeline.run.session import JOBS, NoSession, locked, may_work
 from gristmill.pipeline.run.store import Store
 from gristmill.pipeline.run.units import work_of
 from gristmill.pipeline.run.view import RunView
-from gristmill.pipeline.through import Papers, Passage, RunFailed, close, code_of, job_name, job_of, needs_of, settled
+from gristmill.pipeline.through import (
+    Papers,
+    Passage,
+    RunFailed,
+    close,
+    code_of,
+    job_name,
+    job_of,
+    needs_of,
+    place_of,
+    settled,
+)
 
 SHOWN = 8
 FEW = 4  # units that a turn runs itself: two more jobs to wait for cost more (docs/decisions/engines.md)
@@ -43,29 +55,34 @@ class Turn(PipelineStep):
 
     def __init__(self, view: RunView, first: int, last: int, papers: Papers | None):
         super().__init__()
-        self.root, self.steps = str(view.root.absolute()), len(view.plan.steps)
+        self.root, self.steps = place_of(view), len(view.plan.steps)
         self.code, self.memory, self.session = code_of(view.plan), view.memory, view.session
         self.first, self.last, self.papers = first, last, papers
 
     def run(self, data: object = None, rank: int = 0, world_size: int = 1) -> Iterator[object]:  # pyright: ignore
         yield from data or ()  # pyright: ignore
-        store = Store(Path(self.root))
+        store = Store(folder_of(self.root))
         with locked(store.root, TURN_PATIENCE_S):
-            if self.session not in tokens(store.root):
-                raise NoSession(f"{store.root}: these jobs belong to an earlier command")
-            for reference in self.code:
-                load_class(reference)
-            plan = load_plan(store.root / "plan.json")
-            forget_stop(store)  # somebody's `gristmill ledger` meanwhile leaves a reason
-            view = RunView(store, Plan(plan.name, plan.config_digest, plan.steps[: self.steps], plan.parts))
+            if not may_work(store.root, self.session):
+                raise NoSession(f"{store.name}: these jobs belong to an earlier command")
             try:
-                self.go(view)
+                look_again(store.root)
+                self.go(self.opened(store))
             except RunFailed:  # of parts, or of a phase, which is written down
                 raise
             except Exception as error:  # nobody sees it but `status`
-                if not (store.root / STOPPED).exists():
-                    record_stop(store, None, error)
+                with suppress(OSError, GristmillError):  # the error itself is what matters
+                    if not (store.root / STOPPED).exists():
+                        record_stop(store, None, error)
+                    store.send(store.root / STOPPED)
                 raise
+
+    def opened(self, store: Store) -> RunView:
+        for reference in self.code:
+            load_class(reference)
+        plan = load_plan(store.root / "plan.json")
+        forget_stop(store)  # somebody's `gristmill ledger` meanwhile leaves a reason
+        return RunView(store, Plan(plan.name, plan.config_digest, plan.steps[: self.steps], plan.parts))
 
     def go(self, view: RunView) -> None:
         engine = LocalEngine(int(os.environ.get("SLURM_CPUS_PER_TASK", "1")))
@@ -79,6 +96,8 @@ class Turn(PipelineStep):
             engine.close()
         if self.last == len(view.plan.phases) - 1:
             close(view, self.papers)
+        else:
+            view.send()
 
 
 @dataclass
@@ -95,7 +114,7 @@ class Link:
 def submit(view: RunView, engine: SlurmEngine, settings: Mapping[str, object], papers: Papers | None) -> bool:
     """Queues all phases from the first that is not done; False when all are done. `papers`: of the last turn.
 
-    Raises ConfigError with what Slurm says; then nothing is queued.
+    Raises ConfigError with what Slurm says; whatever is raised, nothing is queued then.
     """
     phases = view.plan.phases
     first = next((n for n, phase in enumerate(phases) if not settled(work_of(view, phase))), None)
@@ -105,19 +124,27 @@ def submit(view: RunView, engine: SlurmEngine, settings: Mapping[str, object], p
     jobs: list[dict[str, object]] = []
 
     def add(job: Job, name: str, after: str) -> str:
-        jobs.append({"id": engine.add(job, name, after), "name": name, "tasks": len(job.ranks)})
+        jobs.append({"id": engine.add(job, name, after, view.name), "name": name, "tasks": len(job.ranks)})
+        if view.mirror is not None:
+            for path in (job.logs / file for file in FILES):
+                view.mirror.bucket.send(view.mirror.name_of(path), path)
         write_json(view.root / JOBS, {"session": view.session, "jobs": jobs})
+        view.send(view.root / JOBS)
         return str(jobs[-1]["id"])
 
     after = ""
-    for link in chain(view, engine.most, settings, first):
-        if link.array is not None:
-            # Without the turn before, the array is cancelled, which is an end, too: its own turn waits for both.
-            after = ",".join([*after.split(), f"afterany:{add(link.array, link.name, after)}"])
-        logs = view.root / "logs" / f"{link.first:02d}-{link.name}-turn"
-        turn = Job([Turn(view, link.first, link.last, papers)], 1, [0], logs, needs=link.needs)
-        after = f"afterok:{add(turn, f'{link.name}-turn' if link.array else link.name, after)}"
-    engine.release()
+    try:
+        for link in chain(view, engine.most, settings, first):
+            if link.array is not None:
+                # Without the turn before, the array is cancelled, which is an end, too: its own turn waits for both.
+                after = ",".join([*after.split(), f"afterany:{add(link.array, link.name, after)}"])
+            logs = view.root / "logs" / f"{link.first:02d}-{link.name}-turn"
+            turn = Job([Turn(view, link.first, link.last, papers)], 1, [0], logs, needs=link.needs)
+            after = f"afterok:{add(turn, f'{link.name}-turn' if link.array else link.name, after)}"
+        engine.release()
+    except BaseException:
+        engine.take_back()
+        raise
     return True
 
 
@@ -157,7 +184,7 @@ def refuse_queued(plan: Plan, store: Store) -> None:
     lines = "\n".join(f"  {job.said}" for job in waiting[:SHOWN])
     raise PlanError(
         f"{len(waiting)} Slurm jobs of this run are queued or running:\n{lines}\n"
-        f"gristmill status {store.root} tells how far it is. To start over: scancel {ids}"
+        f"gristmill status {store.name} tells how far it is. To start over: scancel {ids}"
     )
 
 

@@ -164,10 +164,14 @@ def job_name(phase: Phase) -> str:
 
 
 def step_of(view: RunView, number: int, only: Sequence[str] | None = None) -> RunStep:
-    # A worker that the command does not start may be on another node, which has a mirror of its own.
-    root = view.name if view.mirror is not None and view.session else str(view.root.absolute())
     steps = len(view.plan.steps)
-    return RunStep(root, number, steps, only, code_of(view.plan), view.memory, view.session)
+    return RunStep(place_of(view), number, steps, only, code_of(view.plan), view.memory, view.session)
+
+
+def place_of(view: RunView) -> str:
+    """By which a worker finds the run. One that the command does not start may be on another node, which has a mirror
+    of its own."""
+    return view.name if view.mirror is not None and view.session else str(view.root.absolute())
 
 
 def code_of(plan: Plan) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ python benchmarks/job/engines.py ray           three nodes on this machine (ray.
 python benchmarks/job/engines.py ray --kill    a node is killed, then the driver; the same command goes on
 python benchmarks/job/engines.py slurm         three nodes on this machine (tests/pipeline/run/cluster.py)
 python benchmarks/job/engines.py slurm --shards 5    enough parts for arrays, here of two tasks
+python benchmarks/job/engines.py slurm --bucket      the run folder in a bucket, nodes that share no folder
 python benchmarks/job/engines.py s3            the local engine, the run folder in a bucket (moto's server, here)
 
 The input is the quickstart's, made here: so many pages that a phase takes seconds. Bar: Ray under 1 s per phase beyond
@@ -13,6 +14,7 @@ the local engine with as many workers.
 import argparse
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,17 +29,19 @@ TESTS = ROOT / "tests" / "pipeline" / "run"
 sys.path[:0] = [str(ROOT / ".src"), str(TESTS), str(TESTS / "objects")]
 
 from cluster import slurm  # noqa: E402
-from faulty import moto, proxied  # noqa: E402
+from faulty import Faulty, moto, proxied  # noqa: E402
 
 from gristmill.pipeline.demo.shards import write_sample_data  # noqa: E402
 from gristmill.pipeline.plan.plan import load_plan  # noqa: E402
+from gristmill.pipeline.run.objects.reached import run_folder  # noqa: E402
+from gristmill.pipeline.run.store import Store  # noqa: E402
 
 STORE_BYTES = 80 << 20
 SETTINGS = (
     "tokenizer.vocab_size=1024", "tokenizer.train_bytes=400000", "mixture.method=direct",
     "mixture.ngram.corpus_tokens=200000", "mixture.target_tokens=20000", "mixture.budget_tokens=100000",
 )  # fmt: skip
-SLURM = "engine.slurm={max_array_size: 2, time: 1:00:00, partition: cpu, mem_per_cpu_gb: 1}"
+SLURM = "engine.slurm={max_array_size: 2, time: 1:00:00, mem_per_cpu_gb: 1}"
 
 
 def command(shards: str, out: Path, *more: str) -> list[str]:
@@ -107,23 +111,47 @@ def on_ray(shards: str, place: Path, local: float, kill: bool) -> None:
 
 
 def on_slurm(shards: str, place: Path, local: float) -> None:
+    report("slurm", place, local, queued(shards, place, place / "slurm", ", partition: cpu"), 0.0)
+
+
+def on_slurm_in_a_bucket(shards: str, place: Path, local: float) -> None:
+    paths = f'export XDG_CACHE_HOME="{place}/$SLURMD_NODENAME" PATH="{Path(sys.executable).parent}:$PATH"'
+    apart = f", partition: whole, env_command: '{paths}', slurm_logs_folder: {place / 'said'}"
+    with a_bucket(place) as handler:
+        took = queued(shards, place, Path("s3:/bucket/run"), apart)
+        tell("together", handler.seen, 0)
+        root = run_folder("s3://bucket/run")
+        Store(root).whole(root)
+        shutil.copytree(root, place / "slurm")
+    report("slurm in a bucket", place, local, took, 0.0)
+
+
+def queued(shards: str, place: Path, out: Path, more: str) -> float:
+    """`more`: options of engine.slurm. Seconds from the command to the end of the last of its jobs."""
     with slurm(place / "cluster", nodes=3) as conf:
         os.environ["SLURM_CONF"] = str(conf)
         began = time.monotonic()
-        seconds(command(shards, place / "slurm", "--engine", "slurm", SLURM), place / "slurm.log")
+        seconds(command(shards, out, "--engine", "slurm", f"{SLURM[:-1]}{more}}}"), place / "slurm.log")
         while subprocess.run(["squeue", "-h"], capture_output=True, check=True).stdout.strip():
             time.sleep(0.2)
-        report("slurm", place, local, time.monotonic() - began, 0.0)
+        return time.monotonic() - began
 
 
-def on_s3(shards: str, place: Path, local: float) -> None:
+@contextmanager
+def a_bucket(place: Path) -> Iterator[type[Faulty]]:
+    """The proxy's handler before an empty one, of the name bucket."""
     with moto() as upstream, proxied(upstream) as (handler, environment):
         os.environ.update(environment, XDG_CACHE_HOME=str(place / "node"))
         import boto3
 
         boto3.client("s3").create_bucket(Bucket="bucket")
-        given, log = command(shards, Path("s3:/bucket/run"), "--workers", "2"), place / "s3.log"
         handler.seen.clear()
+        yield handler
+
+
+def on_s3(shards: str, place: Path, local: float) -> None:
+    with a_bucket(place) as handler:
+        given, log = command(shards, Path("s3:/bucket/run"), "--workers", "2"), place / "s3.log"
         began, told, seen = time.monotonic(), 0, 0
         print(f"{'':52} {'PUT':>4} {'GET':>4} {'LIST':>4} {'POST':>4}   requests until the phase had ended")
         run = start(given, log)
@@ -164,6 +192,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("engine", choices=["ray", "slurm", "s3"])
     parser.add_argument("--kill", action="store_true")
+    parser.add_argument("--bucket", action="store_true")
     parser.add_argument("--pages", type=int, default=200)
     parser.add_argument("--shards", type=int, default=2)
     a = parser.parse_args()
@@ -177,6 +206,8 @@ def main() -> None:
             on_s3(shards, place, local)
         elif a.engine == "ray":
             on_ray(shards, place, local, a.kill)
+        elif a.bucket:
+            on_slurm_in_a_bucket(shards, place, local)
         else:
             on_slurm(shards, place, local)
 

@@ -12,7 +12,7 @@ from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.contract.state import DamagedFile, read_state
 from gristmill.pipeline.plan.plan import Phase, Plan
 from gristmill.pipeline.queued import queue_of
-from gristmill.pipeline.run.engines.on_slurm import ENDED, QueuedJob
+from gristmill.pipeline.run.engines.on_slurm import ENDED, NODE_LOGS, QueuedJob
 from gristmill.pipeline.run.failures import failures
 from gristmill.pipeline.run.forecast import Intent, intents
 from gristmill.pipeline.run.progress import NOW
@@ -34,7 +34,7 @@ def status_lines(store: Store, plan: Plan, every: bool = False) -> tuple[list[st
     failed = failures(store)
     jobs = queue_of(view)
     state, complete = standing(view, jobs, bool(todo), bool(failed))
-    lines = [f"{plan.name}: {state}", *current(view, state), *queue_lines(jobs)]
+    lines = [f"{plan.name}: {state}", *current(view, state), *queue_lines(jobs, view)]
     done = len(steps) - len(todo)
     shards = plural(len(list((store.root / RECEIPTS).glob("*.json"))), "shard")
     lines.append(f"done: {done} of {plural(len(steps), 'step')} over {plural(len(plan.parts), 'part')}, {shards}")
@@ -122,13 +122,16 @@ def wave(view: RunView, phase: Phase) -> tuple[int, int]:
     return len(done), sum(r.docs_in for k in new if (r := view.receipt(first.name, k)) is not None)
 
 
-def queue_lines(jobs: list[QueuedJob]) -> list[str]:
+def queue_lines(jobs: list[QueuedJob], view: RunView) -> list[str]:
     """The jobs that wait or run, and those that ended otherwise than well, while Slurm remembers them."""
     shown = [job for job in jobs if job.states.keys() - {"COMPLETED"}]
     more = [f"  and {len(shown) - SHOWN_JOBS} more jobs"] if len(shown) > SHOWN_JOBS else []
     bad = any(job.states.keys() & ENDED - {"COMPLETED"} for job in shown)
-    where = ["  what the tasks said: logs/*/slurm_logs/ in the run folder"] if bad else []
-    return [*(f"  {job.said}" for job in shown[:SHOWN_JOBS]), *more, *where]
+    where = (
+        "logs/*/slurm_logs/ in the run folder" if view.mirror is None else f"{NODE_LOGS}/JOB_TASK.out on their nodes"
+    )
+    said = [f"  what the tasks said: {where}, or engine.slurm.slurm_logs_folder"] if bad else []
+    return [*(f"  {job.said}" for job in shown[:SHOWN_JOBS]), *more, *said]
 
 
 def by_other(root: Path) -> str:

@@ -23,8 +23,9 @@ from typing import IO
 from gristmill.pipeline.contract.errors import GristmillError, InputError, PlanError
 from gristmill.pipeline.contract.remote.retry import Retry
 from gristmill.pipeline.contract.shown import say
-from gristmill.pipeline.contract.state import DamagedFile, read_state, temporary, unique
+from gristmill.pipeline.contract.state import temporary, unique
 from gristmill.pipeline.plan.identity import digest
+from gristmill.pipeline.run.objects.bucket import RETRY
 from gristmill.pipeline.run.objects.found import called, mirror_of
 
 LEASE = ".session"
@@ -63,15 +64,18 @@ def here(root: Path) -> str:
     return this_host() if mirror_of(root) is None else f"{this_host()} {digest(str(root))[:8]}"
 
 
-def read_lease(root: Path) -> Lease | None:
+def read_lease(root: Path, retry: Retry = QUICK) -> Lease | None:
     """Raises InputError where it lies in an object store that cannot be reached."""
-    mirror = mirror_of(root)
     try:
-        if mirror is None:
-            return Lease(**json.loads((root / LEASE).read_text(encoding="utf-8")))
-        return Lease(**json.loads(mirror.bucket.read(LEASE, QUICK) or b""))
+        return Lease(**json.loads(_now(root, LEASE, retry)))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def _now(root: Path, name: str, retry: Retry) -> bytes:
+    """What a file of the run holds, whichever node wrote it."""
+    mirror = mirror_of(root)
+    return (root / name).read_bytes() if mirror is None else mirror.bucket.read(name, retry) or b""
 
 
 def _put(root: Path, lease: Lease) -> None:
@@ -244,12 +248,19 @@ def in_use(root: Path) -> bool:
     return read_lease(root) not in (None, lease)
 
 
-def tokens(root: Path) -> set[str]:
-    """Of the sessions that may work on the folder: the command that holds it, and the jobs that were queued last."""
-    found = {lease.token} if (lease := read_lease(root)) else set()
-    with suppress(DamagedFile):
-        found.add(str(read_state(root / JOBS, "session")["session"]))
-    return found
+def may_work(root: Path, session: str) -> bool:
+    """Whether a session is that of the command which holds the folder, or of the jobs that were queued last. Raises
+    InputError where that lies in an object store that cannot be reached."""
+    return _is_of(root, session, read_lease(root, RETRY), RETRY)
+
+
+def _is_of(root: Path, session: str, lease: Lease | None, retry: Retry) -> bool:
+    if lease is not None and lease.token == session:
+        return True
+    try:
+        return json.loads(_now(root, JOBS, retry))["session"] == session
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
 
 
 @contextmanager
@@ -259,7 +270,7 @@ def working(root: Path, session: str) -> Iterator[None]:
     `session`: the token of its command; the process ends soon after another has taken its place, or after SILENCE_S
     without a sign of life from it. "": the worker ends with its parent. Raises NoSession where it is over already.
     """
-    if session and session not in tokens(root):
+    if session and not may_work(root, session):
         raise NoSession(f"{called(root)}: the command that this worker belongs to no longer holds the run")
     ended = threading.Event()
     with (root / ".workers.lock").open("a+") as handle:
@@ -277,9 +288,9 @@ def _follow(root: Path, session: str, ended: threading.Event) -> None:
     last, heard = None, time.monotonic()
     while not ended.wait(WORKER_LOOK_S):
         with suppress(InputError):  # a bucket that does not answer is silence, too
-            if session not in tokens(root):
-                os._exit(LOST)
             lease = read_lease(root)
+            if not _is_of(root, session, lease, QUICK):
+                os._exit(LOST)
             if lease is None or lease.token != session or lease != last:
                 last, heard = lease, time.monotonic()
         if time.monotonic() - heard > SILENCE_S:

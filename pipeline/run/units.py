@@ -9,7 +9,6 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from datatrove.pipeline.base import PipelineStep
 from loguru import logger
@@ -20,7 +19,7 @@ from gristmill.pipeline.contract.secrets import scrubbed
 from gristmill.pipeline.plan.identity import CODE_VERSION, load_class
 from gristmill.pipeline.plan.plan import Phase, Plan, load_plan
 from gristmill.pipeline.run.failures import failure_path, quarantined, record_failure
-from gristmill.pipeline.run.objects.address import address_of, is_address
+from gristmill.pipeline.run.objects.found import folder_of
 from gristmill.pipeline.run.objects.written import passed_on, written
 from gristmill.pipeline.run.phases.exchange import Group, Merge, Return, Sort
 from gristmill.pipeline.run.phases.fates import Fates
@@ -29,7 +28,7 @@ from gristmill.pipeline.run.phases.rounds import Answer, Ask, go_on
 from gristmill.pipeline.run.phases.sinking import Gather, Scatter
 from gristmill.pipeline.run.phases.wave import Wave
 from gristmill.pipeline.run.phases.work import Opened, Work
-from gristmill.pipeline.run.session import NoSession, tokens, working
+from gristmill.pipeline.run.session import NoSession, may_work, working
 from gristmill.pipeline.run.store import Store
 from gristmill.pipeline.run.view import MEMORY, RunView
 
@@ -72,8 +71,8 @@ class RunStep(PipelineStep):
 
     def lacks(self) -> str | None:
         """What this process lacks to run the step on the driver's behalf; None where it has all."""
-        root, until = self.folder(), time.monotonic() + SEEN_S
-        while self.session and self.session not in tokens(root):
+        root, until = folder_of(self.root), time.monotonic() + SEEN_S
+        while self.session and not may_work(root, self.session):
             if time.monotonic() > until:
                 return f"it does not see the run folder {self.root} that the driver sees; --out must be a shared one"
             time.sleep(0.2)
@@ -86,16 +85,9 @@ class RunStep(PipelineStep):
             return f"{error}; put it into a folder that all nodes share, or name it in engine.ray.runtime_env"
         return None
 
-    def folder(self) -> Path:
-        if not is_address(self.root):
-            return Path(self.root)
-        from gristmill.pipeline.run.objects.mirror import Mirror
-
-        return Mirror.at(address_of(self.root)).root
-
     def run(self, data: object = None, rank: int = 0, world_size: int = 1) -> Iterator[object]:  # pyright: ignore
         yield from data or ()  # pyright: ignore
-        root = self.folder()
+        root = folder_of(self.root)
         root.mkdir(parents=True, exist_ok=True)
         with working(root, self.session):
             store = Store(root)
@@ -126,7 +118,7 @@ class RunStep(PipelineStep):
 
     def send(self, work: Work, unit: str) -> None:
         """Puts what a unit has written into the object store, as long as the command holds the run."""
-        if self.session and self.session not in tokens(work.view.root):
+        if self.session and not may_work(work.view.root, self.session):
             raise NoSession(f"{work.view.name}: the command that this worker belongs to no longer holds the run")
         work.view.send(*written(work, unit))
 

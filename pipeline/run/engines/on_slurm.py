@@ -13,17 +13,21 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import dill
 from datatrove.executor.slurm import SlurmPipelineExecutor
 
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.run.engines.job import MOST_TASKS, Job, Resources, refuse_unknown
+from gristmill.pipeline.run.objects.address import is_address
 
 GIVEN = ("pipeline", "tasks", "logging_dir", "skip_completed", "job_name", "depends", "depends_job_id", "tasks_per_job")
 OPTIONS = sorted(set(inspect.signature(SlurmPipelineExecutor).parameters) - {*GIVEN, "run_on_dependency_fail"})
 NEEDED = ("time", "partition")
+FILES = ("executor.pik", "ranks_to_run.json")  # as datatrove reads them
 ASK_S = 60  # for an answer of Slurm's
+NODE_LOGS = "/tmp"  # what a task says, where no folder is shared: Slurm writes on any node only into what is there
 # Slurm's job states after which nothing more comes (squeue, JOB STATE CODES)
 ENDED = {
     "BOOT_FAIL",
@@ -44,25 +48,31 @@ class SlurmSays(ConfigError):
 
 
 class SlurmExecutor(SlurmPipelineExecutor):
-    """datatrove's Slurm executor with its files and ranks; queued by `queue`, without a job that merges statistics."""
+    """datatrove's Slurm executor with its files and ranks; queued by `queue`, without a job that merges statistics.
 
-    def queue(self, ranks: Sequence[int], arguments: Sequence[str]) -> str:
-        """Queues an array of these ranks; its job id. Raises SlurmSays."""
-        with self.logging_dir.open("executor.pik", "wb") as file:
-            dill.dump(self, file, fmode=dill.CONTENTS_FMODE)
-        with self.logging_dir.open("ranks_to_run.json", "w") as file:
-            json.dump([*ranks], file)
-        script = self.logging_dir.resolve_paths("launch_script.slurm")
-        with self.logging_dir.open("launch_script.slurm", "w") as file:
-            file.write(self.get_launch_file_contents(self.get_sbatch_args(len(ranks)), self.command()))
+    Of a run in an object store, tasks fetch these files by address (task.py).
+    """
+
+    def queue(self, ranks: Sequence[int], arguments: Sequence[str], here: Path) -> str:
+        """Queues an array of these ranks; its job id. `here`: where its FILES are written, which tasks read, and the
+        script, which sbatch copies. Raises SlurmSays."""
+        here.mkdir(parents=True, exist_ok=True)
+        (here / FILES[0]).write_bytes(dill.dumps(self, fmode=dill.CONTENTS_FMODE))
+        (here / FILES[1]).write_text(json.dumps([*ranks]))
+        script = here / "launch_script.slurm"
+        script.write_text(self.get_launch_file_contents(self.get_sbatch_args(len(ranks)), self.command()))
         return asked("sbatch", "--parsable", "--export=ALL", *arguments, str(script)).strip().split(";")[0]
 
     def command(self) -> str:
         """What a task runs: with this Python, or with that of the environment which the config names."""
         elsewhere = self.env_command or self.condaenv or self.venv_path
         python = "python" if elsewhere else shlex.quote(sys.executable)
-        path = shlex.quote(str(self.logging_dir.resolve_paths("executor.pik")))
-        called = f"{python} -m datatrove.tools.launch_pickled_pipeline {path}"
+        if self.logging_dir.is_local():
+            path = shlex.quote(str(self.logging_dir.resolve_paths(FILES[0])))
+            called = f"{python} -m datatrove.tools.launch_pickled_pipeline {path}"
+        else:
+            path = shlex.quote(str(self.logging_dir.resolve_paths("")).rstrip("/"))
+            called = f"{python} -m gristmill.pipeline.run.engines.task {path}"
         if not self.with_srun:
             return called
         more = " ".join(f"--{key}={value}" for key, value in (self.srun_args or {}).items())
@@ -117,25 +127,26 @@ class SlurmEngine:
     def run(self, job: Job, tick: Callable[[], None]) -> list[int]:
         raise NotImplementedError("a queue is given jobs by `add`")
 
-    def add(self, job: Job, name: str, after: str) -> str:
+    def add(self, job: Job, name: str, after: str, run: str) -> str:
         """Queues a job, to run when `after` (afterany:ID,afterok:ID) is so; its id. The first is held.
 
-        Raises ConfigError with what Slurm says, and takes back what was queued before.
+        `run`: the run folder, or its address. Raises ConfigError with what Slurm says.
         """
         arguments = [f"--dependency={after}", "--kill-on-invalid-dep=yes"] if after else ["--hold"]
         try:
-            self.queued.append(self._executor(job, name).queue(job.ranks, arguments))
+            self.queued.append(self._executor(job, name, run).queue(job.ranks, arguments, job.logs))
         except SlurmSays as error:
-            self.take_back()
             raise ConfigError(f"{error}; nothing is queued (engine.slurm holds what it is asked for)") from None
         return self.queued[-1]
 
-    def _executor(self, job: Job, name: str) -> SlurmExecutor:
+    def _executor(self, job: Job, name: str, run: str) -> SlurmExecutor:
         options: dict[str, object] = {"qos": None, "workers": self.workers or -1, **self.options}
+        if is_address(run):
+            options.setdefault("slurm_logs_folder", NODE_LOGS)
         options |= reserved(job.needs, int(str(options.get("cpus_per_task", 1))))
         return SlurmExecutor(
-            pipeline=job.pipeline, tasks=job.tasks, logging_dir=str(job.logs), skip_completed=False, job_name=name,
-            **options,  # pyright: ignore[reportArgumentType]
+            pipeline=job.pipeline, tasks=job.tasks, logging_dir=f"{run}/logs/{job.logs.name}", skip_completed=False,
+            job_name=name, **options,  # pyright: ignore[reportArgumentType]
         )  # fmt: skip
 
     def release(self) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gristmill.pipeline.run.objects.address import TABLE
+from gristmill.pipeline.run.objects.address import TABLE, address_of, is_address
 
 if TYPE_CHECKING:
     from gristmill.pipeline.run.objects.mirror import Mirror
@@ -16,6 +16,15 @@ def mirror_of(root: Path) -> "Mirror | None":
     from gristmill.pipeline.run.objects.mirror import Mirror
 
     return Mirror(root.parent)
+
+
+def folder_of(name: str) -> Path:
+    """The folder in which a process of this node works on a run: itself, or the mirror of an address as it is."""
+    if not is_address(name):
+        return Path(name)
+    from gristmill.pipeline.run.objects.mirror import Mirror
+
+    return Mirror.at(address_of(name)).root
 
 
 def called(root: Path) -> str:

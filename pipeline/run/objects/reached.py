@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.run.objects.address import address_of, is_address
 from gristmill.pipeline.run.objects.found import mirror_of
 from gristmill.pipeline.run.session import at_work
@@ -31,11 +30,3 @@ def look_again(root: Path) -> None:
     if mirror := mirror_of(root):
         with mirror.locked():
             mirror.look(alone=True)
-
-
-def refuse_queue(root: Path, engine: str) -> None:
-    """Raises ConfigError for an engine whose jobs go on without the command."""
-    if mirror := mirror_of(root):
-        raise ConfigError(
-            f"--engine {engine}: its jobs need a run folder that all nodes share, and no {mirror.address}"
-        )

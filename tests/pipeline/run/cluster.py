@@ -46,6 +46,7 @@ SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd-%n.log
 {nodes}
 PartitionName=cpu Nodes=ALL Default=YES MaxTime=INFINITE State=UP OverSubscribe=FORCE:8
+PartitionName=whole Nodes=ALL MaxTime=INFINITE State=UP OverSubscribe=EXCLUSIVE
 """
 
 
@@ -63,7 +64,8 @@ def free_ports(n: int) -> list[int]:
 
 @contextmanager
 def slurm(folder: Path, nodes: int = 2, max_array: int = 1001) -> Iterator[Path]:
-    """The cluster's slurm.conf, for SLURM_CONF; all of its processes end with the block."""
+    """The cluster's slurm.conf, for SLURM_CONF; all of its processes end with the block. Of its partitions, cpu packs
+    tasks onto one node, and whole gives each task a node of its own."""
     (folder / "state").mkdir(parents=True)
     control, *ports = free_ports(nodes + 1)
     host, cores = socket.gethostname(), os.cpu_count()

@@ -5,6 +5,7 @@ The same rules on a real Slurm are in test_slurm.py, which is there where Slurm 
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -47,11 +48,14 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return place
 
 
-def queue(folder: Path, out: Path, until: str | None = None, **options: dict) -> Store:
+def queue(
+    folder: Path, out: Path, until: str | None = None, more: Mapping[str, object] | None = None, **options: dict
+) -> Store:
+    """`more`: options of engine.slurm."""
     made, store = toy.recipe(folder, **options), Store(out)
     situation = survey(made, store, until)
     refuse(situation, store, confirmed=False)
-    engine = make_engine("slurm", None, SECTION)
+    engine = make_engine("slurm", None, {"slurm": {**SECTION["slurm"], **(more or {})}})
     assert launch(made, situation, store, engine, until, Quiet(), toy.papers) == []
     return store
 
@@ -93,6 +97,14 @@ def test_where_slurm_refuses_a_job_the_chain_is_taken_back(stand_in: Path, tmp_p
     with pytest.raises(ConfigError, match=r"sbatch: sbatch: error: too many; nothing is queued"):
         queue(toy.write_lines(tmp_path / "in", shards=5, lines=4), tmp_path / "run")
     assert (stand_in / "cancelled").read_text() == "100 101\n"
+
+
+def test_where_a_job_s_files_cannot_be_written_the_chain_is_taken_back(stand_in: Path, tmp_path: Path):
+    (tmp_path / "run" / "logs").mkdir(parents=True)
+    (tmp_path / "run" / "logs" / "00-ingest-turn").touch()
+    with pytest.raises(FileExistsError):
+        queue(toy.write_lines(tmp_path / "in", shards=5, lines=4), tmp_path / "run")
+    assert (stand_in / "cancelled").read_text() == "100\n"
 
 
 def test_jobs_that_wait_are_named_and_neither_queued_again_nor_run_beside(stand_in: Path, tmp_path: Path):

@@ -3,11 +3,10 @@
 import json
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cluster import slurm
 from test_engines import queue
 from test_machine import corpus_digest, go
 
@@ -17,16 +16,8 @@ from gristmill.pipeline.contract.errors import PlanError
 from gristmill.pipeline.plan.plan import load_plan
 from gristmill.pipeline.queued import queue_of
 from gristmill.pipeline.run.store import Store
-from places import SOURCE
 
-
-@pytest.fixture(scope="module", autouse=True)
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Arrays of two tasks at most."""
-    with slurm(tmp_path_factory.mktemp("slurm"), max_array=3) as conf, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SLURM_CONF", str(conf))
-        patch.setenv("PYTHONPATH", f"{Path(toy.__file__).parent}:{SOURCE}")
-        yield
+pytestmark = pytest.mark.usefixtures("slurm_nodes")
 
 
 def told(store: Store) -> list[str]:
