@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from gristmill.pipeline.books.ledger import books
 from gristmill.pipeline.books.seal import write_seal
 from gristmill.pipeline.books.stopped import STOPPED, record_stop
+from gristmill.pipeline.books.sums import sums_of
 from gristmill.pipeline.contract.errors import DataError, GristmillError
 from gristmill.pipeline.contract.state import write_json
 from gristmill.pipeline.plan.identity import is_ours, reference_of
@@ -112,7 +113,7 @@ def close(view: RunView, papers: Papers | None) -> list[dict[str, object]]:
 
     Raises RunFailed where some parts failed.
     """
-    entries = books(view, view.plan)
+    entries = books(view, view.plan, sums_of(view, view.plan))
     write_json(view.root / "ledger.json", entries)
     if papers is not None:
         finish_corpus(view)

@@ -23,6 +23,7 @@ import polars as pl
 from gristmill.pipeline.books.ledger import books
 from gristmill.pipeline.books.seal import write_seal
 from gristmill.pipeline.books.summary import write_papers
+from gristmill.pipeline.books.sums import added, read_sums, sums_of, with_sums
 from gristmill.pipeline.books.verify import verify
 from gristmill.pipeline.contract.state import write_json, write_parquet
 from gristmill.pipeline.plan.plan import Plan, load_plan
@@ -36,7 +37,7 @@ CHARS = 200  # of a text
 SHARD_COPIES = 50  # that one output shard holds
 IDS = ("doc_id", "stays_doc_id", "exact_duplicate_of", "near_duplicate_of")
 CALLS: dict[str, Callable[[Store, Plan], object]] = {
-    "books": lambda store, plan: books(RunView(store, plan), plan),
+    "books": lambda store, plan: books(view := RunView(store, plan), plan, sums_of(view, plan)),
     "papers": lambda store, plan: write_papers(RunView(store, plan), plan),
     "seal": lambda store, plan: write_seal(RunView(store, plan)),
     "verify": verify,
@@ -81,8 +82,10 @@ def multiply(source: Path, out: Path, copies: int) -> None:
             continue
         receipts = [r for p in plan.parts if (r := old.receipt(dataset, p.key)) is not None]
         docs_in, docs_out = sum(r.docs_in for r in receipts), sum(r.docs_out for r in receipts)
+        sums = added(read_sums(old, p.key) for p in plan.parts)
         for i, key in enumerate(keys):
             table = renamed(whole, i).to_arrow().cast(schema)
+            table = with_sums(table, sums) if dataset == "ledger" else table
             store.write_table(dataset, key, table, replace(receipts[0], docs_in=docs_in, docs_out=docs_out))
     rows = pl.concat(read_parquet(path) for path in records(old))
     schema = read_schema(next(iter(records(old))))
@@ -98,7 +101,7 @@ def multiply(source: Path, out: Path, copies: int) -> None:
         done = finish(receipt, digest_file(path), path.stat().st_size)
         write_json(gather_receipt_path(store, unit), vars(done))
     made = load_plan(out / "plan.json")
-    write_json(out / "ledger.json", books(RunView(store, made), made))
+    write_json(out / "ledger.json", books(RunView(store, made), made, sums_of(RunView(store, made), made)))
     write_papers(RunView(store, made), made)
     write_seal(RunView(store, made))
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import polars as pl
 
-from gristmill.pipeline.books.ledger import finished_parts, read_fates
-from gristmill.pipeline.contract.drawing.told import MEAN_PARTS, Means, Told
+from gristmill.pipeline.books.ledger import finished_parts
+from gristmill.pipeline.books.sums import MEANS, columns_of, sums_of
+from gristmill.pipeline.contract.drawing.told import Means, Told
 from gristmill.pipeline.contract.samples import drawn_sample
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.run.shards import records, training_records
@@ -35,9 +36,7 @@ class FinishedRun:
         return self.store.artifact(name)
 
     def columns(self, prefix: str) -> tuple[str, ...]:
-        return tuple(
-            c for s in self.plan.steps if s.kind in ("annotator", "grouping") for c in s.writes if c.startswith(prefix)
-        )
+        return columns_of(self.plan, prefix)
 
     def dropped(self, stage: str) -> dict[str, tuple[int, int]]:
         gate = next(s for s in self.plan.steps if s.kind == "gate" and s.label == stage)
@@ -78,12 +77,11 @@ class FinishedRun:
         found = lost.join(texts, on="doc_id", maintain_order="left")
         return found.join(stays, on="stays_doc_id", maintain_order="left").select(_PAIRS.keys())
 
-    def means(self, by: str, columns: Sequence[str]) -> dict[object, Means]:
+    def means(self, by: str, prefix: str) -> dict[object, Means]:
         means: dict[object, Means] = {}
-        for key, fates in read_fates(self.store, self.plan, ("doc_id",)):
-            rows = with_columns(self.store, self.plan, key, fates.drop_nulls("doc_id").select("doc_id"), (by, *columns))
-            if rows is not None:
-                add_means(means, rows, by, columns)
+        for (column, value, score), (total, n) in sums_of(self.store, self.plan).get(MEANS, {}).items():
+            if column == by and str(score).startswith(prefix):
+                means.setdefault(value, Means()).sums[str(score)] = (total, n)
         return means
 
     def written(self, column: str, split: str = "") -> dict[object, int]:
@@ -99,26 +97,3 @@ def told_of(store: Store, plan: Plan) -> list[Told]:
     """What every stage tells of the run, in the order of the steps."""
     run = FinishedRun(store, plan)
     return view_of(store, plan).once("told", lambda: [step.stage.tell(run) for step in plan.steps])
-
-
-def with_columns(store: Store, plan: Plan, key: str, rows: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame | None:
-    """`rows` that have all the columns, with them; None where a column's dataset does not exist for this part."""
-    for dataset in dict.fromkeys(plan.writer(c) for c in columns):
-        if dataset is None or store.receipt(dataset, key) is None:
-            return None
-        wanted = [c for c in columns if plan.writer(c) == dataset]
-        rows = rows.join(store.read(dataset, key, wanted), on="doc_id", how="inner", maintain_order="left")
-    return rows
-
-
-def add_means(means: dict[object, Means], rows: pl.DataFrame, by: str, scores: Sequence[str]) -> None:
-    known = [(pl.col(c).cast(pl.Float64).fill_nan(None) * MEAN_PARTS).round().cast(pl.Int64) for c in scores]
-    sums = rows.group_by(by).agg(
-        *(c.sum().alias(f"{n}.sum") for n, c in zip(scores, known, strict=True)),
-        *(c.count().alias(f"{n}.n") for n, c in zip(scores, known, strict=True)),
-    )
-    for row in sums.iter_rows(named=True):
-        found = means.setdefault(row[by], Means()).sums
-        for name in scores:
-            total, n = found.get(name, (0, 0))
-            found[name] = (total + row[f"{name}.sum"], n + row[f"{name}.n"])

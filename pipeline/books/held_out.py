@@ -63,12 +63,15 @@ def _of_step(store: Store, plan: Plan, step: Step) -> Iterator[Sought]:
         for part in plan.parts:
             if store.receipt(step.name, part.key) is None:
                 continue
-            rows = store.read(step.name, part.key, step.writes).drop_nulls(column)
+            ids = store.read(step.name, part.key, (column,)).drop_nulls(column)["doc_id"].to_list()
+            if not ids:
+                continue
+            rows = store.read(step.name, part.key, step.writes, ids)
             for value, n in rows.group_by(column).len().sort(column).iter_rows():
                 by_name[value].touched += n
-            decided = [store.read(g, part.key, ("rule",)) for g in gates if store.receipt(g, part.key) is not None]
+            decided = [store.read(g, part.key, ("rule",), ids) for g in gates if store.receipt(g, part.key) is not None]
             decided = decided or [pl.DataFrame(schema={"doc_id": pl.String, "rule": pl.String})]
-            for more in (*decided, store.read(plan.source.name, part.key, ("url",))):
+            for more in (*decided, store.read(plan.source.name, part.key, ("url",), ids)):
                 rows = rows.join(more, on="doc_id", how="left", maintain_order="left")
             rows = rows.filter((pl.col(f"{prefix}_hits_n") >= MIN_HITS) | pl.col("rule").is_not_null())
             for value, n in rows.drop_nulls("rule").group_by(column).len().iter_rows():

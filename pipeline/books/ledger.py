@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import polars as pl
 import pyarrow as pa
 
-from gristmill.pipeline.books.splits import SplitSums
+from gristmill.pipeline.books.splits import splits_of
+from gristmill.pipeline.books.sums import ENDED, SPLITS, WRITTEN, Sums
 from gristmill.pipeline.contract.errors import BooksError
 from gristmill.pipeline.contract.shapes import Part
 from gristmill.pipeline.contract.state import DamagedFile, parse_json
@@ -35,12 +36,6 @@ LEDGER = pa.schema(
         ("similarity", pa.float64()),  # ... and how alike they are, in [0, 1]
     ]
 )
-
-
-# What the books add up
-SUMMED = (
-    "doc_id", "stage", "rule", "record_bytes", "text_bytes", "cut_bytes", "token_count", "copies_n",
-)  # fmt: skip
 
 
 def fates(
@@ -143,41 +138,28 @@ def labels(plan: Plan) -> list[str]:
     return list(dict.fromkeys(label for label in flow if "." not in label or label in gates))
 
 
-def books(store: Store, plan: Plan) -> list[dict[str, object]]:
+def books(store: Store, plan: Plan, sums: Sums) -> list[dict[str, object]]:
     """One entry per stage: {stage, docs_in, docs_out, bytes_in, bytes_out, tokens_in, tokens_out, dropped by rule}.
 
+    sums: of the run's records (`sums.sums_of`).
     Bytes are of text, except that ingest takes in the records' bodies; what extraction takes off kept documents is
     booked there as `markup` with no documents, and what a stage that replaces text cuts out of documents that go on,
     there as `cut_text` (below 0 where it puts in more than it takes). Raises BooksError when anything does not add up.
     """
     ended: dict[str, dict[str, Total]] = {}
-    records, documents, markup, written = Total(), Total(), 0, Total()
+    records, documents, markup = Total(), Total(), 0
     cut = dict.fromkeys((s.label for s in plan.replacers), 0)
-    splits = SplitSums(store, plan)
-    for key, frame in read_fates(store, plan, SUMMED):
-        sums = frame.group_by("stage", "rule").agg(
-            pl.len().alias("docs"),
-            pl.col("record_bytes").sum(),
-            pl.col("text_bytes").sum(),
-            *(_cut(i).sum().alias(f"cut{i}") for i in range(len(cut))),
-            pl.col("token_count").fill_null(0).sum(),
-        )
-        for stage, rule, docs, record_bytes, text_bytes, *cuts, tokens in sums.iter_rows():
-            rejected = stage == plan.source.label
-            total = Total(docs, record_bytes if rejected else text_bytes, tokens)
-            records += Total(docs, record_bytes, tokens)
-            if not rejected:
-                documents += total
-                markup += record_bytes - text_bytes - sum(cuts)
-                for label, n in zip(cut, cuts, strict=True):
-                    cut[label] += n
-            if stage is not None:
-                rules = ended.setdefault(stage, {})
-                rules[rule] = rules.get(rule, Total()) + total
-        rows = frame.filter(pl.col("copies_n") > 0)
-        splits.add(key, rows)
-        n = rows["copies_n"]
-        written += Total(int(n.sum()), int((n * rows["text_bytes"]).sum()), int((n * rows["token_count"]).sum()))
+    for (stage, rule), (docs, record_bytes, text_bytes, tokens, *cuts) in sums.get(ENDED, {}).items():
+        rejected = stage == plan.source.label
+        total = Total(docs, record_bytes if rejected else text_bytes, tokens)
+        records += Total(docs, record_bytes, tokens)
+        if not rejected:
+            documents += total
+            markup += record_bytes - text_bytes - sum(cuts)
+            for label, n in zip(cut, cuts, strict=True):
+                cut[label] += n
+        if stage is not None:
+            ended.setdefault(str(stage), {})[str(rule)] = total
     if markup:
         ended.setdefault(plan.source.label, {})["markup"] = Total(0, markup, 0)
     for label, n in cut.items():
@@ -197,7 +179,9 @@ def books(store: Store, plan: Plan) -> list[dict[str, object]]:
             "dropped": {rule: vars(t) for rule, t in sorted(rules.items())},
         }  # fmt: skip
         if label == "corpus":
-            entry |= {"rows": written.docs, "bytes": written.bytes, "tokens": written.tokens, **splits.entry()}
+            entry |= dict(zip(("rows", "bytes", "tokens"), sums.get(WRITTEN, {}).get((), (0, 0, 0)), strict=True))
+            if splits := splits_of(plan):
+                entry["splits"] = {name: split_entry(sums, name) for name in splits}
         check_receipts(store, plan, label, going.docs, out.docs)
         entries.append(entry)
         going = out
@@ -208,9 +192,9 @@ def books(store: Store, plan: Plan) -> list[dict[str, object]]:
     return entries
 
 
-def _cut(number: int) -> pl.Expr:
-    """Bytes that a document lost at the replacing stage of this number; 0 where it did not come so far."""
-    return pl.col("cut_bytes").list.get(number, null_on_oob=True).fill_null(0)
+def split_entry(sums: Sums, name: str) -> dict[str, int]:
+    counts = sums.get(SPLITS, {}).get((name,), (0, 0, 0, 0))
+    return dict(zip(("docs", "rows", "bytes", "tokens"), counts, strict=True))
 
 
 def check_receipts(store: Store, plan: Plan, label: str, docs_in: int, docs_out: int) -> None:

@@ -3,12 +3,10 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-import polars as pl
-
-from gristmill.pipeline.books.ledger import labels, read_fates
+from gristmill.pipeline.books.ledger import labels
+from gristmill.pipeline.books.sums import ENDED, WRITTEN, Sums, sums_by_source
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.run.store import Store
-from gristmill.pipeline.run.view import view_of
 
 
 @dataclass
@@ -26,33 +24,24 @@ class Funnel:
 
 def funnels(store: Store, plan: Plan) -> list[Funnel]:
     """One per named source, in the order of their names; none where sources are not named."""
-    return view_of(store, plan).once("funnels", lambda: _funnels(store, plan))
+    names = sorted({part.source for part in plan.parts} - {""})
+    return [funnel_of(plan, name, sums_by_source(store, plan).get(name, {})) for name in names]
 
 
-def _funnels(store: Store, plan: Plan) -> list[Funnel]:
-    source_of = {part.key: part.source for part in plan.parts}
-    found = {name: Funnel(name) for name in sorted({*source_of.values()} - {""})}
-    ended: dict[str, Counter[str]] = {name: Counter() for name in found}
-    if not found:
-        return []
-    for key, fates in read_fates(store, plan, ("doc_id", "stage", "rule", "token_count", "copies_n")):
-        funnel = found[source_of[key]]
-        funnel.records += fates.height
-        funnel.documents += fates["doc_id"].count()
-        for stage, rule, docs in (
-            fates.drop_nulls("stage").group_by("stage", "rule").len().sort("stage", "rule").iter_rows()
-        ):
-            funnel.dropped[f"{stage} {rule}"] = funnel.dropped.get(f"{stage} {rule}", 0) + docs
-            ended[funnel.source][stage] += docs
-        written = fates.filter(pl.col("copies_n") > 0)
-        funnel.rows += int(written["copies_n"].sum())
-        funnel.tokens += int((written["copies_n"] * written["token_count"]).sum())
-    for funnel in found.values():
-        left = funnel.records
-        for label in labels(plan):
-            left -= ended[funnel.source][label]
-            funnel.after[label] = left
-    return list(found.values())
+def funnel_of(plan: Plan, source: str, sums: Sums) -> Funnel:
+    found, ended = Funnel(source), Counter[str]()
+    for (stage, rule), (docs, *_) in sums.get(ENDED, {}).items():
+        found.records += docs
+        found.documents += docs * (stage != plan.source.label)
+        if stage is not None:
+            found.dropped[f"{stage} {rule}"] = docs
+            ended[str(stage)] += docs
+    found.rows, _, found.tokens = sums.get(WRITTEN, {}).get((), (0, 0, 0))
+    left = found.records
+    for label in labels(plan):
+        left -= ended[label]
+        found.after[label] = left
+    return found
 
 
 def funnel_lines(found: list[Funnel]) -> list[str]:

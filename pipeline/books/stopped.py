@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from gristmill.pipeline.books.ledger import books
+from gristmill.pipeline.books.sums import sums_of
 from gristmill.pipeline.contract.errors import DataError, GristmillError
 from gristmill.pipeline.contract.state import DamagedFile, read_state, write_json
 from gristmill.pipeline.plan.plan import Phase, Plan
@@ -85,7 +86,7 @@ def settle(store: Store, plan: Plan) -> None:
     with suppress(DamagedFile):
         known |= read_state(store.root / STOPPED)
     write_json(store.root / STOPPED, {**known, "steps": len(done.steps)})
-    write_json(store.root / "ledger.json", books(store, done))
+    write_json(store.root / "ledger.json", books(store, done, sums_of(store, done)))
 
 
 def steps_of(phase: Phase | None) -> str:

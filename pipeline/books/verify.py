@@ -12,6 +12,7 @@ from gristmill.pipeline.books.ledger import books, finished_parts, labels, read_
 from gristmill.pipeline.books.seal import SEAL, check_seal
 from gristmill.pipeline.books.splits import check_splits, shared
 from gristmill.pipeline.books.stopped import STOPPED
+from gristmill.pipeline.books.sums import SUMMED, added, record_sums
 from gristmill.pipeline.contract.corpus.splits import split_of
 from gristmill.pipeline.contract.errors import BooksError
 from gristmill.pipeline.plan.identity import digest_file, digest_folder
@@ -36,7 +37,8 @@ def verify(store: Store, plan: Plan) -> list[str]:
         said = id_of(store, plan, counted.of_two_fates)
         raise BooksError(f"{counted.twice} documents have two fates, {said} among them")
     lines.append(f"{records:,} records, {counted.documents:,} of them documents: each has one fate")
-    if books(store, cut) != stored:
+    counted_again = added(record_sums(store, cut, key, fates) for key, fates in read_fates(store, cut, SUMMED))
+    if books(store, cut, counted_again) != stored:
         raise BooksError("ledger.json is not what the fates add up to; run again to rewrite it")
     lines.append("the books balance and ledger.json is their sum")
     if units:

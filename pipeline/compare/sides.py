@@ -7,9 +7,9 @@ from pathlib import Path
 
 import polars as pl
 
-from gristmill.pipeline.books.finished import with_columns
 from gristmill.pipeline.books.ledger import LEDGER, finished_parts, read_books
 from gristmill.pipeline.books.stopped import headline, settled
+from gristmill.pipeline.books.sums import with_columns
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.state import DamagedFile
 from gristmill.pipeline.contract.yaml12 import YamlError, parse_yaml

@@ -58,6 +58,7 @@ class Shape:
     rows: ClassVar[Literal["kept", "all"]] = "kept"  # "all": also what a gate has dropped (the ledger's token counts)
     needs: ClassVar[tuple[str, ...]] = ()  # artifacts, made by a Reducer earlier, whose folders are handed over
     rules: ClassVar[tuple[str, ...]] = ()  # every reason for which it may drop a document or record
+    averaged: ClassVar[tuple[tuple[str, str], ...]] = ()  # (column, prefix of scores) of the means that `tell` asks for
     columns: ClassVar[tuple[Column, ...]] = ()  # definitions of columns that are this stage's own
     publish: ClassVar[Reads] = {}  # dataset -> columns that reach the corpus beside the standard ones
     files: ClassVar[tuple[str, ...]] = ()  # fields that hold paths: the files' contents are part of the identity

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gristmill.pipeline.books.finished import told_of, with_columns
-from gristmill.pipeline.books.ledger import read_books, read_fates
+from gristmill.pipeline.books.finished import told_of
+from gristmill.pipeline.books.ledger import read_books
 from gristmill.pipeline.books.notes import notes
 from gristmill.pipeline.books.sources import Funnel, funnels
+from gristmill.pipeline.books.sums import CUTS, VALUED, VALUES, sums_of
 from gristmill.pipeline.contract.drawing.told import Told
 from gristmill.pipeline.contract.state import read_state
 from gristmill.pipeline.plan.plan import Plan
@@ -77,14 +77,11 @@ def choosing(plan: Plan) -> str | None:
 
 
 def read_facts(store: Store, plan: Plan) -> Facts:
-    columns = ("language", "license", "license_tier", "domain")
-    kinds: dict[str, dict[str | None, Tally]] = {column: {} for column in columns}
-    cuts: dict[str, tuple[int, int]] = {}
-    for key, fates in read_fates(store, plan, ("doc_id", "cut_bytes", "token_count", "copies_n")):
-        fates = fates.drop_nulls("doc_id")
-        add_cuts(cuts, store, plan, key, fates)
-        for column, tallies in kinds.items():
-            add_tallies(tallies, with_columns(store, plan, key, fates, (column,)), column)
+    sums = sums_of(store, plan)
+    kinds: dict[str, dict[str | None, Tally]] = {column: {} for column in VALUED}
+    for (column, value), counts in sums.get(VALUES, {}).items():
+        if plan.writer(str(column)):
+            kinds[str(column)][None if value is None else str(value)] = Tally(*counts)
     return Facts(
         name=plan.name,
         config_digest=plan.config_digest,
@@ -101,39 +98,8 @@ def read_facts(store: Store, plan: Plan) -> Facts:
         config=read_text(store.root / "config.yaml"),
         funnels=funnels(store, plan),
         notes=notes(store, plan),
-        cuts=cuts,
+        cuts={str(why): (lines, size) for (why,), (lines, size) in sums.get(CUTS, {}).items()},
     )
-
-
-def add_tallies(tallies: dict[str | None, Tally], rows: pl.DataFrame | None, column: str) -> None:
-    if rows is None:
-        return
-    copies, tokens = pl.col("copies_n").fill_null(0), pl.col("token_count").fill_null(0)
-    sums = rows.group_by(column).agg(
-        pl.len(),
-        tokens.sum(),
-        (copies > 0).sum().alias("chosen"),
-        copies.sum(),
-        (copies * tokens).sum().alias("written"),
-    )
-    for value, *values in sums.iter_rows():
-        tallies.setdefault(value, Tally()).add(values)
-
-
-def add_cuts(cuts: dict[str, tuple[int, int]], store: Store, plan: Plan, key: str, fates: pl.DataFrame) -> None:
-    """Adds a part's sums of the cleaning stage's columns `cut_<why>_lines_n` and `cut_<why>_bytes`."""
-    for number, step in enumerate(plan.replacers):
-        columns = tuple(c for c in step.writes if c.startswith("cut_"))
-        if not columns or store.receipt(step.name, key) is None:
-            continue
-        shorter = fates.filter(pl.col("cut_bytes").list.get(number, null_on_oob=True) > 0)["doc_id"]
-        sums = store.read(step.name, key, columns).filter(pl.col("doc_id").is_in(shorter.implode())).sum()
-        for column in columns:
-            if column.endswith("_bytes"):
-                why = column.removeprefix("cut_").removesuffix("_bytes")
-                lines = f"cut_{why}_lines_n"
-                before = cuts.get(why, (0, 0))
-                cuts[why] = (before[0] + (sums[lines][0] if lines in columns else 0), before[1] + sums[column][0])
 
 
 def read_shards(store: Store) -> Iterator[Shard]:

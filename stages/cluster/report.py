@@ -45,7 +45,7 @@ def told(run: Finished) -> Told:
         return Told(sections=(Section("clusters", "Clusters", nothing("This run made no clusters.")),))
     scores = run.columns("q_")
     plane = _read(folder / "map.json") if (folder / "map.json").is_file() else None
-    seen = Seen(_read(folder / "clusters.json"), plane, scores, run.means("cluster_id", scores) if scores else {})
+    seen = Seen(_read(folder / "clusters.json"), plane, scores, run.means("cluster_id", "q_"))
     words = {c["id"]: c["terms"] for c in seen.tables["clusters"]}
     return Told(sections=(Section("clusters", "Clusters", clusters(seen)),), words={"cluster_id": words})
 

@@ -71,6 +71,7 @@ class Cluster(Reducer):
     version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ("embed.model",)
     passes: ClassVar[tuple[str, ...]] = ("drawn", "vectors", "sizes")
+    averaged: ClassVar[tuple[tuple[str, str], ...]] = (("cluster_id", "q_"),)
 
     def __post_init__(self) -> None:
         if (self.k_final is None) == (self.distance is None):

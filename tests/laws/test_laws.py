@@ -24,8 +24,10 @@ import pytest
 
 from frames import HOSTILE, exchanged
 from gristmill.pipeline.books.ledger import books
+from gristmill.pipeline.books.sums import ENDED, MEANS, VALUES, read_sums, sums_of
 from gristmill.pipeline.contract.columns import COLUMNS, REJECTED, arrow_schema
 from gristmill.pipeline.contract.corpus.splits import numbered
+from gristmill.pipeline.contract.drawing.told import MEAN_PARTS
 from gristmill.pipeline.contract.errors import ConfigError, GristmillError
 from gristmill.pipeline.contract.shapes import Annotator, Gate, Grouping, Reducer, Sink, Source, Stage
 from gristmill.pipeline.demo.shards import write_sample_data
@@ -622,9 +624,35 @@ def test_corpus_shares_no_13_words_with_an_objective_text_beyond_chance(run: Law
     assert dropped > 0  # the law was not kept by chance
 
 
+def test_what_a_part_s_ledger_says_of_its_records_is_what_they_add_up_to(run: LawRun):
+    """Counted here one record at a time."""
+
+    def column(part: str, name: str) -> dict[str, object]:
+        dataset = run.plan.writer(name)
+        assert dataset is not None
+        return dict(run.store.read(dataset, part, (name,)).select("doc_id", name).iter_rows())
+
+    for part in run.plan.parts:
+        ended, values, means = Counter(), Counter(), Counter()
+        of = {name: column(part.key, name) for name in ("language", "license_tier", "cluster_id", "q_reference")}
+        for row in read_parquet(run.store.data("ledger", part.key)).iter_rows(named=True):
+            ended[row["stage"], row["rule"]] += row["token_count"] or 0
+            for name in ("language", "license_tier"):
+                if row["doc_id"] in of[name]:
+                    values[name, of[name][row["doc_id"]]] += (row["copies_n"] or 0) * (row["token_count"] or 0)
+            if row["doc_id"] in of["cluster_id"] and (score := of["q_reference"][row["doc_id"]]) is not None:
+                means[of["cluster_id"][row["doc_id"]]] += round(float(str(score)) * MEAN_PARTS)
+        sums = read_sums(run.store, part.key)
+        assert {key: counts[3] for key, counts in sums[ENDED].items()} == ended
+        assert {
+            key: counts[4] for key, counts in sums[VALUES].items() if key[0] in ("language", "license_tier")
+        } == values
+        assert {key[1]: counts[0] for key, counts in sums[MEANS].items() if key[2] == "q_reference"} == means
+
+
 def books_of(run: LawRun) -> list[dict]:
     return [
         {"rule": rule, **total}
-        for entry in books(run.store, run.plan)
+        for entry in books(run.store, run.plan, sums_of(run.store, run.plan))
         for rule, total in entry["dropped"].items()  # pyright: ignore[reportAttributeAccessIssue]
     ]

@@ -9,8 +9,9 @@ import orjson
 import polars as pl
 import pyarrow as pa
 
-from gristmill.pipeline.books.finished import with_columns
 from gristmill.pipeline.books.ledger import read_fates
+from gristmill.pipeline.books.sums import with_columns
+from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.contract.state import write_parquet
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.run.store import Store
@@ -35,13 +36,14 @@ def rows(store: Store, plan: Plan) -> Iterator[pa.Table]:
         if found is None or found.is_empty():
             continue
         found = found.drop_nulls("license")
-        titled = with_columns(store, plan, key, found, ("title",))
-        found = found.with_columns(title=None) if titled is None else titled
-        carried = with_columns(store, plan, key, found, (CARRIED,))
-        authors = [None] * found.height if carried is None else [author_of(text) for text in carried[CARRIED]]
-        page = with_columns(store, plan, key, found, ("author",))
-        named = pl.lit(None) if page is None else pl.Series(page["author"])
-        found = found.with_columns(pl.Series("author", authors, dtype=pl.String).fill_null(named))
+        there = [column for column in ("title", "author", CARRIED) if plan.writer(column)]
+        found = with_columns(store, plan, key, found, there)
+        if found is None:
+            raise DataError(f"{store.name} has lost what the input says of {key}; run again to read it")
+        found = found.with_columns(pl.lit(None, pl.String).alias(c) for c in ("title", "author") if c not in there)
+        if CARRIED in there:
+            authors = pl.Series([author_of(text) for text in found[CARRIED]], dtype=pl.String)
+            found = found.with_columns(author=authors.fill_null(found["author"]))
         yield found.select(SCHEMA.names).to_arrow().cast(SCHEMA)
 
 

@@ -26,7 +26,7 @@ def counted(store: Store, columns: Sequence[str]) -> pl.DataFrame:
     """The columns' values with documents, rows and tokens of what is trained on, most tokens first."""
     sums = [pl.DataFrame()]
     for path in training_records(store):
-        frame = read_parquet(path, ["doc_id", *columns, "epoch", "token_count"])
+        frame = read_parquet(path, [*columns, "epoch", "token_count"])
         one = pl.col("epoch") == 0  # every document has one first copy per phase
         sums.append(
             frame.group_by(*columns).agg(

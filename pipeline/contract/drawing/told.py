@@ -73,8 +73,9 @@ class Finished(Protocol):
         stays_url, stays_text, similarity. Without those for which a text stays that no part holds."""
         ...
 
-    def means(self, by: str, columns: Sequence[str]) -> Mapping[object, Means]:
-        """Mean scores of the documents by the value of a column; {} where the run has not all of these columns."""
+    def means(self, by: str, prefix: str) -> Mapping[object, Means]:
+        """Mean scores of the documents by the value of a column, of all columns whose names start so: of pairs that a
+        stage of the run declares (`Shape.averaged`). {} where the run has no such columns."""
         ...
 
     def written(self, column: str, split: str = "") -> Mapping[object, int]:

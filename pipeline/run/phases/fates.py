@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import polars as pl
 
 from gristmill.pipeline.books.ledger import LEDGER, fates
+from gristmill.pipeline.books.sums import VERSION as SUMS_VERSION
+from gristmill.pipeline.books.sums import part_sums, summed_columns, with_sums
 from gristmill.pipeline.contract.errors import BooksError
 from gristmill.pipeline.plan.identity import digest
 from gristmill.pipeline.run.part import PartRun
@@ -27,9 +29,9 @@ class Fates(PartWork):
 def ledger_identity(run: PartRun) -> str:
     gates = [s for s in run.plan.steps if s.kind in ("source", "gate") or s in run.plan.replacers]
     seen = [[s.name, (r := run.receipt(s.name)).identity, r.rows, r.kept] for s in gates]
-    extra = [*(s.name for s in run.plan.steps), LEDGER.names]
-    tokens, sample = (written_by(run, column) for column in ("token_count", "copies_n"))
-    return digest([seen, extra, tokens and tokens.identity, sample and [sample.identity, sample.rows]])
+    extra = [*(s.name for s in run.plan.steps), LEDGER.names, SUMS_VERSION]
+    columns = ("token_count", "copies_n", *summed_columns(run.plan))
+    return digest([seen, extra, *([r.identity, r.rows] if (r := written_by(run, c)) else None for c in columns)])
 
 
 def written_by(run: PartRun, column: str) -> Receipt | None:
@@ -94,6 +96,6 @@ def write_fates(run: PartRun) -> None:
     store.write_table(
         LEDGER_DATASET,
         key,
-        frame.to_arrow().cast(LEDGER),
+        with_sums(frame.to_arrow().cast(LEDGER), part_sums(store, plan, key, frame)),
         Receipt(identity, receipt.rows, receipt.rows, frame.height, frame.height),
     )

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gristmill.pipeline.books.ledger import LEDGER, books, fates
+from gristmill.pipeline.books.sums import part_sums, sums_of, with_sums
 from gristmill.pipeline.contract.columns import COLUMNS, REJECTED, Column
 from gristmill.pipeline.contract.drawing.told import Finished, Told
 from gristmill.pipeline.contract.shapes import Annotator, Gate, Part, Reducer, Sink, Source
@@ -56,6 +57,8 @@ class MadeAnnotator(Made, Annotator):
 
 
 class MadeReducer(Made, Reducer):
+    averaged: ClassVar = (("cluster_id", "q_"),)
+
     def run(self, corpus: object, out: Path) -> None: ...
 
     def tell(self, run: Finished) -> Told:
@@ -133,7 +136,7 @@ def make_run(root: Path, look: Look = Look()) -> tuple[Store, Plan]:
     store = Store(root)
     rng = np.random.default_rng(look.seed)
     frames = [_part(store, plan, part, look, rng, rules) for part in plan.parts]
-    write_json(root / "ledger.json", books(store, plan))
+    write_json(root / "ledger.json", books(store, plan, sums_of(store, plan)))
     (root / "config.yaml").write_text(f"# config\nname: {json.dumps(look.name('made'))}\n", encoding="utf-8")
     documents = pl.concat(frames)
     _clusters(store, documents, look, rng)
@@ -205,7 +208,8 @@ def _part(
     gates = [("gates", frame.select("doc_id", "rule")), ("sample", sampled.select("doc_id", "rule"))]
     head = frame.select("doc_id", "url", "record_bytes", "text_bytes")
     ended = fates(head, rejected, gates, frame, kept, "ingest").to_arrow().cast(LEDGER)
-    store.write_table("ledger", part.key, ended, Receipt("", "", "", n, n))
+    sums = part_sums(store, plan, part.key, pl.DataFrame(ended))
+    store.write_table("ledger", part.key, with_sums(ended, sums), Receipt("", "", "", n, n))
     return kept
 
 
