@@ -347,6 +347,8 @@ _DEDUP: list[Column] = [
     Column("is_held_out", pa.bool_(), "", "a reference that is kept for the objective and never trained on"),
     Column("url_duplicate_of", pa.string(), "", "doc_id of the document that stays for this address; null: this one"),
     Column("url_similarity", pa.float64(), "[0, 1]", "1: it has the same text as url_duplicate_of; null: another one"),
+    Column("url_copies_n", pa.int64(), "documents", "captures of this address, this one included"),
+    Column("url_dumps", pa.string(), "", "dumps of all captures, a line each, at the one that stays; null: no other"),
     Column("exact_duplicate_of", pa.string(), "", "doc_id of the document that stays for this text; null: this one"),
     Column("exact_hosts", pa.string(), "", "hosts of all documents with this text, a line each; null: no other has it"),
     Column("exact_dumps", pa.string(), "", "dumps of all documents with this text, a line each; null: no other has it"),

@@ -12,7 +12,7 @@ import polars as pl
 from gristmill.pipeline.contract.draws import key128
 from gristmill.pipeline.contract.shapes import Grouping, PolarsType, Reads
 from gristmill.stages.dedup.repeats import RepeatGate
-from gristmill.stages.dedup.survival import KEEP, Preference, asked, names, read_for, types
+from gristmill.stages.dedup.survival import KEEP, Preference, asked, joined, names, read_for, types
 
 # Parameters that say where a reader came from, not what the page is: Google Analytics (utm_*), ad networks' click ids,
 # mail campaigns and session ids; not `sid`, which is an article's number on many sites.
@@ -47,17 +47,25 @@ class UrlDuplicates(Grouping):
     # Which capture stays: a held-out one, then by these columns in turn, then the smallest draw (see dedup.exact).
     keep: tuple[Preference, ...] = KEEP
     name: ClassVar = "dedup.url"
-    version: ClassVar = 1
-    writes: ClassVar = ("url_duplicate_of", "url_similarity")
-    returns: ClassVar = {"url_duplicate_of": pl.String, "url_similarity": pl.Float64}
+    version: ClassVar = 2
+    writes: ClassVar = ("url_duplicate_of", "url_similarity", "url_copies_n", "url_dumps")
+    returns: ClassVar = {
+        "url_duplicate_of": pl.String, "url_similarity": pl.Float64, "url_copies_n": pl.Int64, "url_dumps": pl.String,
+    }  # fmt: skip
 
     @property
     def reads(self) -> Reads:
-        return read_for(self.keep, {"ingest": ("url", "text_hash"), "dedup.references": ("is_held_out",)})
+        return read_for(self.keep, {"ingest": ("url", "text_hash", "dump"), "dedup.references": ("is_held_out",)})
 
     @property
     def scatters(self) -> dict[str, PolarsType]:
-        return {"rest": pl.UInt64, **types(self.keep), "doc_id": pl.String, "text_hash": pl.String}
+        return {
+            "rest": pl.UInt64,
+            **types(self.keep),
+            "doc_id": pl.String,
+            "text_hash": pl.String,
+            "url_dumps": pl.String,
+        }
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -66,17 +74,24 @@ class UrlDuplicates(Grouping):
     def scatter(self, batch: pl.DataFrame) -> pl.DataFrame:
         batch = batch.drop_nulls("url")
         halves = key128(map(normalised, batch["url"]), self.name)
-        rows = batch.select("doc_id", "node", "text_hash").hstack(asked(batch, self.keep))
+        rows = batch.select("doc_id", "node", "text_hash", url_dumps="dump").hstack(asked(batch, self.keep))
         return rows.with_columns(key=pl.Series(halves[:, 0]), rest=pl.Series(halves[:, 1]))
 
     def gather(self, rows: pl.DataFrame) -> pl.DataFrame:
         first = {name: pl.col(name).first().over("key", "rest") for name in ("doc_id", "text_hash")}
-        others = rows.with_columns(of=first["doc_id"], same=pl.col("text_hash") == first["text_hash"])
-        others = others.filter(pl.col("of") != pl.col("doc_id"))
-        return others.select("node", url_duplicate_of="of", url_similarity=pl.when("same").then(1.0))
+        same, repeats = pl.col("text_hash") == first["text_hash"], pl.col("of") != pl.col("doc_id")
+        met = rows.with_columns(of=first["doc_id"], same=same, url_copies_n=pl.len().over("key", "rest").cast(pl.Int64))
+        return met.filter(pl.col("url_copies_n") > 1).select(
+            "node",
+            pl.when(repeats).then("of").alias("url_duplicate_of"),
+            pl.when(repeats & pl.col("same")).then(1.0).alias("url_similarity"),
+            "url_copies_n",
+            pl.when(~repeats).then(joined("url_dumps").over("key", "rest")).alias("url_dumps"),
+        )
 
     def settle(self, batch: pl.DataFrame) -> pl.DataFrame:
-        return batch.select("doc_id", *self.writes)
+        known = pl.col("url_copies_n").fill_null(1)
+        return batch.select("doc_id", "url_duplicate_of", "url_similarity", known, "url_dumps")
 
 
 @dataclass(frozen=True)

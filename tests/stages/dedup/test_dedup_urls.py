@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 from test_dedup_index import go
 
@@ -52,7 +53,11 @@ def test_in_a_run_the_better_capture_stays_and_the_ledger_says_whether_the_text_
         (None, "and one more of no address in here"),
     ]
     (tmp_path / "texts").mkdir()
-    lines = [json.dumps({"text": t, **({"url": u} if u else {})}) for u, t in texts]
+    dumps = ["2023-06", "2024-10", "2024-10", "2024-10", "2023-06", None]
+    lines = [
+        json.dumps({"text": t, **({"url": u} if u else {}), "dump": dump})
+        for (u, t), dump in zip(texts, dumps, strict=True)
+    ]
     (tmp_path / "texts" / "a.jsonl").write_text("\n".join(lines))
     fates = go(tmp_path / "texts", None, tmp_path / "run", url={"enabled": True})
     (short, one, two) = (fates[u] for u, _ in texts[:3])
@@ -62,5 +67,10 @@ def test_in_a_run_the_better_capture_stays_and_the_ledger_says_whether_the_text_
     assert leaves["similarity"] == 1.0
     assert (short["rule"], short["stays_doc_id"], short["similarity"]) == ("url_duplicate", stays["doc_id"], None)
     assert fates["https://a.org/y"]["rule"] is None
+    (path,) = (tmp_path / "run" / "dedup.url").glob("*.parquet")
+    groups = {r["doc_id"]: (r["url_copies_n"], r["url_dumps"]) for r in pl.read_parquet(path).iter_rows(named=True)}
+    assert groups[stays["doc_id"]] == (3, "2023-06\n2024-10")
+    assert groups[short["doc_id"]] == (3, None)
+    assert groups[fates["https://a.org/y"]["doc_id"]] == (1, None)
     off = go(tmp_path / "texts", None, tmp_path / "off")
     assert {r["rule"] for r in off.values()} == {None, "exact_duplicate"}
