@@ -12,8 +12,10 @@ from html import escape
 _UNDERLINE = re.compile(r"^([=\-~^\"'*+#.`_])\1{2,}\s*$")
 _MARKDOWN_HEADING = re.compile(r"^(#{1,6})\s+(.*?)\s*#*$")
 _BULLET = re.compile(r"^\s*(?:[-*+•]|\d{1,3}[.)])\s+")
-_NOISE = re.compile(  # badges, comments, tags, and directives that name images and link targets
-    r"\[?!\[[^\]]*\]\([^)]*\)(?:\]\([^)]*\))?|(?s:<!--.*?-->)|<(?!https?:)[a-zA-Z/][^>]{0,400}>"
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_NOISE = re.compile(  # badges, tags, and directives that name images and link targets; code is matched first, and stays
+    r"(?P<code>``.+?``|`[^`\n]+`)"
+    r"|\[?!\[[^\]]*\]\([^)]*\)(?:\]\([^)]*\))?|<(?!https?:)[a-zA-Z/][^>]{0,400}>"
     r"|^\.\.(?: (?:[|_\[]|image|:)[^\n]*| *)(?:\n +:[a-z]+:[^\n]*)*$",
     re.M,
 )
@@ -106,14 +108,15 @@ def prose(text: str, level: int = 2) -> str:
     """Markdown, reStructuredText or a docstring to HTML; headings start at <h`level`>."""
     out: list[str] = []
     literal = False
-    for block in _blocks(_NOISE.sub("", text.expandtabs(4))):
+    for block in _blocks(_COMMENT.sub("", text.expandtabs(4))):
         first, indent = block[0], len(block[0]) - len(block[0].lstrip())
         if first.lstrip().startswith("```"):
             out.append(f"<pre><code>{escape(chr(10).join(block[1:-1]), quote=False)}</code></pre>")
         elif first.lstrip().startswith(">>> ") or (literal and indent) or first.startswith("    "):
             out.append(f"<pre>{escape(chr(10).join(block), quote=False)}</pre>")
         else:
-            out.extend(_paragraphs(block, level))
+            plain = _NOISE.sub(lambda m: m["code"] or "", "\n".join(block))
+            out.extend(_paragraphs([line.rstrip() for line in plain.split("\n") if line.strip()], level))
         literal = block[-1].endswith("::") or (literal and bool(indent))
     return "\n".join(out)
 

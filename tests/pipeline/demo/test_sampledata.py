@@ -169,6 +169,15 @@ def test_prose_drops_badges_and_escapes():
     assert prose("```\n# not a heading\n```") == "<pre><code># not a heading</code></pre>"
 
 
+def test_prose_takes_markup_out_of_text_and_none_out_of_code():
+    assert prose('<a id="top"></a>Text <b>here</b>.\n\n<!-- a\n\nb -->\n\nMore') == "<p>Text here.</p>\n<p>More</p>"
+    assert prose("Call `search('(?P<num>x)')` or ``<cache_dir>/blobs``.") == (
+        "<p>Call <code>search('(?P&lt;num&gt;x)')</code> or <code>&lt;cache_dir&gt;/blobs</code>.</p>"
+    )
+    assert prose("```\nescape('<User 1>')\n```") == "<pre><code>escape('&lt;User 1&gt;')</code></pre>"
+    assert prose("So::\n\n    <cache_dir>/blobs") == "<p>So::</p>\n<pre>    &lt;cache_dir&gt;/blobs</pre>"
+
+
 @pytest.mark.parametrize("text", ["", "\n\n", "=====", "* ", "```", "#", "-\n-\n-", "\u202eabc", "a" * 1_000_000])
 def test_prose_survives_odd_text(text):
     assert isinstance(prose(text), str)
