@@ -162,9 +162,10 @@ def local_matches(pattern: str) -> tuple[list[str], list[str]]:
             folders.append(path)
         else:
             raise InputError(f"input {path}, matched by {pattern}, {_what_is_wrong(path)}; fetch or remove it")
+    named = pattern.rpartition("/")[2].strip("*")  # a pattern that says how names look means files
     for folder in folders:
         below = folder.rstrip("/") + "/"
-        if not any(f.startswith(below) for f in files) and _holds_files(folder):
+        if not any(f.startswith(below) for f in files) and (named or _holds_files(folder)):
             raise InputError(
                 f"input {folder}, matched by {pattern}, is a folder, and its files are not matched; write "
                 f"{prefix + '/' if prefix else ''}**/* for all below, or a pattern that leaves it out, as *.jsonl"

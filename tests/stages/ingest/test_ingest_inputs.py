@@ -307,6 +307,10 @@ def test_a_folder_among_a_globs_matches_is_an_error_unless_its_files_are_matched
     with pytest.raises(InputError, match=r"more, matched by .* is a folder"):
         names(f"{tmp_path}/*")
     assert names(f"{tmp_path}/**/*") == ["a.jsonl", "more/b.jsonl"]
+    (tmp_path / "c.jsonl").mkdir()
+    assert names(f"{tmp_path}/**/*") == ["a.jsonl", "more/b.jsonl"]
+    with pytest.raises(InputError, match=r"c\.jsonl, matched by .* is a folder"):  # an empty one, too
+        names(f"{tmp_path}/*.jsonl")
     put(tmp_path / "c.jsonl" / "data.txt")
     with pytest.raises(InputError, match=r"c\.jsonl, matched by"):
         names(f"{tmp_path}/**/*.jsonl")
