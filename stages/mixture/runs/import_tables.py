@@ -1,5 +1,6 @@
 """Finished runs as a proxy: RegMix's CSVs, olmix's ratios.csv + metrics.csv, or any tables joined by run."""
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,11 @@ ABOUT = frozenset((*RUN_COLUMNS, *SEED, *STEP, *SIZE)) | frozenset(
         "updated_at", "curr_step", "curr_epoch", "gpu_hours", "iteration", "iter", "line", "version", "count",
     ]
 )  # fmt: skip
+# Of what a run has read so far (samples_seen, num_input_tokens_seen; Megatron's consumed_samples)
+SEEN = re.compile(
+    r"(?:.*[/_])?(?:samples|sequences|examples|tokens|batches|steps|epochs|bytes)_(?:seen|consumed|processed)"
+    r"|(?:.*/)?consumed_\w+"
+)
 TRACKED = ("_", "sys/", "system/", "perf/", "throughput/", "timing/", "memory/", "gpu", "optim/", "params.", "lr-")
 CLOCK = 1e8  # every run above it: seconds since 1970, bytes, counters; no loss, accuracy or perplexity is
 BUCKET_PREFIXES = ("train_", "ratio_", "ratio/", "weight_", "weight/")  # RegMix and CLIMB, ADMIRE, Data Mixing Laws
@@ -95,7 +101,8 @@ def own(column: str) -> bool:
     """Whether a tracker wrote the column about the run: no share, no measurement."""
     name = column.casefold().replace(" ", "_")
     return (
-        name.startswith(TRACKED)
+        SEEN.fullmatch(name.replace("-", "_")) is not None
+        or name.startswith(TRACKED)
         or bool(ABOUT & {name, column.casefold()})
         or ("/" in name and name.rpartition("/")[2] in ABOUT)
     )

@@ -192,6 +192,15 @@ def test_metrics_with_marks_leave_other_numbers_out(tmp_path):
     assert (runs.buckets, runs.targets) == (("a", "b"), ("gsm8k", "avg"))
 
 
+@pytest.mark.parametrize(
+    "name", ["samples_seen", "train/num_input_tokens_seen", "consumed-samples", "Tokens processed"]
+)
+def test_what_a_run_has_read_so_far_is_no_target(tmp_path, name: str):
+    (tmp_path / "ratios.csv").write_text("run,a,b\n1,0.5,0.5\n2,1,0\n3,0,1\n")
+    (tmp_path / "metrics.csv").write_text(f"run,loss_x,{name}\n1,3.5,100\n2,3,100\n3,3.25,100\n")
+    assert read_tables(tmp_path / "ratios.csv", tmp_path / "metrics.csv").targets == ("loss_x",)
+
+
 def test_sheet_knows_its_lines_through_blank_ones_and_line_breaks_in_quotes(tmp_path):
     path = tmp_path / "s.csv"
     path.write_text('run,a\n\n"two\nlines",1\n\nz,2\n')
