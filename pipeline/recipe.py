@@ -21,7 +21,7 @@ from gristmill.pipeline.plan.published import publish
 from gristmill.pipeline.plan.schedule import PHASES, taken_phases, with_phases
 from gristmill.pipeline.plan.sources import SOURCES, check_sources, expanded, keys_of, taken
 from gristmill.pipeline.run.engines.job import check_resources
-from gristmill.pipeline.run.exchange.memory import bytes_of
+from gristmill.pipeline.run.exchange.memory import check_memory
 from gristmill.pipeline.run.shards import records
 from gristmill.pipeline.run.store import Store, read_parquet
 
@@ -223,7 +223,7 @@ def make_recipe(tree: Tree, default_name: str, code: bool = True) -> Recipe:
     engine = section(tree, "engine")
     for key, value in engine.items():
         if key == "memory":
-            bytes_of(value)
+            check_memory(value)
         elif key == "resources":
             check_resources(engine, [stage.name for stage in stages])
         elif key not in ENGINE_KEYS or not isinstance(value, dict):

@@ -131,7 +131,9 @@ def close(view: RunView, papers: Papers | None) -> list[dict[str, object]]:
 
 def failed_step(failure: dict[str, object]) -> GristmillError:
     phase, unit = str(failure["phase"]), str(failure["unit"])
-    error = RunFailed(f"{unit if unit in phase.split('+') else phase}: {failure['message']}")
+    message, steps = str(failure["message"]), phase.split("+")
+    named = message.partition(": ")[0] in steps  # the stage has said who it is
+    error = RunFailed(message if named else f"{unit if unit in steps else phase}: {message}")
     error.exit_status = int(failure["exit_status"])  # pyright: ignore
     return error
 

@@ -16,12 +16,14 @@ from typing import Annotated, Union, cast, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from gristmill.pipeline.contract.columns import register
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.ranges import NamesFile, Range
 from gristmill.pipeline.contract.secrets import without_secrets
-from gristmill.pipeline.contract.shapes import Stage
+from gristmill.pipeline.contract.shapes import Sink, Stage
 from gristmill.pipeline.contract.yaml12 import YamlError, dump_yaml, parse_yaml
 from gristmill.pipeline.plan.identity import digest
+from gristmill.pipeline.plan.written import value_of
 
 Tree = dict[str, object]
 
@@ -48,6 +50,8 @@ def preflight(recipe: Recipe) -> None:
     Raises ConfigError with the key for a file that is not there, for a value that its column cannot have, and what
     each stage's own `preflight` raises.
     """
+    for stage in recipe.stages:  # what the stages of a config's own write is known by its type, too
+        register(() if isinstance(stage, Sink) else stage.columns)
     known: dict[str, Sequence[str]] = {}
     for stage, where in zip(recipe.stages, recipe.sections, strict=True):
         for key, path, mark in named_files(stage, where):
@@ -96,7 +100,7 @@ def read_config(path: Path) -> Tree:
 
 
 def override(tree: Tree, assignments: Sequence[str]) -> Tree:
-    """A copy with `section.key=value` applied; values are YAML (`null` turns a rule off)."""
+    """A copy with `section.key=value` applied; values are YAML (`null` turns a rule off) or text (`value_of`)."""
     result = json.loads(json.dumps(tree, default=str))
     for text in assignments:
         key, sign, value = text.partition("=")
@@ -111,10 +115,7 @@ def override(tree: Tree, assignments: Sequence[str]) -> Tree:
             if not isinstance(child, dict):
                 raise ConfigError(f"{text!r}: {name} is a value, not a section")
             node = child
-        try:
-            node[last] = parse_yaml(value)
-        except YamlError as error:
-            raise ConfigError(f"{text!r}: {value!r} is not a YAML value ({error})") from None
+        node[last] = value_of(key, value)
     return result
 
 
@@ -157,7 +158,14 @@ def check_keys(tree: Tree, known: Mapping[str, Sequence[str]]) -> None:
     walk(tree, "")
 
 
+# Words for what the list `sources` says of one source: section -> the key there
+_SPARING = ("exempt", "except", "exclude", "ignore", "skip", "spare")
+_SPARED = {"dedup": "dedup: off", "gates": "gates: off", "quality": "quality: exempt", "clean": "clean: false"}
+
+
 def _nearest(key: str, allowed: set[str], path: str, known: Mapping[str, Sequence[str]]) -> str:
+    if key in _SPARING and path.split(".")[0] in _SPARED:
+        return f"; a source is left out by its own key, sources: [{{name: ..., {_SPARED[path.split('.')[0]]}}}]"
     limit = key.startswith(("min_", "max_")) and "limits" in known.get("gates", ())
     near = get_close_matches(key, sorted(allowed), n=1, cutoff=0.75 if limit else 0.5)
     if near:

@@ -32,13 +32,13 @@ class BenchmarkSet:
             raise ConfigError(f"contamination.benchmarks: {self.name!r} names no file; set its paths")
 
 
-def files_of(patterns: Sequence[str]) -> list[str]:
-    """Sorted files. Raises InputError for a pattern that no file matches."""
+def files_of(patterns: Sequence[str], key: str = "") -> list[str]:
+    """Sorted files; `key`: the setting that names them. Raises InputError for a pattern that no file matches."""
     found: list[str] = []
     for pattern in patterns:
         matched = sorted(glob(pattern, recursive=True)) or ([pattern] if Path(pattern).is_file() else [])
         if not matched:
-            raise InputError(f"no benchmark file {pattern}")
+            raise InputError(f"{key}: no benchmark file {pattern}" if key else f"no benchmark file {pattern}")
         found += matched
     return list(dict.fromkeys(found))
 

@@ -18,7 +18,7 @@ from gristmill.pipeline.contract.errors import ConfigError, DataError
 from gristmill.pipeline.contract.ranges import Count, Range, Share, Whole
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Corpus, Gate, Reads, Reducer, Tables
 from gristmill.stages.contamination import sampled
-from gristmill.stages.contamination.benchmarks import BenchmarkSet, files_of, items_of, training_texts
+from gristmill.stages.contamination.benchmarks import KEY, BenchmarkSet, files_of, items_of, training_texts
 from gristmill.stages.contamination.index import Index, Matches, build_index, load_index, memory
 
 Field = Literal["question", "answer", "passage"]
@@ -59,7 +59,9 @@ class ContaminationIndex(Reducer):
         return bool(self.benchmarks)
 
     def preflight(self) -> None:
-        for benchmark in self.benchmarks:
+        for i, benchmark in enumerate(self.benchmarks):
+            files_of(benchmark.paths, f"{KEY}.{i}.paths")
+            files_of(benchmark.train, f"{KEY}.{i}.train")
             next(items_of(benchmark, self.ngram), None)  # its files are there, and its fields in the first record
             next(training_texts(benchmark), None)
 

@@ -55,6 +55,15 @@ def test_a_bucket_that_cannot_be_is_refused(by: str, override: str, said: str, c
     assert said in refused(config, capsys, f"domain.bucket.by={by}", override, *keep)
 
 
+@pytest.mark.parametrize("key", ["paths", "train"])
+def test_a_benchmark_file_that_is_not_there_is_named_with_its_key(key: str, config: Path, capsys):
+    (config.parent / "q.jsonl").write_text('{"question": "what is it"}\n')
+    given = {"name": "second", "paths": [f"{config.parent}/q.jsonl"], key: [f"{config.parent}/nothing*.jsonl"]}
+    first = {"name": "first", "paths": [f"{config.parent}/q.jsonl"]}
+    said = refused(config, capsys, f"contamination.benchmarks={json.dumps([first, given])}")
+    assert f"contamination.benchmarks.1.{key}: no benchmark file " in said
+
+
 def test_a_bucket_that_is_no_source_is_refused_and_those_that_are_go_through(config: Path, tmp_path: Path, capsys):
     sources = ", ".join(f"{{name: {n}, paths: {tmp_path}/{n}.jsonl}}" for n in "ab")
     config.write_text(f"sources: [{sources}]\ndomain: {{bucket: {{by: source}}}}\n")

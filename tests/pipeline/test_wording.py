@@ -13,6 +13,7 @@ from gristmill.pipeline.launch import reason_of
 from gristmill.pipeline.plan.config import override
 from gristmill.pipeline.recipe import make_recipe
 from gristmill.pipeline.run.forecast import Intent
+from gristmill.pipeline.through import failed_step
 from gristmill.stages.mixture.constraints import constraints_from
 from gristmill.stages.mixture.search.confirm import Comparison, judged
 from gristmill.stages.mixture.shares import reachable
@@ -35,6 +36,10 @@ def given(*settings: str) -> str:
 def intent(why: str, verdict: str) -> str:
     plan_step = None  # not looked at
     return reason_of(Intent(plan_step, verdict, {}, why))  # pyright: ignore[reportArgumentType]
+
+
+def failure(message: str) -> dict[str, object]:
+    return {"phase": "clean.repeated_lines", "unit": "p00", "message": message, "exit_status": 1}
 
 
 def note_of(folder: Path) -> str:
@@ -97,6 +102,21 @@ FIRST = Comparison("natural", -0.0003, -0.0033, 0.0028, 3, 5, ())
             "unknown key 'min_words'; there are clean.min_words and gates.min_words",
             id="9-key-of-sections",
         ),
+        pytest.param(lambda: given("dedup.exact.exempt=x"), "sources: [{name: ..., dedup: off}]", id="9-spared"),
+        pytest.param(lambda: given("gates.skip=x"), "sources: [{name: ..., gates: off}]", id="9-ungated"),
+        pytest.param(lambda: given("engine.memory=4"), "4 is 4 bytes; give at least 1MB", id="17-memory-without-unit"),
+        pytest.param(lambda: given("engine.memory=4"), "did you mean 4GB?", id="17-memory-meant"),
+        pytest.param(lambda: given("engine.memory=999KB"), "is 999,000 bytes; give at least 1MB", id="17-little"),
+        pytest.param(
+            lambda: str(failed_step(failure("clean.repeated_lines: 9 rows have one key"))),
+            "clean.repeated_lines: 9 rows have one key",
+            id="18-label-once",
+        ),
+        pytest.param(
+            lambda: str(failed_step(failure("no such file: x"))),
+            "clean.repeated_lines: no such file: x",
+            id="18-label-given",
+        ),
         pytest.param(
             lambda: given("extra=[{stage: 'gristmill.stages.embed:Embed', after: signals, with: {params: 1}}]"),
             "extra: gristmill.stages.embed:Embed has no params; it has ",
@@ -105,7 +125,9 @@ FIRST = Comparison("natural", -0.0003, -0.0033, 0.0028, 3, 5, ())
     ],
 )  # fmt: skip
 def test_messages(said: Callable[[], str], wanted: str):
-    assert wanted in said()
+    shown = said()
+    assert wanted in shown
+    assert shown.count("clean.repeated_lines:") <= 1
 
 
 def test_4_a_budget_that_cannot_be_had_is_a_sentence_with_both_numbers(tmp_path: Path):

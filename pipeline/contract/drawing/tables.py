@@ -14,7 +14,10 @@ def count(n: int) -> str:
 
 def short(n: float) -> str:
     """Three digits: 812, 9.63 K, 51.0 M."""
-    units = ("", " K", " M", " B", " T")
+    return _three_digits(n, ("", " K", " M", " B", " T"))
+
+
+def _three_digits(n: float, units: Sequence[str]) -> str:
     power = 0
     while abs(n) >= 999.5 and power < len(units) - 1:
         n, power = n / 1000, power + 1
@@ -24,7 +27,7 @@ def short(n: float) -> str:
 
 def size(n: float) -> str:
     """Bytes, powers of 1000."""
-    return f"{short(n)}B" if n >= 1000 else f"{n:.0f} B"
+    return _three_digits(n, (" B", " KB", " MB", " GB", " TB", " PB"))
 
 
 def duration(seconds: float) -> str:

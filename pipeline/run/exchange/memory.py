@@ -9,6 +9,7 @@ from pathlib import Path
 from gristmill.pipeline.contract.errors import ConfigError
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+_FLOOR = 10**6  # no machine has less; a number without its unit, 4 for 4 GB, is below it
 _LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
@@ -18,6 +19,15 @@ def bytes_of(value: object) -> int:
     if isinstance(value, bool) or found is None or found[2] not in _UNITS or not float(found[1]):
         raise ConfigError(f"engine.memory: bytes for all workers of a machine, e.g. 4GB; got {value!r}")
     return int(float(found[1]) * _UNITS[found[2]])
+
+
+def check_memory(value: object) -> None:
+    """Raises ConfigError for an `engine.memory` that is none, or too little to be meant."""
+    size = bytes_of(value)
+    if size < _FLOOR:
+        number = str(value).strip()
+        hint = f"; did you mean {number}GB?" if number.isdecimal() and int(number) < 1024 else ", e.g. 4GB"
+        raise ConfigError(f"engine.memory: {value} is {size:,} bytes; give at least 1MB, with the unit{hint}")
 
 
 def machine_memory() -> int:

@@ -125,8 +125,8 @@ def _from_disk(stage: Grouping, files: Sequence[Slices], low: int, high: int, bu
             continue
         if not streams(stage):
             raise DataError(
-                f"{stage.name}: {item.rows:,} rows ({item.size / 1e6:,.0f} MB) have the key {item.key:016x}, more than "
-                f"fit into the memory of a worker; give engine.memory, or fewer workers"
+                f"{stage.name}: {item.rows:,} rows ({item.size:,} bytes) have the key {item.key:016x}, more than fit "
+                f"into the {budget:,} bytes that a worker may take; raise engine.memory, or have fewer workers"
             )
         for back in stage.gather_long(item.frames):
             out.add(as_declared(back, gives(stage), f"{stage.name}.gather_long"))

@@ -1,5 +1,6 @@
 """Strict config: what is meant is built, what cannot be meant is an error that names the key and the way out."""
 
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,6 +60,33 @@ def test_override_reaches_into_sections_and_reads_yaml():
 def test_override_that_cannot_be_meant(text: str):
     with pytest.raises(ConfigError):
         override({"name": "n"}, [text])
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["*.jsonl", "*/a*.parquet", "&a.jsonl", "!x.jsonl", "%7Ea.jsonl", "@a", "`a`", "|a", ">a", "http://h/a?b=*&c"],
+)
+def test_override_with_a_path_that_yaml_has_other_plans_for_is_text(value: str):
+    assert override({}, [f"input.paths={value}"]) == {"input": {"paths": value}}
+
+
+@pytest.mark.parametrize(
+    ("text", "way_out"),
+    [
+        ("input.paths=[http://h/a?sig=b, c]", """'input.paths=["http://h/a?sig=b", "c"]'"""),
+        ("input.paths=[*.jsonl]", """'input.paths=["*.jsonl"]'"""),
+        ("input.paths=[ab]*.jsonl", """'input.paths="[ab]*.jsonl"'"""),
+        ("name=a: b: c", """'name="a: b: c"'"""),
+        ("sources=[{name: a, paths: *.jsonl}]", "in double quotes, and all of it in single ones"),
+    ],
+)
+def test_override_that_is_no_yaml_says_how_it_is_quoted(text: str, way_out: str):
+    with pytest.raises(ConfigError) as caught:
+        override({}, [text])
+    assert way_out in str(caught.value)
+    if way_out.startswith("'"):
+        (again,) = shlex.split(way_out)
+        override({}, [again])
 
 
 KNOWN = {

@@ -440,7 +440,9 @@ def test_short_keeps_three_digits(n: float, shown: str):
 
 
 def test_sizes_and_shares():
-    assert (size(12), size(3.16e6)) == ("12 B", "3.16 MB")
+    assert [size(n) for n in (0, 12, 999, 1000, 3.16e6, 1.2e9, 5e12, 7e15)] == [
+        "0 B", "12 B", "999 B", "1.00 KB", "3.16 MB", "1.20 GB", "5.00 TB", "7.00 PB",
+    ]  # fmt: skip
     assert (percent(None), percent(0), percent(0.0004), percent(0.12345)) == ("–", "0.0%", "<0.1%", "12.3%")
 
 
