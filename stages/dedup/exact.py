@@ -12,7 +12,18 @@ from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.contract.shapes import NOWHERE, Grouping, Part, PolarsType, Reads
 from gristmill.stages.dedup.index.segments import NO_INDEX, Across, Segments, older_segments
 from gristmill.stages.dedup.repeats import IndexedGate
-from gristmill.stages.dedup.survival import KEEP, Preference, asked, joined, lines_of, names, read_for, text_of, types
+from gristmill.stages.dedup.survival import (
+    KEEP,
+    Preference,
+    asked,
+    check_kinds,
+    joined,
+    lines_of,
+    names,
+    read_for,
+    text_of,
+    types,
+)
 
 HASH_BYTES = 16  # blake2b-128
 WHERE = ("exact_hosts", "exact_dumps")  # of all documents with a text, at the one that stays
@@ -31,7 +42,7 @@ class ExactDuplicates(Grouping):
     across: Across = NO_INDEX  # where the index lies
     older: tuple[str, ...] = ()  # segments of the index that the documents are compared with
     name: ClassVar = "dedup.exact"
-    version: ClassVar = 2
+    version: ClassVar = 3
     borrowed: ClassVar = {"across": ("dedup",), "older": ()}
     outside_identity: ClassVar = ("across",)
     meets: ClassVar = True
@@ -57,6 +68,9 @@ class ExactDuplicates(Grouping):
     @property
     def order(self) -> tuple[str, ...]:
         return ("rest", *(("is_new",) if self.older else ()), *names(self.keep), "doc_id")
+
+    def preflight(self) -> None:
+        check_kinds(self.keep, f"{self.name}.keep")
 
     def placed(self, parts: Sequence[Part], before: Sequence[object], earlier: Sequence[object]) -> "ExactDuplicates":
         return replace(self, older=older_segments(self.across.index, parts, before, earlier))

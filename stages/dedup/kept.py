@@ -53,7 +53,7 @@ class KeptIndex(Reducer):
     run_id: str = ""  # of the run in the index
     older: tuple[str, ...] = ()  # segments of the index that the documents are compared with
     name: ClassVar = "dedup.index"
-    version: ClassVar = 1
+    version: ClassVar = 2
     borrowed: ClassVar = {"near": ("dedup.minhash",), "run_id": (), "older": ()}
     outside_identity: ClassVar = ("index", "run_id")
 

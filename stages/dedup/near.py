@@ -26,7 +26,17 @@ from gristmill.stages.dedup.index.segments import NO_INDEX, Across, older_segmen
 from gristmill.stages.dedup.minhash import SCHEME, Scheme, given_documents, packed
 from gristmill.stages.dedup.repeats import IndexedGate
 from gristmill.stages.dedup.streamed import Streamed
-from gristmill.stages.dedup.survival import KEEP, Preference, asked, joined, names, read_for, types, unpacked
+from gristmill.stages.dedup.survival import (
+    KEEP,
+    Preference,
+    asked,
+    check_kinds,
+    joined,
+    names,
+    read_for,
+    types,
+    unpacked,
+)
 
 DUP = ("dup_hosts", "dup_dumps")  # of all documents of a cluster, at the one that stays
 HOSTS = 100  # names that a document's dup_hosts holds at most; dup_hosts_n counts all
@@ -62,7 +72,7 @@ class NearDuplicates(Grouping):
     across: Across = NO_INDEX  # where the index lies
     older: tuple[str, ...] = ()  # segments of the index that the documents are compared with
     name: ClassVar = "dedup.minhash"
-    version: ClassVar = 2
+    version: ClassVar = 3
     needs: ClassVar = ("dedup.references",)
     borrowed: ClassVar = {"verified": ("dedup",), "across": ("dedup",), "older": ()}
     outside_identity: ClassVar = ("across",)
@@ -75,6 +85,9 @@ class NearDuplicates(Grouping):
                 "dedup.verify: true compares the texts of two documents with dedup.minhash.min_similarity, which is "
                 "null; give it a similarity, e.g. 0.7, or leave verify out"
             )
+
+    def preflight(self) -> None:
+        check_kinds(self.keep, f"{self.name}.keep")
 
     @property
     def reads(self) -> Reads:

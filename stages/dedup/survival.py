@@ -11,14 +11,18 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
+from gristmill.pipeline.contract.columns import COLUMNS
 from gristmill.pipeline.contract.draws import key64
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.shapes import PolarsType, Reads
+from gristmill.pipeline.kernels.numbers.dates import instants
 from gristmill.pipeline.kernels.numbers.minhash import to_binary
 
 SALT = "dedup"
 LAST = np.uint64(0xFFFFFFFFFFFFFFFF)
+DATE = "ISO 8601"  # unit of the columns of text that hold dates
 
 
 @dataclass(frozen=True)
@@ -26,9 +30,9 @@ class Preference:
     """A column by which one copy is preferred to another; a document without a value comes last."""
 
     column: str  # dataset.column of an earlier step: license.license_tier, ingest.text_bytes
-    prefer: Literal["small", "large"] = (
-        "small"  # values; dates in ISO 8601 count as their numbers, so "small": the earliest
-    )
+    # values; of dates, small is the earliest: ISO 8601 (UTC where no offset stands), those of HTTP and mail, seconds or
+    # milliseconds since 1970; 01.05.2024 and other text that does not say which is the day is no value
+    prefer: Literal["small", "large"] = "small"
     order: tuple[str, ...] = ()  # of a column of words: the best first; a word that is not here comes after them
 
     def __post_init__(self) -> None:
@@ -47,6 +51,21 @@ KEEP = (
     Preference("ingest.text_bytes", "large"),
     Preference("ingest.date"),
 )
+
+
+def check_kinds(keep: Sequence[Preference], key: str) -> None:
+    """Raises ConfigError with the key of a preference by a column whose declared type has no order that is meant."""
+    for i, preference in enumerate(keep):
+        declared = COLUMNS.get(preference.column.rpartition(".")[2])
+        if declared is None:  # the plan names a column that there is not
+            continue
+        if pa.types.is_nested(declared.type):
+            raise ConfigError(f"{key}.{i}.column: {preference.column} is no column of numbers, words or dates")
+        if pa.types.is_string(declared.type) and declared.unit != DATE and not preference.order:
+            raise ConfigError(
+                f"{key}.{i}.column: {preference.column} is text and no date; say which words are preferred, "
+                "order: [the best first, ...], or name a column of numbers or dates"
+            )
 
 
 def read_for(keep: Sequence[Preference], reads: Reads) -> Reads:
@@ -131,7 +150,9 @@ def _numbers(values: pl.Series, preference: Preference) -> pl.Series:
         known = values.cast(pl.String).replace_strict(place, default=len(place), return_dtype=pl.UInt64)
         return pl.select(pl.when(values.is_not_null()).then(known).otherwise(pl.lit(LAST, pl.UInt64))).to_series()
     if values.dtype == pl.String:
-        values = values.str.replace_all(r"\D", "").str.slice(0, 14).str.pad_end(14, "0").str.to_integer(strict=False)
+        values = instants(values)
+    elif values.dtype in (pl.Date, pl.Datetime):
+        values = values.dt.epoch("us")
     elif not (values.dtype.is_numeric() or values.dtype in (pl.Boolean, pl.Null)):
         raise ConfigError(f"keep: {preference.column} is no column of numbers, words or dates")
     plain = values.cast(pl.Float64).fill_nan(None)

@@ -12,7 +12,7 @@ import polars as pl
 from gristmill.pipeline.contract.draws import key128
 from gristmill.pipeline.contract.shapes import Grouping, PolarsType, Reads
 from gristmill.stages.dedup.repeats import RepeatGate
-from gristmill.stages.dedup.survival import KEEP, Preference, asked, joined, names, read_for, types
+from gristmill.stages.dedup.survival import KEEP, Preference, asked, check_kinds, joined, names, read_for, types
 
 # Parameters that say where a reader came from, not what the page is: Google Analytics (utm_*), ad networks' click ids,
 # mail campaigns and session ids; not `sid`, which is an article's number on many sites.
@@ -47,7 +47,7 @@ class UrlDuplicates(Grouping):
     # Which capture stays: a held-out one, then by these columns in turn, then the smallest draw (see dedup.exact).
     keep: tuple[Preference, ...] = KEEP
     name: ClassVar = "dedup.url"
-    version: ClassVar = 2
+    version: ClassVar = 3
     writes: ClassVar = ("url_duplicate_of", "url_similarity", "url_copies_n", "url_dumps")
     returns: ClassVar = {
         "url_duplicate_of": pl.String, "url_similarity": pl.Float64, "url_copies_n": pl.Int64, "url_dumps": pl.String,
@@ -70,6 +70,9 @@ class UrlDuplicates(Grouping):
     @property
     def order(self) -> tuple[str, ...]:
         return ("rest", *names(self.keep), "doc_id")
+
+    def preflight(self) -> None:
+        check_kinds(self.keep, f"{self.name}.keep")
 
     def scatter(self, batch: pl.DataFrame) -> pl.DataFrame:
         batch = batch.drop_nulls("url")
