@@ -6,6 +6,7 @@ document are the lines to cut, and later steps read the text without them (`repl
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from typing import ClassVar, Literal
 
@@ -14,11 +15,13 @@ import polars as pl
 import pyarrow as pa
 
 from gristmill.classifiers.hosts import hosts_of
+from gristmill.pipeline.contract.drawing.told import Finished, Told
 from gristmill.pipeline.contract.draws import key64
 from gristmill.pipeline.contract.ranges import Count
 from gristmill.pipeline.contract.shapes import Annotator, Artifacts, Gate, Grouping, Reads
 from gristmill.pipeline.kernels.page.line_keys import line_keys, without_lines
 from gristmill.pipeline.kernels.text.hashing import utf8
+from gristmill.stages.repeated_lines.report import told
 
 LINES = "clean.repeated_lines"
 By = Literal["host", "corpus"]
@@ -120,6 +123,9 @@ class CutLines(Annotator):
             )
 
         return annotate
+
+    def tell(self, run: Finished) -> Told:
+        return told(run, self.name, partial(seeds_of, by=self.by))
 
 
 @dataclass(frozen=True)

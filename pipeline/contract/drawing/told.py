@@ -3,7 +3,7 @@
 The report asks every stage of the plan, in order, and knows none of them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -71,6 +71,11 @@ class Finished(Protocol):
     def pairs(self, stage: str, n: int) -> pl.DataFrame:
         """At most `n` documents that a stage dropped for another one, by draw: doc_id, url, text, and stays_doc_id,
         stays_url, stays_text, similarity. Without those for which a text stays that no part holds."""
+        ...
+
+    def seen(self, step: str, n: int) -> Iterator[pl.DataFrame]:
+        """What a step was given: doc_id and the columns that it reads, of whole parts in the order of their draws until
+        there are n documents."""
         ...
 
     def means(self, by: str, prefix: str) -> Mapping[object, Means]:

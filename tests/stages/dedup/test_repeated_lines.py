@@ -1,6 +1,7 @@
 """clean.repeated_lines: lines of many documents of a host, or of the corpus, are cut, counted, gone for later steps."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_dedup_index import InProcess, Silent
 
+from gristmill.pipeline.books.finished import FinishedRun
 from gristmill.pipeline.books.ledger import read_books
 from gristmill.pipeline.kernels.page.line_keys import line_keys, without_lines
 from gristmill.pipeline.kernels.text.hashing import utf8
 from gristmill.pipeline.launch import launch, survey
+from gristmill.pipeline.plan.plan import load_plan
 from gristmill.pipeline.recipe import make_recipe
 from gristmill.pipeline.run.exchange import passes
 from gristmill.pipeline.run.store import Store
@@ -108,6 +111,21 @@ def test_lines_of_more_documents_of_a_host_than_allowed_are_cut_and_counted(
     books = {str(e["stage"]): e for e in read_books(Store(out))}
     cut = sum(r["cut_repeated_bytes"] for r in found.values() if r["rule"] != "only_repeated_lines")
     assert books["clean.lines"]["dropped"]["cut_text"]["bytes"] == cut  # type: ignore
+
+
+def test_the_report_shows_the_lines_that_were_cut_most_and_how_many_documents_had_them(
+    by_host: tuple[Path, Path, dict[str, dict]],
+):
+    plan = load_plan(by_host[1] / "plan.json").until("dedup.minhash")
+    (step,) = (s for s in plan.steps if s.name == "clean.lines")
+    (section,) = step.stage.tell(FinishedRun(Store(by_host[1]), plan)).sections
+    rows = re.findall(r"<tr>(.*?)</tr>", str(section.content), re.DOTALL)
+    cells = [[re.sub(r"<[^>]+>", "", c) for c in re.findall(r"<t[dh].*?</t[dh]>", r, re.DOTALL)] for r in rows[1:]]
+    assert sorted(cells) == sorted(
+        [f"h{i}.org", n, line]
+        for i, hosts_own in ((0, "21"), (1, "20"))
+        for line, n in ((f"Home of h{i}.org", hosts_own), ("Share this", "20"), (f"© h{i}.org 2024", hosts_own))
+    )
 
 
 def test_exactly_as_many_documents_as_allowed_keep_their_lines(
