@@ -10,6 +10,7 @@ from gristmill.pipeline.books.seal import break_seal
 from gristmill.pipeline.books.stopped import forget_stop
 from gristmill.pipeline.contract import watch
 from gristmill.pipeline.contract.errors import PlanError
+from gristmill.pipeline.contract.loading import is_imported
 from gristmill.pipeline.contract.shapes import Source
 from gristmill.pipeline.contract.state import DamagedFile, write_json, write_text
 from gristmill.pipeline.plan.config import Recipe, preflight
@@ -125,6 +126,8 @@ def describe(situation: Situation, until: str | None) -> list[str]:
     lines = [
         f"{len(situation.plan.parts)} parts, {len(situation.intents)} steps" + (f", until {until}" if until else "")
     ]
+    named = dict.fromkeys(name for s in situation.plan.steps for name in s.stage.own_code if not is_imported(name))
+    lines += [f"code  {name}: a run imports it; this plan does not know what it asks for" for name in named]
     lines += [f"code  {name}: a run imports it; this plan is without it" for name in situation.unseen]
     if situation.removed:
         lines.append(f"removed inputs: {', '.join(situation.removed)}")

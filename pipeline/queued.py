@@ -15,8 +15,8 @@ from datatrove.pipeline.base import PipelineStep
 
 from gristmill.pipeline.books.stopped import STOPPED, forget_stop, record_stop
 from gristmill.pipeline.contract.errors import DataError, GristmillError, PlanError
+from gristmill.pipeline.contract.loading import import_code
 from gristmill.pipeline.contract.state import DamagedFile, read_state, unique, write_json
-from gristmill.pipeline.plan.identity import load_class
 from gristmill.pipeline.plan.plan import Plan, load_plan
 from gristmill.pipeline.run.engines.job import Job, Resources
 from gristmill.pipeline.run.engines.local import LocalEngine
@@ -78,8 +78,7 @@ class Turn(PipelineStep):
                 raise
 
     def opened(self, store: Store) -> RunView:
-        for reference in self.code:
-            load_class(reference)
+        import_code(self.code)
         plan = load_plan(store.root / "plan.json")
         forget_stop(store)  # somebody's `gristmill ledger` meanwhile leaves a reason
         return RunView(store, Plan(plan.name, plan.config_digest, plan.steps[: self.steps], plan.parts))

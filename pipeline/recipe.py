@@ -14,7 +14,7 @@ from gristmill.pipeline.contract.loading import load_object
 from gristmill.pipeline.contract.secrets import without_secrets
 from gristmill.pipeline.contract.shapes import Gate, Shape, Sink, Stage
 from gristmill.pipeline.off import Off
-from gristmill.pipeline.plan.config import Recipe, Tree, build, check_keys, plain, section
+from gristmill.pipeline.plan.config import Recipe, Tree, build, built, check_keys, plain, section
 from gristmill.pipeline.plan.identity import is_ours, load_class
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.plan.published import publish
@@ -181,8 +181,8 @@ def switched_off(tree: Tree) -> set[str]:
 def make_recipe(tree: Tree, default_name: str, code: bool = True) -> Recipe:
     """Raises ConfigError for anything in the config that cannot be meant.
 
-    Without `code` the modules of its `extra` that are not ours are not imported, and the recipe is without them:
-    what only looks at a config runs nothing of it.
+    Without `code` no module that the config names is imported (`Shape.own_code`), and the recipe is without stages of
+    `extra` that are not ours: what only looks at a config runs nothing of it.
     """
     check_sources(tree, {key for hint in borrowing(SOURCES) for key in keys_of(hint)})
     tree = with_phases(expanded(with_nulls_off(tree)), borrowing(PHASES))
@@ -197,7 +197,7 @@ def make_recipe(tree: Tree, default_name: str, code: bool = True) -> Recipe:
     resolved: Tree = {"name": name, **{key: tree[key] for key in (SOURCES, PHASES) if key in tree}}
     off = switched_off(tree)
     for path, cls in standard():
-        stage = build(cls, {**section(tree, path), **borrowed(cls, tree)}, path)
+        stage = built(cls, {**section(tree, path), **borrowed(cls, tree)}, path, code)
         if path in off:
             if cls.kind in ("annotator", "grouping") and stage.enabled:  # pyright: ignore[reportAttributeAccessIssue]
                 stages.append(Off(stage.name, tuple(stage.writes)))  # pyright: ignore
@@ -217,7 +217,7 @@ def make_recipe(tree: Tree, default_name: str, code: bool = True) -> Recipe:
     unseen = [str(item["stage"]) for item in extra if is_item(item) and not (code or is_ours(str(item["stage"])))]
     for item in extra:
         if str(item["stage"]) not in unseen:
-            insert(stages, {**item, "after": idle.get(str(item["after"]), item["after"])})
+            insert(stages, {**item, "after": idle.get(str(item["after"]), item["after"])}, code)
     resolved |= {"extra": without_secrets(extra)} if extra else {}
     stages = [publish(stage, stages) if isinstance(stage, Sink) else stage for stage in stages]
     engine = section(tree, "engine")
@@ -333,7 +333,7 @@ def is_item(item: object) -> bool:
     return True
 
 
-def insert(stages: list[Stage], item: object) -> None:
+def insert(stages: list[Stage], item: object, code: bool) -> None:
     """Puts a stage of the user's after the last step named `after`."""
     assert isinstance(item, dict)
     cls = load_class(str(item["stage"]))
@@ -347,4 +347,4 @@ def insert(stages: list[Stage], item: object) -> None:
         raise ConfigError(
             f"extra: no step {item['after']!r}; there are {', '.join(dict.fromkeys(s.name for s in stages))}"
         )
-    stages.insert(places[-1] + 1, build(cls, values, str(item["stage"])))  # pyright: ignore[reportArgumentType]
+    stages.insert(places[-1] + 1, built(cls, values, str(item["stage"]), code))  # pyright: ignore[reportArgumentType]

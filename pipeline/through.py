@@ -178,9 +178,9 @@ def place_of(view: RunView) -> str:
 
 
 def code_of(plan: Plan) -> tuple[str, ...]:
-    """Classes of the user's own that a plan names: plan.json alone lets nothing be imported."""
-    classes = {reference_of(type(s.stage)) for s in plan.steps}
-    return tuple(sorted(c for c in classes if not is_ours(c)))
+    """Code of the user's own that a plan names: plan.json alone lets nothing be imported."""
+    names = {name for s in plan.steps for name in (reference_of(type(s.stage)), *s.stage.own_code)}
+    return tuple(sorted(name for name in names if not is_ours(name)))
 
 
 def settled(work: Work) -> bool:

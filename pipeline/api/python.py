@@ -59,8 +59,9 @@ def run(
 
 
 def plan(config: Config, out: str | Path, *, until: str | None = None, **settings: object) -> list[str]:
-    """What `run` would do, redo and skip, and why; nothing is computed and no file is written."""
-    situation: Situation = survey(_recipe(config, settings), Store(run_folder(out)), until)
+    """What `run` would do, redo and skip, and why; nothing is computed, no file is written, and no
+    code that the config names is imported."""
+    situation: Situation = survey(_recipe(config, settings, code=False), Store(run_folder(out)), until)
     return [*situation.notes, *describe(situation, until)]
 
 
@@ -221,7 +222,7 @@ def _applied(stage: Stage, section: str, rows: pl.DataFrame, folder: Store | Non
     return rows.with_columns(made.drop("doc_id").get_columns())
 
 
-def _recipe(config: Config, settings: Mapping[str, object]) -> Recipe:
+def _recipe(config: Config, settings: Mapping[str, object], code: bool = True) -> Recipe:
     if isinstance(config, Mapping):
         tree: Tree = json.loads(json.dumps(config, default=str))
         name = str(tree.get("name", "python"))
@@ -230,7 +231,7 @@ def _recipe(config: Config, settings: Mapping[str, object]) -> Recipe:
         tree, name = read_config(path), path.stem
         make_importable(path.parent)
     given = [f"{key.replace('__', '.')}={json.dumps(value, default=str)}" for key, value in settings.items()]
-    return make_recipe(override(tree, given), name)
+    return make_recipe(override(tree, given), name, code)
 
 
 class _Silent(Progress):

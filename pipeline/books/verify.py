@@ -15,6 +15,7 @@ from gristmill.pipeline.books.stopped import STOPPED
 from gristmill.pipeline.books.sums import SUMMED, added, record_sums
 from gristmill.pipeline.contract.corpus.splits import split_of
 from gristmill.pipeline.contract.errors import BooksError
+from gristmill.pipeline.contract.loading import is_imported
 from gristmill.pipeline.plan.identity import digest_file, digest_folder
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.run.shards import corpus_folder, record_path, written_units
@@ -145,4 +146,5 @@ def recounted(store: Store, plan: Plan, rows: int, tokens: int) -> list[str]:
                 f"{rows:,} rows and {tokens:,} tokens"
             )
         lines.append(f"{name}: {found:,} documents" + ("" if ids is None else f", {ids:,} ids"))
-    return lines
+    unseen = [name for name in sink.own_code if not is_imported(name)]
+    return [*lines, *(f"{name}: not counted, for only a run imports code that a config names" for name in unseen)]

@@ -3,7 +3,7 @@
 import importlib
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, TypeAlias, TypeVar
 
@@ -12,6 +12,7 @@ from pydantic import BeforeValidator
 from gristmill.pipeline.contract.errors import ConfigError
 
 T = TypeVar("T")
+PACKAGE = __name__.partition(".")[0]
 
 
 def load_object(reference: str) -> Callable[..., object]:
@@ -23,6 +24,35 @@ def load_object(reference: str) -> Callable[..., object]:
         raise ConfigError(
             f"cannot load {reference!r} ({error}); write module:Class, beside the config or on the Python path"
         ) from error
+
+
+def is_imported(reference: str) -> bool:
+    """Whether what "module:name" names can be had without running anything: its module is ours, or in this process."""
+    module = reference.partition(":")[0]
+    return module in sys.modules or module.partition(".")[0] == PACKAGE
+
+
+def all_imported(references: Iterable[str]) -> bool:
+    return all(map(is_imported, references))
+
+
+def import_code(references: Iterable[str]) -> None:
+    """Imports what a config names, for a run only. Raises ConfigError for what is not there, and for Python's own."""
+    for reference in references:
+        if reference.partition(":")[0].partition(".")[0] in sys.stdlib_module_names:
+            raise ConfigError(f"{reference!r}: Python's own modules have nothing that a config could name")
+        load_object(reference)
+
+
+def named_code(settings: object, keys: Iterable[str]) -> tuple[str, ...]:
+    """The "module:Class" names in these fields; a dotted key is a field of a section inside, which may be None."""
+    found: list[str] = []
+    for key in keys:
+        value = settings
+        for name in key.split("."):
+            value = getattr(value, name, None)
+        found += [str(name) for name in (value if isinstance(value, tuple) else (value,)) if ":" in str(name)]
+    return tuple(dict.fromkeys(found))
 
 
 def make_importable(folder: Path) -> None:

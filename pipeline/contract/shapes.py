@@ -10,6 +10,7 @@ import polars as pl
 from gristmill.pipeline.contract.columns import Column
 from gristmill.pipeline.contract.corpus.reducing import Artifacts, Corpus, Sharing, Tables
 from gristmill.pipeline.contract.drawing.told import Finished, Told
+from gristmill.pipeline.contract.loading import named_code
 
 Kind = Literal["source", "annotator", "gate", "reducer", "grouping", "sink"]
 Reads: TypeAlias = Mapping[str, tuple[str, ...]]
@@ -63,10 +64,18 @@ class Shape:
     publish: ClassVar[Reads] = {}  # dataset -> columns that reach the corpus beside the standard ones
     files: ClassVar[tuple[str, ...]] = ()  # fields that hold paths: the files' contents are part of the identity
     outside_identity: ClassVar[tuple[str, ...]] = ()  # fields that say only where input lies, or how to get it
+    # fields (dotted: of a section inside) that may hold "module:Class" of the user's own, which only a run imports
+    own_names: ClassVar[tuple[str, ...]] = ()
     # field -> the config sections whose keys fill it; ("sources",): a tuple with an item for each source of the list
     borrowed: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     enabled: bool = True  # a field of stages that may be left out of the run
     off_is_empty: ClassVar[bool] = False  # not `enabled`, it stays in the run and writes nulls or an empty artifact
+
+    @property
+    def own_code(self) -> tuple[str, ...]:
+        """Code of the user's own that the settings name. To make the stage imports none of it: what can only be checked
+        with it is checked when it is made again in a run."""
+        return named_code(self, self.own_names)
 
     def values(self, known: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
         """Columns whose only values the settings give; `known`: those of earlier stages."""

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from gristmill.pipeline.contract.columns import register
 from gristmill.pipeline.contract.errors import ConfigError
+from gristmill.pipeline.contract.loading import import_code, is_imported
 from gristmill.pipeline.contract.ranges import NamesFile, Range
 from gristmill.pipeline.contract.secrets import without_secrets
 from gristmill.pipeline.contract.shapes import Sink, Stage
@@ -205,6 +206,16 @@ def build(cls: type, values: Mapping[str, object], where: str) -> object:
         raise ConfigError(f"{key}: {first['msg'].lower()}; got {said!r}{hint}") from None
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{where}: {error}") from None
+
+
+def built(cls: type, values: Mapping[str, object], where: str, code: bool) -> object:
+    """What `build` makes. With `code` the modules that its settings name are imported, and it is checked with them."""
+    made = build(cls, values, where)
+    missing = [name for name in getattr(made, "own_code", ()) if not is_imported(name)]
+    if not (code and missing):
+        return made
+    import_code(missing)
+    return build(cls, values, where)
 
 
 def _spot(error: Mapping[str, object], values: object) -> list[str]:

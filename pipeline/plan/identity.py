@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
 from gristmill.pipeline.contract.errors import ConfigError
-from gristmill.pipeline.contract.loading import load_object
+from gristmill.pipeline.contract.loading import PACKAGE, load_object
 from gristmill.pipeline.contract.secrets import without_secrets
 from gristmill.pipeline.contract.shapes import Gate, Kind, Reads, Shape, Stage
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-PACKAGE = __name__.partition(".")[0]
 CODE_VERSION = "0.1.0"
 
 

@@ -3,7 +3,7 @@
 import inspect
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, ClassVar
@@ -52,17 +52,25 @@ def made_filter(reference: str, arguments: str) -> BaseFilter:
     Raises ConfigError for arguments that it has not or does not take, and for a package that it needs.
     """
     found, given = filter_class(reference), json.loads(arguments)
-    parameters = inspect.signature(found.__init__).parameters
+    parameters = _parameters(found)
     names = [name for name in parameters if name not in ("self", "exclusion_writer")]
     for name, value in given.items():
         if name not in names and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
             raise ConfigError(f"{reference} has no argument {name!r}; it has {', '.join(names) or 'none'}")
-        if isinstance(value, str) and "Callable" in str(parameters[name].annotation):
+        if isinstance(value, str) and _is_callable(parameters.get(name)):
             given[name] = load_object(value)
     try:
         return found(**given)
     except (ImportError, TypeError, ValueError) as error:
         raise ConfigError(f"{reference} cannot be made: {_cause(error)}") from error
+
+
+def _parameters(found: type[BaseFilter]) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(found.__init__).parameters
+
+
+def _is_callable(parameter: inspect.Parameter | None) -> bool:
+    return parameter is not None and "Callable" in str(parameter.annotation)
 
 
 def _cause(error: Exception) -> str:
@@ -94,6 +102,14 @@ class DatatroveFilter(Gate):
     @property
     def name(self) -> str:
         return self.step
+
+    @property
+    def own_code(self) -> tuple[str, ...]:
+        """The filter where it is not datatrove's, and the functions among its arguments as far as they can be told."""
+        if not self.filter.startswith("datatrove."):
+            return (self.filter,)
+        given, parameters = json.loads(self.arguments), _parameters(filter_class(self.filter))
+        return tuple(v for k, v in given.items() if isinstance(v, str) and _is_callable(parameters.get(k)))
 
     @property
     def rules(self) -> tuple[str, ...]:

@@ -15,8 +15,9 @@ from loguru import logger
 
 from gristmill.pipeline.contract import watch
 from gristmill.pipeline.contract.errors import ConfigError, GristmillError
+from gristmill.pipeline.contract.loading import import_code
 from gristmill.pipeline.contract.secrets import scrubbed
-from gristmill.pipeline.plan.identity import CODE_VERSION, load_class
+from gristmill.pipeline.plan.identity import CODE_VERSION
 from gristmill.pipeline.plan.plan import Phase, Plan, load_plan
 from gristmill.pipeline.run.failures import failure_path, quarantined, record_failure
 from gristmill.pipeline.run.objects.found import folder_of
@@ -79,8 +80,7 @@ class RunStep(PipelineStep):
         if self.version != CODE_VERSION:
             return f"it has Gristmill {CODE_VERSION}, the driver {self.version}; install the same on all nodes"
         try:
-            for reference in self.code:
-                load_class(reference)
+            import_code(self.code)
         except ConfigError as error:
             return f"{error}; put it into a folder that all nodes share, or name it in engine.ray.runtime_env"
         return None
@@ -96,8 +96,7 @@ class RunStep(PipelineStep):
             self.go(store, rank, world_size)
 
     def go(self, store: Store, rank: int, world_size: int) -> None:
-        for reference in self.code:
-            load_class(reference)
+        import_code(self.code)
         held = held_for(store, self.phase, self.steps)
         work = held.work
         work.view.memory = self.memory

@@ -27,7 +27,7 @@ from gristmill.pipeline.contract.draws import key64
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.ranges import Count, Inner
 from gristmill.pipeline.contract.shapes import Artifacts, Reads, Sink
-from gristmill.stages.export.format import MAX_UINT16, Format, Shard, TokenSpans, written_by
+from gristmill.stages.export.format import MAX_UINT16, Format, Shard, TokenSpans, Unread, written_by
 from gristmill.stages.export.named import format_of
 from gristmill.stages.export.packed import Packed
 
@@ -88,6 +88,7 @@ class CorpusShards(Sink):
     name: ClassVar = "corpus"
     version: ClassVar = 5
     borrowed: ClassVar = {"published": (), "phases": ("phases",)}
+    own_names: ClassVar = ("format",)
 
     def __post_init__(self) -> None:
         if not self.format or len(set(self.format)) < len(self.format):
@@ -183,6 +184,8 @@ class CorpusShards(Sink):
     def recount(self, corpus: Path, units: Sequence[str]) -> dict[str, tuple[int, int | None]]:
         counts: dict[str, tuple[int, int | None]] = {}
         for name, one in zip(self.format, self.formats, strict=True):
+            if isinstance(one, Unread):
+                continue
             found = [one.recount(self.path_of(one, corpus, unit)) for unit in units]
             tokens = [t for _, t in found if t is not None]
             counts[name] = (sum(n for n, _ in found), sum(tokens) if one.tokens and tokens else None)

@@ -112,3 +112,10 @@ class Format:
     def recount(self, path: Path) -> tuple[int, int | None]:
         """(documents, tokens) that a written shard holds, read from its bytes; tokens None where it holds text."""
         raise NotImplementedError
+
+
+class Unread(Format):
+    """A format of the user's own whose code is not imported: a place in the plan that nothing can write or read."""
+
+    def __init__(self, name: str):
+        self.folder, self.suffix = name, ""  # pyright: ignore[reportAttributeAccessIssue]

@@ -1,8 +1,8 @@
 """The export formats by name."""
 
-from gristmill.pipeline.contract.loading import named
+from gristmill.pipeline.contract.loading import is_imported, named
 from gristmill.stages.export.arrays import DatatroveTokens, Mds, Megatron, NumpyTokens
-from gristmill.stages.export.format import Format
+from gristmill.stages.export.format import Format, Unread
 from gristmill.stages.export.packed import Packed
 from gristmill.stages.export.texts import JsonLines, Parquet, WebDataset
 
@@ -19,5 +19,10 @@ FORMATS: dict[str, Format] = {
 
 
 def format_of(name: str) -> Format:
-    """Raises ConfigError for a name that is neither known nor module:Class of a Format."""
+    """The format; an `Unread` one where its code is not imported.
+
+    Raises ConfigError for a name that is neither known nor module:Class of a Format.
+    """
+    if ":" in name and not is_imported(name):
+        return Unread(name)
     return named("corpus.format", name, FORMATS, Format)

@@ -11,7 +11,7 @@ import polars as pl
 
 from gristmill.pipeline.contract.drawing.told import Finished, Told
 from gristmill.pipeline.contract.errors import ConfigError
-from gristmill.pipeline.contract.loading import Options, named
+from gristmill.pipeline.contract.loading import Options, all_imported, named
 from gristmill.pipeline.contract.ranges import Amount, Count, FilePath, Seed, Share, SomeAmount, Threads
 from gristmill.pipeline.contract.shapes import Corpus, Reads, Reducer, Tables
 from gristmill.stages.mixture.config import (
@@ -59,7 +59,6 @@ from gristmill.stages.mixture.searched import InRun
 from gristmill.stages.mixture.shares import budget_of, check_given, given_present, given_weights, most_of
 from gristmill.stages.mixture.sharing import Opened
 
-Texts = Callable[[frozenset[str]], Mapping[str, str]]
 NATURAL = "natural"  # the method that searches nothing
 
 
@@ -79,9 +78,7 @@ class Mixture(Reducer):
     # module:Class: a search of your own
     method: str | None = None
     predictor: str | None = None  # of losses from weights, for the search; null: the method's own. Or module:Class
-    runs: Count | None = (
-        None  # proxy runs (ladder: of the dear proxy); null: ladder 24, bayes 48, climb 112, regmix 512
-    )
+    runs: Count | None = None  # proxy runs (ladder: of the dear one); null: ladder 24, bayes 48, climb 112, regmix 512
     budget_tokens: Count | None = None  # size of the corpus; null: budget_share of what is available
     budget_share: SomeAmount = 0.5  # of the tokens that reached the mixture
     max_epochs: SomeAmount = 4.0  # per bucket at the budget ("To Repeat or Not To Repeat": up to 4 costs nothing)
@@ -121,6 +118,7 @@ class Mixture(Reducer):
     version: ClassVar = 13
     borrowed: ClassVar = {"bucketing": ("domain.bucket",), "copying": ("quadmix", "sample")}
     files: ClassVar = ("validation", "weights", "present")
+    own_names: ClassVar = ("proxy", "method", "predictor", "confirm.proxy")
 
     def __post_init__(self) -> None:
         method = self.chosen_method
@@ -139,6 +137,8 @@ class Mixture(Reducer):
         if self.objective:
             Objective(tuple((t.target, t.weight) for t in self.objective), "losses")
         section = self.section(self.proxy)
+        if not all_imported(self.own_code):
+            return
         if method != NATURAL:
             check_pair(method_of(method), self.proxy, section)
         check_runs(self.runs, method, method != NATURAL and method_of(method).takes_runs)
@@ -192,7 +192,7 @@ class Mixture(Reducer):
     def section(self, kind: str) -> ProxySection:
         """Settings of a proxy. Raises ConfigError for one that is neither built in nor a class of the user's own."""
         own: dict[str, ProxySection] = {"ngram": self.ngram, "gpt": self.gpt, "command": self.command}
-        return own[kind] if kind in own else own_section(kind, self.proxy_settings)
+        return own.get(kind) or own_section(kind, self.proxy_settings)
 
     @property
     def judge(self) -> ProxySection | None:
@@ -239,7 +239,7 @@ class Mixture(Reducer):
     @property
     def rounds(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Those of the search, and one of the confirmation, as far as workers share their runs."""
-        if not self.searches or self.spread == 1:
+        if not self.searches or self.spread == 1 or not all_imported(self.own_code):
             return 0
         searching = self.searcher.batches if self.section(self.proxy).spread > 1 else 0
         return searching + (self.judge is not None and self.judge.spread > 1)
@@ -282,7 +282,7 @@ class Mixture(Reducer):
             0 if self.confirm is None else self.confirm.seeds,
         )
 
-    def _opened(self, corpus: Corpus, known: Tables, texts: Texts) -> Opened:
+    def _opened(self, corpus: Corpus, known: Tables, texts: Callable[[frozenset[str]], Mapping[str, str]]) -> Opened:
         table = by_bucket(all_sizes := known["sizes"])
         buckets, sizes = table["bucket"].to_list(), table["token_count"].to_numpy().astype(np.float64)
         asked = self._budget(available := int(sizes.sum()))

@@ -1,11 +1,17 @@
 """What `plan` finds out before the first record is read: names that cannot be, keys that stand twice, strict files."""
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
+import gristmill
 from gristmill.pipeline.cli import main
+from gristmill.pipeline.plan.config import override, read_config
+from gristmill.pipeline.plan.identity import fingerprint, freeze, thaw
+from gristmill.pipeline.recipe import make_recipe
 
 
 @pytest.fixture
@@ -141,3 +147,56 @@ def test_a_run_that_names_a_bucket_twice_is_refused_with_its_line(tmp_path: Path
     )
     assert main(["search", f"--runs={tmp_path}/r", f"--out={tmp_path}/out"]) == 2
     assert "line 2: not a run (the key 'a' stands twice)" in capsys.readouterr().err
+
+
+FILTER = (
+    "{stage: 'gristmill.pipeline.run.datatrove_filter:DatatroveFilter', after: language, with: {filter: 'evil_code:X'}}"
+)
+FUNCTION = (
+    "{stage: 'gristmill.pipeline.run.datatrove_filter:DatatroveFilter', after: language, with: {filter: "
+    "'datatrove.pipeline.filters:LambdaFilter', arguments: {filter_function: 'evil_code:X'}}}"
+)
+NAMING = [
+    "mixture.proxy=evil_code:X",
+    "mixture.method=evil_code:X",
+    "mixture.predictor=evil_code:X",
+    "mixture.confirm={proxy: 'evil_code:X'}",
+    "corpus.format=[parquet, 'evil_code:X']",
+    "extra=[{stage: 'evil_code:X', after: ingest}]",
+    f"extra=[{FILTER}]",
+    f"extra=[{FUNCTION}]",
+]
+
+
+@pytest.fixture
+def evil(config: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file that is there once the module was imported."""
+    ran = config.parent / "ran"
+    (config.parent / "evil_code.py").write_text(f"open({str(ran)!r}, 'w').close()\nraise ImportError('it ran')\n")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
+    return ran
+
+
+@pytest.mark.parametrize("naming", NAMING)
+def test_only_a_run_imports_code_that_a_config_names(naming: str, config: Path, evil: Path, capsys):
+    where = ["--out", str(config.parent / "out")]
+    for command in (["plan"], ["run", "--dry-run"]):
+        assert main([*command, str(config), *where, naming]) == 0
+        assert "\ncode  evil_code:X: a run imports it" in capsys.readouterr().out
+    assert any("code  evil_code:X: a run imports it" in line for line in gristmill.plan(*planned(config, naming)))
+    assert not evil.exists()
+    assert main(["run", str(config), *where, naming]) == 2
+    assert evil.exists()
+
+
+def planned(config: Path, naming: str) -> tuple[dict, Path]:
+    return override(read_config(config), [naming]), config.parent / "out"
+
+
+@pytest.mark.parametrize("naming", NAMING[:5])
+def test_a_saved_plan_imports_no_code_that_its_settings_name(naming: str, config: Path, evil: Path):
+    tree, _ = planned(config, naming)
+    for stage in make_recipe(tree, "c", code=False).stages:
+        assert fingerprint(thaw(freeze(stage))) == fingerprint(stage)
+    assert not evil.exists()

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from typing import Annotated, ClassVar, Literal, cast
 
 from gristmill.pipeline.contract.errors import ConfigError
-from gristmill.pipeline.contract.loading import Options, load_kind
+from gristmill.pipeline.contract.loading import Options, is_imported, load_kind
 from gristmill.pipeline.contract.ranges import Amount, Count, Few, Range, SomeAmount, Whole
 from gristmill.stages.mixture.material.readings import Material
 from gristmill.stages.mixture.proxies.command import CommandSettings
@@ -162,9 +162,13 @@ PROXIES: dict[str, type[ProxySection]] = {"ngram": NgramSection, "gpt": GptSecti
 
 
 def own_section(kind: str, settings: Options) -> ProxySection:
-    """A section of the user's own, by module:Class. Raises ConfigError where it or its settings are not."""
+    """A section of the user's own, by module:Class; one that says nothing of itself where its code is not imported.
+
+    Raises ConfigError where it or its settings are not."""
     if ":" not in kind:
         raise ConfigError(f"mixture.proxy: {kind!r}; there are {', '.join(PROXIES)}, or module:Class of your own")
+    if not is_imported(kind):
+        return ProxySection()
     try:
         return load_kind(kind, ProxySection)(**dict(settings))
     except TypeError as error:
