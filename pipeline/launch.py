@@ -9,6 +9,7 @@ from typing import cast
 from gristmill.pipeline.books.seal import break_seal
 from gristmill.pipeline.books.stopped import forget_stop
 from gristmill.pipeline.contract import watch
+from gristmill.pipeline.contract.drawing.tables import plural
 from gristmill.pipeline.contract.errors import PlanError
 from gristmill.pipeline.contract.loading import is_imported
 from gristmill.pipeline.contract.shapes import Source
@@ -114,9 +115,10 @@ def refuse(situation: Situation, store: Store, confirmed: bool) -> None:
             "choose another --out, or say --yes to convert it"
         )
     if situation.removed:
+        are = "is" if len(situation.removed) == 1 else "are"
         shown = ", ".join(situation.removed[:5]) + (", ..." if len(situation.removed) > 5 else "")
         raise PlanError(
-            f"{len(situation.removed)} inputs of this run are gone from the config ({shown}); "
+            f"{plural(len(situation.removed), 'input')} of this run {are} gone from the config ({shown}); "
             "put them back, choose another --out, or say --yes to take their documents out of the corpus"
         )
 
@@ -124,7 +126,8 @@ def refuse(situation: Situation, store: Store, confirmed: bool) -> None:
 def describe(situation: Situation, until: str | None) -> list[str]:
     """Lines that say what will be done, redone and skipped, and why."""
     lines = [
-        f"{len(situation.plan.parts)} parts, {len(situation.intents)} steps" + (f", until {until}" if until else "")
+        f"{plural(len(situation.plan.parts), 'part')}, {plural(len(situation.intents), 'step')}"
+        + (f", until {until}" if until else "")
     ]
     named = dict.fromkeys(name for s in situation.plan.steps for name in s.stage.own_code if not is_imported(name))
     lines += [f"code  {name}: a run imports it; this plan does not know what it asks for" for name in named]

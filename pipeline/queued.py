@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datatrove.pipeline.base import PipelineStep
 
 from gristmill.pipeline.books.stopped import STOPPED, forget_stop, record_stop
+from gristmill.pipeline.contract.drawing.tables import plural
 from gristmill.pipeline.contract.errors import DataError, GristmillError, PlanError
 from gristmill.pipeline.contract.loading import import_code
 from gristmill.pipeline.contract.state import DamagedFile, read_state, unique, write_json
@@ -180,9 +181,9 @@ def refuse_queued(plan: Plan, store: Store) -> None:
     if not waiting or all(settled(work_of(view, phase)) for phase in plan.phases):
         return
     ids = ",".join(job.id for job in waiting)
-    lines = "\n".join(f"  {job.said}" for job in waiting[:SHOWN])
+    lines, are = "\n".join(f"  {job.said}" for job in waiting[:SHOWN]), "is" if len(waiting) == 1 else "are"
     raise PlanError(
-        f"{len(waiting)} Slurm jobs of this run are queued or running:\n{lines}\n"
+        f"{plural(len(waiting), 'Slurm job')} of this run {are} queued or running:\n{lines}\n"
         f"gristmill status {store.name} tells how far it is. To start over: scancel {ids}"
     )
 

@@ -45,10 +45,11 @@ def funnel_of(plan: Plan, source: str, sums: Sums) -> Funnel:
 
 
 def funnel_lines(found: list[Funnel]) -> list[str]:
-    """A row per source, and the three rules that took most of each."""
+    """A row per source, and the three rules that took most of each; tokens and shares are those of a written corpus."""
     if not found:
         return []
     total = max(1, sum(f.tokens for f in found))
+    written = any(f.rows for f in found)
     lines = [
         "",
         f"{'source':16} {'records':>10} {'documents':>10} {'kept':>10} {'tokens':>13} {'share':>6}  dropped most",
@@ -56,6 +57,7 @@ def funnel_lines(found: list[Funnel]) -> list[str]:
     for f in found:
         most = ", ".join(f"{rule} {n:,}" for rule, n in Counter(f.dropped).most_common(3))
         kept = list(f.after.values())[-1] if f.after else f.documents
-        sizes = f"{f.records:10,} {f.documents:10,} {kept:10,} {f.tokens:13,} {f.tokens / total:6.3f}"
+        tokens, share = (f"{f.tokens:,}", f"{f.tokens / total:.3f}") if written else ("-", "-")
+        sizes = f"{f.records:10,} {f.documents:10,} {kept:10,} {tokens:>13} {share:>6}"
         lines.append(f"{f.source:16} {sizes}  {most}")
     return lines

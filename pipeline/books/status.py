@@ -57,7 +57,7 @@ def how_far(view: RunView, intent: Intent) -> str | None:
     if step.kind == "reducer":
         return None if view.artifact_receipt(step.name) is not None else "not made"
     done = sum(view.receipt(step.name, p.key) is not None for p in plan.parts)
-    return None if done == len(plan.parts) else f"{done} of {len(plan.parts)} parts"
+    return None if done == len(plan.parts) else f"{done} of {plural(len(plan.parts), 'part')}"
 
 
 def standing(view: RunView, jobs: list[QueuedJob], left: bool, failed: bool) -> tuple[str, bool]:

@@ -126,17 +126,19 @@ def abstract(facts: Facts, plan: Plan) -> Html:
 
 
 def chosen_from(facts: Facts, plan: Plan) -> dict:
-    """The books of the gate that chooses how often a document is written; of the last stage where none does."""
+    """The books of the gate that chooses how often a document is written; of the last stage where none does, or where
+    the run has not come so far."""
     return next((e for e in facts.entries if e["stage"] == choosing(plan)), facts.entries[-1])
 
 
 def sentences(facts: Facts, plan: Plan) -> Iterator[str]:
     first, last = facts.entries[0], facts.entries[-1]
-    before = chosen_from(facts, plan)
+    before, chooses = chosen_from(facts, plan), choosing(plan)
+    passed = before["docs_in"] if before["stage"] == chooses else before["docs_out"]
+    so_far = f" up to {before['stage']}" if chooses not in (None, before["stage"]) else ""
     yield (
         f"Of {count(first['docs_in'])} records, {count(first['docs_out'])} became documents, and "
-        f"{count(before['docs_in'])} of these ({percent(ratio(before['docs_in'], first['docs_out']))}) "
-        "passed every gate."
+        f"{count(passed)} of these ({percent(ratio(passed, first['docs_out']))}) passed every gate{so_far}."
     )
     for told in facts.told:
         yield from told.sentences

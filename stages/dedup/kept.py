@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 import polars as pl
 
+from gristmill.pipeline.contract.drawing.tables import plural
 from gristmill.pipeline.contract.drawing.told import Finished, Told
 from gristmill.pipeline.contract.shapes import Corpus, Part, Reads, Reducer
 from gristmill.pipeline.contract.state import read_state
@@ -99,8 +100,8 @@ class KeptIndex(Reducer):
         held = ", ".join(f"{e.name} {e.documents:,}" for e in manifest.runs[-10:])
         more = f"{len(manifest.runs) - 10} more, " if len(manifest.runs) > 10 else ""
         said = [
-            f"dedup.index {self.index} holds {sum(e.documents for e in manifest.runs):,} documents of "
-            f"{len(manifest.runs)} runs ({more}{held}); this run is compared with {len(before)} of them"
+            f"dedup.index {self.index} holds {plural(sum(e.documents for e in manifest.runs), 'document')} of "
+            f"{plural(len(manifest.runs), 'run')} ({more}{held}); this run is compared with {len(before)} of them"
             + (", which were added before it" if there else "")
         ]
         later = [e.name for e in manifest.runs[len(before) + 1 :]] if there else []
@@ -158,8 +159,8 @@ class KeptIndex(Reducer):
             return Told()
         mine = next(e for e in manifest.runs if e.run == self.run_id)
         said = (
-            f"{self.index}: compared with {len(self.older)} older runs, {mine.documents:,} documents added; "
-            f"it holds {len(manifest.runs)} runs"
+            f"{self.index}: compared with {plural(len(self.older), 'older run')}, "
+            f"{plural(mine.documents, 'document')} added; it holds {plural(len(manifest.runs), 'run')}"
         )
         stale = [e.name for e in manifest.stale()]
         warnings = (

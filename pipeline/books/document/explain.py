@@ -10,6 +10,7 @@ from gristmill.pipeline.books.document.nearest import nearest
 from gristmill.pipeline.books.document.verdict import broken_by, show
 from gristmill.pipeline.books.finished import FinishedRun
 from gristmill.pipeline.books.ledger import NO_DOCUMENT, read_fates
+from gristmill.pipeline.contract.drawing.tables import plural
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.plan.steps import MEASURING, Step
@@ -17,6 +18,8 @@ from gristmill.pipeline.run.shards import records
 from gristmill.pipeline.run.store import Store, read_parquet
 
 WIDTH = 118
+SHOWN = 10  # records of one URL
+OF = "_duplicate_of"
 Rows: TypeAlias = dict[str, dict[str, object]]  # step -> column -> value of a document
 
 
@@ -34,9 +37,10 @@ def explain(store: Store, plan: Plan, wanted: str) -> list[str]:
         raise ConfigError(unknown(store, plan, wanted))
     pages = [(key, fate) for key, fate in found if fate["rule"] not in NO_DOCUMENT]
     lines: list[str] = []
-    for key, fate in pages or found:
+    asked = pages or found
+    for key, fate in asked[:SHOWN]:
         lines += [*told(store, plan, key, fate), ""]
-    return lines[:-1]
+    return lines[:-1] if len(asked) <= SHOWN else [*lines, f"{plural(len(asked) - SHOWN, 'more record')} of this URL"]
 
 
 def unknown(store: Store, plan: Plan, wanted: str) -> str:
@@ -76,7 +80,7 @@ def answer(store: Store, plan: Plan, key: str, fate: dict[str, object], rows: Ro
 def kept(store: Store, plan: Plan, fate: dict[str, object], rows: Rows) -> str:
     copies = fate["copies_n"]
     if copies is None:
-        last = [s.label for s in plan.steps if s.kind == "gate"][-1:]
+        last = [s.label for s in plan.steps if s.kind == "gate" and s.name in rows][-1:]
         return f"Kept so far: it passed {f'every gate up to {last[0]}' if last else 'no gate yet'}"
     doc_id = str(fate["doc_id"])
     said = choice(store, plan, rows)
@@ -92,16 +96,24 @@ def times(copies: object) -> str:
 
 
 def why(store: Store, plan: Plan, step: Step, rule: str, key: str, doc_id: str) -> str:
-    """The value that broke the rule; of a duplicate, the URL of the document that stays."""
+    """The value that broke the rule; of a duplicate, the URL of the document that stays, and how like they are."""
     row = columns_of(store, step, key, doc_id)
     if row is None:
         return "its columns are gone"
     said = broken_by(step, rule, row)
     for name, value in row.row(0, named=True).items():
-        if name.endswith("_duplicate_of") and value is not None:
+        if name.endswith(OF) and value is not None:
             url = url_of(store, plan, str(value))
             said += f", {url}" if url else ""
+            said += alike(store, plan, f"{name.removesuffix(OF)}_similarity", key, doc_id)
     return said
+
+
+def alike(store: Store, plan: Plan, column: str, key: str, doc_id: str) -> str:
+    """How like a duplicate is to the document that stays, where a step wrote it."""
+    dataset = plan.writer(column)
+    found = store.read(dataset, key, (column,), [doc_id])[column].to_list() if dataset else []
+    return "".join(f", {column} = {show(value)}" for value in found if value is not None)
 
 
 def url_of(store: Store, plan: Plan, doc_id: str) -> str | None:
@@ -131,7 +143,7 @@ def way(plan: Plan, key: str, fate: dict[str, object], rows: Rows) -> Iterator[s
         return
     for step in plan.steps:
         row = rows.get(step.name)
-        if row is None:
+        if row is None or step.kind not in (*MEASURING, "gate"):  # a reducer may have an annotator's name
             continue
         if step.kind == "gate":
             verdict = f"dropped, {row['rule']}" if row["rule"] else "kept"

@@ -61,7 +61,7 @@ def reasons(condition: pl.Expr, row: pl.DataFrame) -> list[str]:
     if len(inner) == 2 and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values):
         return [compared(inner[1], values[1], inner[0], values[0], row)]  # pyright: ignore[reportArgumentType]
     document = row.row(0, named=True)
-    return [f"{name} = {show(document[name])}" for name in condition.meta.root_names()]
+    return [f"{name} = {show(document[name])}" for name in dict.fromkeys(condition.meta.root_names())]
 
 
 def value_of(expression: pl.Expr, row: pl.DataFrame) -> object:
@@ -72,11 +72,12 @@ def value_of(expression: pl.Expr, row: pl.DataFrame) -> object:
 
 
 def compared(left: pl.Expr, value: float, right: pl.Expr, limit: float, row: pl.DataFrame) -> str:
-    names = left.meta.root_names()
+    names = dict.fromkeys(left.meta.root_names())
     sign = "<" if value < limit else ">" if value > limit else "="
     digits = 4
     while value != limit and f"{value:.{digits}g}" == f"{limit:.{digits}g}" and digits < 9:
         digits += 1
     on: Mapping[str, object] = row.row(0, named=True)
-    where = "".join(f", the limit for {name} {show(on[name])}" for name in right.meta.root_names())
+    given = dict.fromkeys(right.meta.root_names())  # an expression of several branches names a column in each
+    where = "".join(f", the limit for {name} {show(on[name])}" for name in given)
     return f"{' '.join(names) or 'value'} = {value:.{digits}g} {sign} {limit:.{digits}g}{where}"

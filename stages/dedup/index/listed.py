@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from gristmill.pipeline.contract.drawing.tables import count, size
+from gristmill.pipeline.contract.drawing.tables import count, plural, size
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.stages.dedup.index.manifest import FORMAT, SEGMENTS, Manifest, read_manifest, remove
 from gristmill.stages.dedup.index.segments import FILES
@@ -23,14 +23,15 @@ def index_lines(index: str, removed: str | None) -> Iterator[str]:
     runs = manifest.runs
     sizes = [_size(Path(index) / SEGMENTS / entry.segment) for entry in runs]
     documents = sum(entry.documents for entry in runs)
-    yield f"{index}: {len(runs)} runs, {count(documents)} documents that stay, {size(sum(sizes))}, format {FORMAT}"
+    all_of_them = f"{plural(len(runs), 'run')}, {plural(documents, 'document')} that stay"
+    yield f"{index}: {all_of_them}, {size(sum(sizes))}, format {FORMAT}"
     if runs:
         yield from _parameters(manifest)
     for entry, held in zip(runs, sizes, strict=True):
         texts, bands = (_rows(Path(index) / SEGMENTS / entry.segment / f"{file}.parquet") for file in list(FILES)[:2])
         yield (
             f"  {entry.name} ({entry.run}): {count(entry.documents)} documents, {count(texts)} texts, "
-            f"{count(bands)} bands, {size(held)}; compared with {len(entry.older)} runs"
+            f"{count(bands)} bands, {size(held)}; compared with {plural(len(entry.older), 'run')}"
         )
     if stale := manifest.stale():
         names = ", ".join(entry.name for entry in stale)

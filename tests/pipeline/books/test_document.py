@@ -1,15 +1,18 @@
 """What became of one document: which value broke which limit, the nearest URLs, drops drawn by rule."""
 
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 import toy
+from gristmill.pipeline.books.document.explain import rows_of, way
 from gristmill.pipeline.books.document.nearest import nearest, normal_form
 from gristmill.pipeline.books.document.verdict import reasons
-from gristmill.pipeline.books.ledger import read_books
+from gristmill.pipeline.books.ledger import read_books, read_fates
 from gristmill.pipeline.books.summary import summary
 from gristmill.pipeline.cli import main
 from gristmill.pipeline.contract.shapes import Gate
@@ -138,3 +141,69 @@ def test_the_end_of_a_run_names_its_drops_and_a_command_that_explains_one(run: P
         assert any(re.match(r"dropped    .*\bwords too_few_words 2\b", line) for line in said)
         assert said[-1] == f"why        gristmill explain {run} 'file://a.txt#0'"
     assert "documents  2 kept after words" in said
+
+
+def test_explain_has_each_step_of_the_way_once(run: Path):
+    """A reducer may have the name of the annotator that reads it."""
+    store, plan = Store(run), load_plan(run / "plan.json")
+    (key,), step = plan.part, plan.step("words", "annotator")
+    rows = rows_of(store, plan, key, toy_id(store, "file://a.txt#3"))
+    doubled = replace(plan, steps=(*plan.steps, replace(step, kind="reducer")))
+    fate = {"doc_id": "d", "url": "u", "stage": None, "copies_n": None}
+    lines = list(way(doubled, key, fate, rows))
+    assert [line.split(":")[0] for line in lines].count("  words") == 2  # what it measured, and its gate's verdict
+
+
+def toy_id(store: Store, url: str) -> str:
+    (fates,) = (frame for _, frame in read_fates(store, load_plan(store.root / "plan.json")))
+    return fates.filter(pl.col("url") == url)["doc_id"].item()
+
+
+def test_a_document_of_a_stopped_run_is_kept_up_to_the_last_gate_that_it_met(tmp_path: Path, capsys):
+    (tmp_path / "lines").mkdir()
+    (tmp_path / "lines" / "a.txt").write_text("one two three\n")
+    made, store = toy.recipe(tmp_path / "lines"), Store(tmp_path / "run")
+    launch(made, survey(made, store, "words"), store, InProcess(), "words", Silent(), lambda store, plan: None)
+    assert main(["explain", str(store.root), "file://a.txt#0"]) == 0
+    assert capsys.readouterr().out.startswith("Kept so far: it passed every gate up to words.\n")
+
+
+def test_a_limit_by_several_columns_of_one_language_names_it_once():
+    limit = pl.when(pl.col("language") == "cy").then(0.5).when(pl.col("language") == "en").then(0.1).otherwise(0.2)
+    row = pl.DataFrame([{"language": "cy", "frac": 0.75}])
+    assert reasons(pl.col("frac") > limit, row) == ["frac = 0.75 > 0.5, the limit for language cy"]
+
+
+def test_a_stopped_run_of_several_sources(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Many records of one URL are not all shown, a near-duplicate says how like it is, no corpus has no tokens."""
+    words = [f"word{i}" for i in range(200)]
+    texts = [" ".join(words[i * 7 % 50 :] + [f"n{i}x{j}" for j in range(400)]) for i in range(12)]
+    rows = [{"text": text, "url": "https://many.example/"} for text in texts]
+    whole = " ".join(f"other{i}" for i in range(400))
+    rows += [{"text": whole, "url": "https://a.example/1"}, {"text": whole + " end.", "url": "https://b.example/2"}]
+    for name, mine in (("a", rows[:12]), ("b", rows[12:])):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in mine))
+    sources = ", ".join(f"{{name: {n}, paths: {tmp_path}/{n}.jsonl}}" for n in "ab")
+    (tmp_path / "c.yaml").write_text(
+        f"sources: [{sources}]\nlanguage: {{enabled: false}}\ngates: {{enabled: false}}\nlicense: {{enabled: false}}\n"
+        "dedup: {url: {enabled: false}}\n"
+    )
+    out = str(tmp_path / "run")
+    assert main(["run", str(tmp_path / "c.yaml"), "--out", out, "--until", "dedup.minhash", "--workers", "1"]) == 0
+    capsys.readouterr()
+    assert main(["explain", out, "https://many.example/"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("it passed every gate up to dedup.minhash.") == 10
+    assert said.endswith("\n\n2 more records of this URL\n")
+    near = [u for u in ("https://a.example/1", "https://b.example/2") if main(["explain", out, u]) == 0]
+    assert len(near) == 2
+    assert re.search(
+        r"Dropped at dedup.minhash: near_duplicate; .*, near_similarity = (0\.9\d*|1)\.\n", capsys.readouterr().out
+    )
+    assert main(["ledger", out]) == 0
+    assert [line.split()[4:6] for line in capsys.readouterr().out.splitlines()[-2:]] == [["-", "-"], ["-", "-"]]
+    assert (
+        main(["plan", str(tmp_path / "c.yaml"), "--out", out, "sources=[{name: a, paths: " + f"{tmp_path}/a.jsonl}}]"])
+        == 0
+    )
+    assert capsys.readouterr().out.startswith("1 part, ")

@@ -23,7 +23,7 @@ from gristmill.pipeline.contract.state import write_json
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.report.facts import read_facts
 from gristmill.pipeline.report.limits import BINS, axis, bounded, histograms, limits
-from gristmill.pipeline.report.page import write_report
+from gristmill.pipeline.report.page import sentences, write_report
 from gristmill.pipeline.report.warnings import warnings
 from gristmill.pipeline.run.store import Store
 from gristmill.stages.cluster.report import plane
@@ -254,6 +254,19 @@ def test_report_of_a_run_that_kept_nothing_still_opens(tmp_path: Path):
     write_json(store.root / "ledger.json", entries)
     write_report(store, plan)
     assert "This run has no mixture." in Elements(page_of(store)).words()
+
+
+def test_report_of_a_stopped_run_counts_what_its_last_gate_left(tmp_path: Path):
+    store, plan = make_run(tmp_path / "run", Look(docs=60))
+    facts = read_facts(store, plan)
+    last = next(i for i, e in enumerate(facts.entries) if e["dropped"] and e["stage"] == "gates")
+    stopped = replace(facts, entries=facts.entries[: last + 1])
+    left = stopped.entries[-1]["docs_out"]
+    assert left < stopped.entries[-1]["docs_in"]
+    first = next(sentences(stopped, plan))
+    assert f"{left} of these (" in first
+    assert first.endswith("passed every gate up to gates.")
+    assert next(sentences(facts, plan)).endswith("passed every gate.")
 
 
 def said(store: Store, plan: Plan) -> str:

@@ -99,9 +99,9 @@ def test_the_first_command_drops_what_the_older_crawl_kept(tmp_path: Path, capsy
         return said.out + said.err
 
     assert "is empty: nothing is known from older runs" in run("a", command="plan")
-    assert "2 documents added; it holds 1 runs" in run("a")
-    assert "holds 2 documents of 1 runs (a 2); this run is compared with 1 of them" in run("b", command="plan")
-    assert "compared with 1 older runs, 1 documents added; it holds 2 runs" in run("b")
+    assert "2 documents added; it holds 1 run" in run("a")
+    assert "holds 2 documents of 1 run (a 2); this run is compared with 1 of them" in run("b", command="plan")
+    assert "compared with 1 older run, 1 document added; it holds 2 runs" in run("b")
     fates = pl.concat([pl.read_parquet(p) for p in (tmp_path / "runs/b/ledger").glob("*.parquet")])
     ended = {u: (r, s) for u, r, s in fates.select("url", "rule", "stays_doc_id").iter_rows()}
     kept = pl.concat([pl.read_parquet(p) for p in (tmp_path / "runs/a/ledger").glob("*.parquet")])
