@@ -70,9 +70,11 @@ def audit_told(run: Finished, stage: str) -> Told:
 
 
 def removal_told(run: Finished, stage: str, warn_share: float) -> Told:
-    """A warning per source of which a stage dropped more than `warn_share`."""
-    found = []
+    """A warning per source of which a stage dropped more than `warn_share`; a line of one of which it left none."""
+    found, emptied = [], []
     for source, (seen, gone) in sorted(run.dropped(stage).items()):
+        if source and seen and gone == seen:
+            emptied.append(("duplicates", f"{stage} left no document of source {source}: {count(seen)} documents in"))
         if seen and gone / seen > warn_share:
             of = f"source {source}" if source else "the documents"
             found.append(
@@ -80,4 +82,4 @@ def removal_told(run: Finished, stage: str, warn_share: float) -> Told:
                 f"{stage}.warn_share = {warn_share}: are they copies? The audit and gristmill inspect show them; "
                 "dedup: off in the list `sources` keeps a source whole"
             )
-    return Told(warnings=tuple(found))
+    return Told(summary=tuple(emptied), warnings=tuple(found))

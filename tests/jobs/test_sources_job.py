@@ -162,7 +162,7 @@ def test_a_source_without_its_text_column_is_named_before_the_run(tmp_path):
 
 def test_a_source_of_which_the_gates_leave_nothing_is_named(tmp_path):
     config = CONFIG.replace("gates: off", "gates: [gopher]")
-    with pytest.raises(GristmillError, match="gates left no document: 150 documents of source math in"):
+    with pytest.raises(GristmillError, match="gates left no document of source math: 150 documents in, dropped by"):
         execute(recipe(tmp_path, config), tmp_path / "run")
 
 

@@ -111,6 +111,49 @@ def test_the_first_command_drops_what_the_older_crawl_kept(tmp_path: Path, capsy
     assert ended["http://b/new"] == (None, None)
 
 
+@pytest.mark.parametrize("shared", [("exact", "near"), ("exact",)])
+def test_a_source_of_which_deduplication_leaves_nothing_is_a_warning_while_others_keep_some(
+    shared: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Its documents leave for those of another source, and in a later run for those of an older one; no document left
+    at all ends a run."""
+    texts = [words(i) for i in range(9)]
+    copy = {"exact": " ".join, "near": lambda text: edited(text, 0.03, 5)}
+    web = crawl(tmp_path, "web", {f"http://a/{i}": " ".join(text) for i, text in enumerate(texts)}, "2020")
+    copies = crawl(tmp_path, "copies", {f"http://b/{kind}{i}": copy[kind](text) for kind in shared
+                                        for i, text in enumerate(texts[:4])})  # fmt: skip
+    new = crawl(tmp_path, "new", {f"http://c/{i}": " ".join(words(50 + i)) for i in range(5)})
+    off = [f"{name}.enabled=false" for name in (*OFF, "embed", "cluster", "domain", "quality", "dedup.references")]
+    off += [
+        "tokenizer.vocab_size=300",
+        "domain.bucket.by=source",
+        "mixture.budget_tokens=600",
+        f"dedup.index={tmp_path}/idx",
+    ]
+    off += ["dedup.exact.keep=[{column: ingest.date}]", "dedup.minhash.keep=[{column: ingest.date}]"]
+
+    def run(out: str, **sources: Path) -> tuple[int, str]:
+        given = [{"name": name, "paths": f"{path}/*.jsonl"} for name, path in sources.items()]
+        (tmp_path / "crawl.yaml").write_text(json.dumps({"name": "crawl", "sources": given}))
+        status = main(["run", str(tmp_path / "crawl.yaml"), *off, "--out", str(tmp_path / out), "--workers", "1"])
+        said = capsys.readouterr()
+        return status, said.out + said.err
+
+    for out, sources in {"one": {"web": web, "copies": copies}, "two": {"new": new, "copies": copies}}.items():
+        status, said = run(out, **sources)
+        assert status == 0, said
+        of_one = out == "one" and "near" in shared  # texts that left in an older run are known, too
+        left, n = ("dedup.minhash", 4) if of_one else ("dedup.exact", 4 * len(shared))
+        assert f"{left} left no document of source copies: {n} documents in" in said
+        assert f"{left} dropped 100.0% of source copies" in (tmp_path / out / "report.html").read_text()
+        assert main(["verify", str(tmp_path / out)]) == 0
+        corpus = pl.concat([pl.read_parquet(p) for p in (tmp_path / out / "corpus/data").glob("*.parquet")])
+        assert set(corpus["source"]) == {*sources} - {"copies"}
+    status, said = run("three", copies=copies)
+    assert status == 1
+    assert f"dedup.exact left no document: {4 * len(shared)} documents in, dropped by exact_duplicate_of_older" in said
+
+
 def test_one_after_another_loses_what_both_together_lose(tmp_path: Path):
     """The documents of the later crawl that lose against the earlier one, and what they lose to: with the earlier
     crawl's preferred, the same as in one run of both."""
