@@ -42,7 +42,7 @@ def add_dedup_arguments(parser: ArgumentParser) -> None:
 
 
 def add_index_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("index", type=Path, help="the folder that `dedup.index` names")
+    parser.add_argument("index", help="the folder that `dedup.index` names")
     parser.add_argument("--remove", metavar="RUN", help="take back what this run added (its name or id in the list)")
 
 

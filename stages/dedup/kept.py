@@ -16,7 +16,7 @@ from gristmill.pipeline.contract.state import read_state
 from gristmill.stages.dedup.components import SPREAD, band_keys, known_documents
 from gristmill.stages.dedup.exact import halves_of
 from gristmill.stages.dedup.index.manifest import Entry, add, check_parameters, read_manifest
-from gristmill.stages.dedup.index.segments import FILES, known_run, older_segments, write_rows
+from gristmill.stages.dedup.index.segments import FILES, known_inputs, known_run, older_segments, write_rows
 from gristmill.stages.dedup.minhash import SCHEME, Scheme, Signatures
 from gristmill.stages.dedup.near import Verified, fingerprints
 from gristmill.stages.dedup.survival import KEEP, Preference, asked, bytes_of, ranks, read_for
@@ -52,11 +52,12 @@ class KeptIndex(Reducer):
     verify: bool = False
     near: Near = NEAR  # how near-duplicates are found
     run_id: str = ""  # of the run in the index
+    inputs: tuple[str, ...] = ()  # digests of the input files that the run has had, of those of this plan last
     older: tuple[str, ...] = ()  # segments of the index that the documents are compared with
     name: ClassVar = "dedup.index"
     version: ClassVar = 2
-    borrowed: ClassVar = {"near": ("dedup.minhash",), "run_id": (), "older": ()}
-    outside_identity: ClassVar = ("index", "run_id")
+    borrowed: ClassVar = {"near": ("dedup.minhash",), "run_id": (), "inputs": (), "older": ()}
+    outside_identity: ClassVar = ("index", "run_id", "inputs")
 
     @property
     def enabled(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -81,7 +82,10 @@ class KeptIndex(Reducer):
 
     def placed(self, parts: Sequence[Part], before: Sequence[object], earlier: Sequence[object]) -> "KeptIndex":
         older = older_segments(self.index, parts, before, earlier)
-        return replace(self, older=older, run_id=known_run(parts, before))
+        run, inputs = known_run(parts, before), known_inputs(parts, before)
+        if self.index is not None and (manifest := read_manifest(self.index)):
+            manifest.place(self.index, run, inputs)
+        return replace(self, older=older, run_id=run, inputs=inputs)
 
     def parameters(self) -> dict[str, object]:
         """What must be the same for the keys of two runs to compare."""
@@ -96,13 +100,13 @@ class KeptIndex(Reducer):
         manifest = read_manifest(self.index) if self.index is not None else None
         if manifest is None:
             return [f"dedup.index {self.index} is empty: nothing is known from older runs"] if self.index else []
-        before, there = manifest.before(self.run_id), any(e.run == self.run_id for e in manifest.runs)
+        before, there = manifest.before(self.run_id), manifest.place(str(self.index), self.run_id, self.inputs)
         held = ", ".join(f"{e.name} {e.documents:,}" for e in manifest.runs[-10:])
         more = f"{len(manifest.runs) - 10} more, " if len(manifest.runs) > 10 else ""
         said = [
             f"dedup.index {self.index} holds {plural(sum(e.documents for e in manifest.runs), 'document')} of "
             f"{plural(len(manifest.runs), 'run')} ({more}{held}); this run is compared with {len(before)} of them"
-            + (", which were added before it" if there else "")
+            + (f", which were added before it; it takes the place of {there.name}" if there else "")
         ]
         later = [e.name for e in manifest.runs[len(before) + 1 :]] if there else []
         if later:
@@ -150,8 +154,8 @@ class KeptIndex(Reducer):
     def deliver(self, run: Finished) -> None:
         made = run.artifact(self.name)
         documents = int(read_state(made / COUNTS, "stays")["stays"])
-        entry = Entry(self.run_id, run.root.resolve().name, "", documents, self.older)
-        add(str(self.index), made, entry, self.parameters())
+        entry = Entry(self.run_id, run.root.resolve().name, "", documents, self.older, self.inputs[-1])
+        add(str(self.index), made, entry, self.parameters(), self.inputs)
 
     def tell(self, run: Finished) -> Told:
         manifest = read_manifest(str(self.index))

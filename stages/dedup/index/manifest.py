@@ -4,7 +4,8 @@
     PATH/segments/<run>-<digest>/   what a run added (segments.py); never changed, replaced as a whole
 
 A run is deduplicated against the runs before it. It is known by an id, so the same run again takes its own place: it
-never meets itself, nor those that came after it.
+never meets itself, nor those that came after it. A run folder that starts from the files with which another one began
+has that one's id, too: it may take its place as long as the input there is one that it has had itself.
 """
 
 import fcntl
@@ -17,10 +18,11 @@ from hashlib import blake2b
 from pathlib import Path
 
 from gristmill.pipeline.contract.errors import ConfigError, PlanError
+from gristmill.pipeline.contract.secrets import public
 from gristmill.pipeline.contract.shapes import Part
 from gristmill.pipeline.contract.state import DamagedFile, read_state, synced, write_json
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "index.json"
 SEGMENTS = "segments"
 
@@ -34,6 +36,7 @@ class Entry:
     segment: str  # folder below `segments`: the id and a digest of what the run added
     documents: int  # that stayed
     older: tuple[str, ...]  # the segments of the runs that it was deduplicated against
+    inputs: str  # digest of its input files
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,20 @@ class Manifest:
         at = next((i for i, entry in enumerate(self.runs) if entry.run == run), len(self.runs))
         return self.runs[:at]
 
+    def place(self, index: str, run: str, inputs: Sequence[str]) -> Entry | None:
+        """The entry whose place a run takes, if it has one. inputs: digests of the input files that it has had.
+
+        Raises PlanError where the entry has other input: its documents would be gone from the index.
+        """
+        held = next((entry for entry in self.runs if entry.run == run), None)
+        if held is not None and held.inputs not in inputs:
+            raise PlanError(
+                f"dedup.index: {index} holds {held.name} ({run}, {held.documents:,} documents), which began with the "
+                "same input files and has had others since: this run would take its place; go on in its run folder "
+                f"(--out), name another index, or take it out: gristmill index {index} --remove {run}"
+            )
+        return held
+
     def stale(self) -> list[Entry]:
         """Runs that were deduplicated against what is no longer there: a run before them was made anew."""
         segments = [entry.segment for entry in self.runs]
@@ -60,14 +77,19 @@ class Manifest:
         return Manifest(self.parameters, runs if there else (*runs, entry))
 
 
-def run_id(parts: Sequence[Part]) -> str:
-    """Of a run that has none yet: a digest of its input files."""
+def inputs_of(parts: Sequence[Part]) -> str:
+    """Digest of a run's input files; the id of a run that has none yet."""
     files = sorted({(part.name, part.digest) for part in parts})
     return blake2b(json.dumps(files).encode(), digest_size=8).hexdigest()
 
 
 def read_manifest(index: str) -> Manifest | None:
-    """None where there is no index yet. Raises ConfigError for a folder that is none, DamagedFile for a damaged one."""
+    """None where there is no index yet. Raises ConfigError for a folder that is none and for an address, DamagedFile
+    for a damaged one."""
+    if "://" in index:
+        raise ConfigError(
+            f"dedup.index: {public(index)} is an address; an index is a folder that all nodes of a run share (its path)"
+        )
     path = Path(index) / MANIFEST
     if not path.is_file():
         if Path(index).is_file() or (
@@ -112,16 +134,18 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def add(index: str, made: Path, entry: Entry, parameters: Mapping[str, object]) -> Entry:
+def add(index: str, made: Path, entry: Entry, parameters: Mapping[str, object], inputs: Sequence[str]) -> Entry:
     """Adds a run, whose segment's files lie in `made` (`entry.segment` is given here); its entry, as it stands there.
 
     The manifest is replaced as a whole, so a kill leaves the index with the run or without it. Raises PlanError where
-    the runs before this one are no longer those that it was deduplicated against.
+    the runs before this one are no longer those that it was deduplicated against, or its place is another's
+    (`Manifest.place`).
     """
     folder = Path(index)
     with _alone(folder):
         check_parameters(index, parameters)
         manifest = read_manifest(index) or Manifest(parameters)
+        manifest.place(index, entry.run, inputs)
         before = manifest.before(entry.run)
         if tuple(old.segment for old in before) != entry.older:
             new = ", ".join(old.name for old in before if old.segment not in entry.older) or "another run"

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from gristmill.pipeline.contract.errors import DataError
 from gristmill.pipeline.contract.shapes import Part, PolarsType
 from gristmill.pipeline.contract.state import parquet_writer, replaced
-from gristmill.stages.dedup.index.manifest import SEGMENTS, read_manifest, run_id
+from gristmill.stages.dedup.index.manifest import SEGMENTS, inputs_of, read_manifest
 
 GROUP_ROWS = 1 << 18  # of a row group: 4 MB of bands, 50 MB of fingerprints
 FILES: dict[str, dict[str, PolarsType]] = {
@@ -121,4 +121,11 @@ def known_run(parts: Sequence[Part], before: Sequence[object]) -> str:
     for stage in before:
         if getattr(stage, "name", "") == "dedup.index" and (run := getattr(stage, "run_id", "")):
             return str(run)
-    return run_id(parts)
+    return inputs_of(parts)
+
+
+def known_inputs(parts: Sequence[Part], before: Sequence[object]) -> tuple[str, ...]:
+    """Digests of the input files of each plan of the run folder, of this one's last."""
+    earlier = (getattr(stage, "inputs", ()) for stage in before if getattr(stage, "name", "") == "dedup.index")
+    now = inputs_of(parts)
+    return (*(digest for digest in next(earlier, ()) if digest != now), now)

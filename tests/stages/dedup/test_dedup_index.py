@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import polars as pl
@@ -263,6 +264,68 @@ def test_an_older_run_made_anew_is_told_and_the_later_one_follows(tmp_path: Path
     assert [s.stage.tell(FinishedRun(store, plan)).warnings for s in plan.steps if s.name == "dedup.index"] == [()]
 
 
+def test_a_folder_with_a_run_s_first_input_never_takes_the_place_of_what_the_run_became(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    made, index = crawls(tmp_path / "texts", 2), tmp_path / "idx"
+    first = tmp_path / "first"
+    copytree(made["a"], first)
+    go(made["a"], index, tmp_path / "big")
+    (note,) = survey(recipe(first, index), Store(tmp_path / "trial"), "dedup.minhash").notes
+    assert note.endswith("it takes the place of big")
+    go(first, index, tmp_path / "trial", add=False)  # at work while the other one grows
+    for path in made["b"].iterdir():
+        path.rename(made["a"] / path.name)
+    grown = go(made["a"], index, tmp_path / "big")
+    held = files(index)
+    (run,) = json.loads((index / "index.json").read_text())["runs"]
+    ways_out = rf"idx holds big \({run['run']}, \d+ documents\), .*--out.*another index.*--remove {run['run']}$"
+    plan = load_plan(tmp_path / "trial" / "plan.json").until("dedup.minhash")
+    (stage,) = [s.stage for s in plan.steps if s.name == "dedup.index"]
+    with pytest.raises(PlanError, match=ways_out):
+        stage.deliver(FinishedRun(Store(tmp_path / "trial"), plan))
+    for out in ("trial", "new"):
+        with pytest.raises(PlanError, match=ways_out):
+            survey(recipe(first, index), Store(tmp_path / out), "dedup.minhash")
+    assert go(made["a"], index, tmp_path / "big") == grown  # a rerun of its own folder changes nothing
+    assert files(index) == held
+    go(first, tmp_path / "other", tmp_path / "trial")
+    assert files(index) == held
+    assert main(["index", str(index), "--remove", run["run"]]) == 0
+    go(first, index, tmp_path / "trial")
+    assert [r["name"] for r in json.loads((index / "index.json").read_text())["runs"]] == ["trial"]
+
+
+def test_a_run_killed_after_its_input_grew_keeps_its_place_moved_and_grown_again(tmp_path: Path):
+    made, index = crawls(tmp_path / "texts", 3), tmp_path / "idx"
+    go(made["a"], index, tmp_path / "a")
+    for name, add in (("b", False), ("c", True)):
+        for path in made[name].iterdir():
+            path.rename(made["a"] / path.name)
+        fates = go(made["a"], index, tmp_path / f"a{'' if name == 'b' else '-moved'}", add=add)
+        (tmp_path / "a").rename(tmp_path / "a-moved") if name == "b" else None
+    (run,) = json.loads((index / "index.json").read_text())["runs"]
+    assert (run["name"], run["documents"]) == ("a-moved", sum(not r["rule"] for r in fates.values()))
+
+
+@pytest.mark.parametrize("address", ["s3://user:hidden@bucket/kept", "http://host/kept", "file:///kept"])
+def test_an_address_is_no_index_and_nothing_is_written(
+    address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    made = crawl(tmp_path / "texts", "a", {"http://a/1": " ".join(words(1))})
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "crawl.yaml").write_text("name: crawl\n")
+    given = ["crawl.yaml", f"input.paths={made}/*.jsonl", f"dedup.index={address}", "--out", "run"]
+    run, index = ["run", *given, "--workers", "1"], ["index", address]
+    for command in (["plan", *given], run, index, [*index, "--remove", "a"]):
+        assert main(command) == 2
+        said = capsys.readouterr()
+        assert f"dedup.index: {address.replace('user:hidden@', '')} is an address" in said.err
+        assert "a folder that all nodes of a run share" in said.err
+        assert "hidden" not in said.out + said.err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["crawl.yaml", "texts"]
+
+
 def test_the_index_is_listed_and_a_run_taken_out_leaves_what_the_others_added(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -328,8 +391,8 @@ def test_another_format_a_foreign_folder_and_a_damaged_manifest_are_refused(tmp_
     made = crawl(tmp_path / "texts", "a", {"http://a/1": " ".join(words(1))})
     go(made, tmp_path / "idx", tmp_path / "a")
     path = tmp_path / "idx/index.json"
-    path.write_text(path.read_text().replace('"format": 1', '"format": 7'))
-    with pytest.raises(ConfigError, match=r"is of format 7, .* reads and writes format 1"):
+    path.write_text(path.read_text().replace('"format": 2', '"format": 7'))
+    with pytest.raises(ConfigError, match=r"is of format 7, .* reads and writes format 2"):
         survey(recipe(made, tmp_path / "idx"), Store(tmp_path / "b"), None)
     with pytest.raises(ConfigError, match="is not an index of kept documents"):
         survey(recipe(made, made), Store(tmp_path / "b"), None)
