@@ -231,6 +231,7 @@ def test_what_if_predicts_what_a_changed_limit_does(finished: Path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system takes root")
+@pytest.mark.slow
 def test_full_disk_is_a_clear_error_and_the_run_resumes(data: Path, finished: Path, tmp_path: Path):
     disk = tmp_path / "disk"
     disk.mkdir()

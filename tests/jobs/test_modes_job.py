@@ -67,6 +67,7 @@ def test_corpus_holds_the_asked_shares_and_every_paper_tells_of_climb(finished: 
     assert gristmill("verify", out).returncode == 0
 
 
+@pytest.mark.slow
 def test_one_worker_and_kills_while_it_searches_give_the_same_bytes(
     base: Path, finished: tuple[str, Path], tmp_path: Path
 ):

@@ -119,7 +119,7 @@ def alone(job: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return work
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_runs_that_workers_share_give_the_bytes_of_one_process(job: Path, alone: Path, tmp_path: Path, workers: int):
     said = search(job, tmp_path, 2, workers)
     assert "mixture (round 1, 5 runs)" in said

@@ -13,7 +13,7 @@ from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.contract.shapes import Reducer
 from gristmill.pipeline.contract.yaml12 import parse_yaml
 from gristmill.pipeline.demo.shards import write_sample_data
-from gristmill.pipeline.plan.config import build, override, read_config
+from gristmill.pipeline.plan.config import build, built, override, read_config
 from gristmill.pipeline.plan.plan import load_plan
 from gristmill.pipeline.recipe import make_recipe
 from gristmill.pipeline.run.store import Store
@@ -117,7 +117,7 @@ def test_a_proxy_a_predictor_and_a_method_are_a_file_and_a_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str, method: str
 ):
     config = used(name, tmp_path, monkeypatch)
-    stage = build(Mixture, {"confirm": None, "threads": 1, **config["mixture"]}, "mixture")
+    stage = built(Mixture, {"confirm": None, "threads": 1, **config["mixture"]}, "mixture", code=True)
     assert isinstance(stage, Mixture)
     (tmp_path / "out").mkdir()
     stage.run(given(tmp_path), tmp_path / "out")

@@ -88,7 +88,7 @@ def test_archive_in_any_compression_gives_the_same_documents(tmp_path, name):
     assert documents["doc_id"].n_unique() == 4
 
 
-@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("name", [n if n.endswith(".gz") else pytest.param(n, marks=pytest.mark.slow) for n in WRITERS])
 def test_archive_cut_anywhere_is_read_exactly_once(tmp_path, name):
     path = write(tmp_path / name, WRITERS[name](archive()))
     whole, size = read(path), path.stat().st_size
