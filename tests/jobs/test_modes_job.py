@@ -15,6 +15,7 @@ from test_main_job import ROOT, gristmill, outputs
 from gristmill.pipeline.demo.shards import write_sample_data
 from places import SOURCE
 
+pytestmark = pytest.mark.slow
 SETTINGS = ("tokenizer.vocab_size=4096", "mixture.parameters.runs=200", "mixture.confirm.seeds=3")
 
 
@@ -34,7 +35,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "base"
 
 
-@pytest.fixture(scope="session", params=["quadmix", pytest.param("both", marks=pytest.mark.slow)])
+@pytest.fixture(scope="session", params=["both", "quadmix"])
 def finished(request: pytest.FixtureRequest, base: Path) -> tuple[str, Path]:
     out = base.parent / request.param
     shutil.copytree(base, out)
@@ -67,7 +68,6 @@ def test_corpus_holds_the_asked_shares_and_every_paper_tells_of_climb(finished: 
     assert gristmill("verify", out).returncode == 0
 
 
-@pytest.mark.slow
 def test_one_worker_and_kills_while_it_searches_give_the_same_bytes(
     base: Path, finished: tuple[str, Path], tmp_path: Path
 ):

@@ -16,6 +16,7 @@ from test_main_job import gristmill
 
 from places import SOURCE
 
+pytestmark = pytest.mark.slow
 WORDS = {
     "prose": "the old man walked slowly down to the river and looked at the boats in the evening light again",
     "code": "def return self import for in range ( ) : = + [ ] None True if else class x y i",
@@ -119,7 +120,7 @@ def alone(job: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return work
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.parametrize("workers", [1, 2])
 def test_runs_that_workers_share_give_the_bytes_of_one_process(job: Path, alone: Path, tmp_path: Path, workers: int):
     said = search(job, tmp_path, 2, workers)
     assert "mixture (round 1, 5 runs)" in said
