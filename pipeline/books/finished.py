@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from gristmill.pipeline.books.ledger import finished_parts
 from gristmill.pipeline.books.sums import MEANS, columns_of, sums_of
 from gristmill.pipeline.contract.drawing.told import Means, Told
-from gristmill.pipeline.contract.draws import key64
+from gristmill.pipeline.contract.draws import drawn_order
 from gristmill.pipeline.contract.samples import drawn_sample
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.run.shards import records, training_records
@@ -83,8 +82,8 @@ class FinishedRun:
     def seen(self, step: str, n: int) -> Iterator[pl.DataFrame]:
         reads = next(s for s in self.plan.steps if s.name == step).reads
         keys = [part.key for part in finished_parts(self.store, self.plan)]
-        for i in np.argsort(key64(keys, "report"), kind="stable") if keys else ():
-            frames = [self.store.read(dataset, keys[i], columns) for dataset, columns in reads.items()]
+        for key in drawn_order(keys, "report"):
+            frames = [self.store.read(dataset, key, columns) for dataset, columns in reads.items()]
             yield reduce(lambda a, b: a.join(b, on="doc_id", maintain_order="left"), frames)
             n -= frames[0].height
             if n <= 0:

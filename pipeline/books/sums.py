@@ -21,6 +21,7 @@ from gristmill.pipeline.run.view import view_of
 
 Key = tuple[str | int | bool | None, ...]
 Sums = dict[str, dict[Key, list[int]]]
+Rows = Iterator[tuple[Key, Sequence[int]]]
 
 # (stage, rule), null: in the corpus -> records, record bytes, text bytes, tokens, bytes cut by each replacing stage
 ENDED = "ended"
@@ -56,13 +57,11 @@ def columns_of(plan: Plan, prefix: str) -> tuple[str, ...]:
 def part_sums(store: Store, plan: Plan, key: str, fates: pl.DataFrame) -> Sums:
     """fates: LEDGER rows of the part."""
     documents = fates.drop_nulls("doc_id").select("doc_id", "cut_bytes", "token_count", "copies_n")
-    means = (table_of(_means(store, plan, key, documents, by, columns_of(plan, p))) for by, p in averaged(plan))
-    values = (table_of(_values(store, plan, key, documents, column)) for column in VALUED)
     return {
         **record_sums(store, plan, key, fates),
-        VALUES: {k: v for table in values for k, v in table.items()},
+        VALUES: table_of(_values(store, plan, key, documents)),
         CUTS: table_of(_cuts(store, plan, key, documents)),
-        MEANS: {k: v for table in means for k, v in table.items()},
+        MEANS: table_of(_means(store, plan, key, documents)),
     }
 
 
@@ -89,9 +88,6 @@ def _cut(number: int) -> pl.Expr:
     return pl.col("cut_bytes").list.get(number, null_on_oob=True).fill_null(0)
 
 
-Rows = Iterator[tuple[Key, Sequence[int]]]
-
-
 def _splits(store: Store, plan: Plan, key: str, chosen: pl.DataFrame) -> Rows:
     """chosen: the part's documents in the corpus."""
     names, dataset = splits_of(plan), plan.writer(SPLITS_COLUMN)
@@ -105,20 +101,24 @@ def _splits(store: Store, plan: Plan, key: str, chosen: pl.DataFrame) -> Rows:
         yield (name,), [int(value) for value in sums]
 
 
-def _values(store: Store, plan: Plan, key: str, documents: pl.DataFrame, column: str) -> Rows:
-    rows = with_columns(store, plan, key, documents, (column,))
-    if rows is None:
-        return
+def _values(store: Store, plan: Plan, key: str, documents: pl.DataFrame) -> Rows:
     copies, tokens = pl.col("copies_n").fill_null(0), pl.col("token_count").fill_null(0)
-    sums = rows.group_by(column).agg(
-        pl.len(),
-        tokens.sum(),
-        (copies > 0).sum().alias("chosen"),
-        copies.sum(),
-        (copies * tokens).sum().alias("written"),
-    )
-    for value, *counts in sums.iter_rows():
-        yield (column, value), counts
+    writers = {column: plan.writer(column) for column in VALUED}
+    for dataset in dict.fromkeys(writers.values()):
+        columns = [column for column in VALUED if writers[column] == dataset]
+        rows = with_columns(store, plan, key, documents, columns)
+        if rows is None:
+            continue
+        for column in columns:
+            sums = rows.group_by(column).agg(
+                pl.len(),
+                tokens.sum(),
+                (copies > 0).sum().alias("chosen"),
+                copies.sum(),
+                (copies * tokens).sum().alias("written"),
+            )
+            for value, *counts in sums.iter_rows():
+                yield (column, value), counts
 
 
 def _cuts(store: Store, plan: Plan, key: str, documents: pl.DataFrame) -> Rows:
@@ -136,18 +136,20 @@ def _cuts(store: Store, plan: Plan, key: str, documents: pl.DataFrame) -> Rows:
                 yield (why,), [sums[lines][0] if lines in columns else 0, sums[column][0]]
 
 
-def _means(store: Store, plan: Plan, key: str, documents: pl.DataFrame, by: str, scores: Sequence[str]) -> Rows:
-    rows = with_columns(store, plan, key, documents.select("doc_id"), (by, *scores)) if scores else None
-    if rows is None:
-        return
-    known = {c: (pl.col(c).cast(pl.Float64).fill_nan(None) * MEAN_PARTS).round().cast(pl.Int64) for c in scores}
-    sums = rows.group_by(by).agg(
-        *(part.sum().alias(f"{c}.sum") for c, part in known.items()),
-        *(part.count().alias(f"{c}.n") for c, part in known.items()),
-    )
-    for row in sums.iter_rows(named=True):
-        for c in scores:
-            yield (by, row[by], c), [row[f"{c}.sum"], row[f"{c}.n"]]
+def _means(store: Store, plan: Plan, key: str, documents: pl.DataFrame) -> Rows:
+    for by, prefix in averaged(plan):
+        scores = columns_of(plan, prefix)
+        rows = with_columns(store, plan, key, documents.select("doc_id"), (by, *scores)) if scores else None
+        if rows is None:
+            continue
+        known = {c: (pl.col(c).cast(pl.Float64).fill_nan(None) * MEAN_PARTS).round().cast(pl.Int64) for c in scores}
+        sums = rows.group_by(by).agg(
+            *(part.sum().alias(f"{c}.sum") for c, part in known.items()),
+            *(part.count().alias(f"{c}.n") for c, part in known.items()),
+        )
+        for row in sums.iter_rows(named=True):
+            for c in scores:
+                yield (by, row[by], c), [row[f"{c}.sum"], row[f"{c}.n"]]
 
 
 def with_columns(store: Store, plan: Plan, key: str, rows: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame | None:

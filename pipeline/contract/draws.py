@@ -1,6 +1,6 @@
 """Hashes doc_id and a salt to a uniform number in [0, 1): all randomness over documents."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 
 import numpy as np
@@ -9,6 +9,11 @@ import numpy as np
 def key64(doc_ids: Iterable[str], salt: str) -> np.ndarray:
     """(n,) uint64, independent and uniform over ids for each salt (blake2b-64 keyed with the salt)."""
     return np.frombuffer(_digests(doc_ids, salt, 8), dtype="<u8")
+
+
+def drawn_order(keys: Sequence[str], salt: str) -> list[str]:
+    """The keys by their draws: the first of them are a fair sample, the same one on every look."""
+    return [keys[int(i)] for i in np.argsort(key64(keys, salt), kind="stable")]
 
 
 def key128(doc_ids: Iterable[str], salt: str) -> np.ndarray:

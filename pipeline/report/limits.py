@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from gristmill.pipeline.contract.draws import key64
+from gristmill.pipeline.contract.draws import drawn_order
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.plan.steps import Step
 from gristmill.pipeline.run.store import Store
@@ -88,11 +88,11 @@ def draw(store: Store, plan: Plan, gate: Step, found: Sequence[Limited]) -> pl.D
     """rule and the gate's limited columns, of all documents that it judged in the drawn parts."""
     keys = [p.key for p in plan.parts if store.receipt(gate.name, p.key) is not None]
     frames: list[pl.DataFrame] = []
-    for i in np.argsort(key64(keys, "report"), kind="stable"):
-        frame = store.read(gate.name, keys[i], ("rule",))
+    for key in drawn_order(keys, "report"):
+        frame = store.read(gate.name, key, ("rule",))
         for dataset in dict.fromkeys(x.dataset for x in found if x.gate == gate):
             columns = [x.column for x in found if (x.gate, x.dataset) == (gate, dataset)]
-            read = store.read(dataset, keys[i], columns)
+            read = store.read(dataset, key, columns)
             frame = frame.join(read, on="doc_id", how="left", maintain_order="left")
         frames.append(frame)
         if sum(f.height for f in frames) >= DRAWN_DOCS:

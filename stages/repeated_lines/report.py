@@ -1,6 +1,6 @@
 """The report's section on repeated lines: those that were cut out of the most documents, to read."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import polars as pl
@@ -20,18 +20,19 @@ Seeds = Callable[[pl.DataFrame], np.ndarray]
 
 def told(run: Finished, step: str, seeds: Seeds) -> Told:
     """seeds: (n,) uint64 of a batch, as the lines' keys were made with."""
-    lists = [frame["repeated_lines"] for frame in run.seen(step, DRAWN_DOCS)]
-    documents = sum(len(of) for of in lists)
-    keys = pl.concat([pl.Series("line", dtype=pl.UInt64), *(of.explode().drop_nulls().cast(pl.UInt64) for of in lists)])
-    most = keys.rename("line").value_counts(name="n").sort("n", "line", descending=[True, False]).head(SHOWN)
+    frames = list(run.seen(step, DRAWN_DOCS))
+    lists = (frame["repeated_lines"].explode().drop_nulls().cast(pl.UInt64) for frame in frames)
+    keys = pl.concat([pl.Series(dtype=pl.UInt64), *lists]).rename("line")
+    most = keys.value_counts(name="n").sort("n", "line", descending=[True, False]).head(SHOWN)
     if most.is_empty():
         return Told(sections=(Section("repeated-lines", "Repeated lines", nothing("No line was cut.")),))
-    found = {key: (host, line) for key, host, line in texts_of(run, step, seeds, most["line"])}
+    found = {key: (host, line) for key, host, line in texts_of(frames, seeds, most["line"])}
     rows = [
         row(found[key][0] or "–", number(count(n)), cell(tag("q", found[key][1])))
         for key, n in most.iter_rows()
         if key in found
     ]
+    documents = sum(frame.height for frame in frames)
     caption = (
         tag("b", "Lines that were cut out of the most documents. "),
         f"Of {count(documents)} documents in parts that were drawn; a line ends after {CHARS} characters here.",
@@ -40,10 +41,10 @@ def told(run: Finished, step: str, seeds: Seeds) -> Told:
     return Told(sections=(Section("repeated-lines", "Repeated lines", lines),))
 
 
-def texts_of(run: Finished, step: str, seeds: Seeds, wanted: pl.Series) -> Iterator[tuple[int, str | None, str]]:
+def texts_of(frames: Iterable[pl.DataFrame], seeds: Seeds, wanted: pl.Series) -> Iterator[tuple[int, str | None, str]]:
     """Key, host and text of each wanted line, by a document that holds it."""
     left = set(wanted)
-    for frame in run.seen(step, DRAWN_DOCS):
+    for frame in frames:
         held = frame.filter(pl.col("repeated_lines").list.set_intersection(wanted.to_list()).list.len() > 0)
         for document in held.iter_slices(1) if left else ():
             if not left & set(document["repeated_lines"][0]):

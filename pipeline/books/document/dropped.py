@@ -4,13 +4,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
 
 from gristmill.pipeline.books.document.explain import why
 from gristmill.pipeline.books.document.verdict import show
 from gristmill.pipeline.contract.drawing.tables import plural
-from gristmill.pipeline.contract.draws import key64
+from gristmill.pipeline.contract.draws import drawn_order, key64
 from gristmill.pipeline.contract.errors import ConfigError
 from gristmill.pipeline.plan.plan import Plan
 from gristmill.pipeline.plan.steps import MEASURING, Step
@@ -48,13 +47,13 @@ def drops(store: Store, plan: Plan, step: Step, n: int, only: str | None = None,
     counts: Counter[str] = Counter()
     found: list[pl.DataFrame] = []
     keys = [p.key for p in plan.parts if store.receipt(step.name, p.key) is not None]
-    for i in np.argsort(key64(keys, SALT), kind="stable"):
-        frame = store.read(step.name, keys[i], ("rule",))
+    for key in drawn_order(keys, SALT):
+        frame = store.read(step.name, key, ("rule",))
         judged += frame.height
         gone = frame.drop_nulls("rule").filter(pl.lit(True) if only is None else pl.col("rule") == only)
         counts.update(dict(gone.group_by("rule").len().iter_rows()))
         draw = pl.Series("draw", key64(gone["doc_id"], SALT), dtype=pl.UInt64)
-        mine = gone.with_columns(draw, pl.lit(keys[i]).alias("part"))
+        mine = gone.with_columns(draw, pl.lit(key).alias("part"))
         kept = pl.concat([*found, mine]).sort("draw").group_by("rule", maintain_order=True).head(n)
         found = [kept.select(mine.columns)]
         if enough is not None and judged >= enough:
